@@ -1,0 +1,28 @@
+"""``billing.charges.v1``: the contract with billing. At least once; dedupe by ``charge_id``."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from contracts.record import EpochMs, Record, RequestId, Subject
+from contracts.replies import Outcome
+from contracts.usage import TokenUsage
+
+
+class ChargePosted(Record):
+    """One ledger entry. ``cost_microdollars`` is 0 for free models, BYOK, and whatever gave no tokens."""
+
+    charge_id: RequestId
+    """The request's ID: a request has one charge."""
+    subject: Subject
+    account_id: str | None = None
+    organization_id: str | None = None
+    model: str
+    provider_id: str | None = None
+    outcome: Outcome
+    tokens: TokenUsage
+    estimated: bool
+    byok: bool
+    cost_microdollars: Annotated[int, Field(ge=0)]
+    price_version: str
+    posted_at_ms: EpochMs

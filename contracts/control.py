@@ -1,0 +1,79 @@
+"""``control.*.v1``: compacted views of what the console, the relays and the vault say of themselves.
+
+The key of each record is the ID in its first field; a record without a value deletes.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from contracts.record import EpochMs, Record
+
+
+class SigningKeyPublished(Record):
+    """``control.signing-keys.v1``: the public half of a key that signs tokens."""
+
+    kid: str
+    public_key: str
+    """Base64 of the 32 raw bytes (Ed25519, RFC 8032)."""
+    not_after_ms: EpochMs | None = None
+
+
+class AccountChanged(Record):
+    """``control.accounts.v1``: an account as the ingress must know it."""
+
+    account_id: str
+    token_epoch: Annotated[int, Field(ge=0)] = 0
+    """Tokens of an older epoch are revoked ("sign out everywhere")."""
+    disabled: bool = False
+
+
+class KeyRevoked(Record):
+    """``control.revocations.v1``: one API key that must not work any more."""
+
+    jti: str
+    revoked_at_ms: EpochMs
+    expires_at_ms: EpochMs
+    """After this the token is dead by itself, and the entry may be forgotten."""
+
+
+class MembershipChanged(Record):
+    """``control.memberships.v1``: who may act for which organization, and as what."""
+
+    membership_id: str
+    """``<organization>/<account>``."""
+    organization_id: str
+    account_id: str
+    role: Literal["owner", "billing_manager", "member"]
+
+
+class PolicySet(Record):
+    """``control.policies.v1``: an organization's rules. ``None`` allows all."""
+
+    organization_id: str
+    version: Annotated[int, Field(ge=1)]
+    model_allow: list[str] | None = None
+    """Exact model IDs or wildcards such as ``anthropic/*``; case does not matter."""
+    provider_allow: list[str] | None = None
+
+
+class RelayAnnounced(Record):
+    """``control.relays.v1``: a relay's public key, to which the vault seals its epoch key."""
+
+    relay_id: str
+    public_key: str
+    """Base64: ML-KEM-768 (1184 bytes) then X25519 (32 bytes)."""
+    announced_at_ms: EpochMs
+    expires_at_ms: EpochMs
+
+
+class EpochKeySealed(Record):
+    """``control.grant-keys.v1``: a vault's epoch key, sealed by HPKE for one relay."""
+
+    sealed_id: str
+    """``<epoch>/<relay>``."""
+    epoch_id: str
+    relay_id: str
+    sealed_key: str
+    """Base64 of the HPKE ciphertext."""
+    expires_at_ms: EpochMs

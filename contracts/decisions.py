@@ -1,0 +1,61 @@
+"""``gateway.decisions.v1``: three verdicts on one request, taken side by side and joined by the router."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from contracts.record import EpochMs, Record, Refusal, RequestId
+
+
+class PolicyDecided(Record):
+    """May this caller use this model? ``provider_ids`` are those that the policy leaves."""
+
+    request_id: RequestId
+    refusal: Refusal | None = None
+    provider_ids: list[str] = []
+    policy_version: int = 0
+
+
+class QuotaWindow(Record):
+    """One limit and its state after this request, as the ``RateLimit`` header fields tell it."""
+
+    name: str
+    limit: Annotated[int, Field(ge=0)]
+    window_s: Annotated[int, Field(gt=0)]
+    remaining: Annotated[int, Field(ge=0)]
+    reset_s: Annotated[int, Field(ge=0)]
+
+
+class QuotaReserved(Record):
+    """The subject's quota was asked; with a ``refusal`` nothing was reserved."""
+
+    request_id: RequestId
+    refusal: Refusal | None = None
+    windows: list[QuotaWindow] = []
+
+
+class SealedGrant(Record):
+    """A provider key, readable by relays alone: AES-256-GCM under an epoch key.
+
+    The associated data binds request, provider and expiry, so that a grant opens for nothing else.
+    """
+
+    provider_id: str
+    epoch_id: str
+    nonce: str
+    """Base64, 12 bytes."""
+    ciphertext: str
+    """Base64, the tag of 16 bytes included."""
+    expires_at_ms: EpochMs
+    byok: bool = False
+
+
+class CredentialGranted(Record):
+    """The keys that the relay may use for this request, each sealed for it."""
+
+    request_id: RequestId
+    refusal: Refusal | None = None
+    grants: list[SealedGrant] = []
+
+
+Decision = PolicyDecided | QuotaReserved | CredentialGranted

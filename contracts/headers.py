@@ -1,0 +1,59 @@
+"""Kafka headers of a record: CloudEvents attributes in binary content mode, and W3C trace context.
+
+Sources: CloudEvents 1.0.2, Kafka Protocol Binding 3.2 (``ce_`` prefix); W3C Trace Context.
+"""
+
+from collections.abc import Iterable
+
+Headers = list[tuple[str, bytes]]
+
+TYPE = "ce_type"
+ID = "ce_id"
+SOURCE = "ce_source"
+SUBJECT = "ce_subject"
+TRACEPARENT = "traceparent"
+REPLY_TO = "sluice-reply-to"
+DLQ_REASON = "sluice-dlq-reason"
+DLQ_TOPIC = "sluice-dlq-topic"
+DLQ_PARTITION = "sluice-dlq-partition"
+DLQ_OFFSET = "sluice-dlq-offset"
+DLQ_GROUP = "sluice-dlq-group"
+
+TYPE_PREFIX = "dev.sluice."
+
+_FIXED: tuple[tuple[str, bytes], ...] = (("ce_specversion", b"1.0"), ("content-type", b"application/json"))
+
+
+def event_headers(
+    *, type_name: str, event_id: str, source: str, subject: str, traceparent: str, reply_to: str | None = None
+) -> Headers:
+    """The headers of a new record.
+
+    Args:
+        type_name: the record's class name; ``ce_type`` is ``dev.sluice.<name>``.
+        event_id: the same for every telling of the same event, so that consumers can dedupe.
+        source: the service, e.g. ``/services/router``.
+        subject: the request's ID, or the ID of what a control record describes.
+        traceparent: the W3C header of the span that says this.
+        reply_to: `ReplyAddress.encode`, where a client waits for an answer.
+    """
+    headers = [
+        *_FIXED,
+        (TYPE, (TYPE_PREFIX + type_name).encode()),
+        (ID, event_id.encode()),
+        (SOURCE, source.encode()),
+        (SUBJECT, subject.encode()),
+        (TRACEPARENT, traceparent.encode()),
+    ]
+    if reply_to is not None:
+        headers.append((REPLY_TO, reply_to.encode()))
+    return headers
+
+
+def header(headers: Iterable[tuple[str, bytes]], name: str) -> str | None:
+    """The last value of a header, or None. Bytes that are no UTF-8 are replaced, never an error."""
+    found = None
+    for key, value in headers:
+        if key == name:
+            found = value
+    return None if found is None else found.decode("utf-8", "replace")

@@ -1,0 +1,53 @@
+"""``gateway.replies.v1``: the answer on its way to the ingress that holds the client's connection."""
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from contracts.decisions import QuotaWindow
+from contracts.record import Record, Refusal, RequestId
+
+
+class Outcome(StrEnum):
+    """How a request ended; each ends in exactly one of these ways."""
+
+    COMPLETED = "completed"
+    REJECTED = "rejected"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    INTERRUPTED = "interrupted"
+
+
+class ReplyStarted(Record):
+    """The provider's first bytes of a stream are here; from now on errors travel inside it."""
+
+    request_id: RequestId
+    ingress_id: str
+    windows: list[QuotaWindow] = []
+
+
+class ReplyChunk(Record):
+    """Server-sent events, ready for the client; ``seq`` counts from 0 without a gap."""
+
+    request_id: RequestId
+    ingress_id: str
+    seq: Annotated[int, Field(ge=0)]
+    data: str
+
+
+class ReplyEnded(Record):
+    """The last record of a reply. ``body`` is the whole JSON answer of a request that did not stream."""
+
+    request_id: RequestId
+    ingress_id: str
+    outcome: Outcome
+    status: Annotated[int, Field(ge=200, le=599)] = 200
+    refusal: Refusal | None = None
+    body: str | None = None
+    chunks: Annotated[int, Field(ge=0)] = 0
+    """How many `ReplyChunk` records came before."""
+    windows: list[QuotaWindow] = []
+
+
+Reply = ReplyStarted | ReplyChunk | ReplyEnded

@@ -1,0 +1,55 @@
+"""``gateway.requests.v1``: what the ingress let in. Never the prompt."""
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from contracts.record import EpochMs, Record, ReplyAddress, RequestId, Subject
+
+
+class Surface(StrEnum):
+    """The API that the client spoke."""
+
+    CHAT_COMPLETIONS = "chat.completions"
+
+
+class Caller(Record):
+    """Who asks. All of it is empty for an anonymous client, who is known by IP address alone."""
+
+    account_id: str | None = None
+    organization_id: str | None = None
+    role: str | None = None
+    key_fingerprint: str | None = None
+    ip: str | None = None
+
+
+class RequestAccepted(Record):
+    """A request that was authenticated, is well-formed, and will have exactly one outcome."""
+
+    request_id: RequestId
+    subject: Subject
+    caller: Caller
+    surface: Surface
+    model: str
+    stream: bool
+    free: bool
+    accepted_at_ms: EpochMs
+    route_by_ms: EpochMs
+    """A request without a route by then is failed."""
+    deadline_ms: EpochMs
+    """The whole answer must be out by then."""
+    prompt_bytes: Annotated[int, Field(ge=0)]
+    max_tokens: Annotated[int, Field(ge=0)] | None = None
+    reply_to: ReplyAddress
+    task_id: str | None = None
+    client_version: str | None = None
+    mode: str | None = None
+
+
+class RequestCancelled(Record):
+    """``gateway.cancellations.v1``: the client went away, or the ingress could not vouch for the request."""
+
+    request_id: RequestId
+    reason: str
+    cancelled_at_ms: EpochMs

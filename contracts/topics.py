@@ -1,0 +1,119 @@
+"""All topics: name, records, key, and how the log keeps them. The one list that code, ACLs and docs come from."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from contracts import (
+    attempts,
+    charges,
+    claims,
+    control,
+    decisions,
+    prompts,
+    quota,
+    replies,
+    requests,
+    routes,
+    usage,
+    vault,
+)
+from contracts.record import Record
+
+DLQ_SUFFIX = ".dlq"
+
+
+class Spread(Enum):
+    """How many partitions a topic has."""
+
+    KEYED = "keyed"
+    """The deployment's partition count, the same for all keyed topics: joins rely on it."""
+    REPLIES = "replies"
+    """One for each ingress that may run."""
+    SINGLE = "single"
+    """One: a total order, or a small view that everybody reads whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A topic and its contract."""
+
+    name: str
+    records: tuple[type[Record], ...]
+    key: str
+    spread: Spread = Spread.KEYED
+    compacted: bool = False
+    retention_ms: int = 24 * 3600 * 1000
+    max_record_bytes: int = 4 * 1024 * 1024
+
+    @property
+    def dead_letters(self) -> str:
+        """The topic that takes what could not be handled."""
+        return self.name + DLQ_SUFFIX
+
+
+LARGE = 32 * 1024 * 1024
+
+REQUESTS = Topic("gateway.requests.v1", (requests.RequestAccepted,), "subject")
+DECISIONS = Topic(
+    "gateway.decisions.v1",
+    (decisions.PolicyDecided, decisions.QuotaReserved, decisions.CredentialGranted),
+    "subject",
+)
+PROMPTS = Topic("gateway.prompts.v1", (prompts.PromptSubmitted,), "request_id", max_record_bytes=LARGE)
+ROUTES = Topic("gateway.routes.v1", (routes.RoutePlanned, routes.RequestRejected), "request_id")
+CANCELLATIONS = Topic("gateway.cancellations.v1", (requests.RequestCancelled,), "request_id")
+ATTEMPTS = Topic(
+    "gateway.attempts.v1",
+    (attempts.AttemptStarted, attempts.AttemptEnded),
+    "request_id",
+    max_record_bytes=LARGE,
+)
+REPLIES = Topic(
+    "gateway.replies.v1",
+    (replies.ReplyStarted, replies.ReplyChunk, replies.ReplyEnded),
+    "request_id",
+    Spread.REPLIES,
+    max_record_bytes=LARGE,
+)
+CLAIMS = Topic("gateway.claims.v1", (claims.PartitionClaimed,), "partition", Spread.SINGLE)
+USAGE = Topic("gateway.usage.v1", (usage.UsageRecorded,), "subject", retention_ms=30 * 24 * 3600 * 1000)
+CHARGES = Topic("billing.charges.v1", (charges.ChargePosted,), "subject", retention_ms=30 * 24 * 3600 * 1000)
+QUOTA_STATE = Topic("quota.state.v1", (quota.QuotaStateSaved,), "subject", compacted=True)
+VAULT_COMMANDS = Topic("vault.commands.v1", (vault.CredentialSubmitted, vault.CredentialRemoved), "credential_id")
+
+
+def _view(name: str, record: type[Record], key: str) -> Topic:
+    return Topic(name, (record,), key, Spread.SINGLE, compacted=True)
+
+
+SIGNING_KEYS = _view("control.signing-keys.v1", control.SigningKeyPublished, "kid")
+ACCOUNTS = _view("control.accounts.v1", control.AccountChanged, "account_id")
+REVOCATIONS = _view("control.revocations.v1", control.KeyRevoked, "jti")
+MEMBERSHIPS = _view("control.memberships.v1", control.MembershipChanged, "membership_id")
+POLICIES = _view("control.policies.v1", control.PolicySet, "organization_id")
+RELAYS = _view("control.relays.v1", control.RelayAnnounced, "relay_id")
+GRANT_KEYS = _view("control.grant-keys.v1", control.EpochKeySealed, "sealed_id")
+
+TOPICS: tuple[Topic, ...] = (
+    REQUESTS,
+    DECISIONS,
+    PROMPTS,
+    ROUTES,
+    CANCELLATIONS,
+    ATTEMPTS,
+    REPLIES,
+    CLAIMS,
+    USAGE,
+    CHARGES,
+    QUOTA_STATE,
+    VAULT_COMMANDS,
+    SIGNING_KEYS,
+    ACCOUNTS,
+    REVOCATIONS,
+    MEMBERSHIPS,
+    POLICIES,
+    RELAYS,
+    GRANT_KEYS,
+)
+
+BY_NAME: dict[str, Topic] = {topic.name: topic for topic in TOPICS}

@@ -1,0 +1,48 @@
+"""``gateway.usage.v1``: what a request consumed. One record a request, whatever its outcome."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from contracts.record import EpochMs, Record, RequestId, Subject
+from contracts.replies import Outcome
+from contracts.requests import Caller, Surface
+
+Tokens = Annotated[int, Field(ge=0)]
+
+
+class TokenUsage(Record):
+    """The provider's own counts. ``input_tokens`` includes the cached ones."""
+
+    input_tokens: Tokens = 0
+    output_tokens: Tokens = 0
+    cache_read_tokens: Tokens = 0
+    cache_write_tokens: Tokens = 0
+    reasoning_tokens: Tokens = 0
+
+
+class UsageRecorded(Record):
+    """The books' only source: who used what, how it ended and how long it took."""
+
+    request_id: RequestId
+    subject: Subject
+    caller: Caller
+    surface: Surface
+    model: str
+    provider_id: str | None = None
+    upstream_model: str | None = None
+    outcome: Outcome
+    status: int
+    tokens: TokenUsage = TokenUsage()
+    estimated: bool = False
+    """True where the provider gave no counts and what was delivered was counted instead."""
+    byok: bool = False
+    free: bool = False
+    attempts: Annotated[int, Field(ge=0)] = 0
+    accepted_at_ms: EpochMs
+    ended_at_ms: EpochMs
+    first_byte_ms: Annotated[int, Field(ge=0)] | None = None
+    """From the call of the provider to its first byte."""
+    task_id: str | None = None
+    client_version: str | None = None
+    mode: str | None = None

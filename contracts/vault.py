@@ -1,0 +1,23 @@
+"""``vault.commands.v1``: orders to the vault. A key in them is sealed for the vault alone."""
+
+from contracts.record import EpochMs, Record
+
+
+class CredentialSubmitted(Record):
+    """A provider key on its way into the vault."""
+
+    credential_id: str
+    provider_id: str
+    owner: str
+    """``org:<id>`` or ``acct:<id>``."""
+    sealed_key: str
+    submitted_by: str
+    submitted_at_ms: EpochMs
+
+
+class CredentialRemoved(Record):
+    """Forget this key."""
+
+    credential_id: str
+    removed_by: str
+    removed_at_ms: EpochMs

@@ -1,0 +1,1 @@
+"""What services are built from; nothing here knows a service."""

@@ -1,0 +1,1 @@
+"""The log: one way to consume, one to publish, one to hold a view, one to run a service."""

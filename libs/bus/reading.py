@@ -1,0 +1,71 @@
+"""Reading stretches of the log once, outside any group: to rebuild state, to audit, to show."""
+
+from collections.abc import AsyncIterator, Collection
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+
+from contracts.topics import Topic
+from libs.bus.settings import BusSettings
+
+
+async def read_to_end(
+    settings: BusSettings,
+    topic: Topic,
+    *,
+    partitions: Collection[int] | None = None,
+    since_ms: int | None = None,
+    dead_letters: bool = False,
+) -> "AsyncIterator[ConsumerRecord[Any, Any]]":
+    """All records that are on the log when the reading starts, in order within each partition.
+
+    Args:
+        partitions: None means all.
+        since_ms: begin at the first record of this time (epoch, ms) instead of the oldest.
+        dead_letters: read the topic's dead-letter queue instead.
+
+    Raises:
+        KafkaError: the broker went away.
+    """
+    name = topic.dead_letters if dead_letters else topic.name
+    numbers = partitions if partitions is not None else range(settings.partitions_of(topic))
+    places = [TopicPartition(name, number) for number in numbers]
+    if not places:
+        return
+    consumer = AIOKafkaConsumer(enable_auto_commit=False, **settings.connection(), **settings.fetching())
+    await consumer.start()
+    try:
+        consumer.assign(places)
+        ends = await consumer.end_offsets(places)
+        starts = await consumer.beginning_offsets(places)
+        if since_ms is not None:
+            found = await consumer.offsets_for_times(dict.fromkeys(places, since_ms))
+            starts = {place: found[place].offset if found.get(place) else ends[place] for place in places}
+        for place in places:
+            consumer.seek(place, starts[place])
+        behind = {place for place in places if starts[place] < ends[place]}
+        while behind:
+            for place, raws in (await consumer.getmany(*behind, timeout_ms=200)).items():
+                for raw in raws:
+                    if raw.offset < ends[place]:
+                        yield raw
+            for place in list(behind):
+                if await consumer.position(place) >= ends[place]:
+                    behind.discard(place)
+    finally:
+        await consumer.stop()
+
+
+async def begin_again_if_wiped(consumer: AIOKafkaConsumer, places: Collection[TopicPartition]) -> set[TopicPartition]:
+    """Seeks partitions to their first record whose log ends before our position: the broker lost its memory.
+
+    Tansu answers a fetch past the end with silence, so no offset reset happens by itself.
+
+    Returns:
+        The partitions that begin again.
+    """
+    ends = await consumer.end_offsets(list(places))
+    wiped = {place for place in places if await consumer.position(place) > ends[place]}
+    if wiped:
+        await consumer.seek_to_beginning(*wiped)
+    return wiped

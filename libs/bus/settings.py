@@ -1,0 +1,69 @@
+"""How to reach the log, and what its two profiles differ in."""
+
+from typing import Any, Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from contracts.topics import Spread, Topic
+
+MAX_REQUEST_BYTES = 33 * 1024 * 1024
+
+
+class BusSettings(BaseSettings):
+    """Environment variables ``SLUICE_KAFKA_*``."""
+
+    model_config = SettingsConfigDict(env_prefix="SLUICE_KAFKA_")
+
+    bootstrap: str = "127.0.0.1:9092"
+    profile: Literal["embedded", "cluster"] = "cluster"
+    partitions: int = Field(default=4, ge=1)
+    """Of every keyed topic. Fixed for the life of a deployment: a subject's history stays in its partition."""
+    reply_partitions: int = Field(default=8, ge=1)
+    replication_factor: int = Field(default=1, ge=1)
+    security_protocol: Literal["PLAINTEXT", "SASL_SSL", "SSL", "SASL_PLAINTEXT"] = "PLAINTEXT"
+    sasl_mechanism: str | None = None
+    sasl_username: str | None = None
+    sasl_password: str | None = Field(default=None, repr=False)
+
+    def connection(self) -> dict[str, Any]:
+        """Arguments that every aiokafka client takes."""
+        arguments: dict[str, Any] = {
+            "bootstrap_servers": self.bootstrap,
+            "security_protocol": self.security_protocol,
+            "retry_backoff_ms": 100,
+        }
+        if self.security_protocol in {"SASL_SSL", "SSL"}:
+            from aiokafka.helpers import create_ssl_context
+
+            arguments["ssl_context"] = create_ssl_context()
+        if self.sasl_mechanism:
+            arguments |= {
+                "sasl_mechanism": self.sasl_mechanism,
+                "sasl_plain_username": self.sasl_username,
+                "sasl_plain_password": self.sasl_password,
+            }
+        return arguments
+
+    def fetching(self) -> dict[str, Any]:
+        """Fetch arguments. Tansu answers a long poll late, Apache Kafka wakes it at once."""
+        return {
+            "fetch_max_wait_ms": 10 if self.profile == "embedded" else 500,
+            "max_partition_fetch_bytes": MAX_REQUEST_BYTES,
+            "fetch_max_bytes": 2 * MAX_REQUEST_BYTES,
+        }
+
+    def producing(self) -> dict[str, Any]:
+        """Producer arguments. Tansu knows no idempotent producer."""
+        embedded = self.profile == "embedded"
+        return {
+            "acks": 1 if embedded else "all",
+            "enable_idempotence": not embedded,
+            "max_batch_size": 2 * 1024 * 1024,
+            "max_request_size": MAX_REQUEST_BYTES,
+            "linger_ms": 1,
+        }
+
+    def partitions_of(self, topic: Topic) -> int:
+        """How many partitions this deployment gives a topic."""
+        return {Spread.KEYED: self.partitions, Spread.REPLIES: self.reply_partitions, Spread.SINGLE: 1}[topic.spread]

@@ -1,0 +1,45 @@
+"""Makes the topics of `contracts.topics` exist."""
+
+import structlog
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
+from contracts.topics import TOPICS, Topic
+from libs.bus.settings import BusSettings
+
+log = structlog.get_logger()
+
+
+def _configuration(topic: Topic) -> dict[str, str]:
+    configuration = {"max.message.bytes": str(topic.max_record_bytes)}
+    if topic.compacted:
+        return configuration | {"cleanup.policy": "compact"}
+    return configuration | {"cleanup.policy": "delete", "retention.ms": str(topic.retention_ms)}
+
+
+async def create_topics(settings: BusSettings) -> None:
+    """Creates what is missing, dead-letter topics included; leaves what is there.
+
+    Raises:
+        KafkaError: the broker is away, or refuses for another reason than that a topic exists.
+    """
+    wanted = [
+        NewTopic(
+            name,
+            settings.partitions_of(topic),
+            settings.replication_factor,
+            topic_configs=_configuration(topic) | ({"cleanup.policy": "delete"} if name != topic.name else {}),
+        )
+        for topic in TOPICS
+        for name in (topic.name, topic.dead_letters)
+    ]
+    admin = AIOKafkaAdminClient(**settings.connection())
+    await admin.start()
+    try:
+        answer = await admin.create_topics(wanted)
+        for name, code, *_ in answer.topic_errors:
+            error: type[KafkaError] = for_code(code)
+            if code and error is not TopicAlreadyExistsError:
+                raise error(f"topic {name}")
+    finally:
+        await admin.close()

@@ -1,0 +1,1 @@
+"""The one YAML file: providers, models, limits and time-outs as typed data."""

@@ -1,0 +1,159 @@
+"""The configuration file, and environment variables over it (``SLUICE_LIMITS__BODY_BYTES=...``)."""
+
+import os
+import re
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    YamlConfigSettingsSource,
+)
+
+CONFIG_VARIABLE = "SLUICE_CONFIG"
+DEFAULT_FILE = Path(__file__).with_name("default.yaml")
+
+UsdPerToken = Annotated[Decimal, Field(ge=0)]
+_ENV_REFERENCE = re.compile(r"^env:([A-Za-z_][A-Za-z0-9_]*)$")
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Pricing(_Section):
+    """USD per token, as decimal strings, so that no float ever touches money."""
+
+    prompt: UsdPerToken
+    completion: UsdPerToken
+    cache_read: UsdPerToken | None = None
+    cache_write: UsdPerToken | None = None
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_floats(cls, value: object) -> object:
+        return str(value) if isinstance(value, float) else value
+
+
+class Provider(_Section):
+    """A company, or a machine of yours, that runs models."""
+
+    name: str = ""
+    protocol: Literal["openai-chat", "anthropic", "gemini", "bedrock", "fim"] = "openai-chat"
+    base_url: str
+    api_key: str | None = None
+    """``env:NAME``: the vault reads it from its own environment. Never the key itself."""
+    prices: str | None = None
+    """The provider's ID in genai-prices."""
+
+    @field_validator("api_key")
+    @classmethod
+    def _only_a_reference(cls, value: str | None) -> str | None:
+        if value is not None and not _ENV_REFERENCE.match(value):
+            raise ValueError("must be env:NAME, the name of the environment variable that holds the key")
+        return value
+
+    @property
+    def api_key_variable(self) -> str | None:
+        """The environment variable that holds the gateway's own key."""
+        return self.api_key.removeprefix("env:") if self.api_key else None
+
+
+class Model(_Section):
+    """A model as clients name it, and where it runs."""
+
+    id: str = Field(pattern=r"^[^\s/]+(/[^\s/]+)+$")
+    provider: str
+    upstream_model: str
+    name: str | None = None
+    context_length: int | None = Field(default=None, gt=0)
+    pricing: Pricing | None = None
+    """None: from genai-prices. Models whose ID ends in ``:free`` cost nothing whatever stands here."""
+    data_collection: Literal["allow", "deny"] = "deny"
+    created: int = 0
+
+    @property
+    def free(self) -> bool:
+        """Anonymous clients may use it, and nobody pays for it."""
+        return self.id.endswith(":free")
+
+
+class Limits(_Section):
+    """What one request, and one client, may take."""
+
+    body_bytes: int = Field(default=20 * 1024 * 1024, ge=1024, le=30 * 1024 * 1024)
+    free_requests: int = Field(default=200, ge=0)
+    free_window_s: int = Field(default=3600, gt=0)
+    in_flight: int = Field(default=10_000, gt=0)
+    """Of one ingress; beyond it clients are asked to come again."""
+
+
+class Timeouts(_Section):
+    """Seconds."""
+
+    route_s: float = Field(default=15, gt=0)
+    """From admission to a route."""
+    request_s: float = Field(default=600, gt=0)
+    """From admission to the last byte."""
+    connect_s: float = Field(default=10, gt=0)
+    first_byte_s: float = Field(default=120, gt=0)
+    idle_s: float = Field(default=60, gt=0)
+    """Between two reads of a provider's stream."""
+    publish_s: float = Field(default=1.5, gt=0)
+    """Until the broker has an admitted request; then the client gets a 503."""
+
+
+class Telemetry(_Section):
+    """Which requests are traced, where the client does not say so itself."""
+
+    sample_ratio: float = Field(default=0.05, ge=0, le=1)
+
+
+class GatewayConfig(BaseSettings):
+    """Everything that an operator writes down. Services read it at start; none of it is secret."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="SLUICE_",
+        env_nested_delimiter="__",
+        extra="ignore",
+        frozen=True,
+        nested_model_default_partial_update=True,
+    )
+
+    providers: dict[str, Provider] = {}
+    models: list[Model] = []
+    limits: Limits = Limits()
+    timeouts: Timeouts = Timeouts()
+    telemetry: Telemetry = Telemetry()
+    trusted_proxies: int = Field(default=0, ge=0)
+    """How many proxies of yours stand before the ingress and append to X-Forwarded-For."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        path = os.environ.get(CONFIG_VARIABLE) or DEFAULT_FILE
+        return init_settings, env_settings, YamlConfigSettingsSource(settings_cls, yaml_file=path)
+
+    @model_validator(mode="after")
+    def _references_exist(self) -> "GatewayConfig":
+        seen: set[str] = set()
+        for model in self.models:
+            if model.provider not in self.providers:
+                known = ", ".join(sorted(self.providers))
+                raise ValueError(f"model {model.id}: unknown provider {model.provider!r}; there are: {known}")
+            if model.id in seen:
+                raise ValueError(
+                    f"model {model.id} stands twice; several providers for one model are not supported yet"
+                )
+            seen.add(model.id)
+        return self

@@ -1,0 +1,1 @@
+"""Who is calling: minting and verifying tokens."""

@@ -1,0 +1,105 @@
+"""What a provider's failure is to our client. One table; the source is gateway-facts.md, "HTTP surface"."""
+
+from typing import Any
+
+import orjson
+
+from contracts.record import Refusal
+
+_MESSAGE_BYTES = 1_000
+
+
+def provider_refusal(status: int, body: bytes, *, provider_id: str, byok: bool, retry_after: str | None) -> Refusal:
+    """Maps an HTTP error of a provider.
+
+    A fault of the client's request is passed on with the provider's words. A fault of *our* key or account is our
+    affair (502, 503), unless the key is the client's own.
+
+    Args:
+        status: the provider's HTTP status, 400 or above.
+        body: the provider's answer, as far as it was read.
+        retry_after: the provider's ``Retry-After`` header.
+    """
+    words = _message(body)
+    metadata: dict[str, str | int | float | bool | None] = {"provider": provider_id, "provider_status": status}
+    if status in (401, 403) and byok:
+        return Refusal(
+            status=status,
+            message=f"Your own key for {provider_id} was refused by the provider: {words}",
+            metadata=metadata,
+        )
+    if status == 402:
+        if byok:
+            return Refusal(status=402, message=f"Your own account at {provider_id}: {words}", metadata=metadata)
+        return Refusal(
+            status=503,
+            message=f"The provider {provider_id} is not available at the moment; try again later or use another model.",
+            metadata=metadata,
+            retry_after_s=60,
+        )
+    if status in (401, 403):
+        return Refusal(
+            status=502,
+            message=f"The provider {provider_id} refused the gateway's credentials; its operator has to mend this.",
+            metadata=metadata,
+        )
+    if status == 429:
+        return Refusal(
+            status=429,
+            message=f"The provider {provider_id} is rate limiting: {words}",
+            metadata=metadata,
+            retry_after_s=_seconds(retry_after, default=5),
+        )
+    if status == 413 or (400 <= status < 500 and status not in (404, 405, 407, 408)):
+        return Refusal(status=413 if status == 413 else 400, message=f"{provider_id}: {words}", metadata=metadata)
+    if status == 503:
+        return Refusal(
+            status=503,
+            message=f"The provider {provider_id} is overloaded; try again.",
+            metadata=metadata,
+            retry_after_s=_seconds(retry_after, default=5),
+        )
+    return Refusal(
+        status=502, message=f"The provider {provider_id} failed (HTTP {status}); try again.", metadata=metadata
+    )
+
+
+def unreachable(provider_id: str) -> Refusal:
+    """No connection could be made."""
+    return Refusal(
+        status=503,
+        message=f"The provider {provider_id} could not be reached; try again later or use another model.",
+        metadata={"provider": provider_id},
+        retry_after_s=5,
+    )
+
+
+def timed_out(provider_id: str, what: str) -> Refusal:
+    """The provider, or the whole request, took too long. ``what`` ends "... did not "."""
+    return Refusal(
+        status=504, message=f"The provider {provider_id} did not {what}; try again.", metadata={"provider": provider_id}
+    )
+
+
+def broke_off(provider_id: str) -> Refusal:
+    """The connection ended before the answer did, or the answer made no sense."""
+    return Refusal(
+        status=502,
+        message=f"The provider {provider_id} broke off its answer; what came before is all there is.",
+        metadata={"provider": provider_id},
+    )
+
+
+def _message(body: bytes) -> str:
+    try:
+        parsed: Any = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return "it gave no reason"
+    found = parsed.get("error", parsed) if isinstance(parsed, dict) else parsed
+    if isinstance(found, dict):
+        found = found.get("message") or found.get("detail")
+    return found[:_MESSAGE_BYTES] if isinstance(found, str) and found else "it gave no reason"
+
+
+def _seconds(text: str | None, *, default: int) -> int:
+    return min(int(text), 3600) if text and text.isascii() and text.isdigit() else default

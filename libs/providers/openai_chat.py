@@ -1,0 +1,202 @@
+"""OpenAI's chat completions protocol, as most providers speak it. Sans-I/O.
+
+Source: the OpenAI API reference, "Chat Completions".
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from contracts.usage import TokenUsage
+
+PATH = "/chat/completions"
+DONE = "[DONE]"
+
+
+class ProtocolError(Exception):
+    """The provider's bytes are not what the protocol says."""
+
+
+class ProviderStreamError(Exception):
+    """The provider sent an error inside its stream; the message is the provider's."""
+
+
+def build_request(body: dict[str, Any], *, upstream_model: str, stream: bool) -> bytes:
+    """The client's body for the provider: its own model name, and usage always asked for."""
+    request = {**body, "model": upstream_model, "stream": stream}
+    if stream:
+        options = body.get("stream_options")
+        request["stream_options"] = {**(options if isinstance(options, dict) else {}), "include_usage": True}
+    else:
+        request.pop("stream_options", None)
+    return orjson.dumps(request)
+
+
+def auth_headers(api_key: str) -> dict[str, str]:
+    """Headers that carry the key."""
+    return {"Authorization": f"Bearer {api_key}"}
+
+
+@dataclass(slots=True, frozen=True)
+class Answer:
+    """A whole answer, for the client, with what the books need."""
+
+    body: str
+    usage: TokenUsage | None
+    delivered_bytes: int
+
+
+def parse_response(data: bytes, *, model: str) -> Answer:
+    """Reads an answer that was not streamed and names the model as the client did.
+
+    Raises:
+        ProtocolError: it is no chat completion.
+    """
+    try:
+        answer = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        raise ProtocolError("the answer is not JSON") from None
+    if not isinstance(answer, dict) or not isinstance(answer.get("choices"), list):
+        raise ProtocolError("the answer has no choices")
+    answer["model"] = model
+    delivered = sum(_text_bytes(choice, "message") for choice in answer["choices"])
+    return Answer(orjson.dumps(answer).decode(), parse_usage(answer.get("usage")), delivered)
+
+
+class ChatStream:
+    """Reads a stream, event by event, and rewrites it for the client.
+
+    The usage chunk is held back and comes last (`finish`), whatever the provider's habit.
+    """
+
+    def __init__(self, *, model: str) -> None:
+        self._model = model
+        self._tail: dict[str, Any] | None = None
+        self._identity: dict[str, Any] = {}
+        self.usage: TokenUsage | None = None
+        self.delivered_bytes = 0
+        self.done = False
+        self.finished = False
+        """A choice gave its finish_reason."""
+
+    def event(self, data: str) -> str:
+        """Takes the ``data`` of one server-sent event; returns what the client gets, often one event.
+
+        Raises:
+            ProtocolError: it is no chunk.
+            ProviderStreamError: the provider says that it failed.
+        """
+        if data == DONE:
+            self.done = True
+            return ""
+        try:
+            chunk = orjson.loads(data)
+        except orjson.JSONDecodeError:
+            raise ProtocolError("a chunk is not JSON") from None
+        if not isinstance(chunk, dict):
+            raise ProtocolError("a chunk is not an object")
+        if chunk.get("error") and not chunk.get("choices"):
+            error = chunk["error"]
+            message = error.get("message") if isinstance(error, dict) else error
+            raise ProviderStreamError(message if isinstance(message, str) else "it gave no reason")
+        choices = chunk.get("choices")
+        if not isinstance(choices, list):
+            raise ProtocolError("a chunk has no choices")
+        chunk["model"] = self._model
+        usage = chunk.pop("usage", None)
+        if usage is not None:
+            parsed = parse_usage(usage)
+            if parsed is not None:
+                self.usage = parsed
+                self._tail = {**chunk, "choices": [], "usage": usage}
+        if not self._identity:
+            self._identity = {name: chunk[name] for name in ("id", "object", "created") if name in chunk}
+        if not choices and usage is not None:
+            return ""
+        for choice in choices:
+            self.delivered_bytes += _text_bytes(choice, "delta")
+            if isinstance(choice, dict) and choice.get("finish_reason"):
+                self.finished = True
+        return sse(chunk)
+
+    def finish(self, counted: TokenUsage | None = None) -> str:
+        """The end of the stream for the client: the usage chunk, then ``[DONE]``.
+
+        Args:
+            counted: our own count, used where the provider gave none.
+        """
+        tail = self._tail
+        if tail is None and counted is not None:
+            tail = {**self._identity, "model": self._model, "choices": [], "usage": usage_json(counted)}
+        return (sse(tail) if tail else "") + f"data: {DONE}\n\n"
+
+
+def sse(chunk: dict[str, Any]) -> str:
+    """One server-sent event."""
+    return f"data: {orjson.dumps(chunk).decode()}\n\n"
+
+
+def error_event(message: str, code: int) -> str:
+    """An error after the first byte, in the documented shape."""
+    return sse(
+        {
+            "error": {"message": message, "code": code},
+            "choices": [{"index": 0, "delta": {"content": ""}, "finish_reason": "error"}],
+        }
+    )
+
+
+def parse_usage(usage: Any) -> TokenUsage | None:
+    """The provider's counts, zero included; None where there are none or they make no sense."""
+    if not isinstance(usage, dict):
+        return None
+    counts = (usage.get("prompt_tokens"), usage.get("completion_tokens"))
+    if not all(isinstance(count, int) and count >= 0 for count in counts):
+        return None
+    read = usage.get("prompt_tokens_details")
+    written = usage.get("completion_tokens_details")
+    return TokenUsage(
+        input_tokens=counts[0] or 0,
+        output_tokens=counts[1] or 0,
+        cache_read_tokens=_count(read, "cached_tokens"),
+        cache_write_tokens=_count(read, "cache_write_tokens"),
+        reasoning_tokens=_count(written, "reasoning_tokens"),
+    )
+
+
+def usage_json(usage: TokenUsage) -> dict[str, Any]:
+    """Counts in the shape of the protocol."""
+    return {
+        "prompt_tokens": usage.input_tokens,
+        "completion_tokens": usage.output_tokens,
+        "total_tokens": usage.input_tokens + usage.output_tokens,
+    }
+
+
+def estimate(*, prompt_bytes: int, delivered_bytes: int) -> TokenUsage:
+    """A count where the provider gives none: four bytes a token, rounded up."""
+    return TokenUsage(input_tokens=-(-prompt_bytes // 4), output_tokens=-(-delivered_bytes // 4))
+
+
+def _count(details: Any, name: str) -> int:
+    value = details.get(name) if isinstance(details, dict) else None
+    return value if isinstance(value, int) and value > 0 else 0
+
+
+def _text_bytes(choice: Any, part: str) -> int:
+    said = choice.get(part) if isinstance(choice, dict) else None
+    if not isinstance(said, dict):
+        return 0
+    total = sum(
+        len(said[name].encode())
+        for name in ("content", "reasoning_content", "reasoning", "refusal")
+        if isinstance(said.get(name), str)
+    )
+    for call in said.get("tool_calls") or ():
+        function = call.get("function") if isinstance(call, dict) else None
+        if isinstance(function, dict):
+            total += sum(
+                len(function[name].encode()) for name in ("name", "arguments") if isinstance(function.get(name), str)
+            )
+    return total

@@ -1,0 +1,1 @@
+"""Secrets at rest and on the way: envelope encryption and sealed grants."""

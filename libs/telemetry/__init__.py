@@ -1,0 +1,1 @@
+"""Traces, logs and health, the same in every service."""

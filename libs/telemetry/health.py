@@ -1,0 +1,38 @@
+"""The page that a supervisor or Kubernetes asks: alive, ready, and how far behind."""
+
+from collections.abc import Callable
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+
+class Health:
+    """Named readiness checks of one service, and the lag of its consumers."""
+
+    def __init__(self, service: str) -> None:
+        self._service = service
+        self._checks: dict[str, Callable[[], bool]] = {}
+        self._lags: list[Callable[[], int]] = []
+
+    def check(self, name: str, is_ready: Callable[[], bool]) -> None:
+        """Adds a condition without which the service is not ready."""
+        self._checks[name] = is_ready
+
+    def lag(self, count: Callable[[], int]) -> None:
+        """Adds a count of records that wait to be handled."""
+        self._lags.append(count)
+
+    def application(self) -> Starlette:
+        """``/healthz`` (alive) and ``/readyz`` (503 until ready)."""
+        return Starlette(routes=[Route("/healthz", self._alive), Route("/readyz", self._ready)])
+
+    async def _alive(self, _request: Request) -> JSONResponse:
+        return JSONResponse({"service": self._service})
+
+    async def _ready(self, _request: Request) -> JSONResponse:
+        checks = {name: is_ready() for name, is_ready in self._checks.items()}
+        ready = bool(checks) and all(checks.values())
+        body = {"service": self._service, "ready": ready, "checks": checks, "lag": sum(count() for count in self._lags)}
+        return JSONResponse(body, status_code=200 if ready else 503)

@@ -1,0 +1,65 @@
+"""One JSON object a line on stderr."""
+
+import logging
+import sys
+import time
+
+import structlog
+
+REPEAT_AFTER_S = 10.0
+
+
+class _OnceInAWhile(logging.Filter):
+    """aiokafka tells of a broker that is away hundreds of times a second; once in a while is enough."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not record.name.startswith("aiokafka"):
+            return True
+        now = time.monotonic()
+        if now - self._said.get(record.msg, -REPEAT_AFTER_S) < REPEAT_AFTER_S:
+            return False
+        if len(self._said) > 200:
+            self._said.clear()
+        self._said[record.msg] = now
+        return True
+
+
+def configure_logs(service: str, level: str = "INFO") -> None:
+    """Sends our own logs and those of libraries through one formatter.
+
+    Values that are exceptions are written by type only where a library logs them with arguments; nothing here
+    formats request bodies or headers.
+    """
+    shared: list[structlog.typing.Processor] = [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                lambda _logger, _name, event: {"service": service, **event},
+                structlog.processors.format_exc_info,
+                structlog.processors.JSONRenderer(),
+            ],
+        )
+    )
+    handler.addFilter(_OnceInAWhile())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    for noisy in ("aiokafka", "faststream", "httpx", "uvicorn", "alembic"):
+        logging.getLogger(noisy).setLevel("WARNING")
+    logging.getLogger("aiokafka.consumer.group_coordinator").setLevel("ERROR")

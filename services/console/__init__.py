@@ -1,0 +1,1 @@
+"""Owns accounts, keys and the management API."""

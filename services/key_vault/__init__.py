@@ -1,0 +1,1 @@
+"""Grants provider keys, sealed for the relay."""

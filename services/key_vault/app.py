@@ -1,0 +1,38 @@
+"""Wiring of the key-vault."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from contracts import topics
+from contracts.control import RelayAnnounced
+from libs.bus.consumer import Batch, Consumer
+from libs.bus.deciding import publish_decisions
+from libs.bus.service import Runtime
+from libs.bus.views import View, ViewReader
+from libs.config.catalog import Catalog
+from libs.config.gateway import GatewayConfig
+from services.key_vault.epochs import Epochs
+from services.key_vault.granting import grant, own_keys
+
+
+@asynccontextmanager
+async def build(runtime: Runtime) -> AsyncIterator[None]:
+    """Requests in, `CredentialGranted` out; epoch keys to the relays."""
+    catalog = Catalog(GatewayConfig())
+    keys = own_keys(catalog, os.environ)
+    epochs = Epochs(runtime.producer)
+    relays = View(topics.RELAYS, RelayAnnounced, on_change=epochs.relay_changed)
+
+    async def handle(batch: Batch) -> None:
+        epoch = epochs.current
+        await publish_decisions(
+            runtime.producer, batch, "key-vault grant", lambda received: grant(received.record, catalog, keys, epoch)
+        )
+
+    views = ViewReader(runtime.bus, [relays])
+    consumer = Consumer(runtime.bus, runtime.producer, group="key-vault", topics=[topics.REQUESTS], handle=handle)
+    async with runtime.running(views):
+        await views.wait_ready()
+        async with runtime.running(epochs, consumer):
+            yield

@@ -1,0 +1,1 @@
+"""Decides which models a caller may use."""

@@ -1,0 +1,37 @@
+"""Wiring of the policy service."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from contracts import topics
+from contracts.control import PolicySet
+from libs.bus.consumer import Batch, Consumer
+from libs.bus.deciding import publish_decisions
+from libs.bus.service import Runtime
+from libs.bus.views import View, ViewReader
+from libs.config.catalog import Catalog
+from libs.config.gateway import GatewayConfig
+from services.policy.rules import decide
+
+
+@asynccontextmanager
+async def build(runtime: Runtime) -> AsyncIterator[None]:
+    """Requests in, `PolicyDecided` out."""
+    catalog = Catalog(GatewayConfig())
+    providers_of = {model_id: [offer.provider_id] for model_id, offer in catalog.offers.items()}
+    policies = View(topics.POLICIES, PolicySet)
+
+    async def handle(batch: Batch) -> None:
+        await publish_decisions(
+            runtime.producer,
+            batch,
+            "policy decide",
+            lambda received: decide(received.record, providers_of, policies.entries),
+        )
+
+    views = ViewReader(runtime.bus, [policies])
+    consumer = Consumer(runtime.bus, runtime.producer, group="policy", topics=[topics.REQUESTS], handle=handle)
+    async with runtime.running(views):
+        await views.wait_ready()
+        async with runtime.running(consumer):
+            yield

@@ -1,0 +1,1 @@
+"""Decides whether a subject's quota has room."""

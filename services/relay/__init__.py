@@ -1,0 +1,1 @@
+"""Calls providers, and is the one writer of outcomes."""

@@ -1,0 +1,1 @@
+"""Joins three decisions into a route."""

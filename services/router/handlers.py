@@ -1,0 +1,135 @@
+"""Records in, routes out. A request's record stays in work until its route is on the log."""
+
+import asyncio
+
+import structlog
+
+from contracts import topics
+from contracts.clock import now_ms
+from contracts.decisions import CredentialGranted, PolicyDecided, QuotaReserved
+from contracts.record import Record, Refusal
+from contracts.replies import Outcome, ReplyEnded
+from contracts.requests import RequestAccepted
+from contracts.routes import RequestRejected, RoutePlanned
+from libs.bus.consumer import Batch, Consumer, Partitions
+from libs.bus.producer import Acknowledgement, Producer, settle
+from libs.bus.received import Poison, Received
+from libs.config.catalog import Catalog
+from libs.telemetry.tracing import Step
+from services.router.join import Allowed, Join, Refused
+from services.router.plan import plan, reject
+
+log = structlog.get_logger()
+
+Place = Received[Record]
+BROKEN = Refusal(
+    status=500, message="A record of this request could not be read; it was kept for the operator. Try again."
+)
+
+
+class RouterHandlers:
+    """The join of one instance's partitions. Set `consumer` before it starts."""
+
+    consumer: Consumer
+
+    def __init__(self, producer: Producer, catalog: Catalog, keep_ms: int) -> None:
+        self._producer = producer
+        self._catalog = catalog
+        self._keep_ms = keep_ms
+        self._join: Join[Place] = Join(keep_ms)
+        self._ticker: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begins to look for requests that nobody decides."""
+        self._ticker = asyncio.create_task(self._tick())
+
+    async def stop(self) -> None:
+        """Ends looking."""
+        if self._ticker:
+            self._ticker.cancel()
+
+    async def assigned(self, _partitions: Partitions) -> None:
+        """Begins with an empty join; the log is rewound to rebuild it."""
+        self._join = Join(self._keep_ms)
+
+    async def handle(self, batch: Batch) -> None:
+        """Joins a batch and publishes what became whole."""
+        now = now_ms()
+        sent: list[Acknowledgement] = []
+        settled: list[Place] = []
+        for received in batch:
+            record = received.record
+            if isinstance(record, RequestAccepted):
+                self.consumer.hold(received)
+                verdict = self._join.request(record, received, received.traceparent, now)
+            else:
+                assert isinstance(record, PolicyDecided | QuotaReserved | CredentialGranted)
+                verdict = self._join.decision(record, now)
+            if verdict is not None:
+                sent.append(await self._publish(verdict, now))
+                settled.append(verdict.place)
+        await self._finish(sent, settled)
+
+    async def poisoned(self, poison: Poison) -> None:
+        """Answers the client of a request of which a record is broken."""
+        if poison.request_id is None:
+            return
+        verdict = self._join.fail(poison.request_id, BROKEN)
+        if verdict is not None:
+            await self._finish([await self._publish(verdict, now_ms())], [verdict.place])
+        elif poison.topic is topics.REQUESTS and poison.reply_to:
+            # Nobody knows more of it than its headers: the client is told, and there is nothing to enter in the books.
+            ended = ReplyEnded(
+                request_id=poison.request_id,
+                ingress_id=poison.reply_to.ingress_id,
+                outcome=Outcome.FAILED,
+                status=BROKEN.status,
+                refusal=BROKEN,
+            )
+            acknowledgement = await self._producer.send(
+                topics.REPLIES,
+                ended,
+                key=poison.request_id,
+                event_id=f"{poison.request_id}/ReplyEnded",
+                subject=poison.request_id,
+                traceparent=poison.traceparent,
+                partition=poison.reply_to.partition,
+            )
+            await settle([acknowledgement])
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(0.5)
+            now = now_ms()
+            try:
+                for verdict in self._join.expire(now):
+                    log.warning("request expired", request_id=verdict.request.request_id, why=verdict.refusal.message)
+                    await self._finish([await self._publish(verdict, now)], [verdict.place])
+            except Exception as error:
+                log.warning("expiry not published", error=type(error).__name__)
+
+    async def _publish(self, verdict: "Allowed[Place] | Refused[Place]", now: int) -> Acknowledgement:
+        request = verdict.request
+        step = Step("router plan", verdict.traceparent)
+        route: RoutePlanned | RequestRejected
+        route = plan(verdict, self._catalog, now) if isinstance(verdict, Allowed) else reject(verdict, now)
+        if isinstance(route, RequestRejected):
+            step.note({"sluice.refusal.status": route.refusal.status})
+        else:
+            step.note({"gen_ai.provider.name": route.provider_id})
+        acknowledgement = await self._producer.send(
+            topics.ROUTES,
+            route,
+            key=request.request_id,
+            event_id=f"{request.request_id}/{type(route).__name__}",
+            subject=request.request_id,
+            traceparent=step.traceparent,
+            reply_to=request.reply_to.encode(),
+        )
+        step.end()
+        return acknowledgement
+
+    async def _finish(self, sent: list[Acknowledgement], places: list[Place]) -> None:
+        await settle(sent)
+        for place in places:
+            self.consumer.release(place)
