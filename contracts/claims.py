@@ -11,10 +11,17 @@ from contracts.record import EpochMs, Record
 
 
 class PartitionClaimed(Record):
-    """A claim, its renewal, or its release. A claim that is not renewed within the lease lapses."""
+    """A claim, its renewal, or its release. It counts only if it supersedes the last one that counted.
+
+    So the log itself is the lock: of two that supersede the same record the first on the log wins, and a holder that
+    was superseded cannot renew.
+    """
 
     partition: Annotated[int, Field(ge=0)]
     ingress_id: str
     action: Literal["claim", "release"]
     claimed_at_ms: EpochMs
     lease_ms: Annotated[int, Field(gt=0)]
+    """Others may supersede it when they have seen no renewal for this long."""
+    supersedes: Annotated[int, Field(ge=-1)] = -1
+    """The offset of the last record of this partition that counted; -1 if there is none."""

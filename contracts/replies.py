@@ -45,6 +45,8 @@ class ReplyEnded(Record):
     status: Annotated[int, Field(ge=200, le=599)] = 200
     refusal: Refusal | None = None
     body: str | None = None
+    tail: str | None = None
+    """The last events of a stream. They travel here, so that no client sees the end of what is not in the books."""
     chunks: Annotated[int, Field(ge=0)] = 0
     """How many `ReplyChunk` records came before."""
     windows: list[QuotaWindow] = []

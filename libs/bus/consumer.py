@@ -81,6 +81,8 @@ class Consumer:
         rewind_ms: Mapping[Topic, int] | None = None,
         on_assigned: Callable[[Partitions], Awaitable[None]] | None = None,
         on_poison: Callable[[Poison], Awaitable[None]] | None = None,
+        on_stop: Callable[[], Awaitable[None]] | None = None,
+        member: str | None = None,
     ) -> None:
         """
         Args:
@@ -90,6 +92,8 @@ class Consumer:
             rewind_ms: topics that are read again from this long before now on assignment, to rebuild state.
             on_assigned: given all partitions that are now owned, before any of their records.
             on_poison: told of records that went to the dead-letter queue.
+            on_stop: runs after the last batch and before the group is left: the time to finish held records.
+            member: the name by which `libs.bus.groups` knows this process among the group's members.
         """
         self._settings = settings
         self._producer = producer
@@ -99,6 +103,7 @@ class Consumer:
         self._rewind_ms = {topic.name: ms for topic, ms in (rewind_ms or {}).items()}
         self._on_assigned = on_assigned
         self._on_poison = on_poison
+        self._on_stop = on_stop
         self._watermarks: dict[TopicPartition, Watermark] = {}
         self._committed: dict[TopicPartition, int] = {}
         self._busy = asyncio.Lock()
@@ -107,6 +112,7 @@ class Consumer:
         self._stopping = False
         self._broker = KafkaBroker(
             settings.bootstrap,
+            client_id=member or f"sluice-{group}",
             apply_types=False,
             consumer_only=True,
             logger=None,
@@ -153,12 +159,15 @@ class Consumer:
         self._committer = asyncio.create_task(self._commit_regularly())
 
     async def stop(self) -> None:
-        """Takes no further batch, finishes the one in work, commits, leaves the group."""
+        """Takes no further batch, finishes the one in work and what ``on_stop`` finishes, commits, leaves the group."""
         self._stopping = True
         if self._committer:
             self._committer.cancel()
         async with self._busy:
-            await self._commit()
+            if self._on_stop:
+                await self._on_stop()
+            with contextlib.suppress(KafkaError):
+                await self._commit()
         await self._broker.stop()
 
     def hold(self, received: Received[Record]) -> None:

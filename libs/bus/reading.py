@@ -54,18 +54,3 @@ async def read_to_end(
                     behind.discard(place)
     finally:
         await consumer.stop()
-
-
-async def begin_again_if_wiped(consumer: AIOKafkaConsumer, places: Collection[TopicPartition]) -> set[TopicPartition]:
-    """Seeks partitions to their first record whose log ends before our position: the broker lost its memory.
-
-    Tansu answers a fetch past the end with silence, so no offset reset happens by itself.
-
-    Returns:
-        The partitions that begin again.
-    """
-    ends = await consumer.end_offsets(list(places))
-    wiped = {place for place in places if await consumer.position(place) > ends[place]}
-    if wiped:
-        await consumer.seek_to_beginning(*wiped)
-    return wiped

@@ -16,9 +16,10 @@ from aiokafka.errors import KafkaError
 from pydantic import ValidationError
 
 from libs.bus.consumer import Consumer
+from libs.bus.follower import Follower
 from libs.bus.producer import Producer
 from libs.bus.settings import BusSettings
-from libs.bus.views import ViewReader
+from libs.bus.watch import BrokerWatch
 from libs.telemetry.health import Health
 from libs.telemetry.logs import configure_logs
 from libs.telemetry.tracing import configure_tracing, shutdown_tracing
@@ -38,6 +39,7 @@ class Runtime:
     name: str
     bus: BusSettings
     producer: Producer
+    watch: BrokerWatch
     health: Health
 
     @asynccontextmanager
@@ -49,7 +51,7 @@ class Runtime:
                 stack.push_async_callback(part.stop)
                 if isinstance(part, Consumer):
                     self.health.lag(part.lag)
-                if isinstance(part, Consumer | ViewReader):
+                if isinstance(part, Consumer | Follower):
                     self.health.check(type(part).__name__.lower(), lambda part=part: part.ready)  # type: ignore[misc]
             yield
 
@@ -134,7 +136,7 @@ async def _run(name: str, build: Build) -> None:
         int(os.environ.get("SLUICE_HEALTH_PORT", "0")),
     )
     await page.start()
-    runtime = Runtime(name, bus, producer, health)
+    runtime = Runtime(name, bus, producer, BrokerWatch(bus), health)
     started = asyncio.Event()
     serving = asyncio.create_task(_serve(runtime, build, stop, started))
     stopping = asyncio.create_task(stop.wait())
@@ -151,7 +153,7 @@ async def _run(name: str, build: Build) -> None:
 async def _serve(runtime: Runtime, build: Build, stop: asyncio.Event, started: asyncio.Event) -> None:
     await _start(runtime.producer)
     try:
-        async with build(runtime):
+        async with runtime.running(runtime.watch), build(runtime):
             started.set()
             log.info("serving")
             await stop.wait()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
+from pydantic_core import to_json
 
 from contracts.usage import TokenUsage
 
@@ -30,7 +31,7 @@ def build_request(body: dict[str, Any], *, upstream_model: str, stream: bool) ->
         request["stream_options"] = {**(options if isinstance(options, dict) else {}), "include_usage": True}
     else:
         request.pop("stream_options", None)
-    return orjson.dumps(request)
+    return to_json(request)
 
 
 def auth_headers(api_key: str) -> dict[str, str]:

@@ -5,10 +5,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from contracts import topics
-from contracts.control import RelayAnnounced
+from contracts.clock import now_ms
+from contracts.control import EpochKeySealed, RelayAnnounced
 from libs.bus.consumer import Batch, Consumer
 from libs.bus.deciding import publish_decisions
 from libs.bus.service import Runtime
+from libs.bus.upkeep import Upkeep
 from libs.bus.views import View, ViewReader
 from libs.config.catalog import Catalog
 from libs.config.gateway import GatewayConfig
@@ -21,8 +23,15 @@ async def build(runtime: Runtime) -> AsyncIterator[None]:
     """Requests in, `CredentialGranted` out; epoch keys to the relays."""
     catalog = Catalog(GatewayConfig())
     keys = own_keys(catalog, os.environ)
-    epochs = Epochs(runtime.producer)
-    relays = View(topics.RELAYS, RelayAnnounced, on_change=epochs.relay_changed)
+    epochs = Epochs(now_ms())
+    grant_keys = View(topics.GRANT_KEYS, EpochKeySealed)
+    upkeep = Upkeep(runtime.producer, grant_keys, lambda: epochs.sealed(now_ms()))
+
+    def relay_changed(relay_id: str, relay: RelayAnnounced | None) -> None:
+        epochs.relay_changed(relay_id, relay)
+        upkeep.wake()
+
+    relays = View(topics.RELAYS, RelayAnnounced, on_change=relay_changed)
 
     async def handle(batch: Batch) -> None:
         epoch = epochs.current
@@ -30,9 +39,9 @@ async def build(runtime: Runtime) -> AsyncIterator[None]:
             runtime.producer, batch, "key-vault grant", lambda received: grant(received.record, catalog, keys, epoch)
         )
 
-    views = ViewReader(runtime.bus, [relays])
+    views = ViewReader(runtime.bus, runtime.watch, [relays, grant_keys])
     consumer = Consumer(runtime.bus, runtime.producer, group="key-vault", topics=[topics.REQUESTS], handle=handle)
     async with runtime.running(views):
         await views.wait_ready()
-        async with runtime.running(epochs, consumer):
+        async with runtime.running(upkeep, consumer):
             yield

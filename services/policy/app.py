@@ -29,7 +29,7 @@ async def build(runtime: Runtime) -> AsyncIterator[None]:
             lambda received: decide(received.record, providers_of, policies.entries),
         )
 
-    views = ViewReader(runtime.bus, [policies])
+    views = ViewReader(runtime.bus, runtime.watch, [policies])
     consumer = Consumer(runtime.bus, runtime.producer, group="policy", topics=[topics.REQUESTS], handle=handle)
     async with runtime.running(views):
         await views.wait_ready()

@@ -1,0 +1,1 @@
+"""PostgreSQL: one pool a service, and the migrations of its own schema."""

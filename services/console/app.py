@@ -1,0 +1,34 @@
+"""Wiring of the console."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from libs.bus.service import HttpServer, Runtime
+from libs.database.pool import Database
+from libs.database.settings import DatabaseSettings
+from libs.sealing.envelope import KeyRing
+from services.console.api import ManagementApi
+from services.console.outbox import Outbox
+from services.console.settings import ConsoleSettings
+from services.console.signing import SigningKeys
+from services.console.store import ControlStore
+
+
+@asynccontextmanager
+async def build(runtime: Runtime) -> AsyncIterator[None]:
+    """The management API in, control records out."""
+    settings = ConsoleSettings()
+    database = Database(DatabaseSettings(), "control", Path(__file__).with_name("migrations"))
+    signing = SigningKeys(KeyRing.parse(settings.key_encryption_keys))
+    outbox = Outbox(database, runtime.producer, runtime.watch)
+    api = ManagementApi(ControlStore(database, signing), settings.operator_token, outbox.wake)
+    runtime.health.check("database", lambda: database.ready)
+    runtime.health.check("outbox", lambda: outbox.ready)
+    async with runtime.running(database):
+        await database.wait_ready()
+        async with database.pool.acquire() as connection, connection.transaction():
+            await signing.load(connection)
+        server = HttpServer(api.application(), settings.host, settings.port, timeout_graceful_shutdown=5)
+        async with runtime.running(outbox, server):
+            yield

@@ -1,0 +1,17 @@
+"""What the console must be told."""
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class ConsoleSettings(BaseSettings):
+    """Environment variables ``SLUICE_CONSOLE_*``."""
+
+    model_config = SettingsConfigDict(env_prefix="SLUICE_CONSOLE_")
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8081, ge=1, le=65535)
+    operator_token: str = Field(min_length=32, repr=False)
+    """Who has it may do everything."""
+    key_encryption_keys: str = Field(repr=False)
+    """``version:base64[,version:base64...]``, 32 bytes each; the first wraps new signing keys."""

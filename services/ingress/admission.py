@@ -1,0 +1,199 @@
+"""From a client's headers and body to the record of an accepted request. Pure."""
+
+import ipaddress
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic_core import from_json
+
+from contracts.record import ReplyAddress
+from contracts.requests import Caller, RequestAccepted, Surface
+from libs.config.gateway import Timeouts
+from services.ingress.errors import BadRequest, Unauthorized, WrongContentType
+
+MOST_HEADER_CHARACTERS = 256
+MOST_MODEL_CHARACTERS = 200
+_TAGS = {"task_id": "x-kilocode-taskid", "client_version": "x-kilocode-version", "mode": "x-kilocode-mode"}
+ORGANIZATION_HEADER = "x-kilocode-organizationid"
+
+
+@dataclass(frozen=True, slots=True)
+class Chat:
+    """What the gateway itself must know of a chat completion; the rest is the provider's to judge."""
+
+    model: str
+    stream: bool
+    max_tokens: int | None
+
+    @property
+    def free(self) -> bool:
+        """Anybody may ask, and nobody pays."""
+        return self.model.endswith(":free")
+
+
+def header_map(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Headers by lower-case name.
+
+    Raises:
+        BadRequest: two Authorization headers: which one would count?
+    """
+    found: dict[str, str] = {}
+    for name, value in raw:
+        key = name.decode("latin-1").lower()
+        if key == "authorization" and key in found:
+            raise BadRequest("There are two Authorization headers; send one.")
+        found[key] = f"{found[key]}, {value.decode('latin-1')}" if key in found else value.decode("latin-1")
+    return found
+
+
+def check_content_type(headers: Mapping[str, str]) -> None:
+    """Raises WrongContentType for anything but JSON."""
+    given = headers.get("content-type", "")
+    if given.partition(";")[0].strip().lower() != "application/json":
+        raise WrongContentType("Send `Content-Type: application/json`.")
+
+
+def bearer_token(headers: Mapping[str, str]) -> str | None:
+    """The API key, or None where there is no Authorization header at all.
+
+    Raises:
+        Unauthorized: the header is there but holds no bearer token; that is never taken for "no key".
+    """
+    given = headers.get("authorization")
+    if given is None:
+        return None
+    scheme, _, token = given.partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise Unauthorized("Send `Authorization: Bearer <api key>`.")
+    return token.strip()
+
+
+def organization_of(headers: Mapping[str, str]) -> str | None:
+    """The organization that the client names, if any."""
+    return _tag(headers, ORGANIZATION_HEADER)
+
+
+def parse_chat(raw: bytes) -> Chat:
+    """Reads a chat completion request.
+
+    Raises:
+        BadRequest: it is not JSON, or lacks what every chat completion has.
+    """
+    body = _object(raw)
+    model = body.get("model")
+    if not isinstance(model, str) or not model:
+        raise BadRequest('`model` is missing: name one of GET /models, for example "model": "openai/gpt-5-mini".')
+    if len(model) > MOST_MODEL_CHARACTERS:
+        raise BadRequest(f"`model` is longer than {MOST_MODEL_CHARACTERS} characters.")
+    messages = body.get("messages")
+    if not isinstance(messages, list) or not messages:
+        raise BadRequest("`messages` must be a list of at least one message.")
+    stream = body.get("stream", False)
+    if stream is not None and not isinstance(stream, bool):
+        raise BadRequest("`stream` must be true or false.")
+    limits = [body.get(name) for name in ("max_completion_tokens", "max_tokens")]
+    for limit in limits:
+        if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 1):
+            raise BadRequest("`max_tokens` must be a whole number of at least 1.")
+    return Chat(model, bool(stream), next((limit for limit in limits if limit is not None), None))
+
+
+def _object(raw: bytes) -> dict[str, Any]:
+    try:
+        # In a list, as deep as it will lie in `PromptSubmitted`; and one value only, so that nothing can follow it.
+        (body,) = from_json(b"[" + raw + b"]", allow_inf_nan=False)
+    except ValueError as error:
+        raise BadRequest(f"The body is not JSON: {_without_values(error)}.") from None
+    if not isinstance(body, dict):
+        raise BadRequest("The body must be a JSON object.")
+    return body
+
+
+def _without_values(error: ValueError) -> str:
+    text = str(error)
+    return text if len(text) < 120 and "line" in text else "it does not hold one value"
+
+
+def client_ip(peer: str, forwarded_for: str | None, trusted_proxies: int) -> str:
+    """The address that a client is known by; IPv6 as its /64.
+
+    Args:
+        peer: the address at the other end of the connection.
+        forwarded_for: ``X-Forwarded-For``, of which only the part that trusted proxies wrote counts.
+        trusted_proxies: how many of them there are.
+    """
+    address = peer
+    if trusted_proxies and forwarded_for:
+        hops = [hop.strip() for hop in forwarded_for.split(",")]
+        address = hops[-min(trusted_proxies, len(hops))]
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        try:
+            parsed = ipaddress.ip_address(peer)
+        except ValueError:
+            return "unknown"
+    if isinstance(parsed, ipaddress.IPv6Address):
+        if parsed.ipv4_mapped:
+            return str(parsed.ipv4_mapped)
+        return str(ipaddress.ip_network((int(parsed) >> 64 << 64, 64)))
+    return str(parsed)
+
+
+def accept(
+    chat: Chat,
+    caller: Caller | None,
+    headers: Mapping[str, str],
+    *,
+    request_id: str,
+    ip: str,
+    prompt_bytes: int,
+    reply_to: ReplyAddress,
+    timeouts: Timeouts,
+    now_ms: int,
+) -> RequestAccepted:
+    """The record of a request that is let in.
+
+    Args:
+        caller: None for an anonymous client, who may ask for free models only.
+        ip: as `client_ip` gives it; free models count against it whoever asks.
+
+    Raises:
+        Unauthorized: a paid model without a key.
+        BadRequest: a header is too long.
+    """
+    if caller is None and not chat.free:
+        raise Unauthorized("This model needs an API key: send `Authorization: Bearer <api key>`.")
+    who = caller or Caller()
+    if chat.free:
+        who, subject = who.model_copy(update={"ip": ip}), f"ip:{ip}"
+    elif who.organization_id:
+        subject = f"org:{who.organization_id}"
+    else:
+        subject = f"acct:{who.account_id}"
+    return RequestAccepted(
+        request_id=request_id,
+        subject=subject,
+        caller=who,
+        surface=Surface.CHAT_COMPLETIONS,
+        model=chat.model,
+        stream=chat.stream,
+        free=chat.free,
+        accepted_at_ms=now_ms,
+        route_by_ms=now_ms + int(timeouts.route_s * 1000),
+        deadline_ms=now_ms + int(timeouts.request_s * 1000),
+        prompt_bytes=prompt_bytes,
+        max_tokens=chat.max_tokens,
+        reply_to=reply_to,
+        **{field: _tag(headers, name) for field, name in _TAGS.items()},
+    )
+
+
+def _tag(headers: Mapping[str, str], name: str) -> str | None:
+    value = headers.get(name)
+    if value is None or not value.strip():
+        return None
+    if len(value) > MOST_HEADER_CHARACTERS or not value.isprintable():
+        raise BadRequest(f"The header {name} must be at most {MOST_HEADER_CHARACTERS} printable characters.")
+    return value.strip()

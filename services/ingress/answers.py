@@ -1,0 +1,63 @@
+"""The answers of the API in bytes: JSON, errors, server-sent events, and the headers around them."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import orjson
+
+from contracts.decisions import QuotaWindow
+from contracts.record import Refusal
+
+RawHeaders = list[tuple[bytes, bytes]]
+Message = dict[str, Any]
+
+_JSON = (b"content-type", b"application/json")
+_SSE = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),
+]
+
+
+def error_body(refusal: Refusal) -> bytes:
+    """The documented shape of an error."""
+    error: dict[str, Any] = {"message": refusal.message, "code": refusal.status}
+    if refusal.metadata:
+        error["metadata"] = refusal.metadata
+    return orjson.dumps({"error": error})
+
+
+def quota_headers(windows: Iterable[QuotaWindow]) -> RawHeaders:
+    """``RateLimit`` and ``RateLimit-Policy`` (IETF draft "RateLimit header fields for HTTP", structured fields)."""
+    windows = list(windows)
+    if not windows:
+        return []
+    policy = ", ".join(f'"{window.name}";q={window.limit};w={window.window_s}' for window in windows)
+    state = ", ".join(f'"{window.name}";r={window.remaining};t={window.reset_s}' for window in windows)
+    return [(b"ratelimit-policy", policy.encode()), (b"ratelimit", state.encode())]
+
+
+def whole(status: int, body: bytes, headers: RawHeaders) -> list[Message]:
+    """The ASGI messages of an answer that is there at once."""
+    start = [_JSON, (b"content-length", str(len(body)).encode()), *headers]
+    return [
+        {"type": "http.response.start", "status": status, "headers": start},
+        {"type": "http.response.body", "body": body},
+    ]
+
+
+def refused(refusal: Refusal, headers: RawHeaders) -> list[Message]:
+    """The ASGI messages of an error before the first byte."""
+    if refusal.retry_after_s is not None:
+        headers = [*headers, (b"retry-after", str(refusal.retry_after_s).encode())]
+    return whole(refusal.status, error_body(refusal), headers)
+
+
+def stream_start(headers: RawHeaders) -> Message:
+    """The ASGI message that begins a stream."""
+    return {"type": "http.response.start", "status": 200, "headers": [*_SSE, *headers]}
+
+
+def stream_data(text: str, *, last: bool = False) -> Message:
+    """The ASGI message of some events."""
+    return {"type": "http.response.body", "body": text.encode(), "more_body": not last}

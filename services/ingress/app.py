@@ -1,0 +1,107 @@
+"""Wiring of the ingress."""
+
+import secrets
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from contracts.record import Refusal
+from libs.bus.service import HttpServer, Runtime
+from libs.bus.views import ViewReader
+from libs.config.catalog import Catalog
+from libs.config.gateway import GatewayConfig
+from services.ingress import catalog_pages
+from services.ingress.answers import error_body
+from services.ingress.authentication import Authenticator
+from services.ingress.claimant import Claimant
+from services.ingress.completions import ChatCompletions
+from services.ingress.replies import RepliesReader
+from services.ingress.settings import IngressSettings
+from services.ingress.waiting import WaitingRoom
+
+PREFIXES = ("/api/gateway", "/api/gateway/v1")
+
+
+@asynccontextmanager
+async def build(runtime: Runtime) -> AsyncIterator[None]:
+    """HTTP in, requests and prompts out; replies in, HTTP out."""
+    config, settings = GatewayConfig(), IngressSettings()
+    ingress_id = f"ingress-{secrets.token_hex(8)}"
+    authenticator = Authenticator()
+    room = WaitingRoom(ingress_id)
+    replies = RepliesReader(runtime.bus, runtime.watch, room)
+    claimant = Claimant(
+        runtime.bus,
+        runtime.watch,
+        runtime.producer,
+        ingress_id,
+        on_claimed=replies.claimed,
+        on_lost=replies.lost,
+    )
+    completions = ChatCompletions(
+        config, authenticator, claimant, replies, room, runtime.producer, runtime.watch, ingress_id
+    )
+    application = _application(Catalog(config), completions)
+    views = ViewReader(runtime.bus, runtime.watch, authenticator.views)
+    runtime.health.check("reply partition", lambda: claimant.held is not None and replies.ready)
+    runtime.health.check("broker", lambda: runtime.watch.up)
+    server = HttpServer(
+        application,
+        settings.host,
+        settings.port,
+        timeout_graceful_shutdown=settings.drain_s,
+        timeout_keep_alive=75,
+        h11_max_incomplete_event_size=64 * 1024,
+    )
+    async with runtime.running(views):
+        await views.wait_ready()
+        async with runtime.running(replies, claimant, server):
+            yield
+
+
+def _application(catalog: Catalog, completions: ChatCompletions) -> Starlette:
+    def page(make: Callable[[], Any]) -> Callable[[Request], Response]:
+        async def show(_request: Request) -> Response:
+            return Response(orjson.dumps(make()), media_type="application/json")
+
+        return show  # type: ignore[return-value]
+
+    async def endpoints(request: Request) -> Response:
+        found = catalog_pages.endpoints(catalog, request.path_params["model"], datetime.now(UTC))
+        if found is None:
+            return Response(error_body(Refusal(status=404, message="Not Found")), 404, media_type="application/json")
+        return Response(orjson.dumps(found), media_type="application/json")
+
+    routes = []
+    for prefix in PREFIXES:
+        routes += [
+            Route(f"{prefix}/chat/completions", completions, methods=["POST"]),
+            Route(f"{prefix}/models", page(lambda: catalog_pages.models(catalog, datetime.now(UTC)))),
+            Route(f"{prefix}/models/{{model:path}}/endpoints", endpoints),
+            Route(f"{prefix}/providers", page(lambda: catalog_pages.providers(catalog))),
+        ]
+    return Starlette(routes=routes, exception_handlers={HTTPException: _no_route, Exception: _failed})
+
+
+async def _no_route(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    message = error.detail
+    if error.status_code == 404:
+        message = f"There is no route {request.method} {request.url.path[:200]}; the API begins at {PREFIXES[0]}."
+    elif error.status_code == 405:
+        message = f"{request.url.path[:200]} does not answer {request.method}."
+    body = error_body(Refusal(status=error.status_code, message=message))
+    return Response(body, error.status_code, media_type="application/json", headers=error.headers)
+
+
+async def _failed(_request: Request, _error: Exception) -> Response:
+    body = error_body(Refusal(status=500, message="The gateway failed; it was logged. Try again."))
+    return Response(body, 500, media_type="application/json")

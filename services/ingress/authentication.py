@@ -1,0 +1,82 @@
+"""Who is calling: tokens are verified once, then looked up; what may change is asked of the views each time."""
+
+import base64
+import hashlib
+import time
+from collections import OrderedDict
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from contracts import topics
+from contracts.control import AccountChanged, KeyRevoked, MembershipChanged, SigningKeyPublished
+from contracts.requests import Caller
+from libs.bus.views import View
+from libs.identity.tokens import Claims, TokenError, fingerprint, verify
+from services.ingress.errors import Forbidden, Unauthorized
+
+MOST_CACHED = 50_000
+_NOT_A_MEMBER = "This organization does not exist, or this account is not a member of it."
+
+
+class Authenticator:
+    """Verifies tokens against control views. No database, and one signature check a token."""
+
+    def __init__(self) -> None:
+        self._signing_keys = View(topics.SIGNING_KEYS, SigningKeyPublished, on_change=self._signing_key_changed)
+        self._accounts = View(topics.ACCOUNTS, AccountChanged)
+        self._revocations = View(topics.REVOCATIONS, KeyRevoked)
+        self._memberships = View(topics.MEMBERSHIPS, MembershipChanged)
+        self.views = (self._signing_keys, self._accounts, self._revocations, self._memberships)
+        self._public_keys: dict[str, Ed25519PublicKey] = {}
+        self._verified: OrderedDict[bytes, tuple[Claims, str]] = OrderedDict()
+
+    def caller(self, token: str, organization_id: str | None) -> Caller:
+        """The account and, where one is asked for, the organization that a token acts for.
+
+        Args:
+            token: what stood behind ``Bearer``.
+            organization_id: the header ``X-KiloCode-OrganizationId``.
+
+        Raises:
+            Unauthorized: the token is not valid, was revoked, or its account is gone.
+            Forbidden: the organization is another one's.
+        """
+        claims, print_ = self._claims(token)
+        account = self._accounts.get(claims.account_id)
+        if account is None or account.disabled:
+            raise Unauthorized("The account of this API key does not exist or is disabled.")
+        if claims.token_epoch < account.token_epoch or self._revocations.get(claims.jti):
+            raise Unauthorized("This API key was revoked; create a new one.")
+        organization, role = claims.organization_id, claims.role
+        if organization_id is not None and organization_id != organization:
+            if organization is not None:
+                raise Forbidden("This token is for another organization than the header names.")
+            organization = organization_id
+        if organization is not None:
+            membership = self._memberships.get(f"{organization}/{claims.account_id}")
+            if membership is None:
+                raise Forbidden(_NOT_A_MEMBER)
+            role = membership.role
+        return Caller(account_id=claims.account_id, organization_id=organization, role=role, key_fingerprint=print_)
+
+    def _claims(self, token: str) -> tuple[Claims, str]:
+        now_s = time.time()
+        digest = hashlib.sha256(token.encode("utf-8", "replace")).digest()
+        found = self._verified.get(digest)
+        if found is not None and now_s < found[0].expires_at_s and found[0].kid in self._public_keys:
+            self._verified.move_to_end(digest)
+            return found
+        try:
+            claims = verify(token, self._public_keys.get, now_s)
+        except TokenError as error:
+            raise Unauthorized(str(error)) from None
+        found = claims, fingerprint(token)
+        self._verified[digest] = found
+        if len(self._verified) > MOST_CACHED:
+            self._verified.popitem(last=False)
+        return found
+
+    def _signing_key_changed(self, kid: str, record: SigningKeyPublished | None) -> None:
+        self._public_keys.pop(kid, None)
+        if record is not None:
+            self._public_keys[kid] = Ed25519PublicKey.from_public_bytes(base64.b64decode(record.public_key))

@@ -1,0 +1,70 @@
+"""``GET /models``, one model's endpoints, and ``GET /providers``: data that anybody may read."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from libs.config.catalog import Catalog, Offer, listed_pricing
+
+
+def models(catalog: Catalog, now: datetime) -> dict[str, Any]:
+    """The list of models, as OpenAI gives it, with context length and prices."""
+    return {"object": "list", "data": [_model(offer, now) for offer in catalog.offers.values()]}
+
+
+def endpoints(catalog: Catalog, model_id: str, now: datetime) -> dict[str, Any] | None:
+    """Where one model runs and for how much; None if it is not served here."""
+    offer = catalog.find(model_id)
+    if offer is None:
+        return None
+    endpoint = {
+        "name": f"{offer.provider.name or offer.provider_id} | {offer.model.id}",
+        "provider_name": offer.provider.name or offer.provider_id,
+        "tag": offer.provider_id,
+        "context_length": offer.model.context_length,
+        "pricing": _pricing(offer, now),
+    }
+    return {"data": {"id": offer.model.id, "name": offer.model.name or offer.model.id, "endpoints": [endpoint]}}
+
+
+def providers(catalog: Catalog) -> dict[str, Any]:
+    """The providers that models come from."""
+    used = {offer.provider_id for offer in catalog.offers.values()}
+    return {
+        "data": [
+            {"name": provider.name or provider_id, "slug": provider_id}
+            for provider_id, provider in catalog.providers.items()
+            if provider_id in used
+        ]
+    }
+
+
+def _model(offer: Offer, now: datetime) -> dict[str, Any]:
+    model = offer.model
+    return {
+        "id": model.id,
+        "object": "model",
+        "created": model.created,
+        "owned_by": offer.provider_id,
+        "name": model.name or model.id,
+        "context_length": model.context_length,
+        "pricing": _pricing(offer, now),
+    }
+
+
+def _pricing(offer: Offer, now: datetime) -> dict[str, str] | None:
+    pricing = listed_pricing(offer, now)
+    if pricing is None:
+        return None
+    prices = {
+        "prompt": pricing.prompt,
+        "completion": pricing.completion,
+        "input_cache_read": pricing.cache_read,
+        "input_cache_write": pricing.cache_write,
+    }
+    return {name: _decimal(price) for name, price in prices.items() if price is not None}
+
+
+def _decimal(value: Decimal) -> str:
+    text = f"{value:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text

@@ -1,0 +1,253 @@
+"""``POST /chat/completions``: in, onto the log; off the log, out."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+import uuid_utils
+from aiokafka.errors import KafkaError
+from opentelemetry.trace import SpanKind
+from starlette.types import Receive, Scope, Send
+
+from contracts import topics
+from contracts.clock import now_ms
+from contracts.headers import event_headers
+from contracts.record import Refusal, ReplyAddress
+from contracts.replies import Outcome, ReplyChunk, ReplyEnded, ReplyStarted
+from contracts.requests import RequestAccepted, RequestCancelled
+from libs.bus.producer import Producer, settle
+from libs.bus.watch import BrokerWatch
+from libs.config.gateway import GatewayConfig
+from libs.providers.openai_chat import error_event
+from libs.telemetry.tracing import Step, new_traceparent
+from services.ingress import admission
+from services.ingress.answers import quota_headers, refused, stream_data, stream_start, whole
+from services.ingress.authentication import Authenticator
+from services.ingress.claimant import Claimant
+from services.ingress.errors import IngressError, TooLarge, Unavailable
+from services.ingress.replies import RepliesReader
+from services.ingress.waiting import Waiting, WaitingRoom
+
+log = structlog.get_logger()
+
+GONE = Refusal(status=499, message="The client closed the connection.")
+OVERDUE_AFTER_S = 5.0
+OVERDUE = Refusal(status=504, message="No answer came before the deadline; try again.")
+
+
+class _ClientGone(Exception):
+    """The connection ended before the body did."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Admitted:
+    request: RequestAccepted
+    body: bytes
+    step: Step
+
+
+class ChatCompletions:
+    """The ASGI application of one surface."""
+
+    def __init__(
+        self,
+        config: GatewayConfig,
+        authenticator: Authenticator,
+        claimant: Claimant,
+        replies: RepliesReader,
+        room: WaitingRoom,
+        producer: Producer,
+        watch: BrokerWatch,
+        ingress_id: str,
+    ) -> None:
+        self._config = config
+        self._authenticator = authenticator
+        self._claimant = claimant
+        self._replies = replies
+        self._room = room
+        self._producer = producer
+        self._watch = watch
+        self._ingress_id = ingress_id
+        self._background: set[asyncio.Task[None]] = set()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves one request."""
+        try:
+            admitted = await self._admit(scope, receive)
+        except IngressError as error:
+            for message in refused(error.refusal, []):
+                await send(message)
+            return
+        except _ClientGone:
+            return
+        request, step = admitted.request, admitted.step
+        headers = [(b"x-request-id", request.request_id.encode())]
+        waiting = self._room.enter(request.request_id)
+        watcher = asyncio.create_task(_watch_connection(receive, waiting))
+        overdue = asyncio.get_running_loop().call_later(
+            self._config.timeouts.request_s + OVERDUE_AFTER_S, waiting.fail, OVERDUE
+        )
+        status = 500
+        try:
+            await self._publish(admitted)
+            status = await self._answer(request, waiting, headers, send)
+        except IngressError as error:
+            status = error.status
+            for message in refused(error.refusal, headers):
+                await send(message)
+        finally:
+            overdue.cancel()
+            watcher.cancel()
+            self._room.leave(request.request_id)
+            if not waiting.answered:
+                self._cancel(request, step.traceparent, "the client is not waiting any more")
+            step.note({"http.response.status_code": status})
+            step.end(None if status < 400 else str(status))
+
+    async def _admit(self, scope: Scope, receive: Receive) -> _Admitted:
+        config, started_ms = self._config, now_ms()
+        headers = admission.header_map(scope["headers"])
+        admission.check_content_type(headers)
+        partition = self._claimant.held
+        if partition is None or not self._replies.ready or not self._watch.up:
+            raise Unavailable("The gateway's log is not available; try again in a moment.", retry_after_s=1)
+        if len(self._room) >= config.limits.in_flight:
+            raise Unavailable("The gateway is full; try again in a moment.", retry_after_s=1)
+        token = admission.bearer_token(headers)
+        organization = admission.organization_of(headers)
+        caller = None if token is None else self._authenticator.caller(token, organization)
+        body = await _read_body(headers, receive, config.limits.body_bytes)
+        chat = admission.parse_chat(body)
+        peer = scope["client"][0] if scope.get("client") else ""
+        request = admission.accept(
+            chat,
+            caller,
+            headers,
+            request_id=str(uuid_utils.uuid7()),
+            ip=admission.client_ip(peer, headers.get("x-forwarded-for"), config.trusted_proxies),
+            prompt_bytes=len(body),
+            reply_to=ReplyAddress(partition=partition, ingress_id=self._ingress_id),
+            timeouts=config.timeouts,
+            now_ms=started_ms,
+        )
+        traceparent = new_traceparent(config.telemetry.sample_ratio, headers.get("traceparent"))
+        step = Step(
+            "POST /chat/completions",
+            traceparent,
+            kind=SpanKind.SERVER,
+            started_ns=started_ms * 1_000_000,
+            attributes={"sluice.request.id": request.request_id, "gen_ai.request.model": chat.model},
+        )
+        return _Admitted(request, body, step)
+
+    async def _publish(self, admitted: _Admitted) -> None:
+        request, trace = admitted.request, admitted.step.traceparent
+        reply_to = request.reply_to.encode()
+        try:
+            async with asyncio.timeout(self._config.timeouts.publish_s):
+                prompt = await self._producer.send_raw(
+                    topics.PROMPTS.name,
+                    b'{"request_id":"%b","body":%b}' % (request.request_id.encode(), admitted.body),
+                    key=request.request_id.encode(),
+                    headers=event_headers(
+                        type_name="PromptSubmitted",
+                        event_id=f"{request.request_id}/PromptSubmitted",
+                        source="/services/ingress",
+                        subject=request.request_id,
+                        traceparent=trace,
+                        reply_to=reply_to,
+                    ),
+                )
+                accepted = await self._producer.send(
+                    topics.REQUESTS,
+                    request,
+                    key=request.subject,
+                    event_id=f"{request.request_id}/RequestAccepted",
+                    subject=request.request_id,
+                    traceparent=trace,
+                    reply_to=reply_to,
+                )
+                await settle([prompt, accepted])
+        except (KafkaError, TimeoutError):
+            raise Unavailable(
+                "The gateway's log did not take the request; try again in a moment.", retry_after_s=1
+            ) from None
+
+    async def _answer(
+        self, request: RequestAccepted, waiting: Waiting, headers: list[tuple[bytes, bytes]], send: Send
+    ) -> int:
+        streaming = False
+        while True:
+            reply = await waiting.next()
+            if isinstance(reply, ReplyStarted):
+                await send(stream_start([*headers, *quota_headers(reply.windows)]))
+                streaming = True
+            elif isinstance(reply, ReplyChunk):
+                await send(stream_data(reply.data))
+            elif reply.refusal is GONE:
+                return GONE.status
+            else:
+                await self._end(request, reply, streaming, [*headers, *quota_headers(reply.windows)], send)
+                return reply.status
+
+    async def _end(
+        self, request: RequestAccepted, reply: ReplyEnded, streaming: bool, headers: list[Any], send: Send
+    ) -> None:
+        if streaming:
+            refusal = reply.refusal
+            tail = reply.tail or (error_event(refusal.message, refusal.status) if refusal else "")
+            await send(stream_data(tail, last=True))
+        elif reply.refusal is not None:
+            for message in refused(reply.refusal, headers):
+                await send(message)
+        elif request.stream and reply.outcome is Outcome.COMPLETED:
+            await send(stream_start(headers))
+            await send(stream_data(reply.tail or "", last=True))
+        else:
+            for message in whole(reply.status, (reply.body or "").encode(), headers):
+                await send(message)
+
+    def _cancel(self, request: RequestAccepted, traceparent: str, reason: str) -> None:
+        task = asyncio.create_task(self._say_cancelled(request, traceparent, reason))
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    async def _say_cancelled(self, request: RequestAccepted, traceparent: str, reason: str) -> None:
+        record = RequestCancelled(request_id=request.request_id, reason=reason, cancelled_at_ms=now_ms())
+        try:
+            sent = await self._producer.send(
+                topics.CANCELLATIONS,
+                record,
+                key=request.request_id,
+                event_id=f"{request.request_id}/RequestCancelled",
+                subject=request.request_id,
+                traceparent=traceparent,
+                reply_to=request.reply_to.encode(),
+            )
+            await settle([sent])
+        except KafkaError as error:
+            log.warning("cancellation not published", request_id=request.request_id, error=type(error).__name__)
+
+
+async def _read_body(headers: dict[str, str], receive: Receive, most: int) -> bytes:
+    too_large = f"The body is larger than {most} bytes."
+    length = headers.get("content-length", "")
+    if length.isascii() and length.isdigit() and int(length) > most:
+        raise TooLarge(too_large)
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise _ClientGone
+        body += message.get("body", b"")
+        if len(body) > most:
+            raise TooLarge(too_large)
+        if not message.get("more_body"):
+            return bytes(body)
+
+
+async def _watch_connection(receive: Receive, waiting: Waiting) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    waiting.fail(GONE)

@@ -1,0 +1,52 @@
+"""What the ingress itself refuses. One hierarchy; each error is its status and the client's words."""
+
+from contracts.record import Refusal
+
+
+class IngressError(Exception):
+    """Refused before it reached the log: no outcome, no ledger entry."""
+
+    status = 400
+
+    def __init__(self, message: str, *, retry_after_s: int | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+    @property
+    def refusal(self) -> Refusal:
+        """The same as a record says it."""
+        return Refusal(status=self.status, message=str(self), retry_after_s=self.retry_after_s)
+
+
+class BadRequest(IngressError):
+    """The body or a header is wrong."""
+
+
+class Unauthorized(IngressError):
+    """No key where one is needed, or one that is not valid."""
+
+    status = 401
+
+
+class Forbidden(IngressError):
+    """The key is valid, but not for this."""
+
+    status = 403
+
+
+class TooLarge(IngressError):
+    """The body is over the limit."""
+
+    status = 413
+
+
+class WrongContentType(IngressError):
+    """Not JSON."""
+
+    status = 415
+
+
+class Unavailable(IngressError):
+    """The log is away, or this ingress is not ready or is full."""
+
+    status = 503

@@ -1,0 +1,54 @@
+"""Wiring of the relay."""
+
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from contracts import topics
+from contracts.control import EpochKeySealed, RelayAnnounced
+from libs.bus.consumer import Consumer
+from libs.bus.follower import Follower, From
+from libs.bus.service import Runtime
+from libs.bus.upkeep import Upkeep
+from libs.bus.views import View, ViewReader
+from libs.config.gateway import GatewayConfig
+from services.relay.grants import Grants
+from services.relay.handlers import GROUP, RelayHandlers
+from services.relay.upstream import Upstreams
+
+
+@asynccontextmanager
+async def build(runtime: Runtime) -> AsyncIterator[None]:
+    """Routes and prompts in; attempts, replies and usage out."""
+    config = GatewayConfig()
+    relay_id = f"relay-{secrets.token_hex(8)}"
+    grants = Grants(relay_id)
+    relays = View(topics.RELAYS, RelayAnnounced)
+    grant_keys = View(topics.GRANT_KEYS, EpochKeySealed, on_change=grants.epoch_key_sealed)
+    upstreams = Upstreams(config.providers, config.timeouts)
+    handlers = RelayHandlers(relay_id, runtime.bus, runtime.producer, grants, upstreams, config.timeouts)
+    handlers.consumer = Consumer(
+        runtime.bus,
+        runtime.producer,
+        group=GROUP,
+        topics=[topics.ROUTES, topics.PROMPTS],
+        handle=handlers.handle,
+        on_assigned=handlers.assigned,
+        on_poison=handlers.poisoned,
+        on_stop=handlers.drain,
+        member=relay_id,
+    )
+    views = ViewReader(runtime.bus, runtime.watch, [relays, grant_keys])
+    announcement = Upkeep(runtime.producer, relays, lambda: {relay_id: grants.announcement})
+    cancellations = Follower(
+        runtime.bus,
+        runtime.watch,
+        [(topics.CANCELLATIONS, number) for number in range(runtime.bus.partitions)],
+        handlers.cancellations,
+        begin=From.END,
+    )
+    runtime.health.check("epoch key", lambda: grants.ready)
+    async with runtime.running(views):
+        await views.wait_ready()
+        async with runtime.running(announcement, cancellations, upstreams, handlers, handlers.consumer):
+            yield

@@ -1,0 +1,199 @@
+"""One call of one provider for one request, from the grant to its ending."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+import structlog
+
+from contracts.clock import now_ms
+from contracts.prompts import PromptSubmitted
+from contracts.record import Refusal
+from contracts.replies import Outcome
+from contracts.routes import RoutePlanned
+from contracts.usage import TokenUsage
+from libs.config.gateway import Timeouts
+from libs.providers.errors import broke_off, timed_out
+from libs.providers.openai_chat import (
+    ChatStream,
+    ProtocolError,
+    ProviderStreamError,
+    build_request,
+    error_event,
+    estimate,
+    parse_response,
+)
+from libs.sealing.grants import SealError
+from services.relay.ending import Ending, failed
+from services.relay.grants import Grants
+from services.relay.reply_stream import ReplyStream
+from services.relay.upstream import UpstreamError, Upstreams, read_answer, read_events
+
+log = structlog.get_logger()
+
+NO_GRANT = Refusal(
+    status=503, message="The provider's key could not be opened; nothing was charged, try again.", retry_after_s=1
+)
+STOPPED = Refusal(status=503, message="The gateway is being restarted; what came before is all there is.")
+
+
+class Attempt:
+    """Runs a route. `run` always returns an ending, unless its task is cancelled from outside."""
+
+    def __init__(
+        self,
+        route: RoutePlanned,
+        prompt: PromptSubmitted,
+        stream: ReplyStream,
+        *,
+        grants: Grants,
+        upstreams: Upstreams,
+        timeouts: Timeouts,
+    ) -> None:
+        self._route = route
+        self._prompt = prompt
+        self._stream = stream
+        self._grants = grants
+        self._upstreams = upstreams
+        self._timeouts = timeouts
+        self._task: asyncio.Task[None] | None = None
+        self._stop_as: Outcome | None = None
+        self._chat = ChatStream(model=route.request.model)
+        self._called_at = 0.0
+        self._first_byte_ms: int | None = None
+        self._ending: Ending | None = None
+
+    def stop(self, outcome: Outcome) -> None:
+        """Closes the connection to the provider; the attempt then ends as CANCELLED or INTERRUPTED."""
+        if self._stop_as is None:
+            self._stop_as = outcome
+            if self._task:
+                self._task.cancel()
+
+    async def run(self) -> Ending:
+        """Calls the provider and relays its answer."""
+        self._task = asyncio.create_task(self._call_within_deadline())
+        if self._stop_as is not None:
+            self._task.cancel()
+        await asyncio.wait({self._task})
+        if self._task.cancelled():
+            return await self._stopped(self._stop_as or Outcome.INTERRUPTED)
+        error = self._task.exception()
+        if isinstance(error, UpstreamError):
+            return await self._failed(error.refusal)
+        if error is not None or self._ending is None:
+            log.error("attempt failed", error=type(error).__name__)
+            return await self._failed(Refusal(status=500, message="The gateway failed; it was logged. Try again."))
+        return self._ending
+
+    async def _call_within_deadline(self) -> None:
+        remaining_s = (self._route.request.deadline_ms - now_ms()) / 1000
+        try:
+            async with asyncio.timeout(remaining_s):
+                await self._call()
+        except TimeoutError:
+            raise UpstreamError(timed_out(self._route.provider_id, "end its answer before the deadline")) from None
+
+    async def _call(self) -> None:
+        route, request = self._route, self._route.request
+        try:
+            key = await self._grants.open(route.grant, request.request_id)
+        except SealError as error:
+            log.error("grant refused", request_id=request.request_id, reason=str(error))
+            raise UpstreamError(NO_GRANT) from None
+        content = build_request(self._prompt.body, upstream_model=route.upstream_model, stream=request.stream)
+        self._called_at = time.monotonic()
+        try:
+            async with asyncio.timeout(self._timeouts.first_byte_s if request.stream else None) as patience:
+                async with self._upstreams.call(route.provider_id, key, content, byok=route.grant.byok) as response:
+                    if request.stream:
+                        events = read_events(route.provider_id, response)
+                        await self._relay_stream(events, patience)
+                    else:
+                        self._note_first_byte()
+                        self._ending = self._whole(await read_answer(route.provider_id, response))
+        except TimeoutError:
+            if not patience.expired():
+                raise
+            what = "begin its answer in time" if self._first_byte_ms is None else "go on with its answer in time"
+            raise UpstreamError(timed_out(route.provider_id, what)) from None
+
+    def _note_first_byte(self) -> None:
+        if self._first_byte_ms is None:
+            self._first_byte_ms = int((time.monotonic() - self._called_at) * 1000)
+
+    def _whole(self, data: bytes) -> Ending:
+        route = self._route
+        try:
+            answer = parse_response(data, model=route.request.model)
+        except ProtocolError:
+            raise UpstreamError(broke_off(route.provider_id)) from None
+        tokens, estimated = self._tokens(answer.usage, answer.delivered_bytes)
+        return Ending(
+            Outcome.COMPLETED,
+            body=answer.body,
+            tokens=tokens,
+            estimated=estimated,
+            first_byte_ms=self._first_byte_ms,
+        )
+
+    async def _relay_stream(self, events: AsyncIterator[str], patience: asyncio.Timeout) -> None:
+        route, chat, loop = self._route, self._chat, asyncio.get_running_loop()
+        try:
+            async for data in events:
+                self._note_first_byte()
+                patience.reschedule(loop.time() + self._timeouts.idle_s)
+                # The log's back-pressure must not count as the provider's silence.
+                text = chat.event(data)
+                if text:
+                    patience.reschedule(None)
+                    await self._stream.write(text)
+                    patience.reschedule(loop.time() + self._timeouts.idle_s)
+                if chat.done:
+                    break
+        except ProtocolError:
+            raise UpstreamError(broke_off(route.provider_id)) from None
+        except ProviderStreamError as error:
+            message = f"The provider {route.provider_id} failed: {str(error)[:500]}"
+            raise UpstreamError(Refusal(status=502, message=message)) from None
+        if not chat.done and not chat.finished:
+            raise UpstreamError(broke_off(route.provider_id))
+        patience.reschedule(None)
+        await self._stream.close()
+        tokens, estimated = self._tokens(chat.usage, chat.delivered_bytes)
+        self._ending = Ending(
+            Outcome.COMPLETED,
+            tail=chat.finish(tokens if estimated else None),
+            chunks=self._stream.chunks,
+            tokens=tokens,
+            estimated=estimated,
+            first_byte_ms=self._first_byte_ms,
+        )
+
+    def _tokens(self, usage: TokenUsage | None, delivered_bytes: int) -> tuple[TokenUsage, bool]:
+        if usage is not None:
+            return usage, False
+        return estimate(prompt_bytes=self._route.request.prompt_bytes, delivered_bytes=delivered_bytes), True
+
+    async def _stopped(self, outcome: Outcome) -> Ending:
+        ending = await self._failed(STOPPED)
+        ending.outcome = outcome
+        if outcome is Outcome.CANCELLED:
+            ending.status, ending.refusal, ending.tail = 499, None, None
+        if self._called_at and self._chat.usage is None:
+            # The provider has worked on the prompt, whether or not a byte came back.
+            ending.tokens, ending.estimated = self._tokens(None, self._chat.delivered_bytes)
+        return ending
+
+    async def _failed(self, refusal: Refusal) -> Ending:
+        """An error before the first byte is the status; after it, the stream's last event."""
+        ending = failed(refusal)
+        ending.first_byte_ms = self._first_byte_ms
+        if self._stream.started:
+            await self._stream.close()
+            ending.chunks = self._stream.chunks
+            ending.tail = error_event(refusal.message, refusal.status)
+            ending.tokens, ending.estimated = self._tokens(self._chat.usage, self._chat.delivered_bytes)
+        elif self._chat.usage is not None:
+            ending.tokens = self._chat.usage
+        return ending

@@ -1,0 +1,79 @@
+"""How a request ended, as the books and the client are told. Pure."""
+
+from dataclasses import dataclass, field
+
+from contracts.attempts import AttemptEnded
+from contracts.record import Refusal
+from contracts.replies import Outcome, ReplyEnded
+from contracts.routes import RequestRejected, RoutePlanned
+from contracts.usage import TokenUsage, UsageRecorded
+
+
+@dataclass(slots=True)
+class Ending:
+    """What became of one route."""
+
+    outcome: Outcome
+    status: int = 200
+    refusal: Refusal | None = None
+    body: str | None = None
+    tail: str | None = None
+    chunks: int = 0
+    tokens: TokenUsage = field(default_factory=TokenUsage)
+    estimated: bool = False
+    first_byte_ms: int | None = None
+    attempts: int = 1
+
+
+def failed(refusal: Refusal, *, attempts: int = 1) -> Ending:
+    """Sluice or the provider is the reason, and nothing was delivered."""
+    return Ending(Outcome.FAILED, refusal.status, refusal, attempts=attempts)
+
+
+def rejected(route: RequestRejected) -> Ending:
+    """A rule is the reason, or (``failed``) a decision that never came."""
+    outcome = Outcome.FAILED if route.failed else Outcome.REJECTED
+    return Ending(outcome, route.refusal.status, route.refusal, attempts=0)
+
+
+def tell(route: RoutePlanned | RequestRejected, ending: Ending, now_ms: int) -> AttemptEnded:
+    """The record from which everybody is told: the ledger through ``usage``, the client through ``reply``."""
+    request = route.request
+    planned = route if isinstance(route, RoutePlanned) else None
+    return AttemptEnded(
+        request_id=request.request_id,
+        reply_to=request.reply_to,
+        usage=UsageRecorded(
+            request_id=request.request_id,
+            subject=request.subject,
+            caller=request.caller,
+            surface=request.surface,
+            model=request.model,
+            provider_id=planned.provider_id if planned else None,
+            upstream_model=planned.upstream_model if planned else None,
+            outcome=ending.outcome,
+            status=ending.status,
+            tokens=ending.tokens,
+            estimated=ending.estimated,
+            byok=planned.grant.byok if planned else False,
+            free=request.free,
+            attempts=ending.attempts,
+            accepted_at_ms=request.accepted_at_ms,
+            ended_at_ms=now_ms,
+            first_byte_ms=ending.first_byte_ms,
+            task_id=request.task_id,
+            client_version=request.client_version,
+            mode=request.mode,
+        ),
+        reply=ReplyEnded(
+            request_id=request.request_id,
+            ingress_id=request.reply_to.ingress_id,
+            outcome=ending.outcome,
+            status=ending.status,
+            refusal=ending.refusal,
+            body=ending.body,
+            tail=ending.tail,
+            chunks=ending.chunks,
+            windows=route.windows,
+        ),
+    )

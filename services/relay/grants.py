@@ -1,0 +1,71 @@
+"""The relay's key pair and the epoch keys that vaults sealed for it."""
+
+import asyncio
+
+import structlog
+
+from contracts.clock import now_ms
+from contracts.control import EpochKeySealed, RelayAnnounced
+from contracts.decisions import SealedGrant
+from libs.sealing.grants import RelayKeyPair, SealError, open_grant
+from libs.sealing.secret import Secret
+
+log = structlog.get_logger()
+
+KEY_TTL_MS = 24 * 3600 * 1000
+EPOCH_KEY_WITHIN_S = 5.0
+
+
+class Grants:
+    """Opens grants. The private key and the epoch keys live in this process's memory only."""
+
+    def __init__(self, relay_id: str) -> None:
+        self._relay_id = relay_id
+        self._pair = RelayKeyPair()
+        self._epochs: dict[str, tuple[bytes, int]] = {}
+        self._changed = asyncio.Event()
+        now = now_ms()
+        self.announcement = RelayAnnounced(
+            relay_id=relay_id,
+            public_key=self._pair.public,
+            announced_at_ms=now,
+            expires_at_ms=now + KEY_TTL_MS,
+        )
+
+    @property
+    def ready(self) -> bool:
+        """A vault has sealed an epoch key for this relay."""
+        return bool(self._epochs)
+
+    def epoch_key_sealed(self, _key: str, sealed: EpochKeySealed | None) -> None:
+        """Told by the view of ``control.grant-keys``. A deleted key stays until it expires: grants may be under way."""
+        if sealed is None or sealed.relay_id != self._relay_id or sealed.epoch_id in self._epochs:
+            return
+        try:
+            key = self._pair.open_epoch_key(sealed.sealed_key, epoch_id=sealed.epoch_id, relay_id=self._relay_id)
+        except SealError as error:
+            log.error("epoch key refused", epoch_id=sealed.epoch_id, reason=str(error))
+            return
+        now = now_ms()
+        self._epochs = {epoch: held for epoch, held in self._epochs.items() if held[1] > now}
+        self._epochs[sealed.epoch_id] = (key, sealed.expires_at_ms)
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def open(self, grant: SealedGrant, request_id: str) -> Secret:
+        """The provider key in a grant; waits a little for an epoch key that is still on its way.
+
+        Raises:
+            SealError: it does not open, or its epoch key never came.
+        """
+        if grant.epoch_id not in self._epochs:
+            await self._wait_for(grant.epoch_id)
+        return open_grant(grant, self._epochs[grant.epoch_id][0], request_id=request_id, now_ms=now_ms())
+
+    async def _wait_for(self, epoch_id: str) -> None:
+        try:
+            async with asyncio.timeout(EPOCH_KEY_WITHIN_S):
+                while epoch_id not in self._epochs:
+                    await self._changed.wait()
+        except TimeoutError:
+            raise SealError("the vault's epoch key did not arrive") from None

@@ -1,0 +1,193 @@
+"""Which routes may be run: the join of route, prompt and what the log says was attempted before. Pure.
+
+A route runs at most once, although delivery is at least once: the attempts on the log, recalled after every
+assignment, tell what a predecessor began or ended.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from contracts.attempts import Attempt, AttemptEnded, AttemptStarted
+from contracts.prompts import PromptSubmitted
+from contracts.record import RequestId
+from contracts.routes import RequestRejected, RoutePlanned
+
+Place = TypeVar("Place")
+"""Where a record stands on the log; the intake only hands it back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Call the provider: route and prompt are here and nobody tried before."""
+
+    route: RoutePlanned
+    prompt: PromptSubmitted
+    traceparent: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """Tell the client and the books that there is no route."""
+
+    route: RequestRejected
+    traceparent: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fail:
+    """The prompt is broken or never came."""
+
+    route: RoutePlanned
+    reason: str
+    traceparent: str
+
+
+@dataclass(frozen=True, slots=True)
+class Retell:
+    """It ended, but perhaps not everybody was told."""
+
+    ended: AttemptEnded
+    traceparent: str
+
+
+@dataclass(frozen=True, slots=True)
+class Examine:
+    """A relay began it and did not say how it ended: is that relay alive?"""
+
+    route: RoutePlanned
+    started: AttemptStarted
+    traceparent: str
+
+
+Action = Run | Reject | Fail | Retell | Examine
+
+
+@dataclass(slots=True)
+class _Entry(Generic[Place]):
+    seen_at_ms: int
+    route: RoutePlanned | RequestRejected | None = None
+    prompt: PromptSubmitted | None = None
+    traceparent: str = ""
+    known: Attempt | None = None
+    places: list[Place] = field(default_factory=list)
+    acting: bool = False
+    settled: bool = False
+
+
+class Intake(Generic[Place]):
+    """Requests on their way to a provider. Each gives one action, until `settled` ends it."""
+
+    def __init__(self, *, prompt_within_ms: int, keep_ms: int) -> None:
+        """
+        Args:
+            prompt_within_ms: how long a route waits for its prompt.
+            keep_ms: how long a settled request, or a prompt without a route, is remembered.
+        """
+        self._prompt_within_ms = prompt_within_ms
+        self._keep_ms = keep_ms
+        self._entries: dict[RequestId, _Entry[Place]] = {}
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def keeps(self, request_id: RequestId) -> bool:
+        """True while the records of a request are waited for or acted on."""
+        entry = self._entries.get(request_id)
+        return entry is not None and not entry.settled
+
+    def route(
+        self, route: RoutePlanned | RequestRejected, place: Place, traceparent: str, now_ms: int
+    ) -> Action | None:
+        """Takes a route in; the first of a request counts."""
+        entry = self._entry(route.request_id, now_ms)
+        if entry.settled:
+            return None
+        entry.places.append(place)
+        if entry.route is None:
+            entry.route, entry.traceparent, entry.seen_at_ms = route, traceparent, now_ms
+        return self._action(entry)
+
+    def prompt(self, prompt: PromptSubmitted, place: Place, now_ms: int) -> Action | None:
+        """Takes a prompt in, before or after its route."""
+        entry = self._entry(prompt.request_id, now_ms)
+        if entry.settled:
+            return None
+        entry.places.append(place)
+        entry.prompt = prompt
+        return self._action(entry)
+
+    def adopt(self, request_id: RequestId, place: Place, now_ms: int) -> None:
+        """The route of an attempt that this process is running: the partition went and came back meanwhile."""
+        entry = self._entry(request_id, now_ms)
+        entry.acting = True
+        entry.places.append(place)
+
+    def recall(self, attempt: Attempt, now_ms: int) -> None:
+        """An attempt that the log tells of. Recall a partition's attempts before its routes."""
+        entry = self._entry(attempt.request_id, now_ms)
+        if not isinstance(entry.known, AttemptEnded):
+            entry.known = attempt
+
+    def ended_elsewhere(self, ended: AttemptEnded) -> Retell | None:
+        """An examined attempt ended after all."""
+        entry = self._entries.get(ended.request_id)
+        if entry is None or entry.settled:
+            return None
+        entry.known = ended
+        return Retell(ended, entry.traceparent)
+
+    def settled(self, request_id: RequestId) -> list[Place]:
+        """All was told: returns the records that are finished, and forgets the prompt."""
+        entry = self._entries.get(request_id)
+        if entry is None:
+            return []
+        places, entry.places = entry.places, []
+        entry.settled, entry.acting, entry.route, entry.prompt, entry.known = True, False, None, None, None
+        return places
+
+    def expire(self, now_ms: int) -> Iterator[Fail | list[Place]]:
+        """Routes whose prompt does not come, and the places of prompts whose route does not; forgets what is old."""
+        for request_id, entry in list(self._entries.items()):
+            age_ms = now_ms - entry.seen_at_ms
+            if isinstance(entry.route, RoutePlanned) and not entry.acting and age_ms >= self._prompt_within_ms:
+                entry.acting = True
+                yield Fail(entry.route, "the prompt did not arrive", entry.traceparent)
+            elif age_ms >= self._keep_ms and not entry.acting and (entry.settled or entry.route is None):
+                del self._entries[request_id]
+                if entry.places:
+                    yield entry.places
+
+    def broken(self, request_id: RequestId, now_ms: int) -> Fail | None:
+        """The prompt cannot be read."""
+        entry = self._entry(request_id, now_ms)
+        if entry.settled or entry.acting or not isinstance(entry.route, RoutePlanned):
+            return None
+        entry.acting = True
+        return Fail(entry.route, "the prompt could not be read", entry.traceparent)
+
+    def _entry(self, request_id: RequestId, now_ms: int) -> _Entry[Place]:
+        entry = self._entries.get(request_id)
+        if entry is None:
+            entry = self._entries[request_id] = _Entry(now_ms)
+        return entry
+
+    def _action(self, entry: _Entry[Place]) -> Action | None:
+        route = entry.route
+        if entry.acting or entry.settled or route is None:
+            return None
+        action = _choose(entry, route)
+        entry.acting = action is not None
+        return action
+
+
+def _choose(entry: _Entry[Place], route: RoutePlanned | RequestRejected) -> Action | None:
+    if isinstance(entry.known, AttemptEnded):
+        return Retell(entry.known, entry.traceparent)
+    if isinstance(route, RequestRejected):
+        return Reject(route, entry.traceparent)
+    if isinstance(entry.known, AttemptStarted):
+        return Examine(route, entry.known, entry.traceparent)
+    if entry.prompt is not None:
+        return Run(route, entry.prompt, entry.traceparent)
+    return None

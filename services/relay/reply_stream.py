@@ -1,0 +1,116 @@
+"""The way of a stream's events onto the log: in order, whole, and no faster than the log takes them."""
+
+import asyncio
+import contextlib
+
+import structlog
+from aiokafka.errors import KafkaError
+
+from contracts import topics
+from contracts.decisions import QuotaWindow
+from contracts.record import Record
+from contracts.replies import ReplyChunk, ReplyStarted
+from contracts.requests import RequestAccepted
+from libs.bus.producer import Producer, settle
+
+log = structlog.get_logger()
+
+MOST_BUFFERED = 256 * 1024
+RETRY_S = 0.2
+
+
+class ReplyStream:
+    """Writes `ReplyStarted`, then `ReplyChunk` records.
+
+    One chunk is under way at a time and what comes meanwhile goes together in the next: an idle log adds no delay,
+    a busy one gets fewer and fuller records.
+    """
+
+    def __init__(self, producer: Producer, request: RequestAccepted, windows: list[QuotaWindow], trace: str) -> None:
+        self._producer = producer
+        self._request = request
+        self._windows = windows
+        self._trace = trace
+        self._buffer: list[str] = []
+        self._buffered = 0
+        self._wake = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._closing = False
+        self._pump: asyncio.Task[None] | None = None
+        self.chunks = 0
+
+    @property
+    def started(self) -> bool:
+        """The client has, or will have, the status 200."""
+        return self._pump is not None
+
+    async def write(self, text: str) -> None:
+        """Adds events; waits while too many are not on the log yet."""
+        if not text:
+            return
+        if self._pump is None:
+            self._pump = asyncio.create_task(self._run())
+        self._buffer.append(text)
+        self._buffered += len(text)
+        self._wake.set()
+        if self._buffered >= MOST_BUFFERED:
+            self._room.clear()
+            await self._room.wait()
+
+    async def close(self) -> None:
+        """Returns when the log has everything."""
+        self._closing = True
+        self._wake.set()
+        if self._pump:
+            await self._pump
+
+    async def abandon(self) -> None:
+        """Gives up what is not on the log yet."""
+        if self._pump:
+            self._pump.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._pump
+
+    async def _run(self) -> None:
+        request = self._request
+        started = ReplyStarted(
+            request_id=request.request_id, ingress_id=request.reply_to.ingress_id, windows=self._windows
+        )
+        first: list[Record] = [started]
+        while self._buffer or not self._closing:
+            await self._wake.wait()
+            self._wake.clear()
+            if not self._buffer:
+                continue
+            data, self._buffer, self._buffered = "".join(self._buffer), [], 0
+            self._room.set()
+            chunk = ReplyChunk(
+                request_id=request.request_id, ingress_id=request.reply_to.ingress_id, seq=self.chunks, data=data
+            )
+            self.chunks += 1
+            await self._put([*first, chunk])
+            first = []
+
+    async def _put(self, records: list[Record]) -> None:
+        request = self._request
+        while True:
+            try:
+                sent = [
+                    await self._producer.send(
+                        topics.REPLIES,
+                        record,
+                        key=request.request_id,
+                        event_id=f"{request.request_id}/{self.chunks}",
+                        subject=request.request_id,
+                        traceparent=self._trace,
+                        partition=request.reply_to.partition,
+                    )
+                    for record in records
+                ]
+                await settle(sent)
+                return
+            except KafkaError as error:
+                # The same record again is harmless: the ingress knows it by its number.
+                log.warning("reply is told again", error=type(error).__name__)
+                await asyncio.sleep(RETRY_S)

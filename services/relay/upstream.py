@@ -1,0 +1,136 @@
+"""The calls of providers: HTTP/1.1 with keep-alive, one pool a provider, errors in our own words."""
+
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+
+import aiohttp
+import httpx
+from httpx_aiohttp import HttpxAiohttpClient
+from httpx_sse import EventSource, SSEError
+
+from contracts.record import Refusal
+from libs.config.gateway import Provider, Timeouts
+from libs.providers import openai_chat
+from libs.providers.errors import broke_off, provider_refusal, timed_out, unreachable
+from libs.sealing.secret import Secret
+
+MOST_CONNECTIONS = 2_000
+KEEP_ALIVE_S = 15.0
+ERROR_BYTES = 64 * 1024
+ANSWER_BYTES = 24 * 1024 * 1024
+
+
+class UpstreamError(Exception):
+    """The provider gave no answer that the client could use."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.message)
+        self.refusal = refusal
+
+
+class Upstreams:
+    """The HTTP clients of all providers. `start` makes them, `stop` closes their connections."""
+
+    def __init__(self, providers: Mapping[str, Provider], timeouts: Timeouts) -> None:
+        self._providers = providers
+        self._timeouts = timeouts
+        self._clients: dict[str, httpx.AsyncClient] = {}
+
+    async def start(self) -> None:
+        """Makes one client a provider; connections come with the calls."""
+        limits = httpx.Limits(
+            max_connections=MOST_CONNECTIONS, max_keepalive_connections=MOST_CONNECTIONS, keepalive_expiry=KEEP_ALIVE_S
+        )
+        for provider_id, provider in self._providers.items():
+            self._clients[provider_id] = HttpxAiohttpClient(
+                base_url=provider.base_url,
+                limits=limits,
+                timeout=httpx.Timeout(None, connect=self._timeouts.connect_s),
+                headers={"User-Agent": "sluice", "Content-Type": "application/json"},
+            )
+
+    async def stop(self) -> None:
+        """Closes all connections."""
+        for client in self._clients.values():
+            await client.aclose()
+
+    @asynccontextmanager
+    async def call(self, provider_id: str, key: Secret, content: bytes, *, byok: bool) -> AsyncIterator[httpx.Response]:
+        """Posts a chat completion and gives the response, whose body may still be on its way.
+
+        Raises:
+            UpstreamError: no connection, a broken one, or a status of 400 or above.
+        """
+        client = self._clients.get(provider_id)
+        if client is None:
+            raise UpstreamError(unreachable(provider_id))
+        headers = openai_chat.auth_headers(key.reveal()) if key.reveal() else {}
+        request = client.build_request("POST", openai_chat.PATH.lstrip("/"), content=content, headers=headers)
+        with _our_words(provider_id):
+            response = await client.send(request, stream=True)
+        try:
+            if response.status_code >= 400:
+                raise UpstreamError(await self._refusal(provider_id, response, byok))
+            yield response
+        finally:
+            await response.aclose()
+
+    async def _refusal(self, provider_id: str, response: httpx.Response, byok: bool) -> Refusal:
+        body = bytearray()
+        with _our_words(provider_id):
+            async for piece in response.aiter_bytes():
+                body += piece
+                if len(body) > ERROR_BYTES:
+                    break
+        return provider_refusal(
+            response.status_code,
+            bytes(body),
+            provider_id=provider_id,
+            byok=byok,
+            retry_after=response.headers.get("retry-after"),
+        )
+
+
+@contextmanager
+def _our_words(provider_id: str) -> Iterator[None]:
+    """Turns httpx's errors into `UpstreamError`; their texts can hold URLs, so they go no further."""
+    try:
+        yield
+    except httpx.ConnectError:
+        raise UpstreamError(unreachable(provider_id)) from None
+    except httpx.TimeoutException as error:
+        # httpx-aiohttp says ConnectTimeout of a server that disconnects, too.
+        if isinstance(error.__cause__, aiohttp.ServerTimeoutError):
+            raise UpstreamError(timed_out(provider_id, "accept a connection in time")) from None
+        raise UpstreamError(broke_off(provider_id)) from None
+    except (httpx.HTTPError, aiohttp.ClientError, ConnectionError):
+        raise UpstreamError(broke_off(provider_id)) from None
+
+
+async def read_answer(provider_id: str, response: httpx.Response) -> bytes:
+    """The whole body of an answer that was not streamed.
+
+    Raises:
+        UpstreamError: it broke off, or is larger than any answer should be.
+    """
+    body = bytearray()
+    with _our_words(provider_id):
+        async for piece in response.aiter_bytes():
+            body += piece
+            if len(body) > ANSWER_BYTES:
+                raise UpstreamError(broke_off(provider_id))
+    return bytes(body)
+
+
+async def read_events(provider_id: str, response: httpx.Response) -> AsyncIterator[str]:
+    """The ``data`` of each server-sent event.
+
+    Raises:
+        UpstreamError: the stream broke off.
+    """
+    with _our_words(provider_id):
+        try:
+            async for event in EventSource(response).aiter_sse():
+                yield event.data
+        except SSEError:
+            raise UpstreamError(broke_off(provider_id)) from None
