@@ -4,7 +4,7 @@ import os
 import re
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_settings import (
@@ -124,6 +124,9 @@ class GatewayConfig(BaseSettings):
         nested_model_default_partial_update=True,
     )
 
+    file: ClassVar[Path | None] = None
+    """Read instead of what ``SLUICE_CONFIG`` names; see `load_config`."""
+
     providers: dict[str, Provider] = {}
     models: list[Model] = []
     limits: Limits = Limits()
@@ -141,7 +144,7 @@ class GatewayConfig(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        path = os.environ.get(CONFIG_VARIABLE) or DEFAULT_FILE
+        path = cls.file or os.environ.get(CONFIG_VARIABLE) or DEFAULT_FILE
         return init_settings, env_settings, YamlConfigSettingsSource(settings_cls, yaml_file=path)
 
     @model_validator(mode="after")
@@ -157,3 +160,17 @@ class GatewayConfig(BaseSettings):
                 )
             seen.add(model.id)
         return self
+
+
+def load_config(path: Path | None) -> GatewayConfig:
+    """The configuration of a file (None: as a service finds it) with this process's environment over it.
+
+    Raises:
+        pydantic.ValidationError: it is not right.
+        yaml.YAMLError: it is not YAML.
+    """
+
+    class OfFile(GatewayConfig):
+        file: ClassVar[Path | None] = path
+
+    return OfFile()

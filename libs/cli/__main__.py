@@ -1,0 +1,44 @@
+"""``python -m libs.cli``: all commands, and the one place where errors become an exit code."""
+
+import sys
+
+import typer
+
+from libs.cli.checks import bench, test
+from libs.cli.demo import demo
+from libs.cli.manage import account, key
+from libs.cli.output import fail
+from libs.cli.run import down, status, up
+from libs.devstack.errors import StackError
+
+app = typer.Typer(
+    name="sluice",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Sluice: an event-driven AI gateway.",
+)
+_pass_on = {"allow_extra_args": True, "ignore_unknown_options": True}
+app.command()(demo)
+app.command()(up)
+app.command()(down)
+app.command()(status)
+app.command(context_settings=_pass_on)(test)
+app.command(context_settings=_pass_on)(bench)
+app.add_typer(account, name="account")
+app.add_typer(key, name="key")
+
+
+def main() -> None:
+    """Runs a command; exit 1 with a message where it fails."""
+    try:
+        app()
+    except StackError as error:
+        fail(str(error))
+    except OSError as error:
+        fail(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+main()

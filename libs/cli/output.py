@@ -1,0 +1,40 @@
+"""What commands print: results on stdout, everything else on stderr."""
+
+import sys
+from typing import Any, NoReturn
+
+import orjson
+from rich.console import Console
+from rich.table import Table
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def say(text: str) -> None:
+    """Progress."""
+    err.print(text, style="dim", markup=False)
+
+
+def fail(text: str) -> NoReturn:
+    """Ends the command with exit code 1."""
+    err.print(f"sluice: {text}", style="red", markup=False)
+    sys.exit(1)
+
+
+def as_json(content: Any) -> None:
+    """One JSON value on stdout."""
+    sys.stdout.write(orjson.dumps(content, option=orjson.OPT_INDENT_2).decode() + "\n")
+
+
+def as_table(rows: list[dict[str, Any]], empty: str) -> None:
+    """Rows of equal keys, for people."""
+    if not rows:
+        out.print(empty, markup=False)
+        return
+    table = Table(box=None, pad_edge=False)
+    for name in rows[0]:
+        table.add_column(name.replace("_", " "), no_wrap=True)
+    for row in rows:
+        table.add_row(*("" if value is None else str(value) for value in row.values()))
+    out.print(table)

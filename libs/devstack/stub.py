@@ -1,0 +1,266 @@
+"""The stub provider: speaks OpenAI's chat completions, answers the same to the same, and misbehaves on request.
+
+A client asks for misbehaviour in its last message, so that any SDK can: ``[[stub chunks=200 gap_ms=5]]``.
+
+| knob | effect |
+|---|---|
+| ``chunks=N`` | the answer has N words, one chunk each |
+| ``gap_ms=N`` | pause between chunks (and before an answer that is not streamed) |
+| ``error=STATUS`` | that HTTP status, in OpenAI's shape |
+| ``hang=1`` | never answers |
+| ``hang_after=N`` | silent for ever after N chunks |
+| ``cut_after=N`` | closes the connection after N chunks (0: before the first byte) |
+| ``fail_after=N`` | an error event after N chunks |
+| ``usage=none`` | gives no counts; ``usage=zero`` gives zeros |
+| ``tool=1`` | calls the first of the request's tools |
+| ``garbage=1`` | answers with something that is no chat completion |
+"""
+
+import asyncio
+import hashlib
+import hmac
+import os
+import re
+import sys
+from collections import Counter
+from typing import Any
+
+import orjson
+import uvicorn
+from starlette.types import Receive, Scope, Send
+
+KEY_VARIABLE = "SLUICE_STUB_KEY"
+_KNOBS = re.compile(r"\[\[stub ([^\]]*)\]\]")
+_WORDS = tuple(
+    "the quick gateway counts every token and never loses one of them on its way through the log".split()  # noqa: SIM905
+)
+_CREATED = 1_767_225_600
+
+
+class Knobs:
+    """How one answer is to be given."""
+
+    def __init__(self, text: str) -> None:
+        found = _KNOBS.search(text)
+        self._values: dict[str, str] = (
+            dict(part.partition("=")[::2] for part in found.group(1).split()) if found else {}
+        )
+
+    def number(self, name: str, default: int | None = None) -> int | None:
+        """A whole number, or the default."""
+        value = self._values.get(name, "")
+        return int(value) if value.isdigit() else default
+
+    def text(self, name: str) -> str:
+        """A word, or nothing."""
+        return self._values.get(name, "")
+
+
+class _Cut(Exception):
+    """The connection is to be closed in the middle; uvicorn does that when an application fails."""
+
+
+class StubProvider:
+    """The ASGI application. ``GET /stub/stats`` gives what it served, for tests that compare it with the ledger."""
+
+    def __init__(self, key: str | None) -> None:
+        self._key = key
+        self._counts: Counter[str] = Counter()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves one request."""
+        if scope["type"] != "http":
+            return
+        if scope["path"] == "/stub/stats":
+            await _json(send, 200, dict(self._counts))
+            return
+        if not scope["path"].endswith("/chat/completions"):
+            await _json(send, 404, _error("no such route", "not_found"))
+            return
+        body = await _body(receive)
+        if not self._authorized(scope):
+            self._counts["refused"] += 1
+            await _json(send, 401, _error("Incorrect API key provided.", "invalid_api_key"))
+            return
+        self._counts["requests"] += 1
+        self._counts["in_flight"] += 1
+        try:
+            await self._answer(orjson.loads(body), receive, send)
+        finally:
+            self._counts["in_flight"] -= 1
+
+    def _authorized(self, scope: Scope) -> bool:
+        if self._key is None:
+            return True
+        given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
+        return hmac.compare_digest(given, b"Bearer " + self._key.encode())
+
+    async def _answer(self, body: dict[str, Any], receive: Receive, send: Send) -> None:
+        prompt = _last_text(body)
+        knobs = Knobs(prompt)
+        status = knobs.number("error")
+        if status:
+            headers = [(b"retry-after", b"7")] if status == 429 else []
+            await _json(send, status, _error(f"the stub was asked for {status}", "stub_error"), headers)
+            return
+        if knobs.text("hang"):
+            await _disconnected(receive)
+            return
+        if knobs.number("cut_after") == 0:
+            raise _Cut
+        if knobs.text("garbage"):
+            await _json(send, 200, {"hello": "world"})
+            return
+        words = _words(prompt, knobs.number("chunks", 8) or 0)
+        usage = _usage(body, len(words), knobs.text("usage"))
+        self._count(usage)
+        if body.get("stream"):
+            asked = (body.get("stream_options") or {}).get("include_usage", False)
+            gone = asyncio.create_task(_disconnected(receive))
+            try:
+                await self._stream(body, knobs, words, usage if asked else None, gone, send)
+            finally:
+                gone.cancel()
+            return
+        await asyncio.sleep((knobs.number("gap_ms", 0) or 0) / 1000)
+        message, reason = _message(body, knobs, words)
+        answer: dict[str, Any] = {
+            **_identity(prompt, body, "chat.completion"),
+            "choices": [{"index": 0, "message": {"role": "assistant", **message}, "finish_reason": reason}],
+        }
+        if usage is not None:
+            answer["usage"] = usage
+        await _json(send, 200, answer)
+
+    async def _stream(
+        self,
+        body: dict[str, Any],
+        knobs: Knobs,
+        words: list[str],
+        usage: dict[str, int] | None,
+        gone: "asyncio.Task[None]",
+        send: Send,
+    ) -> None:
+        identity = _identity(_last_text(body), body, "chat.completion.chunk")
+        gap_s = (knobs.number("gap_ms", 0) or 0) / 1000
+
+        async def put(delta: dict[str, Any], reason: str | None = None) -> None:
+            choices = [{"index": 0, "delta": delta, "finish_reason": reason}]
+            await _event(send, {**identity, "choices": choices})
+
+        headers = [(b"content-type", b"text/event-stream")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        message, reason = _message(body, knobs, words)
+        if "tool_calls" in message:
+            await put({"role": "assistant", "tool_calls": [{"index": 0, **message["tool_calls"][0]}]})
+        else:
+            for number, word in enumerate(words):
+                if knobs.number("cut_after") == number:
+                    raise _Cut
+                if knobs.number("fail_after") == number:
+                    await _event(send, _error("the stub was asked to fail", "stub_error"))
+                    return
+                if knobs.number("hang_after") == number:
+                    await gone
+                if gap_s and number:
+                    await asyncio.wait({gone}, timeout=gap_s)
+                if gone.done():
+                    self._counts["cancelled"] += 1
+                    return
+                await put({"role": "assistant", "content": word} if number == 0 else {"content": word})
+        await put({}, reason)
+        if usage is not None:
+            await _event(send, {**identity, "choices": [], "usage": usage})
+        await send({"type": "http.response.body", "body": b"data: [DONE]\n\n"})
+
+    def _count(self, usage: dict[str, int] | None) -> None:
+        if usage:
+            self._counts["input_tokens"] += usage["prompt_tokens"]
+            self._counts["output_tokens"] += usage["completion_tokens"]
+
+
+def _words(prompt: str, count: int) -> list[str]:
+    start = int.from_bytes(hashlib.sha256(prompt.encode()).digest()[:4], "big")
+    chosen = [_WORDS[(start + number) % len(_WORDS)] for number in range(count)]
+    return [word if number == 0 else f" {word}" for number, word in enumerate(chosen)]
+
+
+def _message(body: dict[str, Any], knobs: Knobs, words: list[str]) -> tuple[dict[str, Any], str]:
+    tools = body.get("tools")
+    if knobs.text("tool") and tools:
+        function = {"name": tools[0]["function"]["name"], "arguments": '{"city":"Graz"}'}
+        return {"content": None, "tool_calls": [{"id": "call_stub1", "type": "function", "function": function}]}, (
+            "tool_calls"
+        )
+    return {"content": "".join(words)}, "stop"
+
+
+def _usage(body: dict[str, Any], output_tokens: int, wish: str) -> dict[str, int] | None:
+    if wish == "none":
+        return None
+    characters = sum(len(str(message.get("content") or "")) for message in body.get("messages", []))
+    prompt, completion = (0, 0) if wish == "zero" else (max(1, characters // 4), output_tokens)
+    return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+
+
+def _identity(prompt: str, body: dict[str, Any], kind: str) -> dict[str, Any]:
+    digest = hashlib.sha256(prompt.encode()).hexdigest()[:24]
+    return {"id": f"chatcmpl-{digest}", "object": kind, "created": _CREATED, "model": body.get("model")}
+
+
+def _last_text(body: dict[str, Any]) -> str:
+    content = (body.get("messages") or [{}])[-1].get("content") or ""
+    if isinstance(content, list):
+        content = " ".join(part.get("text", "") for part in content if isinstance(part, dict))
+    return str(content)
+
+
+def _error(message: str, code: str) -> dict[str, Any]:
+    return {"error": {"message": message, "type": code, "code": code}}
+
+
+async def _body(receive: Receive) -> bytes:
+    body = bytearray()
+    while True:
+        message = await receive()
+        body += message.get("body", b"")
+        if not message.get("more_body"):
+            return bytes(body)
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _event(send: Send, chunk: dict[str, Any]) -> None:
+    await send({"type": "http.response.body", "body": b"data: %b\n\n" % orjson.dumps(chunk), "more_body": True})
+
+
+async def _json(send: Send, status: int, content: Any, headers: list[tuple[bytes, bytes]] | None = None) -> None:
+    body = orjson.dumps(content)
+    start = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+        *(headers or []),
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": start})
+    await send({"type": "http.response.body", "body": body})
+
+
+def main() -> None:
+    """``python -m libs.devstack.stub PORT``: serves on loopback until it is stopped."""
+    application = StubProvider(os.environ.get(KEY_VARIABLE))
+    uvicorn.run(
+        application,
+        host="127.0.0.1",
+        port=int(sys.argv[1]),
+        log_level="critical",
+        access_log=False,
+        lifespan="off",
+        timeout_keep_alive=60,
+    )
+
+
+if __name__ == "__main__":
+    main()
