@@ -32,6 +32,7 @@ from faststream.kafka import KafkaBroker
 from contracts import headers as names
 from contracts.record import Record
 from contracts.topics import Topic
+from libs.bus.contiguity import Contiguity
 from libs.bus.producer import Producer, settle
 from libs.bus.received import Poison, PoisonError, Received, parse, poison
 from libs.bus.settings import BusSettings
@@ -46,6 +47,7 @@ SESSION_TIMEOUT_MS = 6_000
 MAX_BATCH = 500
 
 Batch = list[Received[Record]]
+Fetched = dict[TopicPartition, "Sequence[ConsumerRecord[Any, Any]]"]
 Partitions = Mapping[Topic, set[int]]
 
 
@@ -58,13 +60,21 @@ class _Abandoned(Exception):
 
 
 class _PatientConsumer(AIOKafkaConsumer):  # type: ignore[misc]
-    """Waits for records instead of returning none: FastStream sleeps after an empty poll, which costs latency."""
+    """Waits for records instead of returning none: FastStream sleeps after an empty poll, which costs latency.
+
+    Records that come while partitions change hands are dropped here: settling seeks every partition again.
+    """
+
+    def __init__(self, *arguments: Any, owner: "Consumer", **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._owner = owner
 
     async def getmany(self, *partitions: TopicPartition, timeout_ms: int = 0, max_records: int | None = None) -> Any:
         while True:
             found = await super().getmany(*partitions, timeout_ms=max(timeout_ms, 500), max_records=max_records)
-            if found:
-                return found
+            kept = self._owner.fetched(found)
+            if kept:
+                return kept
 
 
 class Consumer:
@@ -105,10 +115,12 @@ class Consumer:
         self._on_poison = on_poison
         self._on_stop = on_stop
         self._watermarks: dict[TopicPartition, Watermark] = {}
+        self._contiguity: dict[TopicPartition, Contiguity] = {}
         self._committed: dict[TopicPartition, int] = {}
         self._busy = asyncio.Lock()
         self._generation = 0
         self._settled_generation = -1
+        self._fetched_generation = -1
         self._stopping = False
         self._broker = KafkaBroker(
             settings.bootstrap,
@@ -154,7 +166,7 @@ class Consumer:
         await self._broker.connect()
         configuration = self._broker.config.broker_config
         arguments = {**configuration.builder.keywords, **self._settings.connection(), "enable_auto_commit": False}  # type: ignore[attr-defined]
-        configuration.builder = partial(_PatientConsumer, **arguments)
+        configuration.builder = partial(_PatientConsumer, owner=self, **arguments)
         await self._broker.start()
         self._committer = asyncio.create_task(self._commit_regularly())
 
@@ -194,11 +206,26 @@ class Consumer:
                 total += max(0, (end or 0) - watermark.committable)
         return total
 
+    def fetched(self, found: Fetched) -> Fetched:
+        """Called in the same step in which records leave the fetcher; returns those to be handled."""
+        self._fetched_generation = self._generation
+        if not self.ready:
+            return {}
+        if not self._settings.may_show_gaps:
+            return found
+        kept: Fetched = {}
+        for partition, raws in found.items():
+            checked = self._contiguity[partition].check(raws, time.monotonic())
+            if checked.again_from is not None:
+                self._kafka.seek(partition, checked.again_from)
+            if checked.records:
+                kept[partition] = checked.records
+        return kept
+
     async def _on_batch(self, raws: "tuple[ConsumerRecord[Any, Any], ...]") -> None:
-        generation = self._settled_generation
         async with self._busy:
-            # Records fetched before a rebalance settled are fetched again: all partitions were sought.
-            if self._stopping or generation != self._generation or generation != self._settled_generation:
+            # A batch from before a rebalance is not ours any more, or is fetched again.
+            if self._stopping or not self.ready or self._fetched_generation != self._generation:
                 return
             batch: Batch = []
             for raw in raws:
@@ -278,12 +305,16 @@ class Consumer:
         while generation == self._generation and not self._stopping:
             try:
                 async with self._busy:
-                    await self._seek(partitions)
+                    positions = await self._positions(partitions)
                     if self._on_assigned:
                         owned: dict[Topic, set[int]] = {topic: set() for topic in self._topics.values()}
                         for partition in partitions:
                             owned[self._topics[partition.topic]].add(partition.partition)
                         await self._on_assigned(owned)
+                    if generation != self._generation:
+                        return
+                    # Without a pause: what was fetched until now is dropped, what is fetched from now on is kept.
+                    self._seek(positions)
                     self._settled_generation = generation
                 log.info(
                     "assigned", group=self._group, partitions=sorted(f"{p.topic}-{p.partition}" for p in partitions)
@@ -294,11 +325,10 @@ class Consumer:
                 await asyncio.sleep(pause_s)
                 pause_s = min(pause_s * 2, RETRY_MOST_S)
 
-    async def _seek(self, partitions: set[TopicPartition]) -> None:
-        self._watermarks.clear()
-        self._committed.clear()
+    async def _positions(self, partitions: set[TopicPartition]) -> dict[TopicPartition, int]:
+        """Where each partition begins: at its committed offset, its first one, or rewound."""
         if not partitions:
-            return
+            return {}
         consumer = self._kafka
         now_ms = int(time.time() * 1000)
         first = await consumer.beginning_offsets(partitions)
@@ -308,13 +338,21 @@ class Consumer:
             if partition.topic in self._rewind_ms
         }
         rewound = await consumer.offsets_for_times(wanted) if wanted else {}
+        positions: dict[TopicPartition, int] = {}
         for partition in partitions:
             committed = await consumer.committed(partition)
             position = first[partition] if committed is None else max(committed, first[partition])
             if committed is not None and rewound.get(partition) is not None:
                 position = min(position, rewound[partition].offset)
-            consumer.seek(partition, position)
-            self._watermarks[partition] = Watermark(position)
+            positions[partition] = position
+        return positions
+
+    def _seek(self, positions: Mapping[TopicPartition, int]) -> None:
+        self._committed.clear()
+        self._watermarks = {partition: Watermark(position) for partition, position in positions.items()}
+        self._contiguity = {partition: Contiguity(position) for partition, position in positions.items()}
+        for partition, position in positions.items():
+            self._kafka.seek(partition, position)
 
     async def _revoked(self) -> None:
         self._generation += 1

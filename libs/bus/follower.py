@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Collection, Sequence
 from enum import Enum
 from typing import Any
@@ -11,6 +12,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
 from contracts.topics import Topic
+from libs.bus.contiguity import Contiguity
 from libs.bus.settings import BusSettings
 from libs.bus.watch import BrokerWatch
 
@@ -56,7 +58,7 @@ class Follower:
         self._fetching = settings.fetching()
         if settings.profile == "embedded":
             self._fetching["fetch_max_wait_ms"] = fetch_wait_ms
-        self._next: dict[TopicPartition, int] = {}
+        self._seen: dict[TopicPartition, Contiguity] = {}
         self._begin_again = False
         self._caught_up = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -73,7 +75,8 @@ class Follower:
 
     def position(self, topic: Topic, partition: int) -> int:
         """The offset after the last record that was taken."""
-        return self._next.get(TopicPartition(topic.name, partition), 0)
+        seen = self._seen.get(TopicPartition(topic.name, partition))
+        return seen.next_offset if seen else 0
 
     async def start(self) -> None:
         """Begins to follow; `ready` turns true later."""
@@ -107,17 +110,25 @@ class Follower:
         if self._begin_again:
             self._begin_again = False
             self._begin = From.BEGINNING
-            self._next.clear()
+            self._seen.clear()
             if self._on_new_log:
                 self._on_new_log()
         consumer.assign(self._places)
         ends = await consumer.end_offsets(self._places)
         begins = ends if self._begin is From.END else await consumer.beginning_offsets(self._places)
         for place in self._places:
-            consumer.seek(place, self._next.setdefault(place, begins[place]))
+            seen = self._seen.setdefault(place, Contiguity(begins[place]))
+            consumer.seek(place, seen.next_offset)
         while not self._begin_again:
-            if all(self._next[place] >= ends[place] for place in self._places):
+            if all(self._seen[place].next_offset >= ends[place] for place in self._places):
                 self._caught_up.set()
             for place, raws in (await consumer.getmany(timeout_ms=500)).items():
-                self._next[place] = raws[-1].offset + 1
-                self._take(raws)
+                if self._settings.may_show_gaps:
+                    checked = self._seen[place].check(raws, time.monotonic())
+                    raws = checked.records
+                    if checked.again_from is not None:
+                        consumer.seek(place, checked.again_from)
+                elif raws:
+                    self._seen[place].next_offset = raws[-1].offset + 1
+                if raws:
+                    self._take(raws)

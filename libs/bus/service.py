@@ -125,6 +125,7 @@ def run(name: str, build: Build) -> None:
 async def _run(name: str, build: Build) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signal_number, stop.set)
     bus = BusSettings()

@@ -26,6 +26,11 @@ class BusSettings(BaseSettings):
     sasl_username: str | None = None
     sasl_password: str | None = Field(default=None, repr=False)
 
+    @property
+    def may_show_gaps(self) -> bool:
+        """The embedded broker's quirk that `libs.bus.contiguity` makes up for."""
+        return self.profile == "embedded"
+
     def connection(self) -> dict[str, Any]:
         """Arguments that every aiokafka client takes."""
         arguments: dict[str, Any] = {

@@ -89,6 +89,10 @@ class Stack:
         """For the management API."""
         return self._home.secret("operator-token")
 
+    def stub_key(self) -> str:
+        """The only key that the stub provider accepts."""
+        return self._home.secret("stub-key")
+
     async def start(self) -> None:
         """Starts everything and returns when all of it is ready.
 
@@ -182,7 +186,7 @@ class Stack:
 
     async def _start_stub(self) -> None:
         self._say("provider: the stub")
-        environment = plain_environment() | {KEY_VARIABLE: self._home.secret("stub-key")}
+        environment = plain_environment() | {KEY_VARIABLE: self.stub_key()}
         command = [sys.executable, "-m", "libs.devstack.stub", str(self._stub_port)]
         self.children["stub"] = Child(
             "stub", lambda: command, environment, self._home.logs / "stub.log", on_restart=self._say
@@ -243,7 +247,7 @@ class Stack:
             # Provider keys are for the vault alone.
             environment |= self._provider_keys()
             if self._options.stub:
-                environment[KEY_VARIABLE] = self._home.secret("stub-key")
+                environment[KEY_VARIABLE] = self.stub_key()
         if self._options.stub:
             environment["SLUICE_PROVIDERS__STUB__BASE_URL"] = f"{self.stub_url}/v1"
         return environment | self._options.environment

@@ -1,5 +1,6 @@
 """Who is calling: tokens are verified once, then looked up; what may change is asked of the views each time."""
 
+import asyncio
 import base64
 import hashlib
 import time
@@ -15,6 +16,7 @@ from libs.identity.tokens import Claims, TokenError, fingerprint, verify
 from services.ingress.errors import Forbidden, Unauthorized
 
 MOST_CACHED = 50_000
+NEW_ACCOUNT_WITHIN_S = 1.0
 _NOT_A_MEMBER = "This organization does not exist, or this account is not a member of it."
 
 
@@ -30,8 +32,11 @@ class Authenticator:
         self._public_keys: dict[str, Ed25519PublicKey] = {}
         self._verified: OrderedDict[bytes, tuple[Claims, str]] = OrderedDict()
 
-    def caller(self, token: str, organization_id: str | None) -> Caller:
+    async def caller(self, token: str, organization_id: str | None) -> Caller:
         """The account and, where one is asked for, the organization that a token acts for.
+
+        A token whose signature is right but whose account is not in the view is as new as the account: the view is
+        given a moment to catch up.
 
         Args:
             token: what stood behind ``Bearer``.
@@ -42,7 +47,7 @@ class Authenticator:
             Forbidden: the organization is another one's.
         """
         claims, print_ = self._claims(token)
-        account = self._accounts.get(claims.account_id)
+        account = self._accounts.get(claims.account_id) or await self._new_account(claims.account_id)
         if account is None or account.disabled:
             raise Unauthorized("The account of this API key does not exist or is disabled.")
         if claims.token_epoch < account.token_epoch or self._revocations.get(claims.jti):
@@ -58,6 +63,12 @@ class Authenticator:
                 raise Forbidden(_NOT_A_MEMBER)
             role = membership.role
         return Caller(account_id=claims.account_id, organization_id=organization, role=role, key_fingerprint=print_)
+
+    async def _new_account(self, account_id: str) -> AccountChanged | None:
+        deadline = time.monotonic() + NEW_ACCOUNT_WITHIN_S
+        while self._accounts.get(account_id) is None and time.monotonic() < deadline:
+            await asyncio.sleep(0.02)
+        return self._accounts.get(account_id)
 
     def _claims(self, token: str) -> tuple[Claims, str]:
         now_s = time.time()

@@ -116,7 +116,7 @@ class ChatCompletions:
             raise Unavailable("The gateway is full; try again in a moment.", retry_after_s=1)
         token = admission.bearer_token(headers)
         organization = admission.organization_of(headers)
-        caller = None if token is None else self._authenticator.caller(token, organization)
+        caller = None if token is None else await self._authenticator.caller(token, organization)
         body = await _read_body(headers, receive, config.limits.body_bytes)
         chat = admission.parse_chat(body)
         peer = scope["client"][0] if scope.get("client") else ""

@@ -67,7 +67,7 @@ class RelayHandlers:
         self._timeouts = times
         self._keep_ms = int(times.route_s * 2_000) + RECALL_BEFORE_MS
         self._intake: Intake[Place] = Intake(prompt_within_ms=PROMPT_WITHIN_MS, keep_ms=self._keep_ms)
-        self._recalled: set[int] = set()
+        self._recalled_since_ms: dict[int, int] = {}
         self._running: dict[RequestId, Attempt] = {}
         self._cancelled: dict[RequestId, int] = {}
         self._examined: dict[RequestId, tuple[Examine, int]] = {}
@@ -96,19 +96,20 @@ class RelayHandlers:
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=DRAIN_S)
 
-    async def assigned(self, _partitions: Partitions) -> None:
+    async def assigned(self, partitions: Partitions) -> None:
         """Begins with an empty intake; attempts that run here go on, wherever their partition went."""
         self._intake = Intake(prompt_within_ms=PROMPT_WITHIN_MS, keep_ms=self._keep_ms)
-        self._recalled.clear()
+        self._recalled_since_ms.clear()
         self._examined.clear()
+        await self._recall(partitions[topics.ROUTES], now_ms())
 
     # Records.
 
     async def handle(self, batch: Batch) -> None:
         """Takes routes and prompts in, and starts what may be run."""
         now = now_ms()
-        for partition, since_ms in self._unrecalled(batch).items():
-            await self._recall(partition, since_ms, now)
+        for partition, oldest_ms in self._unrecalled(batch).items():
+            await self._recall({partition}, oldest_ms)
         for received in batch:
             record = received.record
             self.consumer.hold(received)
@@ -160,19 +161,20 @@ class RelayHandlers:
     def _unrecalled(self, batch: Batch) -> dict[int, int]:
         oldest: dict[int, int] = {}
         for received in batch:
-            if received.topic == topics.ROUTES.name and received.partition not in self._recalled:
-                oldest[received.partition] = min(oldest.get(received.partition, 2**62), received.timestamp_ms)
+            if received.topic == topics.ROUTES.name:
+                known_ms = oldest.get(received.partition, self._recalled_since_ms[received.partition])
+                if received.timestamp_ms < known_ms:
+                    oldest[received.partition] = received.timestamp_ms
         return oldest
 
-    async def _recall(self, partition: int, since_ms: int, now: int) -> None:
-        """Reads what was attempted since a little before the first route that is delivered (again)."""
-        async for raw in read_to_end(
-            self._bus, topics.ATTEMPTS, partitions=[partition], since_ms=max(0, since_ms - RECALL_BEFORE_MS)
-        ):
+    async def _recall(self, partitions: set[int], oldest_route_ms: int) -> None:
+        """Reads what was attempted for routes that were written at this time or later."""
+        now, since_ms = now_ms(), max(0, oldest_route_ms - RECALL_BEFORE_MS)
+        async for raw in read_to_end(self._bus, topics.ATTEMPTS, partitions=partitions, since_ms=since_ms):
             attempt = _attempt(raw)
             if attempt:
                 self._intake.recall(attempt, now)
-        self._recalled.add(partition)
+        self._recalled_since_ms |= dict.fromkeys(partitions, oldest_route_ms)
 
     async def _tick(self) -> None:
         while True:

@@ -1,0 +1,1 @@
+"""The benchmark: throughput and latency against the stub provider."""

@@ -1,0 +1,132 @@
+"""``./sluice bench``: starts a stack of its own with the stub provider, loads it, and prints what it measured.
+
+Absolute figures are of this machine; quote the ratio to the stub called directly, which is measured in the same run.
+"""
+
+import argparse
+import asyncio
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import orjson
+import psutil
+import uvloop
+
+from libs.cli.client import ManagementClient
+from libs.cli.output import out, say
+from libs.devstack.errors import StackError
+from libs.devstack.home import Home
+from libs.devstack.ports import free_port
+from libs.devstack.stack import STUB_CONFIG, Stack, StackOptions
+from tests.bench.load import Result, raw_post, run
+
+PROMPT = " ".join(["word"] * 400)
+STREAM = " [[stub chunks=200 gap_ms=5]]"
+
+
+async def main(options: argparse.Namespace) -> None:
+    """Measures and prints."""
+    with tempfile.TemporaryDirectory(prefix="sluice-bench-") as folder:
+        Path(folder).chmod(0o755)
+        stack = Stack(
+            Home(Path(folder) / "home"),
+            StackOptions(
+                config=STUB_CONFIG, stub=True, kafka=options.kafka, port=free_port(), environment=_ENVIRONMENT
+            ),
+            say,
+        )
+        await stack.start()
+        try:
+            await _measure(stack, options)
+        finally:
+            await stack.stop()
+
+
+_ENVIRONMENT = {"SLUICE_TELEMETRY__SAMPLE_RATIO": "0"}
+
+
+async def _measure(stack: Stack, options: argparse.Namespace) -> None:
+    console = ManagementClient(stack.console_url, stack.operator_token())
+    account = await asyncio.to_thread(console.call, "POST", "/api/accounts", {"email": "bench@example.com"})
+    key = (await asyncio.to_thread(console.call, "POST", f"/api/accounts/{account['id']}/keys", {}))["key"]
+    gateway = _target(f"{stack.base_url}/chat/completions", key, "stub/echo")
+    direct = _target(f"{stack.stub_url}/v1/chat/completions", stack.stub_key(), "echo-1")
+    rows: list[dict[str, Any]] = []
+    await _load(*gateway(stream=False), connections=16, seconds=3)
+    for connections in (1, 16, 64):
+        say(f"{connections} connections, {options.seconds} s each")
+        straight = await _load(*direct(stream=False), connections=connections, seconds=min(3, options.seconds))
+        before = _cpu(stack)
+        result = await _load(*gateway(stream=False), connections=connections, seconds=options.seconds)
+        rows.append(_row(f"{connections} connections", result, straight, _spent(before, _cpu(stack), result)))
+    say("20 streams of 200 chunks, 5 ms apart")
+    straight = await _load(*direct(stream=True), connections=20, seconds=60, each=1)
+    before = _cpu(stack)
+    result = await _load(*gateway(stream=True), connections=20, seconds=60, each=3)
+    rows.append(_row("20 streams", result, straight, _spent(before, _cpu(stack), result)))
+    memory = {name: psutil.Process(child.pid).memory_info().rss // 2**20 for name, child in stack.children.items()}
+    if options.json:
+        sys.stdout.write(json.dumps({"rows": rows, "memory_mib": memory}, indent=1) + "\n")
+        return
+    for row in rows:
+        out.print("  ".join(f"{name} {value}" for name, value in row.items()), markup=False)
+    out.print(f"memory, MiB: {memory}", markup=False)
+
+
+async def _load(*target: Any, **load: Any) -> Result:
+    """In a loop of its own, which is faster than the one that watches the children."""
+    return await asyncio.to_thread(lambda: uvloop.run(run(*target, **load)))
+
+
+def _target(url: str, key: str, model: str) -> Any:
+    parts = urlsplit(url)
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}"}
+
+    def make(*, stream: bool) -> tuple[str, int, bytes]:
+        content = PROMPT + (STREAM if stream else "")
+        body = orjson.dumps({"model": model, "stream": stream, "messages": [{"role": "user", "content": content}]})
+        assert parts.hostname and parts.port
+        return parts.hostname, parts.port, raw_post(parts.hostname, parts.port, parts.path, body, headers)
+
+    return make
+
+
+def _cpu(stack: Stack) -> dict[str, float]:
+    times = {name: psutil.Process(child.pid).cpu_times() for name, child in stack.children.items()}
+    return {name: spent.user + spent.system for name, spent in times.items()}
+
+
+def _spent(before: dict[str, float], after: dict[str, float], result: Result) -> dict[str, int]:
+    """Microseconds of CPU a request, by process."""
+    count = max(1, len(result.samples))
+    return {name: round((after[name] - before[name]) / count * 1e6) for name in after}
+
+
+def _row(what: str, result: Result, straight: Result, cpu_us: dict[str, int]) -> dict[str, Any]:
+    return {
+        "what": what,
+        "per_s": round(result.rate, 1),
+        "p50_ms": round(result.total_ms(50), 1),
+        "p95_ms": round(result.total_ms(95), 1),
+        "first_byte_p50_ms": round(result.first_byte_ms(50), 1),
+        "first_byte_p95_ms": round(result.first_byte_ms(95), 1),
+        "errors": result.errors,
+        "direct_per_s": round(straight.rate, 1),
+        "direct_p50_ms": round(straight.total_ms(50), 2),
+        "cpu_us_a_request": cpu_us,
+    }
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="sluice bench", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=10, help="of load at each number of connections")
+    parser.add_argument("--kafka", default="embedded", help="embedded, apache, or HOST:PORT")
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    try:
+        asyncio.run(main(parser.parse_args()))
+    except StackError as error:
+        sys.exit(f"sluice bench: {error}")
