@@ -83,10 +83,11 @@ async def settle(acknowledgements: list[Acknowledgement]) -> None:
     Raises:
         KafkaError: it will not have one of them; the others may be there.
     """
-    if not acknowledgements:
-        return
-    await asyncio.wait(acknowledgements)
+    failure: BaseException | None = None
     for acknowledgement in acknowledgements:
-        error = acknowledgement.exception()
-        if error is not None:
-            raise error if isinstance(error, KafkaError) else KafkaError(repr(type(error)))
+        try:
+            await acknowledgement
+        except KafkaError as error:
+            failure = error
+    if failure is not None:
+        raise failure

@@ -47,6 +47,8 @@ class StackOptions:
     instances: dict[str, int] = field(default_factory=dict)
     """How many processes of a service; one where nothing is said. Further ingresses listen on further ports."""
     otlp_endpoint: str | None = None
+    partitions: int | None = None
+    """Of each keyed topic. None: one on the embedded broker, whose fetches cost by the partition; else four."""
     stub: bool = False
     """Start the stub provider, and let the configuration's provider ``stub`` be it."""
 
@@ -199,7 +201,8 @@ class Stack:
         if kafka in ("embedded", "apache"):
             port = free_port()
             profile = "embedded" if kafka == "embedded" else "cluster"
-            self.bus = BusSettings(bootstrap=f"{LOOPBACK}:{port}", profile=profile)
+            partitions = self._options.partitions or (1 if kafka == "embedded" else 4)
+            self.bus = BusSettings(bootstrap=f"{LOOPBACK}:{port}", profile=profile, partitions=partitions)
             self._say("broker: Tansu, embedded, in memory" if kafka == "embedded" else "broker: Apache Kafka, KRaft")
             make = embedded_broker if kafka == "embedded" else apache_broker
             self.children["broker"] = make(self._home, self.bus, port, self._say)
@@ -207,7 +210,7 @@ class Stack:
             return
         if ":" not in kafka:
             raise StackError(f"--kafka takes embedded, apache or HOST:PORT, not {kafka!r}")
-        self.bus = BusSettings(bootstrap=kafka, profile="cluster")
+        self.bus = BusSettings(bootstrap=kafka, profile="cluster", partitions=self._options.partitions or 4)
         self._say(f"broker: {kafka}")
         try:
             async with asyncio.timeout(15):
@@ -220,6 +223,7 @@ class Stack:
         environment = plain_environment(
             SLUICE_KAFKA_BOOTSTRAP=self.bus.bootstrap,
             SLUICE_KAFKA_PROFILE=self.bus.profile,
+            SLUICE_KAFKA_PARTITIONS=self.bus.partitions,
             SLUICE_HEALTH_PORT=self._health_ports[name],
         )
         environment |= {
