@@ -5,6 +5,7 @@ import sys
 import typer
 
 from libs.cli.checks import bench, test
+from libs.cli.contracts import contracts
 from libs.cli.demo import demo
 from libs.cli.manage import account, key
 from libs.cli.output import fail
@@ -23,6 +24,7 @@ app.command()(demo)
 app.command()(up)
 app.command()(down)
 app.command()(status)
+app.command()(contracts)
 app.command(context_settings=_pass_on)(test)
 app.command(context_settings=_pass_on)(bench)
 app.add_typer(account, name="account")

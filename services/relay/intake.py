@@ -71,6 +71,7 @@ class _Entry(Generic[Place]):
     traceparent: str = ""
     known: Attempt | None = None
     places: list[Place] = field(default_factory=list)
+    broken: bool = False
     acting: bool = False
     settled: bool = False
 
@@ -158,13 +159,11 @@ class Intake(Generic[Place]):
                 if entry.places:
                     yield entry.places
 
-    def broken(self, request_id: RequestId, now_ms: int) -> Fail | None:
-        """The prompt cannot be read."""
+    def broken(self, request_id: RequestId, now_ms: int) -> Action | None:
+        """The prompt cannot be read, whether or not its route is here."""
         entry = self._entry(request_id, now_ms)
-        if entry.settled or entry.acting or not isinstance(entry.route, RoutePlanned):
-            return None
-        entry.acting = True
-        return Fail(entry.route, "the prompt could not be read", entry.traceparent)
+        entry.broken = True
+        return self._action(entry)
 
     def _entry(self, request_id: RequestId, now_ms: int) -> _Entry[Place]:
         entry = self._entries.get(request_id)
@@ -188,6 +187,8 @@ def _choose(entry: _Entry[Place], route: RoutePlanned | RequestRejected) -> Acti
         return Reject(route, entry.traceparent)
     if isinstance(entry.known, AttemptStarted):
         return Examine(route, entry.known, entry.traceparent)
+    if entry.broken:
+        return Fail(route, "the prompt could not be read", entry.traceparent)
     if entry.prompt is not None:
         return Run(route, entry.prompt, entry.traceparent)
     return None

@@ -1,0 +1,43 @@
+"""The contracts as documents for others: JSON Schemas of all records, and the AsyncAPI description of all topics."""
+
+from typing import Any, Union
+
+import yaml
+from faststream.kafka import KafkaBroker
+from faststream.specification import AsyncAPI
+
+from contracts.topics import TOPICS, Topic
+
+VERSION = "1.0.0"
+DESCRIPTION = (
+    "The topics of Sluice. Attributes of CloudEvents and the W3C trace context travel in Kafka headers "
+    "(contracts/headers.py); a record's value is its payload."
+)
+
+
+def schemas() -> dict[str, dict[str, Any]]:
+    """The JSON Schema of each record, by ``<topic>/<record>``."""
+    return {
+        f"{topic.name}/{record.__name__}": record.model_json_schema(mode="serialization")
+        for topic in TOPICS
+        for record in topic.records
+    }
+
+
+def asyncapi() -> str:
+    """The AsyncAPI 3.0 document, as FastStream makes it from the records; keys sorted, so that it is the same again."""
+    broker = KafkaBroker()
+    for topic in TOPICS:
+        broker.publisher(topic.name, title=topic.name, description=_describe(topic), schema=_schema(topic))
+    document = AsyncAPI(broker, title="Sluice", version=VERSION, description=DESCRIPTION, schema_version="3.0.0")
+    text: str = yaml.safe_dump(yaml.safe_load(document.to_yaml()), sort_keys=True, allow_unicode=True, width=120)
+    return text
+
+
+def _schema(topic: Topic) -> Any:
+    return topic.records[0] if len(topic.records) == 1 else Union[topic.records]  # noqa: UP007
+
+
+def _describe(topic: Topic) -> str:
+    kept = "compacted" if topic.compacted else f"kept {topic.retention_ms // 3_600_000} h"
+    return f"Key: {topic.key}. Partitions: {topic.spread.value}; {kept}. Dead letters: {topic.dead_letters}."

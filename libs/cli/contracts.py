@@ -1,0 +1,21 @@
+"""``contracts``: writes the generated documents anew."""
+
+import json
+import shutil
+
+from libs.bus.documents import asyncapi, schemas
+from libs.cli.output import say
+from libs.devstack.home import ROOT
+
+GENERATED = ROOT / "contracts" / "generated"
+
+
+def contracts() -> None:
+    """Write the JSON Schemas and the AsyncAPI document of contracts/ anew."""
+    shutil.rmtree(GENERATED, ignore_errors=True)
+    for name, schema in schemas().items():
+        file = GENERATED / "schemas" / f"{name}.json"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(schema, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+    (GENERATED / "asyncapi.yaml").write_text(asyncapi())
+    say(f"written: {GENERATED.relative_to(ROOT)}")

@@ -1,0 +1,1 @@
+"""The contracts: what is released stays readable."""

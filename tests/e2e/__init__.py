@@ -1,0 +1,1 @@
+"""A whole stack, used as its users do."""

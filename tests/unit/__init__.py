@@ -1,0 +1,1 @@
+"""Pure cores against plain models: no broker, no database, no clock."""

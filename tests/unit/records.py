@@ -1,0 +1,64 @@
+"""Records for tests, with sensible defaults."""
+
+from typing import Any
+
+from contracts.control import PolicySet
+from contracts.decisions import CredentialGranted, PolicyDecided, QuotaReserved, SealedGrant
+from contracts.prompts import PromptSubmitted
+from contracts.record import ReplyAddress
+from contracts.requests import Caller, RequestAccepted, Surface
+from contracts.routes import RoutePlanned
+
+NOW_MS = 1_795_000_000_000
+
+
+def request_id(number: int) -> str:
+    """A UUIDv7 that is the same for the same number."""
+    return f"01a20fa9-{number % 65536:04x}-765b-82a0-{number:012x}"
+
+
+def accepted(number: int = 1, **changes: Any) -> RequestAccepted:
+    """A request."""
+    fields: dict[str, Any] = {
+        "request_id": request_id(number),
+        "subject": "acct:a",
+        "caller": Caller(account_id="a"),
+        "surface": Surface.CHAT_COMPLETIONS,
+        "model": "stub/echo",
+        "stream": False,
+        "free": False,
+        "accepted_at_ms": NOW_MS,
+        "route_by_ms": NOW_MS + 15_000,
+        "deadline_ms": NOW_MS + 600_000,
+        "prompt_bytes": 100,
+        "reply_to": ReplyAddress(partition=0, ingress_id="ingress-1"),
+    }
+    return RequestAccepted(**(fields | changes))
+
+
+def decisions(number: int = 1) -> tuple[PolicyDecided, QuotaReserved, CredentialGranted]:
+    """Three that allow."""
+    grant = SealedGrant(provider_id="stub", epoch_id="e", nonce="", ciphertext="", expires_at_ms=NOW_MS)
+    return (
+        PolicyDecided(request_id=request_id(number), provider_ids=["stub"]),
+        QuotaReserved(request_id=request_id(number)),
+        CredentialGranted(request_id=request_id(number), grants=[grant]),
+    )
+
+
+def route(number: int = 1) -> RoutePlanned:
+    """A route."""
+    grant = decisions(number)[2].grants[0]
+    return RoutePlanned(
+        request=accepted(number), provider_id="stub", upstream_model="echo-1", grant=grant, planned_at_ms=NOW_MS
+    )
+
+
+def prompt(number: int = 1) -> PromptSubmitted:
+    """A prompt."""
+    return PromptSubmitted(request_id=request_id(number), body={"model": "stub/echo", "messages": []})
+
+
+def policy(**changes: Any) -> PolicySet:
+    """An organization's policy."""
+    return PolicySet(**({"organization_id": "o", "version": 3} | changes))

@@ -1,0 +1,154 @@
+"""What the ingress reads of a request, and what it refuses in words that help."""
+
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic_core import from_json
+
+from contracts.prompts import PromptSubmitted
+from contracts.record import ReplyAddress
+from contracts.requests import Caller
+from libs.config.gateway import Timeouts
+from services.ingress.admission import (
+    Chat,
+    accept,
+    bearer_token,
+    check_content_type,
+    client_ip,
+    header_map,
+    parse_chat,
+)
+from services.ingress.errors import BadRequest, IngressError, Unauthorized, WrongContentType
+from tests.unit.records import NOW_MS, request_id
+
+GOOD = {"model": "stub/echo", "messages": [{"role": "user", "content": "hi"}]}
+
+
+def _accept(chat: Chat, caller: Caller | None, headers: dict[str, str] | None = None) -> Any:
+    return accept(
+        chat,
+        caller,
+        headers or {},
+        request_id=request_id(1),
+        ip="10.0.0.1",
+        prompt_bytes=10,
+        reply_to=ReplyAddress(partition=0, ingress_id="i"),
+        timeouts=Timeouts(),
+        now_ms=NOW_MS,
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "hint"),
+    [
+        (b"", "JSON"),
+        (b"{", "JSON"),
+        (b"[]", "object"),
+        (b'{"a":1},{"b":2}', "JSON"),
+        (b'{"a":1}],[{"b":2}', "JSON"),
+        (b'{"model":"m","x":NaN}', "JSON"),
+        (b'{"model":"m","x":"\\ud800"}', "JSON"),
+        (b'{"model":"m","x":' + b"[" * 300 + b"]" * 300 + b"}", "JSON"),
+        (orjson.dumps({**GOOD, "model": ""}), "`model`"),
+        (orjson.dumps({"messages": GOOD["messages"]}), "`model`"),
+        (orjson.dumps({**GOOD, "model": "m" * 201}), "`model`"),
+        (orjson.dumps({**GOOD, "messages": []}), "`messages`"),
+        (orjson.dumps({**GOOD, "messages": "hi"}), "`messages`"),
+        (orjson.dumps({**GOOD, "stream": "yes"}), "`stream`"),
+        (orjson.dumps({**GOOD, "max_tokens": 0}), "`max_tokens`"),
+        (orjson.dumps({**GOOD, "max_completion_tokens": True}), "`max_tokens`"),
+    ],
+)
+def test_bad_bodies_are_named(body: bytes, hint: str) -> None:
+    with pytest.raises(BadRequest) as refused:
+        parse_chat(body)
+    assert hint in str(refused.value)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda children: st.lists(children, max_size=3) | st.dictionaries(st.text(max_size=5), children, max_size=3),
+    max_leaves=10,
+)
+
+
+@given(st.dictionaries(st.text(max_size=8), json_values, max_size=5))
+def test_what_is_admitted_is_what_the_relay_will_read(extra: dict[str, Any]) -> None:
+    from pydantic_core import to_json
+
+    raw = to_json({**extra, **GOOD})
+    assert parse_chat(raw) == Chat("stub/echo", False, None)
+    record = PromptSubmitted.model_validate_json(b'{"request_id":"%b","body":%b}' % (request_id(1).encode(), raw))
+    assert record.body == from_json(raw)
+
+
+@given(st.binary(max_size=60))
+def test_no_bytes_make_it_fail_otherwise(raw: bytes) -> None:
+    try:
+        parse_chat(raw)
+    except IngressError as error:
+        assert error.status == 400
+
+
+def test_paid_models_need_a_key_and_free_ones_do_not() -> None:
+    with pytest.raises(Unauthorized):
+        _accept(Chat("stub/echo", False, None), None)
+    free = _accept(Chat("stub/echo:free", False, None), None)
+    assert (free.subject, free.free, free.caller.ip) == ("ip:10.0.0.1", True, "10.0.0.1")
+    signed_in = _accept(Chat("stub/echo:free", False, None), Caller(account_id="a"))
+    assert (signed_in.subject, signed_in.caller.account_id) == ("ip:10.0.0.1", "a")
+
+
+def test_the_subject_is_the_organization_where_there_is_one() -> None:
+    assert _accept(Chat("m/x", False, None), Caller(account_id="a")).subject == "acct:a"
+    assert _accept(Chat("m/x", False, None), Caller(account_id="a", organization_id="o")).subject == "org:o"
+
+
+def test_tags_are_kept_and_checked() -> None:
+    headers = {"x-kilocode-taskid": " t1 ", "x-kilocode-mode": "code", "x-kilocode-version": "4.2"}
+    request = _accept(Chat("m/x", False, None), Caller(account_id="a"), headers)
+    assert (request.task_id, request.mode, request.client_version) == ("t1", "code", "4.2")
+    for bad in ("x" * 257, "a\x00b"):
+        with pytest.raises(BadRequest):
+            _accept(Chat("m/x", False, None), Caller(account_id="a"), {"x-kilocode-taskid": bad})
+
+
+@pytest.mark.parametrize("value", ["", "Basic abc", "Bearer", "Bearer ", "token"])
+def test_a_header_that_is_no_bearer_token_is_never_taken_for_no_key(value: str) -> None:
+    with pytest.raises(Unauthorized):
+        bearer_token({"authorization": value})
+    assert bearer_token({}) is None
+    assert bearer_token({"authorization": "bearer abc"}) == "abc"
+
+
+def test_two_authorization_headers_are_refused() -> None:
+    with pytest.raises(BadRequest):
+        header_map([(b"Authorization", b"Bearer a"), (b"authorization", b"Bearer b")])
+    assert header_map([(b"X-A", b"1"), (b"x-a", b"2")]) == {"x-a": "1, 2"}
+
+
+def test_only_json_is_taken() -> None:
+    check_content_type({"content-type": "application/json; charset=utf-8"})
+    for wrong in ("", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data"):
+        with pytest.raises(WrongContentType):
+            check_content_type({"content-type": wrong})
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "proxies", "ip"),
+    [
+        ("10.0.0.1", "1.2.3.4", 0, "10.0.0.1"),
+        ("10.0.0.1", "6.6.6.6, 1.2.3.4", 1, "1.2.3.4"),
+        ("10.0.0.1", "6.6.6.6, 1.2.3.4, 10.0.0.9", 2, "1.2.3.4"),
+        ("10.0.0.1", "1.2.3.4", 3, "1.2.3.4"),
+        ("10.0.0.1", "garbage", 1, "10.0.0.1"),
+        ("2001:db8::1:2:3:4", None, 0, "2001:db8::/64"),
+        ("::ffff:1.2.3.4", None, 0, "1.2.3.4"),
+        ("", None, 0, "unknown"),
+    ],
+)
+def test_client_ip(peer: str, forwarded: str | None, proxies: int, ip: str) -> None:
+    assert client_ip(peer, forwarded, proxies) == ip

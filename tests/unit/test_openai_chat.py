@@ -1,0 +1,152 @@
+"""The chat completions protocol: what goes up, what comes down, and what the books learn of it."""
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contracts.usage import TokenUsage
+from libs.providers.errors import provider_refusal
+from libs.providers.openai_chat import (
+    ChatStream,
+    ProtocolError,
+    ProviderStreamError,
+    build_request,
+    error_event,
+    estimate,
+    parse_response,
+    parse_usage,
+)
+
+USAGE = {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}
+
+
+def _chunk(text: str | None = None, **more: object) -> str:
+    delta = {} if text is None else {"content": text}
+    return orjson.dumps(
+        {"id": "c", "model": "up", "choices": [{"index": 0, "delta": delta, "finish_reason": None}], **more}
+    ).decode()
+
+
+def test_the_model_is_renamed_and_usage_always_asked_for() -> None:
+    body = {"model": "a/b", "messages": [], "tools": [1], "stream_options": {"x": 1}}
+    up = orjson.loads(build_request(body, upstream_model="b-1", stream=True))
+    assert up == {
+        "model": "b-1",
+        "messages": [],
+        "tools": [1],
+        "stream": True,
+        "stream_options": {"x": 1, "include_usage": True},
+    }
+    assert "stream_options" not in orjson.loads(build_request(body, upstream_model="b-1", stream=False))
+
+
+@given(st.lists(st.text(max_size=5), max_size=8), st.integers(0, 8), st.booleans())
+def test_text_passes_whole_and_usage_comes_last(texts: list[str], usage_at: int, with_choices: bool) -> None:
+    stream, out = ChatStream(model="a/b"), ""
+    events = [_chunk(text) for text in texts]
+    usage = _chunk(usage=USAGE) if with_choices else orjson.dumps({"id": "c", "choices": [], "usage": USAGE}).decode()
+    events.insert(min(usage_at, len(events)), usage)
+    for event in [*events, "[DONE]"]:
+        out += stream.event(event)
+    out += stream.finish()
+    lines = [line.removeprefix("data: ") for line in out.split("\n\n") if line]
+    assert lines[-1] == "[DONE]"
+    chunks = [orjson.loads(line) for line in lines[:-1]]
+    assert chunks[-1]["usage"] == USAGE
+    assert chunks[-1]["choices"] == []
+    assert all("usage" not in chunk and chunk["model"] == "a/b" for chunk in chunks[:-1])
+    assert "".join(c["choices"][0]["delta"].get("content", "") for c in chunks[:-1]) == "".join(texts)
+    assert stream.delivered_bytes == sum(len(text.encode()) for text in texts)
+    assert stream.usage == TokenUsage(input_tokens=5, output_tokens=2)
+
+
+def test_without_usage_our_own_count_comes_last() -> None:
+    stream = ChatStream(model="a/b")
+    stream.event(_chunk("hello"))
+    assert stream.usage is None
+    assert '"total_tokens":7' in stream.finish(TokenUsage(input_tokens=5, output_tokens=2))
+
+
+@pytest.mark.parametrize("data", ["nonsense", "[]", '{"hello":1}'])
+def test_what_is_no_chunk_is_an_error(data: str) -> None:
+    with pytest.raises(ProtocolError):
+        ChatStream(model="m").event(data)
+
+
+def test_an_error_inside_the_stream_is_the_providers() -> None:
+    with pytest.raises(ProviderStreamError, match="overloaded"):
+        ChatStream(model="m").event('{"error":{"message":"overloaded"}}')
+
+
+def test_a_whole_answer_is_renamed_and_counted() -> None:
+    data = orjson.dumps({"model": "up", "choices": [{"message": {"content": "héllo"}}], "usage": USAGE})
+    answer = parse_response(data, model="a/b")
+    assert orjson.loads(answer.body)["model"] == "a/b"
+    assert (answer.usage, answer.delivered_bytes) == (TokenUsage(input_tokens=5, output_tokens=2), 6)
+    for wrong in (b"", b"[]", b'{"object":"x"}'):
+        with pytest.raises(ProtocolError):
+            parse_response(wrong, model="a/b")
+
+
+@pytest.mark.parametrize(
+    ("usage", "expected"),
+    [
+        (None, None),
+        ({"prompt_tokens": -1, "completion_tokens": 1}, None),
+        ({"prompt_tokens": "5", "completion_tokens": 1}, None),
+        ({"prompt_tokens": 0, "completion_tokens": 0}, TokenUsage()),
+        (
+            {
+                "prompt_tokens": 9,
+                "completion_tokens": 4,
+                "prompt_tokens_details": {"cached_tokens": 3, "cache_write_tokens": 2},
+                "completion_tokens_details": {"reasoning_tokens": 1},
+            },
+            TokenUsage(input_tokens=9, output_tokens=4, cache_read_tokens=3, cache_write_tokens=2, reasoning_tokens=1),
+        ),
+    ],
+)
+def test_usage_is_the_providers_own_zero_included(usage: object, expected: TokenUsage | None) -> None:
+    assert parse_usage(usage) == expected
+
+
+def test_an_estimate_rounds_up() -> None:
+    assert estimate(prompt_bytes=9, delivered_bytes=1) == TokenUsage(input_tokens=3, output_tokens=1)
+
+
+def test_the_documented_error_event() -> None:
+    event = orjson.loads(error_event("broke", 502).removeprefix("data: "))
+    assert event == {
+        "error": {"message": "broke", "code": 502},
+        "choices": [{"index": 0, "delta": {"content": ""}, "finish_reason": "error"}],
+    }
+
+
+@pytest.mark.parametrize(
+    ("provider_status", "byok", "ours"),
+    [
+        (400, False, 400),
+        (422, False, 400),
+        (413, False, 413),
+        (401, False, 502),
+        (403, False, 502),
+        (401, True, 401),
+        (402, False, 503),
+        (402, True, 402),
+        (404, False, 502),
+        (429, False, 429),
+        (500, False, 502),
+        (503, False, 503),
+        (529, False, 502),
+    ],
+)
+def test_provider_errors_map_as_documented(provider_status: int, byok: bool, ours: int) -> None:
+    refusal = provider_refusal(
+        provider_status, b'{"error":{"message":"words"}}', provider_id="p", byok=byok, retry_after="7"
+    )
+    assert refusal.status == ours
+    if ours == 429:
+        assert refusal.retry_after_s == 7
+    if provider_status in (401, 403) and not byok:
+        assert "words" not in refusal.message

@@ -1,0 +1,105 @@
+"""Tampering: any flipped bit, wrong owner or wrong time is a refusal, never a wrong key."""
+
+import base64
+import pickle
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from libs.sealing.envelope import Envelope, EnvelopeError, KeyRing
+from libs.sealing.grants import EpochKey, RelayKeyPair, SealError, open_grant, seal_epoch_key
+from libs.sealing.secret import Secret
+
+SECRET = Secret("sk-canary-1234567890")
+EPOCH = EpochKey.generate("epoch-1")
+GRANT = EPOCH.seal(SECRET, request_id="r1", provider_id="openai", expires_at_ms=1_000)
+RING = KeyRing({"v2": b"2" * 32, "v1": b"1" * 32})
+PAIR = RelayKeyPair()
+SEALED = seal_epoch_key(EPOCH.key, PAIR.public, epoch_id="epoch-1", relay_id="relay-1")
+
+
+def _flip(data: bytes, bit: int) -> bytes:
+    changed = bytearray(data)
+    changed[bit // 8 % len(data)] ^= 1 << bit % 8
+    return bytes(changed)
+
+
+def test_a_grant_opens_for_its_request_alone() -> None:
+    assert open_grant(GRANT, EPOCH.key, request_id="r1", now_ms=999).reveal() == SECRET.reveal()
+    with pytest.raises(SealError):
+        open_grant(GRANT, EPOCH.key, request_id="r2", now_ms=0)
+    with pytest.raises(SealError, match="expired"):
+        open_grant(GRANT, EPOCH.key, request_id="r1", now_ms=1_000)
+    for change in ({"provider_id": "xai"}, {"expires_at_ms": 2_000}, {"byok": True}, {"nonce": "!"}):
+        with pytest.raises(SealError):
+            open_grant(GRANT.model_copy(update=change), EPOCH.key, request_id="r1", now_ms=0)
+    with pytest.raises(SealError):
+        open_grant(GRANT, EpochKey.generate("other").key, request_id="r1", now_ms=0)
+
+
+@given(st.integers(0, 10_000), st.booleans())
+def test_no_flipped_bit_of_a_grant_opens(bit: int, in_nonce: bool) -> None:
+    field = "nonce" if in_nonce else "ciphertext"
+    changed = base64.b64encode(_flip(base64.b64decode(getattr(GRANT, field)), bit)).decode()
+    with pytest.raises(SealError):
+        open_grant(GRANT.model_copy(update={field: changed}), EPOCH.key, request_id="r1", now_ms=0)
+
+
+@settings(max_examples=30)
+@given(st.integers(0, 100_000))
+def test_no_flipped_bit_of_an_epoch_key_opens(bit: int) -> None:
+    changed = base64.b64encode(_flip(base64.b64decode(SEALED), bit)).decode()
+    with pytest.raises(SealError):
+        PAIR.open_epoch_key(changed, epoch_id="epoch-1", relay_id="relay-1")
+
+
+def test_an_epoch_key_opens_for_its_relay_and_epoch_alone() -> None:
+    assert PAIR.open_epoch_key(SEALED, epoch_id="epoch-1", relay_id="relay-1") == EPOCH.key
+    for pair, epoch, relay in ((PAIR, "epoch-2", "relay-1"), (PAIR, "epoch-1", "relay-2")):
+        with pytest.raises(SealError):
+            pair.open_epoch_key(SEALED, epoch_id=epoch, relay_id=relay)
+    with pytest.raises(SealError):
+        RelayKeyPair().open_epoch_key(SEALED, epoch_id="epoch-1", relay_id="relay-1")
+    with pytest.raises(SealError):
+        seal_epoch_key(EPOCH.key, "bm8ga2V5", epoch_id="e", relay_id="r")
+
+
+def test_an_envelope_opens_with_its_version_and_owner_alone() -> None:
+    envelope = RING.seal(b"secret", b"owner-a")
+    assert envelope.kek_version == "v2"
+    assert RING.open(envelope, b"owner-a") == b"secret"
+    with pytest.raises(EnvelopeError):
+        RING.open(envelope, b"owner-b")
+    with pytest.raises(EnvelopeError, match="version"):
+        KeyRing({"v1": b"1" * 32}).open(envelope, b"owner-a")
+    with pytest.raises(EnvelopeError):
+        RING.open(Envelope("v1", envelope.wrapped_key, envelope.ciphertext), b"owner-a")
+    assert KeyRing({"v3": b"3" * 32, "v2": b"2" * 32}).open(envelope, b"owner-a") == b"secret"
+
+
+@given(st.integers(0, 10_000), st.booleans(), st.integers(0, 60))
+def test_no_changed_envelope_opens(bit: int, in_key: bool, cut: int) -> None:
+    envelope = RING.seal(b"secret", b"o")
+    name = "wrapped_key" if in_key else "ciphertext"
+    data: bytes = getattr(envelope, name)
+    for changed in (_flip(data, bit), data[:cut] if cut < len(data) else b""):
+        fields = {"wrapped_key": envelope.wrapped_key, "ciphertext": envelope.ciphertext} | {name: changed}
+        with pytest.raises(EnvelopeError):
+            RING.open(Envelope("v2", **fields), b"o")
+
+
+def test_key_rings_are_read_and_checked() -> None:
+    encoded = base64.b64encode(b"k" * 32).decode()
+    assert KeyRing.parse(f"v1:{encoded}, v0:{encoded}").seal(b"x", b"").kek_version == "v1"
+    for wrong in ("", "v1:short", f"v1:{base64.b64encode(b'k').decode()}", "v1"):
+        with pytest.raises(ValueError, match=r".*"):
+            KeyRing.parse(wrong)
+
+
+def test_a_secret_shows_itself_nowhere() -> None:
+    for shown in (repr(SECRET), str(SECRET), f"{SECRET}", repr([SECRET]), repr(EPOCH)):
+        assert "canary" not in shown
+        assert EPOCH.key.hex() not in shown
+    with pytest.raises(TypeError):
+        pickle.dumps(SECRET)
