@@ -30,7 +30,9 @@ def asyncapi() -> str:
     for topic in TOPICS:
         broker.publisher(topic.name, title=topic.name, description=_describe(topic), schema=_schema(topic))
     document = AsyncAPI(broker, title="Sluice", version=VERSION, description=DESCRIPTION, schema_version="3.0.0")
-    text: str = yaml.safe_dump(yaml.safe_load(document.to_yaml()), sort_keys=True, allow_unicode=True, width=120)
+    text: str = yaml.safe_dump(
+        yaml.safe_load(document.to_specification().to_yaml()), sort_keys=True, allow_unicode=True, width=120
+    )
     return text
 
 
