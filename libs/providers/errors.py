@@ -85,7 +85,7 @@ def broke_off(provider_id: str) -> Refusal:
     """The connection ended before the answer did, or the answer made no sense."""
     return Refusal(
         status=502,
-        message=f"The provider {provider_id} broke off its answer; what came before is all there is.",
+        message=f"The provider {provider_id} broke off its answer, or gave none that makes sense; try again.",
         metadata={"provider": provider_id},
     )
 

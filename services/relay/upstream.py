@@ -101,15 +101,16 @@ def _our_words(provider_id: str) -> Iterator[None]:
     """Turns httpx's errors into `UpstreamError`; their texts can hold URLs, so they go no further."""
     try:
         yield
-    except httpx.ConnectError:
-        raise UpstreamError(unreachable(provider_id)) from None
-    except httpx.TimeoutException as error:
-        # httpx-aiohttp says ConnectTimeout of a server that disconnects, too.
-        if isinstance(error.__cause__, aiohttp.ServerTimeoutError):
-            raise UpstreamError(timed_out(provider_id, "accept a connection in time")) from None
-        raise UpstreamError(broke_off(provider_id)) from None
-    except (httpx.HTTPError, aiohttp.ClientError, ConnectionError):
-        raise UpstreamError(broke_off(provider_id)) from None
+    except (httpx.HTTPError, aiohttp.ClientError, ConnectionError) as error:
+        # httpx-aiohttp calls every failed connection a ConnectTimeout; the cause tells them apart.
+        cause = error.__cause__ or error
+        if isinstance(cause, aiohttp.ClientConnectorError):
+            refusal = unreachable(provider_id)
+        elif isinstance(cause, aiohttp.ServerTimeoutError):
+            refusal = timed_out(provider_id, "accept a connection in time")
+        else:
+            refusal = broke_off(provider_id)
+        raise UpstreamError(refusal) from None
 
 
 async def read_answer(provider_id: str, response: httpx.Response) -> bytes:

@@ -1,0 +1,57 @@
+"""What every test may ask for: a broker, or a whole stack, on the chosen Kafka."""
+
+import os
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from hypothesis import settings
+
+from libs.bus.settings import BusSettings
+from libs.devstack.apache import apache_broker
+from libs.devstack.broker import embedded_broker
+from libs.devstack.home import Home
+from libs.devstack.ports import LOOPBACK, free_port
+from tests.stacks import Gateway, running_stack
+
+settings.register_profile("sluice", deadline=None, max_examples=100)
+settings.load_profile("sluice")
+for name in [name for name in os.environ if name.startswith("SLUICE_") and name != "SLUICE_PYTHON"]:
+    del os.environ[name]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--kafka embedded|apache|HOST:PORT``."""
+    parser.addoption("--kafka", default="embedded", help="embedded, apache, or HOST:PORT")
+
+
+@pytest.fixture(scope="session")
+def kafka(request: pytest.FixtureRequest) -> str:
+    """The chosen broker."""
+    return str(request.config.getoption("--kafka"))
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def bus(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[BusSettings]:
+    """A broker with all topics, and nobody on it. Groups must have names of their own."""
+    if ":" in kafka:
+        yield BusSettings(bootstrap=kafka, profile="cluster", partitions=4)
+        return
+    home = Home(tmp_path_factory.mktemp("broker"))
+    home.prepare()
+    port = free_port()
+    make = embedded_broker if kafka == "embedded" else apache_broker
+    settings_ = BusSettings(
+        bootstrap=f"{LOOPBACK}:{port}", profile="embedded" if kafka == "embedded" else "cluster", partitions=4
+    )
+    child = make(home, settings_, port, lambda _text: None)
+    await child.start()
+    yield settings_
+    await child.stop()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def gateway(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gateway]:
+    """A whole stack that tests share; whoever breaks it starts one of their own."""
+    async with running_stack(tmp_path_factory.mktemp("stack"), kafka) as started:
+        yield started

@@ -1,0 +1,125 @@
+"""Views, upkeep, topics and group membership on a real broker."""
+
+import secrets
+from collections.abc import AsyncIterator
+
+import pytest_asyncio
+
+from contracts import topics
+from contracts.control import AccountChanged
+from libs.bus.consumer import Batch, Consumer
+from libs.bus.groups import group_members
+from libs.bus.producer import Producer, settle
+from libs.bus.reading import read_to_end
+from libs.bus.settings import BusSettings
+from libs.bus.topics import create_topics
+from libs.bus.upkeep import Upkeep
+from libs.bus.views import View, ViewReader
+from libs.bus.watch import BrokerWatch
+from tests.stacks import until
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def producer(bus: BusSettings) -> AsyncIterator[Producer]:
+    started = Producer(bus, "tests")
+    await started.start()
+    yield started
+    await started.stop()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def watch(bus: BusSettings) -> AsyncIterator[BrokerWatch]:
+    started = BrokerWatch(bus)
+    await started.start()
+    yield started
+    await started.stop()
+
+
+async def _put(producer: Producer, account_id: str, epoch: int | None) -> None:
+    if epoch is None:
+        sent = await producer.send_raw(topics.ACCOUNTS.name, None, key=account_id.encode(), headers=[])
+    else:
+        sent = await producer.send(
+            topics.ACCOUNTS,
+            AccountChanged(account_id=account_id, token_epoch=epoch),
+            key=account_id,
+            event_id=account_id,
+            subject=account_id,
+            traceparent="",
+        )
+    await settle([sent])
+
+
+async def test_a_view_is_ready_only_when_it_is_whole_and_then_follows(
+    bus: BusSettings, producer: Producer, watch: BrokerWatch
+) -> None:
+    run = secrets.token_hex(6)
+    for number in range(300):
+        await _put(producer, f"{run}-{number}", number)
+    await _put(producer, f"{run}-0", 7)
+    await _put(producer, f"{run}-1", None)
+    await settle([await producer.send_raw(topics.ACCOUNTS.name, b"{", key=f"{run}-2".encode(), headers=[])])
+    view = View(topics.ACCOUNTS, AccountChanged)
+    reader = ViewReader(bus, watch, [view])
+    assert not reader.ready
+    await reader.start()
+    await reader.wait_ready()
+    mine = {key: record.token_epoch for key, record in view.entries.items() if key.startswith(run)}
+    assert mine == {f"{run}-0": 7} | {f"{run}-{number}": number for number in range(2, 300)}
+    await _put(producer, f"{run}-0", None)
+
+    async def deleted() -> bool | None:
+        return f"{run}-0" not in view.entries or None
+
+    await until(deleted, what="the deletion")
+    await reader.stop()
+
+
+async def test_upkeep_brings_back_what_is_missing_and_takes_its_own_away(
+    bus: BusSettings, producer: Producer, watch: BrokerWatch
+) -> None:
+    run = secrets.token_hex(6)
+    view = View(topics.ACCOUNTS, AccountChanged)
+    reader = ViewReader(bus, watch, [view])
+    await reader.start()
+    await reader.wait_ready()
+    upkeep = Upkeep(producer, view, lambda: {run: AccountChanged(account_id=run, token_epoch=1)})
+    await upkeep.start()
+
+    async def there() -> bool | None:
+        return run in view.on_log or None
+
+    async def gone() -> bool | None:
+        return run not in view.on_log or None
+
+    await until(there, what="the record")
+    await _put(producer, run, None)
+    await until(gone, what="the deletion by somebody else")
+    await until(there, what="the record again")
+    await upkeep.stop()
+    await until(gone, what="the deletion at the end")
+    await reader.stop()
+
+
+async def test_topics_are_created_once(bus: BusSettings) -> None:
+    await create_topics(bus)
+    await create_topics(bus)
+    for topic in topics.TOPICS:
+        async for _raw in read_to_end(bus, topic):
+            break
+
+
+async def test_the_group_names_its_members_until_they_leave(bus: BusSettings, producer: Producer) -> None:
+    group = f"tests-{secrets.token_hex(6)}"
+
+    async def handle(_batch: Batch) -> None:
+        return None
+
+    consumer = Consumer(bus, producer, group=group, topics=[topics.REQUESTS], handle=handle, member="relay-77")
+    await consumer.start()
+
+    async def joined() -> bool | None:
+        return any(member.startswith("relay-77") for member in await group_members(bus, group)) or None
+
+    await until(joined, what="a member")
+    await consumer.stop()

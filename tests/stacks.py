@@ -1,0 +1,112 @@
+"""Stacks for tests: real broker, real PostgreSQL, all services, the stub provider."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import asyncpg
+import httpx
+
+from contracts.clock import now_ms
+from libs.cli.client import ManagementClient
+from libs.devstack.home import Home
+from libs.devstack.ports import free_port
+from libs.devstack.stack import Stack, StackOptions
+
+T = TypeVar("T")
+CONFIG = Path(__file__).with_name("stack.yaml")
+WRONG_KEY = "sk-test-the-wrong-key"
+
+
+@dataclass
+class Gateway:
+    """A running stack as a test uses it."""
+
+    stack: Stack
+    key: str
+    account_id: str
+    http: httpx.AsyncClient
+    database: "asyncpg.Connection[Any]"
+    started_ms: int
+
+    @property
+    def base_url(self) -> str:
+        """For SDKs."""
+        return self.stack.base_url
+
+    async def post(self, body: Any, **headers: str) -> httpx.Response:
+        """A chat completion, with the account's key unless an Authorization header is given."""
+        return await self.http.post(
+            f"{self.base_url}/chat/completions",
+            json=body,
+            headers={"Authorization": f"Bearer {self.key}"} | headers,
+        )
+
+    async def entry(self, request_id: str) -> dict[str, Any]:
+        """The ledger entry of a request, once it is there."""
+
+        async def found() -> dict[str, Any] | None:
+            row = await self.database.fetchrow("select * from ledger.entries where request_id = $1", request_id)
+            return dict(row) if row else None
+
+        return await until(found, what=f"a ledger entry of {request_id}")
+
+    async def stub_stats(self) -> dict[str, int]:
+        """What the stub provider counted."""
+        stats: dict[str, int] = (await self.http.get(f"{self.stack.stub_url}/stub/stats")).json()
+        return stats
+
+    async def manage(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        """A call of the management API."""
+        console = ManagementClient(self.stack.console_url, self.stack.operator_token())
+        return await asyncio.to_thread(console.call, method, path, body)
+
+
+async def until(ask: Callable[[], Awaitable[T | None]], *, what: str, within_s: float = 40.0) -> T:
+    """The first answer that is not None.
+
+    Raises:
+        TimeoutError: there is none in time; ``what`` was waited for.
+    """
+    deadline = time.monotonic() + within_s
+    while time.monotonic() < deadline:
+        answer = await ask()
+        if answer is not None:
+            return answer
+        await asyncio.sleep(0.05)
+    raise TimeoutError(f"no {what} within {within_s} s")
+
+
+def chat(text: str, *, model: str = "stub/echo", **more: Any) -> dict[str, Any]:
+    """The body of a chat completion."""
+    return {"model": model, "messages": [{"role": "user", "content": text}], **more}
+
+
+@asynccontextmanager
+async def running_stack(folder: Path, kafka: str, **options: Any) -> AsyncIterator[Gateway]:
+    """Starts a stack in ``folder``, with an account and a key, and stops it."""
+    environment: dict[str, str] = {"SLUICE_TEST_WRONG_KEY": WRONG_KEY} | options.pop("environment", {})
+    stack = Stack(
+        Home(folder),
+        StackOptions(config=CONFIG, stub=True, kafka=kafka, port=free_port(), environment=environment, **options),
+        lambda _text: None,
+    )
+    environment["SLUICE_PROVIDERS__REFUSING__BASE_URL"] = f"{stack.stub_url}/v1"
+    environment["SLUICE_PROVIDERS__ABSENT__BASE_URL"] = f"http://127.0.0.1:{free_port()}/v1"
+    started_ms = now_ms()
+    await stack.start()
+    try:
+        console = ManagementClient(stack.console_url, stack.operator_token())
+        account = await asyncio.to_thread(console.call, "POST", "/api/accounts", {"email": "test@example.com"})
+        key = await asyncio.to_thread(console.call, "POST", f"/api/accounts/{account['id']}/keys", {})
+        database = await asyncpg.connect(stack.postgres.admin_url())
+        limits = httpx.Limits(max_connections=500)
+        async with httpx.AsyncClient(timeout=60, limits=limits, trust_env=False) as http:
+            yield Gateway(stack, key["key"], account["id"], http, database, started_ms)
+        await database.close()
+    finally:
+        await stack.stop()
