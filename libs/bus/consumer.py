@@ -36,6 +36,7 @@ from libs.bus.contiguity import Contiguity
 from libs.bus.producer import Producer, settle
 from libs.bus.received import Poison, PoisonError, Received, parse, poison
 from libs.bus.settings import BusSettings
+from libs.bus.watch import BrokerWatch
 from libs.bus.watermark import Watermark
 
 log = structlog.get_logger()
@@ -83,6 +84,7 @@ class Consumer:
     def __init__(
         self,
         settings: BusSettings,
+        watch: BrokerWatch,
         producer: Producer,
         *,
         group: str,
@@ -106,6 +108,8 @@ class Consumer:
             member: the name by which `libs.bus.groups` knows this process among the group's members.
         """
         self._settings = settings
+        self._watch = watch
+        self._cluster_id: str | None = None
         self._producer = producer
         self._group = group
         self._topics = {topic.name: topic for topic in topics}
@@ -305,6 +309,7 @@ class Consumer:
         while generation == self._generation and not self._stopping:
             try:
                 async with self._busy:
+                    self._cluster_id = await self._watch.cluster_id()
                     positions = await self._positions(partitions)
                     if self._on_assigned:
                         owned: dict[Topic, set[int]] = {topic: set() for topic in self._topics.values()}
@@ -375,7 +380,8 @@ class Consumer:
             for partition, watermark in self._watermarks.items()
             if watermark.committable != self._committed.get(partition)
         }
-        if offsets:
+        # Offsets of a log that the embedded broker lost would skip the first records of the next one.
+        if offsets and (not self._settings.may_lose_log or await self._watch.same_log(self._cluster_id)):
             await self._kafka.commit(offsets)
             self._committed.update(offsets)
 

@@ -19,6 +19,7 @@ from libs.bus.consumer import Consumer
 from libs.bus.follower import Follower
 from libs.bus.producer import Producer
 from libs.bus.settings import BusSettings
+from libs.bus.views import View, ViewReader
 from libs.bus.watch import BrokerWatch
 from libs.telemetry.health import Health
 from libs.telemetry.logs import configure_logs
@@ -41,6 +42,14 @@ class Runtime:
     producer: Producer
     watch: BrokerWatch
     health: Health
+
+    def consumer(self, **options: Any) -> Consumer:
+        """A member of a consumer group; the options are those of `Consumer`."""
+        return Consumer(self.bus, self.watch, self.producer, **options)
+
+    def views(self, *views: View[Any]) -> ViewReader:
+        """The reader of some control views."""
+        return ViewReader(self.bus, self.watch, views)
 
     @asynccontextmanager
     async def running(self, *parts: _Startable) -> AsyncIterator[None]:

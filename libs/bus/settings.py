@@ -31,6 +31,11 @@ class BusSettings(BaseSettings):
         """The embedded broker's quirk that `libs.bus.contiguity` makes up for."""
         return self.profile == "embedded"
 
+    @property
+    def may_lose_log(self) -> bool:
+        """The embedded broker keeps its log in memory."""
+        return self.profile == "embedded"
+
     def connection(self) -> dict[str, Any]:
         """Arguments that every aiokafka client takes."""
         arguments: dict[str, Any] = {

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import structlog
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from libs.bus.settings import BusSettings
 
@@ -27,9 +27,26 @@ class BrokerWatch:
         self._settings = settings
         self._cluster_id: str | None = None
         self._on_new_log: list[Callable[[], None]] = []
+        self._admin: AIOKafkaAdminClient | None = None
+        self._asking = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
         self.up = False
         """The broker answered the last question."""
+
+    async def same_log(self, cluster_id: str | None) -> bool:
+        """Asks anew: True if the broker is there and its log is the one of this cluster ID (see `cluster_id`)."""
+        return await self._ask_now() == cluster_id
+
+    async def cluster_id(self) -> str:
+        """Asks anew which log it is.
+
+        Raises:
+            KafkaError: the broker does not answer.
+        """
+        found = await self._ask_now()
+        if found is None:
+            raise KafkaConnectionError("the broker does not answer")
+        return found
 
     def on_new_log(self, tell: Callable[[], None]) -> None:
         """``tell`` is called when the broker came back without its memory."""
@@ -45,25 +62,35 @@ class BrokerWatch:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
+        await self._hang_up()
 
     async def _ask_on(self) -> None:
         while True:
-            admin = AIOKafkaAdminClient(**self._settings.connection())
+            await self._ask_now()
+            await asyncio.sleep(EVERY_S)
+
+    async def _ask_now(self) -> str | None:
+        async with self._asking:
             try:
                 async with asyncio.timeout(ANSWER_WITHIN_S):
-                    await admin.start()
-                while True:
-                    async with asyncio.timeout(ANSWER_WITHIN_S):
-                        self._heard((await admin.describe_cluster())["cluster_id"])
-                    await asyncio.sleep(EVERY_S)
+                    if self._admin is None:
+                        self._admin = AIOKafkaAdminClient(**self._settings.connection())
+                        await self._admin.start()
+                    cluster_id: str = (await self._admin.describe_cluster())["cluster_id"]
             except (KafkaError, TimeoutError, OSError) as error:
                 if self.up:
                     log.warning("the broker does not answer", error=type(error).__name__)
                 self.up = False
-            finally:
-                with contextlib.suppress(Exception):
-                    await admin.close()
-            await asyncio.sleep(EVERY_S)
+                await self._hang_up()
+                return None
+            self._heard(cluster_id)
+            return cluster_id
+
+    async def _hang_up(self) -> None:
+        admin, self._admin = self._admin, None
+        if admin:
+            with contextlib.suppress(Exception):
+                await admin.close()
 
     def _heard(self, cluster_id: str) -> None:
         before, self._cluster_id = self._cluster_id, cluster_id

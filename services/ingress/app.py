@@ -15,7 +15,6 @@ from starlette.routing import Route
 
 from contracts.record import Refusal
 from libs.bus.service import HttpServer, Runtime
-from libs.bus.views import ViewReader
 from libs.config.catalog import Catalog
 from libs.config.gateway import GatewayConfig
 from services.ingress import catalog_pages
@@ -50,7 +49,7 @@ async def build(runtime: Runtime) -> AsyncIterator[None]:
         config, authenticator, claimant, replies, room, runtime.producer, runtime.watch, ingress_id
     )
     application = _application(Catalog(config), completions)
-    views = ViewReader(runtime.bus, runtime.watch, authenticator.views)
+    views = runtime.views(*authenticator.views)
     runtime.health.check("reply partition", lambda: claimant.held is not None and replies.ready)
     runtime.health.check("broker", lambda: runtime.watch.up)
     server = HttpServer(

@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager
 from contracts import topics
 from contracts.clock import now_ms
 from contracts.control import EpochKeySealed, RelayAnnounced
-from libs.bus.consumer import Batch, Consumer
+from libs.bus.consumer import Batch
 from libs.bus.deciding import publish_decisions
 from libs.bus.service import Runtime
 from libs.bus.upkeep import Upkeep
-from libs.bus.views import View, ViewReader
+from libs.bus.views import View
 from libs.config.catalog import Catalog
 from libs.config.gateway import GatewayConfig
 from services.key_vault.epochs import Epochs
@@ -39,8 +39,8 @@ async def build(runtime: Runtime) -> AsyncIterator[None]:
             runtime.producer, batch, "key-vault grant", lambda received: grant(received.record, catalog, keys, epoch)
         )
 
-    views = ViewReader(runtime.bus, runtime.watch, [relays, grant_keys])
-    consumer = Consumer(runtime.bus, runtime.producer, group="key-vault", topics=[topics.REQUESTS], handle=handle)
+    views = runtime.views(relays, grant_keys)
+    consumer = runtime.consumer(group="key-vault", topics=[topics.REQUESTS], handle=handle)
     async with runtime.running(views):
         await views.wait_ready()
         async with runtime.running(upkeep, consumer):

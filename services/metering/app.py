@@ -5,7 +5,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from contracts import topics
-from libs.bus.consumer import Consumer
 from libs.bus.service import Runtime
 from libs.config.catalog import Catalog
 from libs.config.gateway import GatewayConfig
@@ -20,7 +19,7 @@ async def build(runtime: Runtime) -> AsyncIterator[None]:
     """Usage in, ledger entries and `ChargePosted` out."""
     database = Database(DatabaseSettings(), "ledger", Path(__file__).with_name("migrations"))
     handlers = MeteringHandlers(runtime.producer, Catalog(GatewayConfig()), Ledger(database))
-    consumer = Consumer(runtime.bus, runtime.producer, group="metering", topics=[topics.USAGE], handle=handlers.handle)
+    consumer = runtime.consumer(group="metering", topics=[topics.USAGE], handle=handlers.handle)
     runtime.health.check("database", lambda: database.ready)
     async with runtime.running(database, consumer):
         yield

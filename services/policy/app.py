@@ -5,10 +5,10 @@ from contextlib import asynccontextmanager
 
 from contracts import topics
 from contracts.control import PolicySet
-from libs.bus.consumer import Batch, Consumer
+from libs.bus.consumer import Batch
 from libs.bus.deciding import publish_decisions
 from libs.bus.service import Runtime
-from libs.bus.views import View, ViewReader
+from libs.bus.views import View
 from libs.config.catalog import Catalog
 from libs.config.gateway import GatewayConfig
 from services.policy.rules import decide
@@ -29,8 +29,8 @@ async def build(runtime: Runtime) -> AsyncIterator[None]:
             lambda received: decide(received.record, providers_of, policies.entries),
         )
 
-    views = ViewReader(runtime.bus, runtime.watch, [policies])
-    consumer = Consumer(runtime.bus, runtime.producer, group="policy", topics=[topics.REQUESTS], handle=handle)
+    views = runtime.views(policies)
+    consumer = runtime.consumer(group="policy", topics=[topics.REQUESTS], handle=handle)
     async with runtime.running(views):
         await views.wait_ready()
         async with runtime.running(consumer):

@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from contracts import topics
-from libs.bus.consumer import Consumer
 from libs.bus.service import Runtime
 from libs.config.gateway import GatewayConfig
 from services.rate_limit.handlers import QuotaHandlers
@@ -17,9 +16,7 @@ async def build(runtime: Runtime) -> AsyncIterator[None]:
     limits = GatewayConfig().limits
     free_limit = Limit("free", limits.free_requests, limits.free_window_s * 1000)
     handlers = QuotaHandlers(runtime.bus, runtime.producer, free_limit)
-    consumer = Consumer(
-        runtime.bus,
-        runtime.producer,
+    consumer = runtime.consumer(
         group="rate-limit",
         topics=[topics.REQUESTS],
         handle=handlers.handle,

@@ -6,11 +6,10 @@ from contextlib import asynccontextmanager
 
 from contracts import topics
 from contracts.control import EpochKeySealed, RelayAnnounced
-from libs.bus.consumer import Consumer
 from libs.bus.follower import Follower, From
 from libs.bus.service import Runtime
 from libs.bus.upkeep import Upkeep
-from libs.bus.views import View, ViewReader
+from libs.bus.views import View
 from libs.config.gateway import GatewayConfig
 from services.relay.grants import Grants
 from services.relay.handlers import GROUP, RelayHandlers
@@ -27,9 +26,7 @@ async def build(runtime: Runtime) -> AsyncIterator[None]:
     grant_keys = View(topics.GRANT_KEYS, EpochKeySealed, on_change=grants.epoch_key_sealed)
     upstreams = Upstreams(config.providers, config.timeouts)
     handlers = RelayHandlers(relay_id, runtime.bus, runtime.producer, grants, upstreams, config.timeouts)
-    handlers.consumer = Consumer(
-        runtime.bus,
-        runtime.producer,
+    handlers.consumer = runtime.consumer(
         group=GROUP,
         topics=[topics.ROUTES, topics.PROMPTS],
         handle=handlers.handle,
@@ -38,7 +35,7 @@ async def build(runtime: Runtime) -> AsyncIterator[None]:
         on_stop=handlers.drain,
         member=relay_id,
     )
-    views = ViewReader(runtime.bus, runtime.watch, [relays, grant_keys])
+    views = runtime.views(relays, grant_keys)
     announcement = Upkeep(runtime.producer, relays, lambda: {relay_id: grants.announcement})
     cancellations = Follower(
         runtime.bus,

@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from contracts import topics
-from libs.bus.consumer import Consumer
 from libs.bus.service import Runtime
 from libs.config.catalog import Catalog
 from libs.config.gateway import GatewayConfig
@@ -17,9 +16,7 @@ async def build(runtime: Runtime) -> AsyncIterator[None]:
     config = GatewayConfig()
     keep_ms = int(config.timeouts.route_s * 1000) * 2
     handlers = RouterHandlers(runtime.producer, Catalog(config), keep_ms)
-    handlers.consumer = Consumer(
-        runtime.bus,
-        runtime.producer,
+    handlers.consumer = runtime.consumer(
         group="router",
         topics=[topics.REQUESTS, topics.DECISIONS],
         handle=handlers.handle,

@@ -112,6 +112,7 @@ async def test_without_postgresql_requests_go_on_and_the_ledger_catches_up(own: 
 async def test_without_a_broker_the_door_says_so_at_once_and_opens_by_itself(own: Gateway, kafka: str) -> None:
     broker = own.stack.children["broker"]
     assert (await own.post(chat("hi"))).status_code == 200
+    in_flight = asyncio.create_task(own.post(chat("[[stub chunks=100 gap_ms=100]]", stream=True)))
     broker.kill(signal.SIGSTOP)
     try:
         started = time.monotonic()
@@ -132,6 +133,9 @@ async def test_without_a_broker_the_door_says_so_at_once_and_opens_by_itself(own
         return response if response.status_code == 200 else None
 
     await until(open_again, what="answer after the broker came back", within_s=120)
+    async with asyncio.timeout(60):
+        cut_off = await in_flight
+    assert cut_off.status_code == 503 or '"error"' in cut_off.text or cut_off.text.endswith("[DONE]\n\n")
     await _ready(own)
     async with Load(own) as load:
         await load.more(40)

@@ -21,6 +21,7 @@ from libs.bus.producer import Producer, settle
 from libs.bus.reading import read_to_end
 from libs.bus.received import Poison, Received
 from libs.bus.settings import BusSettings
+from libs.bus.watch import BrokerWatch
 from tests.stacks import until
 from tests.unit.records import accepted
 
@@ -95,7 +96,9 @@ class Seen:
 async def _consuming(
     bus: BusSettings, producer: Producer, group: str, handle: Callable[[Batch], Awaitable[None]], **options: Any
 ) -> AsyncIterator[Consumer]:
-    consumer = Consumer(bus, producer, group=group, topics=[topics.REQUESTS], handle=handle, **options)
+    watch = BrokerWatch(bus)
+    await watch.start()
+    consumer = Consumer(bus, watch, producer, group=group, topics=[topics.REQUESTS], handle=handle, **options)
     await consumer.start()
 
     async def ready() -> bool | None:
@@ -106,6 +109,7 @@ async def _consuming(
         yield consumer
     finally:
         await consumer.stop()
+        await watch.stop()
 
 
 async def test_every_record_is_handled_once_and_in_order(bus: BusSettings, producer: Producer, run: str) -> None:

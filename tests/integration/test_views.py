@@ -109,13 +109,13 @@ async def test_topics_are_created_once(bus: BusSettings) -> None:
             break
 
 
-async def test_the_group_names_its_members_until_they_leave(bus: BusSettings, producer: Producer) -> None:
+async def test_the_group_names_its_members(bus: BusSettings, producer: Producer, watch: BrokerWatch) -> None:
     group = f"tests-{secrets.token_hex(6)}"
 
     async def handle(_batch: Batch) -> None:
         return None
 
-    consumer = Consumer(bus, producer, group=group, topics=[topics.REQUESTS], handle=handle, member="relay-77")
+    consumer = Consumer(bus, watch, producer, group=group, topics=[topics.REQUESTS], handle=handle, member="relay-77")
     await consumer.start()
 
     async def joined() -> bool | None:
