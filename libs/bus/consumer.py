@@ -29,12 +29,12 @@ from aiokafka.errors import KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 
-from contracts import headers as names
 from contracts.record import Record
 from contracts.topics import Topic
 from libs.bus.contiguity import Contiguity
-from libs.bus.producer import Producer, settle
-from libs.bus.received import Poison, PoisonError, Received, parse, poison
+from libs.bus.dead_letters import DeadLetters
+from libs.bus.producer import Producer
+from libs.bus.received import Poison, PoisonError, Received, parse
 from libs.bus.settings import BusSettings
 from libs.bus.watch import BrokerWatch
 from libs.bus.watermark import Watermark
@@ -110,7 +110,7 @@ class Consumer:
         self._settings = settings
         self._watch = watch
         self._cluster_id: str | None = None
-        self._producer = producer
+        self._dead_letters = DeadLetters(producer, group)
         self._group = group
         self._topics = {topic.name: topic for topic in topics}
         self._handle = handle
@@ -279,23 +279,10 @@ class Consumer:
                 pause_s = min(pause_s * 2, RETRY_MOST_S)
 
     async def _bury(self, raw: "ConsumerRecord[Any, Any]", reason: str) -> None:
-        log.error("dead letter", topic=raw.topic, partition=raw.partition, offset=raw.offset, reason=reason)
-        found = poison(raw, reason)
-        headers = [
-            *raw.headers,
-            (names.DLQ_REASON, reason.encode()),
-            (names.DLQ_TOPIC, raw.topic.encode()),
-            (names.DLQ_PARTITION, str(raw.partition).encode()),
-            (names.DLQ_OFFSET, str(raw.offset).encode()),
-            (names.DLQ_GROUP, self._group.encode()),
-        ]
-        while True:
+        found = await self._dead_letters.bury(raw, reason)
+        while self._on_poison:
             try:
-                await settle(
-                    [await self._producer.send_raw(found.topic.dead_letters, raw.value, key=raw.key, headers=headers)]
-                )
-                if self._on_poison:
-                    await self._on_poison(found)
+                await self._on_poison(found)
                 return
             except KafkaError as error:
                 log.warning("waiting", group=self._group, what=repr(error)[:200])

@@ -16,6 +16,7 @@ from aiokafka.errors import KafkaError
 from pydantic import ValidationError
 
 from libs.bus.consumer import Consumer
+from libs.bus.dead_letters import DeadLetters
 from libs.bus.follower import Follower
 from libs.bus.producer import Producer
 from libs.bus.settings import BusSettings
@@ -42,6 +43,7 @@ class Runtime:
     producer: Producer
     watch: BrokerWatch
     health: Health
+    dead_letters: DeadLetters
 
     def consumer(self, **options: Any) -> Consumer:
         """A member of a consumer group; the options are those of `Consumer`."""
@@ -49,7 +51,7 @@ class Runtime:
 
     def views(self, *views: View[Any]) -> ViewReader:
         """The reader of some control views."""
-        return ViewReader(self.bus, self.watch, views)
+        return ViewReader(self.bus, self.watch, self.dead_letters, views)
 
     @asynccontextmanager
     async def running(self, *parts: _Startable) -> AsyncIterator[None]:
@@ -146,7 +148,7 @@ async def _run(name: str, build: Build) -> None:
         int(os.environ.get("SLUICE_HEALTH_PORT", "0")),
     )
     await page.start()
-    runtime = Runtime(name, bus, producer, BrokerWatch(bus), health)
+    runtime = Runtime(name, bus, producer, BrokerWatch(bus), health, DeadLetters(producer, name))
     started = asyncio.Event()
     serving = asyncio.create_task(_serve(runtime, build, stop, started))
     stopping = asyncio.create_task(stop.wait())

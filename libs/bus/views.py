@@ -3,10 +3,9 @@
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-import structlog
-
 from contracts.record import Record
 from contracts.topics import Topic
+from libs.bus.dead_letters import DeadLetters
 from libs.bus.follower import Follower
 from libs.bus.received import PoisonError, parse
 from libs.bus.settings import BusSettings
@@ -14,8 +13,6 @@ from libs.bus.watch import BrokerWatch
 
 if TYPE_CHECKING:
     from aiokafka import ConsumerRecord
-
-log = structlog.get_logger()
 
 R = TypeVar("R", bound=Record)
 
@@ -57,7 +54,10 @@ class View(Generic[R]):
 class ViewReader(Follower):
     """Follows the topics of some views. One for each process; every process reads all of each topic."""
 
-    def __init__(self, settings: BusSettings, watch: BrokerWatch, views: Sequence[View[Any]]) -> None:
+    def __init__(
+        self, settings: BusSettings, watch: BrokerWatch, dead_letters: DeadLetters, views: Sequence[View[Any]]
+    ) -> None:
+        self._dead_letters = dead_letters
         self._views = {view.topic.name: view for view in views}
         super().__init__(settings, watch, [(view.topic, 0) for view in views], self._apply, on_new_log=self._forget_log)
 
@@ -75,5 +75,5 @@ class ViewReader(Follower):
             try:
                 view.apply(key, parse(raw).record)
             except PoisonError as error:
-                # A view has no one to answer to; the entry keeps its last good value.
-                log.error("view: broken record", topic=raw.topic, offset=raw.offset, reason=str(error))
+                # The entry keeps its last good value.
+                self._dead_letters.bury_soon(raw, str(error))

@@ -35,12 +35,13 @@ async def build(runtime: Runtime) -> AsyncIterator[None]:
     config, settings = GatewayConfig(), IngressSettings()
     ingress_id = f"ingress-{secrets.token_hex(8)}"
     authenticator = Authenticator()
-    room = WaitingRoom(ingress_id)
+    room = WaitingRoom(ingress_id, runtime.dead_letters)
     replies = RepliesReader(runtime.bus, runtime.watch, room)
     claimant = Claimant(
         runtime.bus,
         runtime.watch,
         runtime.producer,
+        runtime.dead_letters,
         ingress_id,
         on_claimed=replies.claimed,
         on_lost=replies.lost,

@@ -13,6 +13,7 @@ from aiokafka.errors import KafkaError
 from contracts import topics
 from contracts.claims import PartitionClaimed
 from contracts.clock import now_ms
+from libs.bus.dead_letters import DeadLetters
 from libs.bus.follower import Follower
 from libs.bus.producer import Producer, settle
 from libs.bus.received import PoisonError, parse
@@ -39,6 +40,7 @@ class Claimant:
         settings: BusSettings,
         watch: BrokerWatch,
         producer: Producer,
+        dead_letters: DeadLetters,
         ingress_id: str,
         *,
         on_claimed: Callable[[int], None],
@@ -46,6 +48,7 @@ class Claimant:
     ) -> None:
         self._settings = settings
         self._producer = producer
+        self._dead_letters = dead_letters
         self._ingress_id = ingress_id
         self._on_claimed = on_claimed
         self._on_lost = on_lost
@@ -87,7 +90,7 @@ class Claimant:
             try:
                 claim = parse(raw).record
             except PoisonError as error:
-                log.error("broken claim", offset=raw.offset, reason=str(error))
+                self._dead_letters.bury_soon(raw, str(error))
                 continue
             assert isinstance(claim, PartitionClaimed)
             self._claims.apply(claim, raw.offset, time.monotonic())

@@ -5,17 +5,16 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
-import structlog
 from aiokafka import ConsumerRecord
 
 from contracts import headers as names
 from contracts.headers import header
 from contracts.record import Refusal, RequestId
 from contracts.replies import Outcome, Reply, ReplyChunk, ReplyEnded, ReplyStarted
+from libs.bus.dead_letters import DeadLetters
 from libs.bus.received import PoisonError, parse
 
-log = structlog.get_logger()
-
+KNOWN_TYPES = frozenset(names.TYPE_PREFIX + kind.__name__ for kind in (ReplyStarted, ReplyChunk, ReplyEnded))
 MOST_BUFFERED = 8 * 1024 * 1024
 SLOW = Refusal(status=503, message="The connection reads too slowly; the rest of the answer was given up.")
 BROKEN = Refusal(status=500, message="A record of the answer could not be read; it was kept for the operator.")
@@ -101,8 +100,9 @@ class Waiting:
 class WaitingRoom:
     """All clients of one ingress that wait."""
 
-    def __init__(self, ingress_id: str) -> None:
+    def __init__(self, ingress_id: str, dead_letters: DeadLetters) -> None:
         self._ingress_id = ingress_id
+        self._dead_letters = dead_letters
         self._waiting: dict[RequestId, Waiting] = {}
 
     def __len__(self) -> int:
@@ -125,15 +125,18 @@ class WaitingRoom:
     def take(self, raws: "Sequence[ConsumerRecord[Any, Any]]") -> None:
         """Hands records of the replies partition to those who wait for them."""
         for raw in raws:
-            request_id = header(raw.headers, names.SUBJECT)
-            waiting = self._waiting.get(request_id or "")
-            if waiting is None:
+            waiting = self._waiting.get(header(raw.headers, names.SUBJECT) or "")
+            if waiting is None and header(raw.headers, names.TYPE) in KNOWN_TYPES:
+                # Of a client who went away; not worth reading.
                 continue
             try:
                 record = parse(raw).record
             except PoisonError as error:
-                log.error("broken reply", partition=raw.partition, offset=raw.offset, reason=str(error))
-                waiting.fail(BROKEN)
+                self._dead_letters.bury_soon(raw, str(error))
+                if waiting:
+                    waiting.fail(BROKEN)
+                continue
+            if waiting is None:
                 continue
             assert isinstance(record, ReplyStarted | ReplyChunk | ReplyEnded)
             waiting.push(record)

@@ -15,7 +15,7 @@ async def build(runtime: Runtime) -> AsyncIterator[None]:
     """Requests in, `QuotaReserved` and the changelog out."""
     limits = GatewayConfig().limits
     free_limit = Limit("free", limits.free_requests, limits.free_window_s * 1000)
-    handlers = QuotaHandlers(runtime.bus, runtime.producer, free_limit)
+    handlers = QuotaHandlers(runtime.bus, runtime.producer, runtime.dead_letters, free_limit)
     consumer = runtime.consumer(
         group="rate-limit",
         topics=[topics.REQUESTS],

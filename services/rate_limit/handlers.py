@@ -2,8 +2,6 @@
 
 from collections import defaultdict
 
-import structlog
-
 from contracts import topics
 from contracts.clock import now_ms
 from contracts.decisions import QuotaReserved, QuotaWindow
@@ -11,6 +9,7 @@ from contracts.quota import Admission, QuotaStateSaved
 from contracts.record import Refusal
 from contracts.requests import RequestAccepted
 from libs.bus.consumer import Batch, Partitions
+from libs.bus.dead_letters import DeadLetters
 from libs.bus.deciding import publish_decisions
 from libs.bus.producer import Acknowledgement, Producer, settle
 from libs.bus.reading import read_to_end
@@ -18,15 +17,14 @@ from libs.bus.received import PoisonError, Received, parse
 from libs.bus.settings import BusSettings
 from services.rate_limit.windows import Limit, Window, admit, expired
 
-log = structlog.get_logger()
-
 
 class QuotaHandlers:
     """The windows of all subjects whose partitions this instance owns."""
 
-    def __init__(self, settings: BusSettings, producer: Producer, free_limit: Limit) -> None:
+    def __init__(self, settings: BusSettings, producer: Producer, dead_letters: DeadLetters, free_limit: Limit) -> None:
         self._settings = settings
         self._producer = producer
+        self._dead_letters = dead_letters
         self._limit = free_limit
         self._windows: dict[int, dict[str, Window]] = defaultdict(dict)
 
@@ -42,7 +40,7 @@ class QuotaHandlers:
             try:
                 state = parse(raw).record
             except PoisonError as error:
-                log.error("changelog: broken record", offset=raw.offset, reason=str(error))
+                self._dead_letters.bury_soon(raw, str(error))
                 continue
             assert isinstance(state, QuotaStateSaved)
             window = Window(applied_offset=state.applied_offset)

@@ -25,7 +25,15 @@ async def build(runtime: Runtime) -> AsyncIterator[None]:
     relays = View(topics.RELAYS, RelayAnnounced)
     grant_keys = View(topics.GRANT_KEYS, EpochKeySealed, on_change=grants.epoch_key_sealed)
     upstreams = Upstreams(config.providers, config.timeouts)
-    handlers = RelayHandlers(relay_id, runtime.bus, runtime.producer, grants, upstreams, config.timeouts)
+    handlers = RelayHandlers(
+        relay_id,
+        runtime.bus,
+        runtime.producer,
+        runtime.dead_letters,
+        grants=grants,
+        upstreams=upstreams,
+        timeouts=config.timeouts,
+    )
     handlers.consumer = runtime.consumer(
         group=GROUP,
         topics=[topics.ROUTES, topics.PROMPTS],

@@ -19,6 +19,7 @@ from contracts.replies import Outcome, ReplyEnded
 from contracts.requests import RequestCancelled
 from contracts.routes import RequestRejected, RoutePlanned
 from libs.bus.consumer import Batch, Consumer, Partitions
+from libs.bus.dead_letters import DeadLetters
 from libs.bus.groups import group_members
 from libs.bus.producer import Producer, settle
 from libs.bus.reading import read_to_end
@@ -57,15 +58,24 @@ class RelayHandlers:
     consumer: Consumer
 
     def __init__(
-        self, relay_id: str, bus: BusSettings, producer: Producer, grants: Grants, upstreams: Upstreams, times: Timeouts
+        self,
+        relay_id: str,
+        bus: BusSettings,
+        producer: Producer,
+        dead_letters: DeadLetters,
+        *,
+        grants: Grants,
+        upstreams: Upstreams,
+        timeouts: Timeouts,
     ) -> None:
         self._relay_id = relay_id
         self._bus = bus
         self._producer = producer
+        self._dead_letters = dead_letters
         self._grants = grants
         self._upstreams = upstreams
-        self._timeouts = times
-        self._keep_ms = int(times.route_s * 2_000) + RECALL_BEFORE_MS
+        self._timeouts = timeouts
+        self._keep_ms = int(timeouts.route_s * 2_000) + RECALL_BEFORE_MS
         self._intake: Intake[Place] = Intake(prompt_within_ms=PROMPT_WITHIN_MS, keep_ms=self._keep_ms)
         self._recalled_since_ms: dict[int, int] = {}
         self._running: dict[RequestId, Attempt] = {}
@@ -143,7 +153,7 @@ class RelayHandlers:
             try:
                 record = parse(raw).record
             except PoisonError as error:
-                log.error("broken cancellation", offset=raw.offset, reason=str(error))
+                self._dead_letters.bury_soon(raw, str(error))
                 continue
             assert isinstance(record, RequestCancelled)
             self._cancelled[record.request_id] = now_ms()
@@ -171,10 +181,19 @@ class RelayHandlers:
         """Reads what was attempted for routes that were written at this time or later."""
         now, since_ms = now_ms(), max(0, oldest_route_ms - RECALL_BEFORE_MS)
         async for raw in read_to_end(self._bus, topics.ATTEMPTS, partitions=partitions, since_ms=since_ms):
-            attempt = _attempt(raw)
+            attempt = self._read_attempt(raw)
             if attempt:
                 self._intake.recall(attempt, now)
         self._recalled_since_ms |= dict.fromkeys(partitions, oldest_route_ms)
+
+    def _read_attempt(self, raw: "ConsumerRecord[Any, Any]") -> AttemptStarted | AttemptEnded | None:
+        try:
+            record = parse(raw).record
+        except PoisonError as error:
+            self._dead_letters.bury_soon(raw, str(error))
+            return None
+        assert isinstance(record, AttemptStarted | AttemptEnded)
+        return record
 
     async def _tick(self) -> None:
         while True:
@@ -201,7 +220,7 @@ class RelayHandlers:
         since_ms = min(partition_and_since for _, partition_and_since in self._examined.values())
         ended: dict[RequestId, AttemptEnded] = {}
         async for raw in read_to_end(self._bus, topics.ATTEMPTS, since_ms=since_ms):
-            attempt = _attempt(raw)
+            attempt = self._read_attempt(raw)
             if isinstance(attempt, AttemptEnded) and attempt.request_id in self._examined:
                 ended[attempt.request_id] = attempt
         for request_id, (examine, _) in list(self._examined.items()):
@@ -354,13 +373,3 @@ class RelayHandlers:
             if error is not None:
                 # The records stay in work, so the next owner of the partition tries again.
                 log.error("attempt left unfinished", error=repr(error)[:300])
-
-
-def _attempt(raw: "ConsumerRecord[Any, Any]") -> AttemptStarted | AttemptEnded | None:
-    try:
-        record = parse(raw).record
-    except PoisonError as error:
-        log.error("broken attempt", partition=raw.partition, offset=raw.offset, reason=str(error))
-        return None
-    assert isinstance(record, AttemptStarted | AttemptEnded)
-    return record

@@ -8,6 +8,7 @@ import pytest_asyncio
 from contracts import topics
 from contracts.control import AccountChanged
 from libs.bus.consumer import Batch, Consumer
+from libs.bus.dead_letters import DeadLetters
 from libs.bus.groups import group_members
 from libs.bus.producer import Producer, settle
 from libs.bus.reading import read_to_end
@@ -60,7 +61,7 @@ async def test_a_view_is_ready_only_when_it_is_whole_and_then_follows(
     await _put(producer, f"{run}-1", None)
     await settle([await producer.send_raw(topics.ACCOUNTS.name, b"{", key=f"{run}-2".encode(), headers=[])])
     view = View(topics.ACCOUNTS, AccountChanged)
-    reader = ViewReader(bus, watch, [view])
+    reader = ViewReader(bus, watch, DeadLetters(producer, "tests"), [view])
     assert not reader.ready
     await reader.start()
     await reader.wait_ready()
@@ -80,7 +81,7 @@ async def test_upkeep_brings_back_what_is_missing_and_takes_its_own_away(
 ) -> None:
     run = secrets.token_hex(6)
     view = View(topics.ACCOUNTS, AccountChanged)
-    reader = ViewReader(bus, watch, [view])
+    reader = ViewReader(bus, watch, DeadLetters(producer, "tests"), [view])
     await reader.start()
     await reader.wait_ready()
     upkeep = Upkeep(producer, view, lambda: {run: AccountChanged(account_id=run, token_epoch=1)})

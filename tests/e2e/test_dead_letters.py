@@ -1,0 +1,94 @@
+"""A broken record on any topic that a service reads: it is in the dead-letter queue, and the gateway goes on."""
+
+import asyncio
+import signal
+from typing import Any
+
+import pytest
+from aiokafka import ConsumerRecord
+
+from contracts import headers as names
+from contracts import topics
+from contracts.headers import header
+from contracts.topics import Topic
+from libs.bus.producer import Producer, settle
+from libs.bus.reading import read_to_end
+from tests.faults.books import accepted_ids
+from tests.stacks import Gateway, chat, until
+
+READ_BY = {
+    topics.REQUESTS: {"policy", "rate-limit", "key-vault", "router"},
+    topics.DECISIONS: {"router"},
+    topics.PROMPTS: {"relay"},
+    topics.ROUTES: {"relay"},
+    topics.CANCELLATIONS: {"relay"},
+    topics.REPLIES: {"ingress"},
+    topics.CLAIMS: {"ingress"},
+    topics.USAGE: {"metering"},
+    topics.SIGNING_KEYS: {"ingress"},
+    topics.ACCOUNTS: {"ingress"},
+    topics.REVOCATIONS: {"ingress"},
+    topics.MEMBERSHIPS: {"ingress"},
+    topics.POLICIES: {"policy"},
+    topics.RELAYS: {"relay", "key-vault"},
+    topics.GRANT_KEYS: {"relay", "key-vault"},
+}
+
+
+@pytest.mark.parametrize("topic", READ_BY, ids=lambda topic: topic.name)
+async def test_the_reader_goes_on_and_the_record_is_kept(gateway: Gateway, topic: Topic) -> None:
+    producer = Producer(gateway.stack.bus, "tests")
+    await producer.start()
+    partition = 0
+    sent = await producer.send_raw(
+        topic.name, b'{"canary-value', key=b"broken", headers=[(names.TYPE, b"dev.sluice.X")], partition=partition
+    )
+    await settle([sent])
+    await producer.stop()
+
+    async def kept() -> bool | None:
+        readers = set()
+        async for raw in read_to_end(gateway.stack.bus, topic, dead_letters=True):
+            if raw.key == b"broken":
+                assert header(raw.headers, names.DLQ_OFFSET) == str(sent.result().offset)
+                assert "unknown record type" in (header(raw.headers, names.DLQ_REASON) or "")
+                readers.add(header(raw.headers, names.DLQ_GROUP))
+        return readers == READ_BY[topic] or None
+
+    await until(kept, what=f"dead letters of {topic.name}")
+    response = await gateway.post(chat("hi"))
+    assert response.status_code == 200
+
+
+@pytest.mark.parametrize("topic", [topics.REQUESTS, topics.DECISIONS, topics.ROUTES, topics.PROMPTS])
+async def test_a_waiting_client_gets_a_500_instead_of_silence(gateway: Gateway, topic: Topic) -> None:
+    """Policy is held back, so that the request waits while a broken record of it appears."""
+    policy = gateway.stack.children["policy"]
+    before = await accepted_ids(gateway)
+    policy.kill(signal.SIGSTOP)
+    try:
+        asking = asyncio.create_task(gateway.post(chat("hi")))
+
+        async def accepted() -> "ConsumerRecord[Any, Any] | None":
+            async for raw in read_to_end(gateway.stack.bus, topics.REQUESTS):
+                if header(raw.headers, names.SUBJECT) not in before and header(raw.headers, names.REPLY_TO):
+                    return raw
+            return None
+
+        request = await until(accepted, what="the request")
+        kept = [(name, value) for name, value in request.headers if name in (names.SUBJECT, names.REPLY_TO)]
+        producer = Producer(gateway.stack.bus, "tests")
+        await producer.start()
+        broken = [(names.TYPE, b"dev.sluice.X"), *kept]
+        await settle([await producer.send_raw(topic.name, b"{", key=request.key, headers=broken)])
+        await producer.stop()
+        if topic is topics.PROMPTS:
+            policy.kill(signal.SIGCONT)
+        response = await asking
+    finally:
+        policy.kill(signal.SIGCONT)
+    assert response.status_code == 500
+    assert response.json()["error"]["message"]
+    if topic in (topics.DECISIONS, topics.PROMPTS):
+        entry = await gateway.entry(response.headers["x-request-id"])
+        assert (entry["outcome"], entry["status"], entry["attempts"]) == ("failed", 500, 0)
