@@ -1,6 +1,7 @@
 """The folder where a stack on one machine keeps its data, logs, secrets and the state of its run."""
 
 import base64
+import contextlib
 import json
 import os
 import secrets
@@ -86,7 +87,9 @@ class Home:
 
     def forget(self) -> None:
         """The run is over."""
-        (self.path / "state.json").unlink(missing_ok=True)
+        # A state that stays is known to be old by its process ID.
+        with contextlib.suppress(OSError):
+            (self.path / "state.json").unlink()
 
     def running(self) -> StackState | None:
         """The state of the run that goes on now, if one does."""

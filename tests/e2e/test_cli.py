@@ -1,0 +1,216 @@
+"""The commands, as people run them: in processes of their own, with a home of their own."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import openai
+import psutil
+import pytest
+
+from libs.devstack.home import ROOT, Home
+from libs.devstack.ports import free_port
+from tests.stacks import until
+
+
+@dataclass
+class Done:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+class Shell:
+    """Runs ``./sluice`` with a home in a temporary folder."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+
+    async def start(self, *words: str) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
+            str(ROOT / "sluice"),
+            *words,
+            env=os.environ | {"SLUICE_HOME": str(self.home)},
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+
+    async def run(self, *words: str) -> Done:
+        process = await self.start(*words)
+        async with asyncio.timeout(150):
+            out, err = await process.communicate()
+        return Done(process.returncode or 0, out.decode(), err.decode())
+
+    async def json(self, *words: str) -> dict[str, str]:
+        done = await self.run(*words, "--json")
+        assert done.code == 0, done.err
+        content: dict[str, str] = json.loads(done.out)
+        return content
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    return Shell(tmp_path / "home")
+
+
+def _family(pid: int) -> list[psutil.Process]:
+    return [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+
+
+def _left(family: list[psutil.Process]) -> list[str]:
+    _gone, alive = psutil.wait_procs(family, timeout=10)
+    return [process.name() for process in alive]
+
+
+@asynccontextmanager
+async def _up(shell: Shell, port: int, *words: str) -> AsyncIterator[Home]:
+    done = await shell.run("up", "--detach", "--port", str(port), *words)
+    assert done.code == 0, done.err
+    try:
+        yield Home(shell.home / "up")
+    finally:
+        await shell.run("down")
+
+
+async def test_the_demo_shows_the_whole_way_of_a_request(shell: Shell) -> None:
+    done = await shell.run("demo", "--once", "--port", str(free_port()))
+    assert done.code == 0, done.err
+    for service in ("ingress", "policy", "rate-limit", "key-vault", "router", "relay", "metering"):
+        assert f"  {service} " in done.out, done.out
+    assert "curl -N http://127.0.0.1:" in done.out
+    assert "stub/echo says: " in done.out
+    assert "outcome            completed" in done.out
+    assert "cost microdollars  174" in done.out
+    for part in ("broker:", "database:", "ready: ingress"):
+        assert part in done.err
+    assert "Traceback" not in done.err
+    assert Home(shell.home / "demo").running() is None
+
+
+@pytest.mark.parametrize("when", ["starting", "running"])
+async def test_ctrl_c_leaves_nothing_behind(shell: Shell, when: str) -> None:
+    process = await shell.start("demo", "--port", str(free_port()))
+    assert process.stdout
+    assert process.stderr
+    mark, stream = (b"services:", process.stderr) if when == "starting" else (b"cost microdollars", process.stdout)
+    async with asyncio.timeout(90):
+        while mark not in await stream.readline():
+            pass
+    family = _family(process.pid)
+    assert len(family) > 5
+    process.send_signal(signal.SIGINT)
+    async with asyncio.timeout(60):
+        _out, err = await process.communicate()
+    assert process.returncode == 0
+    assert b"Traceback" not in err
+    assert _left(family) == []
+
+
+async def test_a_killed_supervisor_takes_its_children_with_it(shell: Shell) -> None:
+    async with _up(shell, free_port()) as home:
+        state = home.running()
+        assert state
+        family = _family(state.pid)
+        psutil.Process(state.pid).kill()
+        assert _left(family) == []
+        status = await shell.run("status")
+        assert (status.code, "no Sluice runs" in status.err) == (1, True)
+
+
+async def test_up_status_management_and_down(shell: Shell) -> None:
+    port = free_port()
+    async with _up(shell, port, "--config", str(ROOT / "tests/stack.yaml")) as home:
+        status = json.loads((await shell.run("status", "--json")).out)
+        assert status["base_url"] == f"http://127.0.0.1:{port}/api/gateway"
+        assert status["ready"] is True
+        assert {"broker", "postgres", "ingress", "relay"} <= set(status["services"])
+        assert all(service["ready"] and service["pid"] for service in status["services"].values())
+        again = await shell.run("up", "--port", str(free_port()))
+        assert (again.code, "./sluice down" in again.err) == (1, True)
+
+        account = await shell.json("account", "create", "--email", "cli@example.com")
+        twice = await shell.run("account", "create", "--email", "CLI@example.com", "--json")
+        assert (twice.code, "already" in twice.err, twice.out) == (1, True, "")
+        key = await shell.json("key", "create", "--account", account["id"], "--name", "laptop", "--expires", "90d")
+        assert set(key) >= {"id", "key"}
+        listed = await shell.run("key", "list", "--account", account["id"], "--json")
+        assert [row["name"] for row in json.loads(listed.out)] == ["laptop"]
+        assert key["key"] not in listed.out
+        assert (await shell.run("key", "create", "--account", "acct_none")).code == 1
+        assert (await shell.run("key", "create", "--account", account["id"], "--expires", "soon")).code == 1
+
+        client = openai.AsyncOpenAI(base_url=status["base_url"], api_key=key["key"], max_retries=0)
+        async with client:
+            # The configured provider's key is not in the environment: the vault says so, in words.
+            with pytest.raises(openai.InternalServerError, match="SLUICE_STUB_KEY"):
+                await client.chat.completions.create(model="stub/echo", messages=[{"role": "user", "content": "hi"}])
+            assert (await shell.run("key", "revoke", key["id"])).code == 0
+
+            async def revoked() -> bool | None:
+                try:
+                    await client.chat.completions.create(
+                        model="stub/echo", messages=[{"role": "user", "content": "hi"}]
+                    )
+                except openai.AuthenticationError:
+                    return True
+                except openai.InternalServerError:
+                    return None
+                return None
+
+            await until(revoked, what="revocation", within_s=10)
+        family = _family(int(status["pid"]))
+        assert (await shell.run("down")).code == 0
+        assert _left(family) == []
+        assert home.running() is None
+    # Accounts outlive a restart, although the embedded broker forgets everything.
+    async with _up(shell, port):
+        accounts = json.loads((await shell.run("account", "list", "--json")).out)
+        assert [row["email"] for row in accounts] == ["cli@example.com"]
+
+
+async def test_what_is_in_the_way_is_said_in_words(shell: Shell, tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        for command in ("demo", "up"):
+            done = await shell.run(command, "--port", port)
+            assert (done.code, f"port {port}" in done.err, "--port" in done.err) == (1, True, True)
+            assert "Traceback" not in done.err
+    wrong = tmp_path / "wrong.yaml"
+    for content, hint in (
+        ("providers: {p: {base_url: 'http://x', api_key: 'sk-secret-canary'}}", "env:NAME"),
+        ("models: [{id: a/b, provider: none, upstream_model: b}]", "unknown provider"),
+        ("providers: [", "YAML"),
+    ):
+        wrong.write_text(content)
+        done = await shell.run("up", "--config", str(wrong), "--port", str(free_port()))
+        assert (done.code, hint in done.err) == (1, True), done.err
+        assert "Traceback" not in done.err
+        assert "canary" not in done.err
+    refused: tuple[tuple[tuple[str, ...], str], ...] = (
+        (("up", "--config", str(tmp_path / "none.yaml")), "no configuration file"),
+        (("up", "--kafka", "nowhere", "--port", str(free_port())), "HOST:PORT"),
+        (("up", "--kafka", f"127.0.0.1:{free_port()}", "--port", str(free_port())), "could not be used"),
+        (("down",), "no Sluice runs"),
+        (("account", "list", "--url", "http://127.0.0.1:9", "--key", "x"), "does not answer"),
+    )
+    for words, hint in refused:
+        done = await shell.run(*words)
+        assert (done.code, hint in done.err) == (1, True), done.err
+        assert "Traceback" not in done.err
+
+
+async def test_a_home_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    done = await Shell(tmp_path / "file").run("demo", "--once")
+    assert (done.code, "cannot write" in done.err, "Traceback" in done.err) == (1, True, False)
