@@ -1,6 +1,7 @@
 """The one way to say something on the log."""
 
 import asyncio
+import contextlib
 from typing import Any
 
 import structlog
@@ -37,6 +38,12 @@ class Producer:
     async def start(self) -> None:
         """Connects. Raises KafkaError where no broker answers."""
         await self._kafka.start()
+
+    async def prepare(self, *topics: Topic) -> None:
+        """Learns where topics are before the first record has to wait for it; does without where that fails."""
+        with contextlib.suppress(KafkaError):
+            for topic in topics:
+                await self._kafka.partitions_for(topic.name)
 
     async def stop(self) -> None:
         """Sends what is queued, then closes."""

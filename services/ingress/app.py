@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from contracts import topics
 from contracts.record import Refusal
 from libs.bus.service import HttpServer, Runtime
 from libs.config.catalog import Catalog
@@ -61,6 +62,7 @@ async def build(runtime: Runtime) -> AsyncIterator[None]:
         timeout_keep_alive=75,
         h11_max_incomplete_event_size=64 * 1024,
     )
+    await runtime.producer.prepare(topics.REQUESTS, topics.PROMPTS, topics.CANCELLATIONS, topics.CLAIMS)
     async with runtime.running(views):
         await views.wait_ready()
         async with runtime.running(replies, claimant, server):

@@ -41,6 +41,7 @@ async def build(runtime: Runtime) -> AsyncIterator[None]:
 
     views = runtime.views(relays, grant_keys)
     consumer = runtime.consumer(group="key-vault", topics=[topics.REQUESTS], handle=handle)
+    await runtime.producer.prepare(topics.DECISIONS, topics.GRANT_KEYS)
     async with runtime.running(views):
         await views.wait_ready()
         async with runtime.running(upkeep, consumer):

@@ -21,5 +21,6 @@ async def build(runtime: Runtime) -> AsyncIterator[None]:
     handlers = MeteringHandlers(runtime.producer, Catalog(GatewayConfig()), Ledger(database))
     consumer = runtime.consumer(group="metering", topics=[topics.USAGE], handle=handlers.handle)
     runtime.health.check("database", lambda: database.ready)
+    await runtime.producer.prepare(topics.CHARGES)
     async with runtime.running(database, consumer):
         yield

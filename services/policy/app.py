@@ -31,6 +31,7 @@ async def build(runtime: Runtime) -> AsyncIterator[None]:
 
     views = runtime.views(policies)
     consumer = runtime.consumer(group="policy", topics=[topics.REQUESTS], handle=handle)
+    await runtime.producer.prepare(topics.DECISIONS)
     async with runtime.running(views):
         await views.wait_ready()
         async with runtime.running(consumer):

@@ -22,5 +22,6 @@ async def build(runtime: Runtime) -> AsyncIterator[None]:
         handle=handlers.handle,
         on_assigned=handlers.assigned,
     )
+    await runtime.producer.prepare(topics.DECISIONS, topics.QUOTA_STATE)
     async with runtime.running(consumer):
         yield

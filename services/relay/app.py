@@ -53,6 +53,7 @@ async def build(runtime: Runtime) -> AsyncIterator[None]:
         begin=From.END,
     )
     runtime.health.check("epoch key", lambda: grants.ready)
+    await runtime.producer.prepare(topics.ATTEMPTS, topics.USAGE, topics.REPLIES, topics.RELAYS)
     async with runtime.running(views):
         await views.wait_ready()
         async with runtime.running(announcement, cancellations, upstreams, handlers, handlers.consumer):

@@ -24,5 +24,6 @@ async def build(runtime: Runtime) -> AsyncIterator[None]:
         on_assigned=handlers.assigned,
         on_poison=handlers.poisoned,
     )
+    await runtime.producer.prepare(topics.ROUTES, topics.REPLIES)
     async with runtime.running(handlers, handlers.consumer):
         yield

@@ -17,7 +17,7 @@ import psutil
 import uvloop
 
 from libs.cli.client import ManagementClient
-from libs.cli.output import out, say
+from libs.cli.output import as_table, out, say
 from libs.devstack.errors import StackError
 from libs.devstack.home import Home
 from libs.devstack.ports import free_port
@@ -72,9 +72,13 @@ async def _measure(stack: Stack, options: argparse.Namespace) -> None:
     if options.json:
         sys.stdout.write(json.dumps({"rows": rows, "memory_mib": memory}, indent=1) + "\n")
         return
-    for row in rows:
-        out.print("  ".join(f"{name} {value}" for name, value in row.items()), markup=False)
-    out.print(f"memory, MiB: {memory}", markup=False)
+    as_table([{name: value for name, value in row.items() if name != "cpu_us_a_request"} for row in rows], "")
+    out.print()
+    processes = [{"process": name, "memory MiB": memory[name]} for name in memory]
+    for process in processes:
+        name = str(process["process"])
+        process |= {f"CPU µs a request, {row['what']}": row["cpu_us_a_request"][name] for row in rows}
+    as_table(processes, "")
 
 
 async def _load(*target: Any, **load: Any) -> Result:

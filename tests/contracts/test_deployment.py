@@ -1,0 +1,100 @@
+"""docker-compose.yml as far as it can be checked without Docker: its form, and that it says what the code needs."""
+
+import asyncio
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import asyncpg
+import pytest
+import yaml
+
+from libs.bus.settings import BusSettings
+from libs.devstack.home import ROOT, plain_environment
+from libs.devstack.postgres import SCHEMAS
+from libs.devstack.stack import SERVICES
+from tests.stacks import Gateway
+
+COMPOSE = ROOT / "docker-compose.yml"
+
+
+def _services() -> dict[str, Any]:
+    services: dict[str, Any] = yaml.safe_load(COMPOSE.read_text())["services"]
+    return services
+
+
+def test_it_is_a_compose_file() -> None:
+    check = Path(sys.executable).with_name("check-jsonschema")
+    command = [str(check), "--builtin-schema", "vendor.compose-spec", str(COMPOSE)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_every_service_is_there_with_its_own_entry_point_and_no_more_than_it_needs() -> None:
+    services = _services()
+    assert set(SERVICES) <= set(services)
+    for name in SERVICES:
+        service = services[name]
+        assert service["command"] == ["python", "-m", f"services.{name.replace('-', '_')}"]
+        assert ("SLUICE_DATABASE_URL" in service["environment"]) == (name in SCHEMAS)
+        assert ("env_file" in service) == (name == "key-vault")
+        assert service["cap_drop"] == ["ALL"]
+        assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
+        secrets = [key for key in service["environment"] if "TOKEN" in key or "ENCRYPTION" in key]
+        assert bool(secrets) == (name == "console")
+
+
+def test_every_variable_is_in_the_example() -> None:
+    example = (ROOT / "deploy/compose.env.example").read_text()
+    needed = {part.split(":?")[0] for part in COMPOSE.read_text().split("${")[1:] if ":?" in part.split("}")[0]}
+    assert needed
+    assert {name for name in needed if f"\n{name}=" not in example} == set()
+
+
+async def test_the_setup_container_s_command_works_and_works_again(gateway: Gateway, bus: BusSettings) -> None:
+    database = "setup_test"
+    await gateway.database.execute(f"drop database if exists {database}")
+    await gateway.database.execute(f"create database {database}")
+    url = gateway.stack.postgres.admin_url().rpartition("/")[0] + f"/{database}"
+    passwords = {
+        f"SLUICE_PASSWORD_{service.upper().replace('-', '_')}": urlsplit(gateway.stack.postgres.url(service)).password
+        for service in SCHEMAS
+    }
+    environment = plain_environment(SLUICE_KAFKA_BOOTSTRAP=bus.bootstrap, SLUICE_ADMIN_DATABASE_URL=url, **passwords)
+    for _ in range(2):
+        process = await asyncio.create_subprocess_exec(sys.executable, "-m", "libs.devstack.setup", env=environment)
+        assert await process.wait() == 0
+    connection = await asyncpg.connect(url)
+    try:
+        rows = await connection.fetch(
+            "select nspname as schema, pg_get_userbyid(nspowner) as role from pg_namespace where nspname = any($1)",
+            list(SCHEMAS.values()),
+        )
+    finally:
+        await connection.close()
+    assert {row["schema"]: row["role"] for row in rows} == {
+        "control": "sluice_console",
+        "vault": "sluice_key_vault",
+        "ledger": "sluice_metering",
+    }
+
+
+@pytest.mark.parametrize("service", SCHEMAS)
+async def test_no_service_reads_another_s_schema(gateway: Gateway, service: str) -> None:
+    connection = await asyncpg.connect(gateway.stack.postgres.url(service))
+    try:
+        tables = {"console": "control.accounts", "metering": "ledger.entries"}
+        for owner, table in tables.items():
+            if owner == service:
+                await connection.fetch(f"select * from {table} limit 1")
+                continue
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await connection.fetch(f"select * from {table} limit 1")
+        if service == "metering":
+            for change in ("update ledger.entries set cost_microdollars = 0", "delete from ledger.entries"):
+                with pytest.raises(asyncpg.RaiseError, match="never changed"):
+                    await connection.execute(change)
+    finally:
+        await connection.close()
