@@ -133,6 +133,18 @@ class ChatStream:
         return (sse(tail) if tail else "") + f"data: {DONE}\n\n"
 
 
+def delivered_bytes(events: str) -> int:
+    """How much text, in UTF-8 bytes, server-sent events that we sent have brought to the client."""
+    total = 0
+    for line in events.splitlines():
+        data = line.removeprefix("data: ")
+        if data is line or data == DONE:
+            continue
+        choices = orjson.loads(data).get("choices") or ()
+        total += sum(_text_bytes(choice, "delta") for choice in choices)
+    return total
+
+
 def sse(chunk: dict[str, Any]) -> str:
     """One server-sent event."""
     return f"data: {orjson.dumps(chunk).decode()}\n\n"

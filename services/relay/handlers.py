@@ -10,12 +10,14 @@ from aiokafka import ConsumerRecord
 from aiokafka.errors import KafkaError
 from opentelemetry.trace import SpanKind
 
+from contracts import headers as names
 from contracts import topics
 from contracts.attempts import AttemptEnded, AttemptStarted
 from contracts.clock import now_ms
+from contracts.headers import header
 from contracts.prompts import PromptSubmitted
 from contracts.record import Record, Refusal, ReplyAddress, RequestId
-from contracts.replies import Outcome, ReplyEnded
+from contracts.replies import Outcome, ReplyChunk, ReplyEnded
 from contracts.requests import RequestCancelled
 from contracts.routes import RequestRejected, RoutePlanned
 from libs.bus.consumer import Batch, Consumer, Partitions
@@ -26,6 +28,7 @@ from libs.bus.reading import read_to_end
 from libs.bus.received import Poison, PoisonError, Received, parse
 from libs.bus.settings import BusSettings
 from libs.config.gateway import Timeouts
+from libs.providers.openai_chat import delivered_bytes, estimate
 from libs.telemetry.tracing import Step
 from services.relay.attempt import Attempt
 from services.relay.ending import Ending, failed, rejected, tell
@@ -232,9 +235,26 @@ class RelayHandlers:
             elif not any(member.startswith(examine.started.relay_id) for member in alive):
                 del self._examined[request_id]
                 log.warning("attempt was interrupted", request_id=request_id, relay_id=examine.started.relay_id)
-                ending = failed(INTERRUPTED)
-                ending.outcome, ending.estimated = Outcome.INTERRUPTED, True
-                self._spawn(self._end(examine.route, ending, examine.traceparent))
+                self._spawn(self._interrupt(examine))
+
+    async def _interrupt(self, examine: Examine) -> None:
+        """The books are told what the dead relay had delivered: it is on the log."""
+        request = examine.route.request
+        delivered = 0
+        async for raw in read_to_end(
+            self._bus,
+            topics.REPLIES,
+            partitions=[request.reply_to.partition],
+            since_ms=examine.started.started_at_ms - 1,
+        ):
+            if header(raw.headers, names.SUBJECT) == request.request_id:
+                record = parse(raw).record
+                if isinstance(record, ReplyChunk):
+                    delivered += delivered_bytes(record.data)
+        ending = failed(INTERRUPTED)
+        ending.outcome, ending.estimated = Outcome.INTERRUPTED, True
+        ending.tokens = estimate(prompt_bytes=request.prompt_bytes, delivered_bytes=delivered)
+        await self._end(examine.route, ending, examine.traceparent)
 
     # Actions.
 

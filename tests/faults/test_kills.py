@@ -64,7 +64,11 @@ async def test_a_killed_relay_s_stream_ends_with_an_error_and_one_entry(own: Gat
     assert '"code":502' in response.text
     assert "[DONE]" not in response.text
     entry = await own.entry(request_id)
-    assert (entry["outcome"], entry["status"]) == ("interrupted", 502)
+    assert (entry["outcome"], entry["status"], entry["estimated"]) == ("interrupted", 502, True)
+    delivered = response.text.count('"content":"') - 1
+    assert delivered > 0
+    assert entry["output_tokens"] > 0
+    assert entry["input_tokens"] > 0
     await _ready(own)
     await check_books(own, set())
 

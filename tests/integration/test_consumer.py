@@ -22,8 +22,8 @@ from libs.bus.reading import read_to_end
 from libs.bus.received import Poison, Received
 from libs.bus.settings import BusSettings
 from libs.bus.watch import BrokerWatch
+from tests.integration.flood import publish
 from tests.stacks import until
-from tests.unit.records import accepted
 
 WITHIN_S = 60.0
 
@@ -40,24 +40,6 @@ async def producer(bus: BusSettings) -> AsyncIterator[Producer]:
 def run() -> str:
     """A name of this test's records and groups: the broker is shared."""
     return secrets.token_hex(6)
-
-
-async def _publish(producer: Producer, run: str, count: int, *, partition: int | None = None, first: int = 0) -> None:
-    sent = []
-    for number in range(first, first + count):
-        record = accepted(number, subject=f"acct:{run}-{number % 7}", model=f"{run}/{number}")
-        sent.append(
-            await producer.send(
-                topics.REQUESTS,
-                record,
-                key=record.subject,
-                event_id=str(number),
-                subject=record.request_id,
-                traceparent="",
-                partition=partition,
-            )
-        )
-    await settle(sent)
 
 
 class Seen:
@@ -119,7 +101,7 @@ async def test_every_record_is_handled_once_and_in_order(bus: BusSettings, produ
         seen.take(batch)
 
     async with _consuming(bus, producer, run, handle):
-        await _publish(producer, run, 2_000)
+        await publish(producer, run, 2_000)
         await seen.all(2_000)
     assert len(seen.numbers) == 2_000
     for offsets in seen.by_partition.values():
@@ -170,7 +152,7 @@ async def test_a_broken_record_goes_to_the_dead_letter_queue_and_the_others_on(
         for value, kind in broken:
             made = [(names.TYPE, kind.encode()), (names.SUBJECT, run.encode()), (names.REPLY_TO, b"0/ingress-x")]
             await settle([await producer.send_raw(topics.REQUESTS.name, value, key=b"k", headers=made)])
-        await _publish(producer, run, 6)
+        await publish(producer, run, 6)
         await seen.all(6)
 
         async def all_buried() -> bool | None:
@@ -203,7 +185,7 @@ async def test_trouble_elsewhere_brings_the_same_batch_again(bus: BusSettings, p
         seen.take(batch)
 
     async with _consuming(bus, producer, run, handle):
-        await _publish(producer, run, 50)
+        await publish(producer, run, 50)
         await seen.all(50)
     assert failures == 0
     assert len(seen.numbers) == 50
@@ -219,14 +201,14 @@ async def test_held_records_are_delivered_to_the_next_owner(bus: BusSettings, pr
                 consumer.hold(received)
 
     async with _consuming(bus, producer, run, hold_odd) as consumer:
-        await _publish(producer, run, 40, partition=1)
+        await publish(producer, run, 40, partition=1)
         await first.all(40)
 
     async def handle(batch: Batch) -> None:
         second.take(batch)
 
     async with _consuming(bus, producer, run, handle):
-        await _publish(producer, run, 1, partition=1, first=40)
+        await publish(producer, run, 1, partition=1, first=40)
 
         async def caught_up() -> bool | None:
             return 40 in second.numbers or None
@@ -248,7 +230,7 @@ async def test_nothing_is_lost_when_members_come_and_go(bus: BusSettings, produc
 
     async def publish_on() -> None:
         for step in range(60):
-            await _publish(producer, run, 20, first=step * 20)
+            await publish(producer, run, 20, first=step * 20)
             await asyncio.sleep(0.05)
 
     publishing = asyncio.create_task(publish_on())
@@ -277,14 +259,14 @@ async def test_the_drain_comes_before_the_group_is_left(bus: BusSettings, produc
             consumer.release(received)
 
     async with _consuming(bus, producer, run, handle, on_stop=drain) as consumer:
-        await _publish(producer, run, 10)
+        await publish(producer, run, 10)
         await seen.all(10)
 
     async def handle_again(batch: Batch) -> None:
         second.take(batch)
 
     async with _consuming(bus, producer, run, handle_again):
-        await _publish(producer, run, 1, first=10)
+        await publish(producer, run, 1, first=10)
 
         async def caught_up() -> bool | None:
             return 10 in second.numbers or None

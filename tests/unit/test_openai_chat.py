@@ -12,6 +12,7 @@ from libs.providers.openai_chat import (
     ProtocolError,
     ProviderStreamError,
     build_request,
+    delivered_bytes,
     error_event,
     estimate,
     parse_response,
@@ -59,6 +60,7 @@ def test_text_passes_whole_and_usage_comes_last(texts: list[str], usage_at: int,
     assert "".join(c["choices"][0]["delta"].get("content", "") for c in chunks[:-1]) == "".join(texts)
     assert stream.delivered_bytes == sum(len(text.encode()) for text in texts)
     assert stream.usage == TokenUsage(input_tokens=5, output_tokens=2)
+    assert delivered_bytes(out) == stream.delivered_bytes
 
 
 def test_without_usage_our_own_count_comes_last() -> None:

@@ -1,0 +1,33 @@
+"""The stack's folder: secrets stay private and the same, and what is in the way is said."""
+
+import shutil
+import stat
+from collections import namedtuple
+from pathlib import Path
+
+import pytest
+
+from libs.devstack.errors import StackError
+from libs.devstack.home import Home
+
+
+def test_secrets_are_private_and_stay(tmp_path: Path) -> None:
+    home = Home(tmp_path / "h")
+    home.prepare()
+    first = home.secret("a")
+    assert home.secret("a") == first != home.secret("b")
+    assert stat.S_IMODE((tmp_path / "h" / "secrets.json").stat().st_mode) == 0o600
+
+
+def test_a_full_disk_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage(1, 1, 5 * 2**20))
+    with pytest.raises(StackError, match="5 MiB left"):
+        Home(tmp_path / "h").prepare()
+
+
+def test_an_old_state_is_no_running_stack(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    assert home.running() is None
+    (tmp_path / "state.json").write_text("{")
+    assert home.running() is None
