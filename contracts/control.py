@@ -17,6 +17,7 @@ class SigningKeyPublished(Record):
     public_key: str
     """Base64 of the 32 raw bytes (Ed25519, RFC 8032)."""
     not_after_ms: EpochMs | None = None
+    """From then on nothing that it signed is valid; None while it is not being retired."""
 
 
 class AccountChanged(Record):

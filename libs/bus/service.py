@@ -167,6 +167,7 @@ async def _serve(runtime: Runtime, build: Build, stop: asyncio.Event, started: a
     try:
         async with runtime.running(runtime.watch), build(runtime):
             started.set()
+            runtime.health.serving()
             log.info("serving")
             await stop.wait()
             log.info("draining")

@@ -7,7 +7,17 @@ import typer
 from libs.cli.checks import bench, test
 from libs.cli.contracts import contracts
 from libs.cli.demo import demo
-from libs.cli.manage import account, key
+from libs.cli.manage import (
+    account,
+    audit_trail,
+    key,
+    login,
+    logout,
+    organization,
+    policy,
+    signing_key,
+    whoami,
+)
 from libs.cli.output import fail
 from libs.cli.run import down, status, up
 from libs.devstack.errors import StackError
@@ -29,6 +39,13 @@ app.command(context_settings=_pass_on)(test)
 app.command(context_settings=_pass_on)(bench)
 app.add_typer(account, name="account")
 app.add_typer(key, name="key")
+app.add_typer(organization, name="org")
+app.add_typer(policy, name="policy")
+app.add_typer(signing_key, name="signing-key")
+app.command("audit-trail")(audit_trail)
+app.command()(login)
+app.command()(logout)
+app.command()(whoami)
 
 
 def main() -> None:

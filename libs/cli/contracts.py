@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 
 from libs.bus.documents import asyncapi, schemas
 from libs.cli.output import say
@@ -11,11 +13,13 @@ GENERATED = ROOT / "contracts" / "generated"
 
 
 def contracts() -> None:
-    """Write the JSON Schemas and the AsyncAPI document of contracts/ anew."""
+    """Write the JSON Schemas, the AsyncAPI and the OpenAPI document of contracts/ anew."""
     shutil.rmtree(GENERATED, ignore_errors=True)
     for name, schema in schemas().items():
         file = GENERATED / "schemas" / f"{name}.json"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(schema, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
     (GENERATED / "asyncapi.yaml").write_text(asyncapi())
+    openapi = subprocess.run([sys.executable, "-m", "services.console.openapi"], capture_output=True, check=True)
+    (GENERATED / "management-openapi.json").write_bytes(openapi.stdout)
     say(f"written: {GENERATED.relative_to(ROOT)}")

@@ -1,21 +1,36 @@
-"""Accounts and API keys."""
+"""Accounts, API keys, organizations, policies, signing keys, the audit trail, and the login to another Sluice."""
 
 import re
+import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+import yaml
 
-from libs.cli.client import ManagementClient
-from libs.cli.output import as_json, as_table, out
+from libs.cli.client import Login, ManagementClient
+from libs.cli.output import as_json, as_table, out, say
 from libs.devstack.errors import StackError
 
 account = typer.Typer(no_args_is_help=True, help="Accounts.")
 key = typer.Typer(no_args_is_help=True, help="API keys.")
+organization = typer.Typer(no_args_is_help=True, help="Organizations.")
+member = typer.Typer(no_args_is_help=True, help="Members of an organization.")
+policy = typer.Typer(no_args_is_help=True, help="Policies of organizations.")
+signing_key = typer.Typer(no_args_is_help=True, help="The keys that sign tokens.")
+organization.add_typer(member, name="member")
 
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 Url = Annotated[str | None, typer.Option(help="The console of another Sluice.")]
-Token = Annotated[str | None, typer.Option("--key", envvar="SLUICE_OPERATOR_TOKEN", help="Its operator token.")]
-AccountId = Annotated[str, typer.Option("--account", help="The account's ID.")]
+Key = Annotated[
+    str | None,
+    typer.Option("--key", envvar="SLUICE_KEY", help="Operator token, or an API key with the scope manage."),
+]
+AccountOption = Annotated[str, typer.Option("--account", help="The account's ID.")]
+AccountArgument = Annotated[str, typer.Argument(metavar="ACCOUNT", help="The account's ID.")]
+OrganizationArgument = Annotated[str, typer.Argument(metavar="ORG", help="The organization's ID.")]
+KeyArgument = Annotated[str, typer.Argument(metavar="KEY_ID", help="The key's ID.")]
+RoleOption = Annotated[str, typer.Option(help="owner, billing_manager or member.")]
 
 _DURATION = re.compile(r"^(\d+)([smhdy])$")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "y": 365 * 86400}
@@ -23,51 +38,229 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "y": 365 * 86400}
 
 @account.command("create")
 def account_create(
-    email: Annotated[str, typer.Option(help="E-mail address.")],
-    json: Json = False,
-    url: Url = None,
-    token: Token = None,
+    email: Annotated[str, typer.Option(help="E-mail address.")], json: Json = False, url: Url = None, as_: Key = None
 ) -> None:
     """Create an account."""
-    created = ManagementClient.of(url, token).call("POST", "/api/accounts", {"email": email})
-    _show(created, json)
+    _call("POST", "/api/accounts", {"email": email}, json, url, as_)
 
 
 @account.command("list")
-def account_list(json: Json = False, url: Url = None, token: Token = None) -> None:
+def account_list(json: Json = False, url: Url = None, as_: Key = None) -> None:
     """List all accounts."""
-    _show(ManagementClient.of(url, token).call("GET", "/api/accounts"), json, "no account yet")
+    _call("GET", "/api/accounts", None, json, url, as_)
+
+
+@account.command("disable")
+def account_disable(account_id: AccountArgument, json: Json = False, url: Url = None, as_: Key = None) -> None:
+    """Lock an account out."""
+    _call("PATCH", f"/api/accounts/{account_id}", {"disabled": True}, json, url, as_)
+
+
+@account.command("enable")
+def account_enable(account_id: AccountArgument, json: Json = False, url: Url = None, as_: Key = None) -> None:
+    """Let an account in again."""
+    _call("PATCH", f"/api/accounts/{account_id}", {"disabled": False}, json, url, as_)
+
+
+@account.command("sign-out")
+def account_sign_out(account_id: AccountArgument, json: Json = False, url: Url = None, as_: Key = None) -> None:
+    """End every key and token of an account."""
+    _call("POST", f"/api/accounts/{account_id}/sign-out", None, json, url, as_)
 
 
 @key.command("create")
 def key_create(
-    account_id: AccountId,
+    account_id: AccountOption,
     name: Annotated[str, typer.Option(help="To tell keys apart.")] = "default",
     expires: Annotated[str, typer.Option(help="Lifetime: 30m, 12h, 90d, 5y.")] = "5y",
+    scope: Annotated[list[str] | None, typer.Option(help="inference, manage; may be given twice.")] = None,
     json: Json = False,
     url: Url = None,
-    token: Token = None,
+    as_: Key = None,
 ) -> None:
     """Mint an API key; it is shown this once."""
-    body = {"name": name, "ttl_s": duration_s(expires)}
-    _show(ManagementClient.of(url, token).call("POST", f"/api/accounts/{account_id}/keys", body), json)
+    body = {"name": name, "ttl_s": duration_s(expires), "scopes": scope or ["inference"]}
+    _call("POST", f"/api/accounts/{account_id}/keys", body, json, url, as_)
 
 
 @key.command("list")
-def key_list(account_id: AccountId, json: Json = False, url: Url = None, token: Token = None) -> None:
+def key_list(account_id: AccountOption, json: Json = False, url: Url = None, as_: Key = None) -> None:
     """List an account's keys, without the keys themselves."""
-    _show(ManagementClient.of(url, token).call("GET", f"/api/accounts/{account_id}/keys"), json, "no key yet")
+    _call("GET", f"/api/accounts/{account_id}/keys", None, json, url, as_)
 
 
 @key.command("revoke")
-def key_revoke(
-    key_id: Annotated[str, typer.Argument(help="The key's ID.")],
+def key_revoke(key_id: KeyArgument, json: Json = False, url: Url = None, as_: Key = None) -> None:
+    """Stop a key from working."""
+    _call("DELETE", f"/api/keys/{key_id}", None, json, url, as_)
+
+
+@key.command("rotate")
+def key_rotate(key_id: KeyArgument, json: Json = False, url: Url = None, as_: Key = None) -> None:
+    """Revoke a key and mint one like it; it is shown this once."""
+    _call("POST", f"/api/keys/{key_id}/rotate", None, json, url, as_)
+
+
+@organization.command("create")
+def organization_create(
+    name: Annotated[str, typer.Option(help="Its name.")],
+    owner: Annotated[str | None, typer.Option(help="The account that owns it; without it, you.")] = None,
     json: Json = False,
     url: Url = None,
-    token: Token = None,
+    as_: Key = None,
 ) -> None:
-    """Stop a key from working."""
-    _show(ManagementClient.of(url, token).call("DELETE", f"/api/keys/{key_id}"), json)
+    """Create an organization."""
+    body = {"name": name} | ({"owner": owner} if owner else {})
+    _call("POST", "/api/organizations", body, json, url, as_)
+
+
+@organization.command("list")
+def organization_list(json: Json = False, url: Url = None, as_: Key = None) -> None:
+    """List organizations: for the operator all, else your own."""
+    _call("GET", "/api/organizations", None, json, url, as_)
+
+
+@organization.command("delete")
+def organization_delete(
+    organization_id: OrganizationArgument, json: Json = False, url: Url = None, as_: Key = None
+) -> None:
+    """End an organization."""
+    _call("DELETE", f"/api/organizations/{organization_id}", None, json, url, as_)
+
+
+@organization.command("token")
+def organization_token(
+    organization_id: OrganizationArgument,
+    account_id: Annotated[str | None, typer.Option("--account", help="For whom; without it, you.")] = None,
+    json: Json = False,
+    url: Url = None,
+    as_: Key = None,
+) -> None:
+    """Take an organization token of 15 minutes."""
+    body = {"account": account_id} if account_id else {}
+    _call("POST", f"/api/organizations/{organization_id}/token", body, json, url, as_)
+
+
+@organization.command("audit")
+def organization_audit(
+    organization_id: OrganizationArgument,
+    limit: Annotated[int, typer.Option(help="At most so many, newest first.")] = 100,
+    json: Json = False,
+    url: Url = None,
+    as_: Key = None,
+) -> None:
+    """Show who changed what in an organization."""
+    _call("GET", f"/api/organizations/{organization_id}/audit?limit={limit}", None, json, url, as_)
+
+
+@member.command("list")
+def member_list(organization_id: OrganizationArgument, json: Json = False, url: Url = None, as_: Key = None) -> None:
+    """List an organization's members."""
+    _call("GET", f"/api/organizations/{organization_id}/members", None, json, url, as_)
+
+
+@member.command("add")
+@member.command("set")
+def member_set(
+    organization_id: OrganizationArgument,
+    account_id: AccountArgument,
+    role: RoleOption = "member",
+    json: Json = False,
+    url: Url = None,
+    as_: Key = None,
+) -> None:
+    """Make an account a member, or change its role."""
+    path = f"/api/organizations/{organization_id}/members/{account_id}"
+    _call("PUT", path, {"role": role}, json, url, as_)
+
+
+@member.command("remove")
+def member_remove(
+    organization_id: OrganizationArgument,
+    account_id: AccountArgument,
+    json: Json = False,
+    url: Url = None,
+    as_: Key = None,
+) -> None:
+    """End a membership."""
+    _call("DELETE", f"/api/organizations/{organization_id}/members/{account_id}", None, json, url, as_)
+
+
+@policy.command("show")
+def policy_show(organization_id: OrganizationArgument, json: Json = False, url: Url = None, as_: Key = None) -> None:
+    """Show an organization's policy."""
+    _call("GET", f"/api/organizations/{organization_id}/policy", None, json, url, as_)
+
+
+@policy.command("set")
+def policy_set(
+    organization_id: OrganizationArgument,
+    file: Annotated[Path, typer.Argument(help="YAML: model_allow, provider_allow.", exists=True, dir_okay=False)],
+    json: Json = False,
+    url: Url = None,
+    as_: Key = None,
+) -> None:
+    """Set an organization's policy from a file."""
+    try:
+        document = yaml.safe_load(file.read_text()) or {}
+    except yaml.YAMLError as error:
+        raise StackError(f"{file} is not YAML: {error}") from None
+    if not isinstance(document, dict):
+        raise StackError(f"{file} must hold `model_allow` and `provider_allow`, each a list")
+    _call("PUT", f"/api/organizations/{organization_id}/policy", document, json, url, as_)
+
+
+@signing_key.command("list")
+def signing_key_list(json: Json = False, url: Url = None, as_: Key = None) -> None:
+    """List the signing keys."""
+    _call("GET", "/api/signing-keys", None, json, url, as_)
+
+
+@signing_key.command("rotate")
+def signing_key_rotate(json: Json = False, url: Url = None, as_: Key = None) -> None:
+    """Sign with a new key from now on; tokens of older ones stay valid."""
+    _call("POST", "/api/signing-keys/rotate", None, json, url, as_)
+
+
+@signing_key.command("retire")
+def signing_key_retire(
+    kid: Annotated[str, typer.Argument(help="The key's ID.")],
+    after: Annotated[str, typer.Option(help="When its tokens end: 0s, 30d.")] = "0s",
+    json: Json = False,
+    url: Url = None,
+    as_: Key = None,
+) -> None:
+    """End a signing key, and with it every token that it signed."""
+    _call("POST", f"/api/signing-keys/{kid}/retire", {"after_s": duration_s(after)}, json, url, as_)
+
+
+def audit_trail(
+    limit: Annotated[int, typer.Option(help="At most so many, newest first.")] = 100,
+    json: Json = False,
+    url: Url = None,
+    as_: Key = None,
+) -> None:
+    """Show who changed what."""
+    _call("GET", f"/api/audit?limit={limit}", None, json, url, as_)
+
+
+def login(url: Annotated[str, typer.Option(help="The console of the Sluice to log in to.")]) -> None:
+    """Keep the address and key of another Sluice; the key comes from the terminal or stdin, never from an argument."""
+    given = typer.prompt("API key (scope manage)", hide_input=True) if sys.stdin.isatty() else sys.stdin.readline()
+    me = ManagementClient(url, given.strip()).call("GET", "/api/me")
+    Login(url, given.strip()).save()
+    say(f"logged in as {me['account'] or 'the operator'}")
+
+
+def logout() -> None:
+    """Forget the login."""
+    Login.forget()
+    say("logged out")
+
+
+def whoami(json: Json = False, url: Url = None, as_: Key = None) -> None:
+    """Show who the key in use is."""
+    _call("GET", "/api/me", None, json, url, as_)
 
 
 def duration_s(text: str) -> int:
@@ -78,15 +271,16 @@ def duration_s(text: str) -> int:
     """
     found = _DURATION.match(text)
     if not found:
-        raise StackError(f"a lifetime is a number and one of s, m, h, d, y, for example 90d; not {text!r}")
+        raise StackError(f"a duration is a number and one of s, m, h, d, y, for example 90d; not {text!r}")
     return int(found.group(1)) * _SECONDS[found.group(2)]
 
 
-def _show(content: Any, json: bool, empty: str = "") -> None:
+def _call(method: str, path: str, body: dict[str, Any] | None, json: bool, url: str | None, key_: str | None) -> None:
+    content = ManagementClient.of(url, key_).call(method, path, body)
     if json:
         as_json(content)
     elif isinstance(content, list):
-        as_table(content, empty)
+        as_table(content, "none yet")
     else:
         for name, value in content.items():
-            out.print(f"{name.replace('_', ' '):10} {value}", markup=False)
+            out.print(f"{name.replace('_', ' '):12} {value}", markup=False)

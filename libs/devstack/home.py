@@ -73,7 +73,7 @@ class Home:
         known: dict[str, str] = json.loads(file.read_text()) if file.exists() else {}
         if name not in known:
             known[name] = base64.urlsafe_b64encode(secrets.token_bytes(encoded_bytes)).decode()
-            _write_private(file, json.dumps(known, indent=1))
+            write_private(file, json.dumps(known, indent=1))
         return known[name]
 
     def key_encryption_keys(self) -> str:
@@ -83,7 +83,7 @@ class Home:
 
     def save(self, state: StackState) -> None:
         """Tells other commands of this run."""
-        _write_private(self.path / "state.json", state.model_dump_json(indent=1))
+        write_private(self.path / "state.json", state.model_dump_json(indent=1))
 
     def forget(self) -> None:
         """The run is over."""
@@ -114,7 +114,8 @@ def _is_ours(pid: int) -> bool:
         return False
 
 
-def _write_private(file: Path, text: str) -> None:
+def write_private(file: Path, text: str) -> None:
+    """Replaces a file by one that only its owner can read."""
     temporary = file.with_suffix(".tmp")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as stream:

@@ -7,7 +7,7 @@ Two token types, told apart by the ``typ`` header: ``sluice-key+jwt`` (an accoun
 import base64
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,11 @@ ORGANIZATION_TYPE = "sluice-org+jwt"
 MAX_TOKEN_BYTES = 4096
 API_KEY_TTL_S = 5 * 365 * 24 * 3600
 ORGANIZATION_TTL_S = 15 * 60
+INFERENCE = "inference"
+"""Scope: call models."""
+MANAGE = "manage"
+"""Scope: act on the management API as the account."""
+SCOPES = (INFERENCE, MANAGE)
 
 
 class TokenError(Exception):
@@ -40,6 +45,7 @@ class Claims:
     expires_at_s: int
     organization_id: str | None = None
     role: str | None = None
+    scopes: frozenset[str] = frozenset({INFERENCE})
 
 
 def fingerprint(token: str) -> str:
@@ -58,8 +64,13 @@ def mint(
     ttl_s: int = API_KEY_TTL_S,
     organization_id: str | None = None,
     role: str | None = None,
+    scopes: Iterable[str] = (INFERENCE,),
 ) -> str:
-    """Signs a token. With an organization it is an organization token, else an API key."""
+    """Signs a token. With an organization it is an organization token, else an API key.
+
+    Args:
+        scopes: of `SCOPES`; the claim is the space-separated text of RFC 8693, section 4.2.
+    """
     claims: dict[str, Any] = {
         "iss": ISSUER,
         "aud": AUDIENCE,
@@ -69,6 +80,7 @@ def mint(
         "nbf": issued_at_s,
         "exp": issued_at_s + ttl_s,
         "epoch": token_epoch,
+        "scope": " ".join(scopes),
     }
     kind = KEY_TYPE
     if organization_id is not None:
@@ -138,6 +150,9 @@ def _claims(kid: str, kind: str, payload: dict[str, Any], now_s: float) -> Claim
         texts += [organization, role]
     elif organization is not None or role is not None:
         raise TokenError("The API key is not valid.")
+    scope = payload.get("scope", INFERENCE)
+    if not isinstance(scope, str) or not set(scope.split()) <= set(SCOPES):
+        raise TokenError("The API key is not valid.")
     if not all(isinstance(text, str) and 0 < len(text) <= 128 for text in texts):
         raise TokenError("The API key is not valid.")
     if not all(isinstance(number, int) and not isinstance(number, bool) for number in numbers):
@@ -146,7 +161,9 @@ def _claims(kid: str, kind: str, payload: dict[str, Any], now_s: float) -> Claim
         raise TokenError("The API key has expired; create a new one.")
     if now_s < not_before:
         raise TokenError("The API key is not valid yet; is the clock right?")
-    return Claims(kid, payload["jti"], payload["sub"], int(epoch or 0), expires, organization, role)
+    return Claims(
+        kid, payload["jti"], payload["sub"], int(epoch or 0), expires, organization, role, frozenset(scope.split())
+    )
 
 
 def public_bytes(key: Ed25519PublicKey | Ed25519PrivateKey) -> bytes:

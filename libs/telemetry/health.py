@@ -13,8 +13,13 @@ class Health:
 
     def __init__(self, service: str) -> None:
         self._service = service
+        self._serving = False
         self._checks: dict[str, Callable[[], bool]] = {}
         self._lags: list[Callable[[], int]] = []
+
+    def serving(self) -> None:
+        """Every part has been started; until then the service is not ready, whatever the checks say."""
+        self._serving = True
 
     def check(self, name: str, is_ready: Callable[[], bool]) -> None:
         """Adds a condition without which the service is not ready."""
@@ -33,6 +38,6 @@ class Health:
 
     async def _ready(self, _request: Request) -> JSONResponse:
         checks = {name: is_ready() for name, is_ready in self._checks.items()}
-        ready = bool(checks) and all(checks.values())
+        ready = self._serving and all(checks.values())
         body = {"service": self._service, "ready": ready, "checks": checks, "lag": sum(count() for count in self._lags)}
         return JSONResponse(body, status_code=200 if ready else 503)

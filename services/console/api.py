@@ -1,27 +1,37 @@
-"""The management API over HTTP. The CLI is its client."""
+"""The management API over HTTP. The CLI is its client; its OpenAPI document is at ``/openapi.json``."""
 
-import hmac
-from collections.abc import Callable
-from datetime import datetime
-from typing import Annotated, Any, TypeVar
+import secrets
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
 
-import orjson
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from starlette.applications import Starlette
+from fastapi import APIRouter, Depends, FastAPI, Header, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from libs.bus.received import describe
-from libs.database.pool import AWAY
-from libs.identity.tokens import API_KEY_TTL_S
-from services.console.errors import BadInput, ConsoleError, NotAllowed
-from services.console.store import ControlStore
+from libs.database.pool import AWAY, Database
+from libs.identity.tokens import API_KEY_TTL_S, INFERENCE, ORGANIZATION_TTL_S, SCOPES
+from services.console import accounts, audit, organizations
+from services.console.authentication import authenticate
+from services.console.authorization import (
+    Action,
+    Actor,
+    Role,
+    check_account,
+    check_operator,
+    check_organization,
+)
+from services.console.errors import Away, BadInput, ConsoleError, NotFound
+from services.console.signing import SigningKeys, jwks
 
-B = TypeVar("B", bound="_Body")
 MOST_BODY_BYTES = 64 * 1024
-_EMAIL = r"^[^@\s]{1,64}@[^@\s]{1,190}$"
+MOST_AUDIT_ROWS = 1_000
+Id = Annotated[str, Field(pattern=r"^[a-z]+_[0-9a-f]{20}$|^[0-9a-f]{16,24}$", max_length=64)]
+Scope_ = Annotated[str, Field(pattern=f"^({'|'.join(SCOPES)})$")]
 
 
 class _Body(BaseModel):
@@ -29,114 +39,413 @@ class _Body(BaseModel):
 
 
 class AccountCreate(_Body):
-    """``POST /api/accounts``."""
+    """A new account."""
 
-    email: Annotated[str, Field(pattern=_EMAIL)]
+    email: Annotated[str, Field(pattern=r"^[^@\s]{1,64}@[^@\s]{1,190}$")]
+
+
+class AccountChange(_Body):
+    """A disabled account's keys do not work."""
+
+    disabled: bool
 
 
 class KeyCreate(_Body):
-    """``POST /api/accounts/{id}/keys``."""
+    """A new API key."""
 
     name: Annotated[str, Field(min_length=1, max_length=100)] = "default"
     ttl_s: Annotated[int, Field(gt=0, le=API_KEY_TTL_S)] = API_KEY_TTL_S
     """Seconds."""
+    scopes: Annotated[list[Scope_], Field(min_length=1)] = [INFERENCE]
+
+
+class OrganizationCreate(_Body):
+    """A new organization and its first owner; an account that creates one is its owner."""
+
+    name: Annotated[str, Field(min_length=1, max_length=100)]
+    owner: Id | None = None
+
+
+class MemberSet(_Body):
+    """A member's role."""
+
+    role: Role
+
+
+class TokenTake(_Body):
+    """An organization token; the operator says for whom."""
+
+    account: Id | None = None
+
+
+class PolicyDocument(_Body):
+    """An organization's rules; what is not said allows all."""
+
+    model_allow: list[Annotated[str, Field(min_length=1, max_length=200)]] | None = None
+    """Model IDs, or wildcards such as ``anthropic/*``."""
+    provider_allow: list[Annotated[str, Field(min_length=1, max_length=64)]] | None = None
+
+
+class SigningKeyRetire(_Body):
+    """After this many seconds nothing that the key signed is valid."""
+
+    after_s: Annotated[int, Field(ge=0, le=API_KEY_TTL_S)] = 0
 
 
 class ManagementApi:
-    """The routes; every call needs the operator token."""
+    """The routes. Each opens one transaction, asks `services.console.authorization`, then changes or reads."""
 
-    def __init__(self, store: ControlStore, operator_token: str, changed: Callable[[], None]) -> None:
+    def __init__(
+        self, database: Database, signing: SigningKeys, operator_token: str, changed: Callable[[], None]
+    ) -> None:
         """
         Args:
             changed: called after each change, so that the outbox is published at once.
         """
-        self._store = store
-        self._operator_token = operator_token.encode()
+        self._database = database
+        self._signing = signing
+        self._operator_token = operator_token
         self._changed = changed
 
-    def application(self) -> Starlette:
+    def application(self) -> ASGIApp:
         """The ASGI application."""
-        return Starlette(
-            routes=[
-                Route("/api/accounts", self._create_account, methods=["POST"]),
-                Route("/api/accounts", self._list_accounts, methods=["GET"]),
-                Route("/api/accounts/{account_id}/keys", self._create_key, methods=["POST"]),
-                Route("/api/accounts/{account_id}/keys", self._list_keys, methods=["GET"]),
-                Route("/api/keys/{key_id}", self._revoke_key, methods=["DELETE"]),
-            ],
-            exception_handlers={
-                ConsoleError: _refused,
-                HTTPException: _no_route,
-                **dict.fromkeys(AWAY, _database_away),
-            },
-        )
+        app = self._fastapi()
+        app.add_exception_handler(ConsoleError, _refused)
+        app.add_exception_handler(HTTPException, _no_route)
+        app.add_exception_handler(RequestValidationError, _not_right)
+        return _LimitedBody(app, MOST_BODY_BYTES)
 
-    async def _create_account(self, request: Request) -> Response:
-        body = await self._body(request, AccountCreate)
-        account_id = await self._store.create_account(body.email)
-        self._changed()
-        return _json({"id": account_id}, 201)
+    def _fastapi(self) -> FastAPI:
+        app = FastAPI(title="Sluice management API", version="1.0.0", docs_url=None, redoc_url=None)
+        app.include_router(self._routes())
+        return app
 
-    async def _list_accounts(self, request: Request) -> Response:
-        self._authorize(request)
-        return _json(await self._store.accounts())
+    def _routes(self) -> APIRouter:
+        routes = APIRouter()
+        add = routes.add_api_route
+        add("/.well-known/jwks.json", self.jwks, methods=["GET"])
+        add("/api/accounts", self.create_account, methods=["POST"], status_code=201)
+        add("/api/accounts", self.list_accounts, methods=["GET"])
+        add("/api/accounts/{account_id}", self.change_account, methods=["PATCH"])
+        add("/api/accounts/{account_id}/sign-out", self.sign_out, methods=["POST"])
+        add("/api/accounts/{account_id}/keys", self.create_key, methods=["POST"], status_code=201)
+        add("/api/accounts/{account_id}/keys", self.list_keys, methods=["GET"])
+        add("/api/keys/{key_id}", self.revoke_key, methods=["DELETE"])
+        add("/api/keys/{key_id}/rotate", self.rotate_key, methods=["POST"], status_code=201)
+        add("/api/me", self.me, methods=["GET"])
+        add("/api/organizations", self.create_organization, methods=["POST"], status_code=201)
+        add("/api/organizations", self.list_organizations, methods=["GET"])
+        add("/api/organizations/{organization_id}", self.delete_organization, methods=["DELETE"])
+        add("/api/organizations/{organization_id}/members", self.list_members, methods=["GET"])
+        add("/api/organizations/{organization_id}/members/{account_id}", self.set_member, methods=["PUT"])
+        add("/api/organizations/{organization_id}/members/{account_id}", self.remove_member, methods=["DELETE"])
+        add("/api/organizations/{organization_id}/token", self.take_token, methods=["POST"], status_code=201)
+        add("/api/organizations/{organization_id}/policy", self.show_policy, methods=["GET"])
+        add("/api/organizations/{organization_id}/policy", self.set_policy, methods=["PUT"])
+        add("/api/organizations/{organization_id}/audit", self.organization_audit, methods=["GET"])
+        add("/api/audit", self.whole_audit, methods=["GET"])
+        add("/api/signing-keys", self.list_signing_keys, methods=["GET"])
+        add("/api/signing-keys/rotate", self.rotate_signing_key, methods=["POST"], status_code=201)
+        add("/api/signing-keys/{kid}/retire", self.retire_signing_key, methods=["POST"])
+        return routes
 
-    async def _create_key(self, request: Request) -> Response:
-        body = await self._body(request, KeyCreate)
-        issued = await self._store.create_key(request.path_params["account_id"], body.name, body.ttl_s)
-        return _json({"id": issued.key_id, "key": issued.token, "expires_at": issued.expires_at}, 201)
+    # Public.
 
-    async def _list_keys(self, request: Request) -> Response:
-        self._authorize(request)
-        return _json(await self._store.keys(request.path_params["account_id"]))
+    async def jwks(self) -> dict[str, Any]:
+        """The public halves of the signing keys (RFC 7517)."""
+        async with self._reading() as connection:
+            return jwks(await self._signing.public(connection))
 
-    async def _revoke_key(self, request: Request) -> Response:
-        self._authorize(request)
-        await self._store.revoke_key(request.path_params["key_id"])
-        self._changed()
-        return _json({"id": request.path_params["key_id"], "revoked": True})
+    # Accounts and keys.
 
-    def _authorize(self, request: Request) -> None:
-        given = request.headers.get("authorization", "")
-        if not hmac.compare_digest(given.encode(), b"Bearer " + self._operator_token):
-            raise NotAllowed("the management API needs `Authorization: Bearer <operator token>`")
+    async def create_account(self, body: AccountCreate, call: "Call") -> dict[str, Any]:
+        """Create an account (operator)."""
+        async with self._acting(call) as (connection, actor):
+            check_operator(actor)
+            return {"id": await accounts.create(connection, actor, body.email)}
 
-    async def _body(self, request: Request, kind: type[B]) -> B:
-        self._authorize(request)
-        raw = bytearray()
-        async for piece in request.stream():
-            raw += piece
-            if len(raw) > MOST_BODY_BYTES:
-                raise BadInput(f"the body is larger than {MOST_BODY_BYTES} bytes")
+    async def list_accounts(self, call: "Call") -> list[dict[str, Any]]:
+        """List all accounts (operator)."""
+        async with self._acting(call) as (connection, actor):
+            check_operator(actor)
+            return await accounts.rows(connection)
+
+    async def change_account(self, account_id: str, body: AccountChange, call: "Call") -> dict[str, Any]:
+        """Disable an account, or enable it again (operator)."""
+        async with self._acting(call) as (connection, actor):
+            check_operator(actor)
+            await accounts.set_disabled(connection, actor, account_id, body.disabled)
+            return {"id": account_id, "disabled": body.disabled}
+
+    async def sign_out(self, account_id: str, call: "Call") -> dict[str, Any]:
+        """End every key and token of an account."""
+        async with self._acting(call) as (connection, actor):
+            check_account(actor, account_id)
+            await accounts.sign_out_everywhere(connection, actor, account_id)
+            return {"id": account_id, "signed_out": True}
+
+    async def create_key(self, account_id: str, body: KeyCreate, call: "Call") -> dict[str, Any]:
+        """Mint an API key; it is shown this once."""
+        async with self._acting(call) as (connection, actor):
+            check_account(actor, account_id)
+            issued = await accounts.create_key(
+                connection, actor, self._signing, account_id, body.name, body.ttl_s, sorted(set(body.scopes))
+            )
+            return _issued(issued)
+
+    async def list_keys(self, account_id: str, call: "Call") -> list[dict[str, Any]]:
+        """An account's keys by fingerprint, without the keys themselves."""
+        async with self._acting(call) as (connection, actor):
+            check_account(actor, account_id)
+            return await accounts.keys(connection, account_id)
+
+    async def revoke_key(self, key_id: str, call: "Call") -> dict[str, Any]:
+        """Stop a key from working."""
+        async with self._acting(call) as (connection, actor):
+            await self._own_key(connection, actor, key_id)
+            await accounts.revoke_key(connection, actor, key_id)
+            return {"id": key_id, "revoked": True}
+
+    async def rotate_key(self, key_id: str, call: "Call") -> dict[str, Any]:
+        """Revoke a key and mint one of the same name, scopes and lifetime."""
+        async with self._acting(call) as (connection, actor):
+            old = await self._own_key(connection, actor, key_id)
+            if old["revoked_at"]:
+                raise BadInput("this key is revoked; create a new one")
+            ttl_s = int((old["expires_at"] - old["created_at"]).total_seconds())
+            issued = await accounts.create_key(
+                connection,
+                actor,
+                self._signing,
+                old["account_id"],
+                old["name"],
+                max(1, ttl_s),
+                old["scopes"].split(),
+            )
+            await accounts.revoke_key(connection, actor, key_id)
+            return _issued(issued)
+
+    async def me(self, call: "Call") -> dict[str, Any]:
+        """Who this key is."""
+        async with self._acting(call) as (connection, actor):
+            mine = [] if actor.operator else await organizations.rows(connection, actor.account_id)
+            return {"account": actor.account_id, "operator": actor.operator, "organizations": mine}
+
+    # Organizations.
+
+    async def create_organization(self, body: OrganizationCreate, call: "Call") -> dict[str, Any]:
+        """Create an organization."""
+        async with self._acting(call) as (connection, actor):
+            owner = body.owner or actor.account_id
+            if owner is None:
+                raise BadInput("say who owns it: `owner`, an account's ID")
+            check_account(actor, owner)
+            return {"id": await organizations.create(connection, actor, body.name, owner)}
+
+    async def list_organizations(self, call: "Call") -> list[dict[str, Any]]:
+        """The caller's organizations; for the operator all."""
+        async with self._acting(call) as (connection, actor):
+            return await organizations.rows(connection, actor.account_id)
+
+    async def delete_organization(self, organization_id: str, call: "Call") -> dict[str, Any]:
+        """End an organization; running requests run to their end."""
+        async with self._in_organization(call, organization_id, Action.DELETE) as (connection, actor):
+            await organizations.delete(connection, actor, organization_id)
+            return {"id": organization_id, "deleted": True}
+
+    async def list_members(self, organization_id: str, call: "Call") -> list[dict[str, Any]]:
+        """An organization's members."""
+        async with self._in_organization(call, organization_id, Action.SEE) as (connection, _actor):
+            return await organizations.members(connection, organization_id)
+
+    async def set_member(self, organization_id: str, account_id: str, body: MemberSet, call: "Call") -> dict[str, Any]:
+        """Make an account a member, or change its role."""
+        async with self._in_organization(call, organization_id, Action.CHANGE_MEMBERS) as (connection, actor):
+            await organizations.set_member(connection, actor, organization_id, account_id, body.role)
+            return {"organization": organization_id, "account": account_id, "role": body.role.value}
+
+    async def remove_member(self, organization_id: str, account_id: str, call: "Call") -> dict[str, Any]:
+        """End a membership; every member may end its own."""
+        async with self._acting(call) as (connection, actor):
+            action = Action.LEAVE if actor.account_id == account_id else Action.CHANGE_MEMBERS
+            await self._check(connection, actor, organization_id, action)
+            await organizations.remove_member(connection, actor, organization_id, account_id)
+            return {"organization": organization_id, "account": account_id, "removed": True}
+
+    async def take_token(self, organization_id: str, call: "Call", body: TokenTake | None = None) -> dict[str, Any]:
+        """Swap a member's key for an organization token of 15 minutes."""
+        async with self._in_organization(call, organization_id, Action.TAKE_TOKEN) as (connection, actor):
+            account_id = (body.account if body else None) or actor.account_id
+            if account_id is None:
+                raise BadInput("say for whom: `account`, an account's ID")
+            if not actor.operator and account_id != actor.account_id:
+                raise NotFound(f"there is no account {account_id!r}, or it is not yours")
+            role = await organizations.role_of(connection, organization_id, account_id)
+            if role is None:
+                raise NotFound(f"the account {account_id!r} is not a member of this organization")
+            epoch = await accounts.token_epoch(connection, account_id)
+            expires_at = datetime.now(UTC) + timedelta(seconds=ORGANIZATION_TTL_S)
+            token = await self._signing.sign(
+                connection,
+                jti=secrets.token_hex(12),
+                account_id=account_id,
+                token_epoch=epoch,
+                ttl_s=ORGANIZATION_TTL_S,
+                organization_id=organization_id,
+                role=role.value,
+            )
+            await audit.note(connection, actor, "token.take", account_id, organization_id=organization_id)
+            return {"token": token, "expires_at": expires_at, "role": role.value}
+
+    async def show_policy(self, organization_id: str, call: "Call") -> dict[str, Any]:
+        """The organization's policy and its version."""
+        async with self._in_organization(call, organization_id, Action.SEE) as (connection, _actor):
+            return await organizations.current_policy(connection, organization_id)
+
+    async def set_policy(self, organization_id: str, body: PolicyDocument, call: "Call") -> dict[str, Any]:
+        """Set the policy's next version."""
+        async with self._in_organization(call, organization_id, Action.SET_POLICY) as (connection, actor):
+            document = body.model_dump(exclude_none=True)
+            return {"version": await organizations.set_policy(connection, actor, organization_id, document)}
+
+    # The audit trail.
+
+    async def organization_audit(self, organization_id: str, call: "Call", limit: int = 100) -> list[dict[str, Any]]:
+        """Who changed what in an organization, newest first."""
+        async with self._in_organization(call, organization_id, Action.READ_AUDIT) as (connection, _actor):
+            return await audit.entries(connection, organization_id, limit)
+
+    async def whole_audit(self, call: "Call", limit: int = 100) -> list[dict[str, Any]]:
+        """Who changed what, newest first (operator)."""
+        async with self._acting(call) as (connection, actor):
+            check_operator(actor)
+            return await audit.entries(connection, None, limit)
+
+    # Signing keys.
+
+    async def list_signing_keys(self, call: "Call") -> list[dict[str, Any]]:
+        """The signing keys, newest first (operator)."""
+        async with self._acting(call) as (connection, actor):
+            check_operator(actor)
+            return await self._signing.rows(connection)
+
+    async def rotate_signing_key(self, call: "Call") -> dict[str, Any]:
+        """Sign with a new key from now on; older ones still verify (operator)."""
+        async with self._acting(call) as (connection, actor):
+            check_operator(actor)
+            kid = await self._signing.make(connection)
+            await audit.note(connection, actor, "signing_key.rotate", kid)
+            return {"kid": kid}
+
+    async def retire_signing_key(self, kid: str, body: SigningKeyRetire, call: "Call") -> dict[str, Any]:
+        """Let a key that signs no more verify no more, at once or later (operator)."""
+        async with self._acting(call) as (connection, actor):
+            check_operator(actor)
+            not_after = datetime.now(UTC) + timedelta(seconds=body.after_s)
+            await self._signing.retire(connection, kid, not_after)
+            await audit.note(connection, actor, "signing_key.retire", kid)
+            return {"kid": kid, "not_after": not_after}
+
+    # What the routes share.
+
+    @asynccontextmanager
+    async def _reading(self) -> AsyncIterator[Any]:
         try:
-            return kind.model_validate_json(bytes(raw) or b"{}")
-        except ValidationError as error:
-            raise BadInput(f"the body is not right: {describe(error)}") from None
+            async with self._database.pool.acquire() as connection:
+                yield connection
+        except AWAY:
+            raise Away("the control database is away; nothing was changed, try again") from None
+
+    @asynccontextmanager
+    async def _acting(self, call: "_Call") -> AsyncIterator[tuple[Any, Actor]]:
+        async with self._reading() as connection, connection.transaction():
+            actor = await authenticate(connection, self._signing, self._operator_token, call.authorization, call.origin)
+            yield connection, actor
+        if call.changes:
+            self._changed()
+
+    @asynccontextmanager
+    async def _in_organization(
+        self, call: "_Call", organization_id: str, action: Action
+    ) -> AsyncIterator[tuple[Any, Actor]]:
+        async with self._acting(call) as (connection, actor):
+            await self._check(connection, actor, organization_id, action)
+            yield connection, actor
+
+    async def _check(self, connection: Any, actor: Actor, organization_id: str, action: Action) -> None:
+        role = await organizations.role_of(connection, organization_id, actor.account_id)
+        check_organization(actor, organization_id, role, action)
+        await organizations.lock(connection, organization_id)
+
+    async def _own_key(self, connection: Any, actor: Actor, key_id: str) -> dict[str, Any]:
+        key = await accounts.key(connection, key_id)
+        try:
+            check_account(actor, key["account_id"])
+        except NotFound:
+            raise accounts.no_key(key_id) from None
+        return key
 
 
-def _json(content: Any, status: int = 200) -> Response:
-    return Response(orjson.dumps(content, default=_iso), status, media_type="application/json")
+def description() -> dict[str, Any]:
+    """The OpenAPI document; it needs no database."""
+    unused: Any = None
+    document: dict[str, Any] = ManagementApi(unused, unused, "", lambda: None)._fastapi().openapi()
+    return document
 
 
-def _iso(value: Any) -> str:
-    if isinstance(value, datetime):
-        return value.isoformat()
-    raise TypeError
+class _Call:
+    """Of a request, what authentication and the audit trail need."""
+
+    def __init__(self, request: Request, authorization: Annotated[str | None, Header()] = None) -> None:
+        self.authorization = authorization
+        self.origin = request.client.host if request.client else "unknown"
+        self.changes = request.method != "GET"
 
 
-def _error(status: int, message: str) -> Response:
-    return _json({"error": {"message": message, "code": status}}, status)
+Call = Annotated[_Call, Depends(_Call)]
 
 
-async def _refused(_request: Request, error: Exception) -> Response:
+class _LimitedBody:
+    """Refuses bodies over a limit before anything reads them whole."""
+
+    def __init__(self, app: ASGIApp, most: int) -> None:
+        self._app = app
+        self._most = most
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Passes a request on, counting its body."""
+        seen = 0
+
+        async def counted() -> Message:
+            nonlocal seen
+            message = await receive()
+            seen += len(message.get("body", b""))
+            if seen > self._most:
+                raise HTTPException(413, f"the body is larger than {self._most} bytes")
+            return message
+
+        await self._app(scope, counted, send)
+
+
+def _issued(key: accounts.IssuedKey) -> dict[str, Any]:
+    return {"id": key.key_id, "key": key.token, "expires_at": key.expires_at}
+
+
+def _error(status: int, message: str) -> JSONResponse:
+    return JSONResponse({"error": {"message": message, "code": status}}, status)
+
+
+async def _refused(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, ConsoleError)
     return _error(error.status, str(error))
 
 
-async def _no_route(_request: Request, error: Exception) -> Response:
+async def _no_route(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
-    return _error(error.status_code, error.detail)
+    return _error(error.status_code, str(error.detail))
 
 
-async def _database_away(_request: Request, _error_: Exception) -> Response:
-    return _error(503, "the control database is away; nothing was changed, try again")
+async def _not_right(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    wrong = "; ".join(f"{'.'.join(map(str, item['loc'][1:])) or 'body'}: {item['msg']}" for item in error.errors())
+    return _error(400, f"the request is not right: {wrong[:500]}")

@@ -4,15 +4,16 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from contracts import topics
 from libs.bus.service import HttpServer, Runtime
 from libs.database.pool import Database
 from libs.database.settings import DatabaseSettings
 from libs.sealing.envelope import KeyRing
 from services.console.api import ManagementApi
+from services.console.last_used import LastUsed
 from services.console.outbox import Outbox
 from services.console.settings import ConsoleSettings
 from services.console.signing import SigningKeys
-from services.console.store import ControlStore
 
 
 @asynccontextmanager
@@ -22,13 +23,15 @@ async def build(runtime: Runtime) -> AsyncIterator[None]:
     database = Database(DatabaseSettings(), "control", Path(__file__).with_name("migrations"))
     signing = SigningKeys(KeyRing.parse(settings.key_encryption_keys))
     outbox = Outbox(database, runtime.producer, runtime.watch)
-    api = ManagementApi(ControlStore(database, signing), settings.operator_token, outbox.wake)
+    api = ManagementApi(database, signing, settings.operator_token, outbox.wake)
+    last_used = LastUsed(database)
+    consumer = runtime.consumer(group="console", topics=[topics.USAGE], handle=last_used.handle)
     runtime.health.check("database", lambda: database.ready)
     runtime.health.check("outbox", lambda: outbox.ready)
     async with runtime.running(database):
         await database.wait_ready()
         async with database.pool.acquire() as connection, connection.transaction():
-            await signing.load(connection)
+            await signing.ensure(connection)
         server = HttpServer(api.application(), settings.host, settings.port, timeout_graceful_shutdown=5)
-        async with runtime.running(outbox, server):
+        async with runtime.running(outbox, last_used, consumer, server):
             yield

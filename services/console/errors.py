@@ -12,9 +12,15 @@ class BadInput(ConsoleError):
 
 
 class NotAllowed(ConsoleError):
-    """No operator token, or a wrong one."""
+    """No credential, or one that is not valid."""
 
     status = 401
+
+
+class Forbidden(ConsoleError):
+    """The caller is known, but may not."""
+
+    status = 403
 
 
 class NotFound(ConsoleError):
@@ -27,3 +33,9 @@ class Conflict(ConsoleError):
     """It is there already."""
 
     status = 409
+
+
+class Away(ConsoleError):
+    """The database does not answer; nothing was changed."""
+
+    status = 503

@@ -1,22 +1,23 @@
 """The transactional outbox: what a change of the control database says to the other services."""
 
 import asyncio
-import base64
 import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
+import orjson
 import structlog
 from aiokafka.errors import KafkaError
 
 from contracts import topics
-from contracts.control import AccountChanged, KeyRevoked, SigningKeyPublished
+from contracts.control import AccountChanged
 from contracts.headers import event_headers
 from contracts.record import Record
 from contracts.topics import BY_NAME, Topic
 from libs.bus.producer import Producer, settle
 from libs.bus.watch import BrokerWatch
 from libs.database.pool import AWAY, Database
+from services.console.records import membership, membership_id, policy, published, revocation
 
 log = structlog.get_logger()
 
@@ -119,23 +120,22 @@ class Outbox:
 
 
 async def _states(connection: Any) -> AsyncIterator[tuple[Topic, str, Record]]:
-    async for row in connection.cursor("select kid, public_key from control.signing_keys"):
-        yield topics.SIGNING_KEYS, row["kid"], published(row["kid"], row["public_key"])
+    async for row in connection.cursor("select kid, public_key, not_after from control.signing_keys"):
+        yield topics.SIGNING_KEYS, row["kid"], published(row["kid"], row["public_key"], row["not_after"])
     async for row in connection.cursor("select id, token_epoch, disabled from control.accounts"):
         record = AccountChanged(account_id=row["id"], token_epoch=row["token_epoch"], disabled=row["disabled"])
         yield topics.ACCOUNTS, row["id"], record
     revoked = "select id, revoked_at, expires_at from control.api_keys where revoked_at is not null"
     async for row in connection.cursor(f"{revoked} and expires_at > now()"):
         yield topics.REVOCATIONS, row["id"], revocation(row["id"], row["revoked_at"], row["expires_at"])
-
-
-def revocation(jti: str, revoked_at: Any, expires_at: Any) -> KeyRevoked:
-    """The record of a revoked key."""
-    return KeyRevoked(
-        jti=jti, revoked_at_ms=int(revoked_at.timestamp() * 1000), expires_at_ms=int(expires_at.timestamp() * 1000)
-    )
-
-
-def published(kid: str, public_key: bytes) -> SigningKeyPublished:
-    """The public half as the other services learn it."""
-    return SigningKeyPublished(kid=kid, public_key=base64.b64encode(public_key).decode())
+    async for row in connection.cursor("select organization_id, account_id, role from control.memberships"):
+        organization_id, account_id, role = row
+        yield (
+            topics.MEMBERSHIPS,
+            membership_id(organization_id, account_id),
+            membership(organization_id, account_id, role),
+        )
+    newest = "select distinct on (organization_id) organization_id, version, document from control.policies"
+    async for row in connection.cursor(f"{newest} order by organization_id, version desc"):
+        document = orjson.loads(row["document"])
+        yield topics.POLICIES, row["organization_id"], policy(row["organization_id"], row["version"], document)

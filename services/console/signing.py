@@ -1,72 +1,118 @@
-"""The keys that sign tokens: Ed25519, the private half encrypted at rest."""
+"""The keys that sign tokens: Ed25519, the private half encrypted at rest.
 
+The newest key that is not being retired signs; all that are not past their end verify, so a rotation overlaps.
+"""
+
+import base64
 import secrets
 from datetime import UTC, datetime
 from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from contracts import topics
 from libs.identity.tokens import mint, public_bytes
 from libs.sealing.envelope import Envelope, KeyRing
-from services.console.outbox import enqueue, published
+from services.console.errors import Conflict, NotFound
+from services.console.outbox import enqueue
+from services.console.records import published
 
 
 class SigningKeys:
-    """The newest key signs. `load` makes the first one where there is none."""
+    """Signs and verifies. All consoles of a deployment share the keys through the database."""
 
     def __init__(self, ring: KeyRing) -> None:
         self._ring = ring
-        self._kid = ""
-        self._key: Ed25519PrivateKey | None = None
+        self._private: dict[str, Ed25519PrivateKey] = {}
 
-    async def load(self, connection: Any) -> None:
-        """Reads the newest key, or makes one. Call it inside a transaction.
+    async def ensure(self, connection: Any) -> None:
+        """Makes the first key where there is none, and opens the newest. Call it inside a transaction.
 
         Raises:
             libs.sealing.envelope.EnvelopeError: the key-encryption key is not the one it was sealed with.
         """
         await connection.execute("lock table control.signing_keys in exclusive mode")
-        row = await connection.fetchrow("select * from control.signing_keys order by created_at desc, kid limit 1")
-        if row is None:
-            await self._make(connection)
-            return
-        envelope = Envelope(row["kek_version"], row["wrapped_key"], row["ciphertext"])
-        self._kid = row["kid"]
-        self._key = Ed25519PrivateKey.from_private_bytes(self._ring.open(envelope, _about(row["kid"])))
+        if await connection.fetchval("select count(*) from control.signing_keys where not_after is null") == 0:
+            await self.make(connection)
+        await self._current(connection)
 
-    async def _make(self, connection: Any) -> None:
+    async def make(self, connection: Any) -> str:
+        """Adds a key, which signs from now on; returns its ``kid``. Call it inside a transaction."""
         key, kid = Ed25519PrivateKey.generate(), secrets.token_hex(8)
         envelope = self._ring.seal(key.private_bytes_raw(), _about(kid))
         await connection.execute(
-            "insert into control.signing_keys (kid, public_key, kek_version, wrapped_key, ciphertext) "
-            "values ($1, $2, $3, $4, $5)",
+            "insert into control.signing_keys (kid, public_key, kek_version, wrapped_key, ciphertext, created_at) "
+            "values ($1, $2, $3, $4, $5, clock_timestamp())",
             kid,
             public_bytes(key),
             envelope.kek_version,
             envelope.wrapped_key,
             envelope.ciphertext,
         )
-        await enqueue(connection, topics.SIGNING_KEYS, kid, published(kid, public_bytes(key)))
-        self._kid, self._key = kid, key
+        await enqueue(connection, topics.SIGNING_KEYS, kid, published(kid, public_bytes(key), None))
+        return kid
 
-    def api_key(self, *, jti: str, account_id: str, token_epoch: int, ttl_s: int) -> str:
-        """Signs an API key.
+    async def retire(self, connection: Any, kid: str, not_after: datetime) -> None:
+        """Ends a key: from ``not_after`` on nothing that it signed is valid. Call it inside a transaction.
 
         Raises:
-            RuntimeError: no key was loaded.
+            NotFound: no such key.
+            Conflict: it is the one that signs.
         """
-        if self._key is None:
-            raise RuntimeError("no signing key was loaded")
-        return mint(
-            self._key,
-            kid=self._kid,
-            jti=jti,
-            account_id=account_id,
-            token_epoch=token_epoch,
-            issued_at_s=int(datetime.now(UTC).timestamp()),
-            ttl_s=ttl_s,
+        row = await connection.fetchrow("select public_key from control.signing_keys where kid = $1 for update", kid)
+        if row is None:
+            raise NotFound(f"there is no signing key {kid!r}")
+        current, _key = await self._current(connection)
+        if kid == current:
+            raise Conflict("this key signs now; rotate first, then retire it")
+        await connection.execute("update control.signing_keys set not_after = $2 where kid = $1", kid, not_after)
+        await enqueue(connection, topics.SIGNING_KEYS, kid, published(kid, row["public_key"], not_after))
+
+    async def sign(self, connection: Any, **claims: Any) -> str:
+        """Signs a token; the arguments are those of `libs.identity.tokens.mint`."""
+        kid, key = await self._current(connection)
+        return mint(key, kid=kid, issued_at_s=int(datetime.now(UTC).timestamp()), **claims)
+
+    async def public(self, connection: Any) -> dict[str, Ed25519PublicKey]:
+        """The keys that verify now, by ``kid``."""
+        rows = await connection.fetch(
+            "select kid, public_key from control.signing_keys where not_after is null or not_after > now()"
         )
+        return {row["kid"]: Ed25519PublicKey.from_public_bytes(row["public_key"]) for row in rows}
+
+    async def rows(self, connection: Any) -> list[dict[str, Any]]:
+        """All keys without their private halves, newest first."""
+        rows = await connection.fetch(
+            "select kid, created_at, not_after from control.signing_keys order by created_at desc"
+        )
+        return [dict(row) for row in rows]
+
+    async def _current(self, connection: Any) -> tuple[str, Ed25519PrivateKey]:
+        row = await connection.fetchrow(
+            "select * from control.signing_keys where not_after is null order by created_at desc, kid limit 1"
+        )
+        kid = row["kid"]
+        if kid not in self._private:
+            envelope = Envelope(row["kek_version"], row["wrapped_key"], row["ciphertext"])
+            self._private[kid] = Ed25519PrivateKey.from_private_bytes(self._ring.open(envelope, _about(kid)))
+        return kid, self._private[kid]
+
+
+def jwks(keys: dict[str, Ed25519PublicKey]) -> dict[str, Any]:
+    """The public keys as a JSON Web Key Set (RFC 7517; RFC 8037 for Ed25519)."""
+    return {
+        "keys": [
+            {
+                "kty": "OKP",
+                "crv": "Ed25519",
+                "use": "sig",
+                "alg": "EdDSA",
+                "kid": kid,
+                "x": base64.urlsafe_b64encode(public_bytes(key)).rstrip(b"=").decode(),
+            }
+            for kid, key in keys.items()
+        ]
+    }
 
 
 def _about(kid: str) -> bytes:

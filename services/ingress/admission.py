@@ -1,6 +1,7 @@
 """From a client's headers and body to the record of an accepted request. Pure."""
 
 import ipaddress
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from services.ingress.errors import BadRequest, Unauthorized, WrongContentType
 MOST_HEADER_CHARACTERS = 256
 MOST_MODEL_CHARACTERS = 200
 _TAGS = {"task_id": "x-kilocode-taskid", "client_version": "x-kilocode-version", "mode": "x-kilocode-mode"}
+_FORWARDED_FOR = re.compile(r"""(?:^|;)\s*for=("[^"]*"|[^;,\s]+)""", re.IGNORECASE)
 ORGANIZATION_HEADER = "x-kilocode-organizationid"
 
 
@@ -115,17 +117,17 @@ def _without_values(error: ValueError) -> str:
     return text if len(text) < 120 and "line" in text else "it does not hold one value"
 
 
-def client_ip(peer: str, forwarded_for: str | None, trusted_proxies: int) -> str:
+def client_ip(peer: str, headers: Mapping[str, str], trusted_proxies: int) -> str:
     """The address that a client is known by; IPv6 as its /64.
 
     Args:
         peer: the address at the other end of the connection.
-        forwarded_for: ``X-Forwarded-For``, of which only the part that trusted proxies wrote counts.
+        headers: ``Forwarded`` (RFC 7239) or else ``X-Forwarded-For``, of which only what trusted proxies wrote counts.
         trusted_proxies: how many of them there are.
     """
     address = peer
-    if trusted_proxies and forwarded_for:
-        hops = [hop.strip() for hop in forwarded_for.split(",")]
+    hops = _hops(headers) if trusted_proxies else []
+    if hops:
         address = hops[-min(trusted_proxies, len(hops))]
     try:
         parsed = ipaddress.ip_address(address)
@@ -139,6 +141,21 @@ def client_ip(peer: str, forwarded_for: str | None, trusted_proxies: int) -> str
             return str(parsed.ipv4_mapped)
         return str(ipaddress.ip_network((int(parsed) >> 64 << 64, 64)))
     return str(parsed)
+
+
+def _hops(headers: Mapping[str, str]) -> list[str]:
+    """The addresses that proxies wrote, the nearest last."""
+    if "forwarded" in headers:
+        found = (_FORWARDED_FOR.search(hop) for hop in headers["forwarded"].split(","))
+        return [_without_port(hop.group(1)) if hop else "" for hop in found]
+    return [_without_port(hop.strip()) for hop in headers.get("x-forwarded-for", "").split(",") if hop.strip()]
+
+
+def _without_port(node: str) -> str:
+    node = node.strip('"')
+    if node.startswith("["):
+        return node[1:].partition("]")[0]
+    return node.partition(":")[0] if node.count(":") == 1 else node
 
 
 def accept(

@@ -9,10 +9,11 @@ from collections import OrderedDict
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from contracts import topics
+from contracts.clock import now_ms
 from contracts.control import AccountChanged, KeyRevoked, MembershipChanged, SigningKeyPublished
 from contracts.requests import Caller
 from libs.bus.views import View
-from libs.identity.tokens import Claims, TokenError, fingerprint, verify
+from libs.identity.tokens import INFERENCE, Claims, TokenError, fingerprint, verify
 from services.ingress.errors import Forbidden, Unauthorized
 
 MOST_CACHED = 50_000
@@ -47,6 +48,8 @@ class Authenticator:
             Forbidden: the organization is another one's.
         """
         claims, print_ = self._claims(token)
+        if INFERENCE not in claims.scopes:
+            raise Forbidden("This API key has not the scope `inference`; create one that has.")
         account = self._accounts.get(claims.account_id) or await self._new_account(claims.account_id)
         if account is None or account.disabled:
             raise Unauthorized("The account of this API key does not exist or is disabled.")
@@ -74,11 +77,11 @@ class Authenticator:
         now_s = time.time()
         digest = hashlib.sha256(token.encode("utf-8", "replace")).digest()
         found = self._verified.get(digest)
-        if found is not None and now_s < found[0].expires_at_s and found[0].kid in self._public_keys:
+        if found is not None and now_s < found[0].expires_at_s and self._public_key(found[0].kid) is not None:
             self._verified.move_to_end(digest)
             return found
         try:
-            claims = verify(token, self._public_keys.get, now_s)
+            claims = verify(token, self._public_key, now_s)
         except TokenError as error:
             raise Unauthorized(str(error)) from None
         found = claims, fingerprint(token)
@@ -86,6 +89,12 @@ class Authenticator:
         if len(self._verified) > MOST_CACHED:
             self._verified.popitem(last=False)
         return found
+
+    def _public_key(self, kid: str) -> Ed25519PublicKey | None:
+        record = self._signing_keys.get(kid)
+        if record is None or (record.not_after_ms is not None and now_ms() >= record.not_after_ms):
+            return None
+        return self._public_keys.get(kid)
 
     def _signing_key_changed(self, kid: str, record: SigningKeyPublished | None) -> None:
         self._public_keys.pop(kid, None)

@@ -125,7 +125,7 @@ class ChatCompletions:
             caller,
             headers,
             request_id=str(uuid_utils.uuid7()),
-            ip=admission.client_ip(peer, headers.get("x-forwarded-for"), config.trusted_proxies),
+            ip=admission.client_ip(peer, headers, config.trusted_proxies),
             prompt_bytes=len(body),
             reply_to=ReplyAddress(partition=partition, ingress_id=self._ingress_id),
             timeouts=config.timeouts,

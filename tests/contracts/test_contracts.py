@@ -13,6 +13,7 @@ from contracts.record import Record, ReplyAddress
 from contracts.topics import BY_NAME, TOPICS, Spread
 from libs.bus.documents import asyncapi, schemas
 from libs.devstack.home import ROOT
+from services.console.openapi import document
 from tests.contracts.compatibility import breaks
 from tests.unit.records import accepted, decisions, prompt, route
 
@@ -28,6 +29,7 @@ def test_generated_documents_are_current() -> None:
         )
     assert len(list((FOLDER / "generated/schemas").rglob("*.json"))) == len(CURRENT)
     assert (FOLDER / "generated/asyncapi.yaml").read_text() == asyncapi(), "run ./sluice contracts"
+    assert (FOLDER / "generated/management-openapi.json").read_text() == document(), "run ./sluice contracts"
 
 
 @pytest.mark.parametrize("file", RELEASED, ids=lambda file: f"{file.parts[-3]}/{file.parts[-2]}/{file.stem}")

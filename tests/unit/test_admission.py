@@ -138,17 +138,23 @@ def test_only_json_is_taken() -> None:
 
 
 @pytest.mark.parametrize(
-    ("peer", "forwarded", "proxies", "ip"),
+    ("peer", "headers", "proxies", "ip"),
     [
-        ("10.0.0.1", "1.2.3.4", 0, "10.0.0.1"),
-        ("10.0.0.1", "6.6.6.6, 1.2.3.4", 1, "1.2.3.4"),
-        ("10.0.0.1", "6.6.6.6, 1.2.3.4, 10.0.0.9", 2, "1.2.3.4"),
-        ("10.0.0.1", "1.2.3.4", 3, "1.2.3.4"),
-        ("10.0.0.1", "garbage", 1, "10.0.0.1"),
-        ("2001:db8::1:2:3:4", None, 0, "2001:db8::/64"),
-        ("::ffff:1.2.3.4", None, 0, "1.2.3.4"),
-        ("", None, 0, "unknown"),
+        ("10.0.0.1", {"x-forwarded-for": "1.2.3.4"}, 0, "10.0.0.1"),
+        ("10.0.0.1", {"forwarded": "for=1.2.3.4"}, 0, "10.0.0.1"),
+        ("10.0.0.1", {"x-forwarded-for": "6.6.6.6, 1.2.3.4"}, 1, "1.2.3.4"),
+        ("10.0.0.1", {"x-forwarded-for": "6.6.6.6, 1.2.3.4:555, 10.0.0.9"}, 2, "1.2.3.4"),
+        ("10.0.0.1", {"x-forwarded-for": "1.2.3.4"}, 3, "1.2.3.4"),
+        ("10.0.0.1", {"x-forwarded-for": "garbage"}, 1, "10.0.0.1"),
+        ("10.0.0.1", {"x-forwarded-for": " , "}, 1, "10.0.0.1"),
+        ("10.0.0.1", {"forwarded": "for=6.6.6.6, for=1.2.3.4;proto=https"}, 1, "1.2.3.4"),
+        ("10.0.0.1", {"forwarded": 'proto=https;For="[2001:db8:1:2::9]:4711"'}, 1, "2001:db8:1:2::/64"),
+        ("10.0.0.1", {"forwarded": "for=_hidden"}, 1, "10.0.0.1"),
+        ("10.0.0.1", {"forwarded": "for=1.2.3.4", "x-forwarded-for": "6.6.6.6"}, 1, "1.2.3.4"),
+        ("2001:db8::1:2:3:4", {}, 0, "2001:db8::/64"),
+        ("::ffff:1.2.3.4", {}, 0, "1.2.3.4"),
+        ("", {}, 0, "unknown"),
     ],
 )
-def test_client_ip(peer: str, forwarded: str | None, proxies: int, ip: str) -> None:
-    assert client_ip(peer, forwarded, proxies) == ip
+def test_client_ip(peer: str, headers: dict[str, str], proxies: int, ip: str) -> None:
+    assert client_ip(peer, headers, proxies) == ip

@@ -71,6 +71,18 @@ def test_what_we_mint_we_accept() -> None:
     )
     assert (_verify(scoped).organization_id, _verify(scoped).role) == ("o", "member")
     assert fingerprint(token) not in token
+    assert claims.scopes == {"inference"}
+    both = mint(
+        KEY,
+        kid="one",
+        jti="k",
+        account_id="a",
+        token_epoch=0,
+        issued_at_s=NOW_S,
+        ttl_s=60,
+        scopes=("inference", "manage"),
+    )
+    assert _verify(both).scopes == {"inference", "manage"}
 
 
 @pytest.mark.parametrize("missing", ["iss", "aud", "sub", "jti", "iat", "exp", "epoch"])
@@ -97,6 +109,9 @@ def test_every_claim_is_needed(missing: str) -> None:
         ("epoch", "0"),
         ("epoch", True),
         ("epoch", None),
+        ("scope", "root"),
+        ("scope", ["inference"]),
+        ("scope", 1),
         ("organizationId", "o"),
         ("organizationRole", "owner"),
     ],
