@@ -47,6 +47,13 @@ class RequestAccepted(Record):
     mode: str | None = None
 
 
+class KeyUsed(Record):
+    """``gateway.key-uses.v1``: an API key was used; told at most once a minute by each ingress."""
+
+    key_fingerprint: str
+    used_at_ms: EpochMs
+
+
 class RequestCancelled(Record):
     """``gateway.cancellations.v1``: the client went away, or the ingress could not vouch for the request."""
 

@@ -75,6 +75,7 @@ REPLIES = Topic(
     Spread.REPLIES,
     max_record_bytes=LARGE,
 )
+KEY_USES = Topic("gateway.key-uses.v1", (requests.KeyUsed,), "key_fingerprint", Spread.SINGLE)
 CLAIMS = Topic("gateway.claims.v1", (claims.PartitionClaimed,), "partition", Spread.SINGLE)
 USAGE = Topic("gateway.usage.v1", (usage.UsageRecorded,), "subject", retention_ms=30 * 24 * 3600 * 1000)
 CHARGES = Topic("billing.charges.v1", (charges.ChargePosted,), "subject", retention_ms=30 * 24 * 3600 * 1000)
@@ -102,6 +103,7 @@ TOPICS: tuple[Topic, ...] = (
     CANCELLATIONS,
     ATTEMPTS,
     REPLIES,
+    KEY_USES,
     CLAIMS,
     USAGE,
     CHARGES,

@@ -95,6 +95,7 @@ class Consumer:
         on_poison: Callable[[Poison], Awaitable[None]] | None = None,
         on_stop: Callable[[], Awaitable[None]] | None = None,
         member: str | None = None,
+        fetch_wait_ms: int = 10,
     ) -> None:
         """
         Args:
@@ -105,6 +106,7 @@ class Consumer:
             on_assigned: given all partitions that are now owned, before any of their records.
             on_poison: told of records that went to the dead-letter queue.
             on_stop: runs after the last batch and before the group is left: the time to finish held records.
+            fetch_wait_ms: see `BusSettings.fetching`; who is in no hurry may wait for fuller batches.
             member: the name by which `libs.bus.groups` knows this process among the group's members.
         """
         self._settings = settings
@@ -148,7 +150,7 @@ class Consumer:
             max_poll_interval_ms=24 * 3600 * 1000,
             listener=_Listener(self),
             decoder=_raw_records,
-            **settings.fetching(),
+            **settings.fetching(fetch_wait_ms),
         )
         self._subscriber(self._on_batch)
         self._committer: asyncio.Task[None] | None = None

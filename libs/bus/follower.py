@@ -48,16 +48,14 @@ class Follower:
         Args:
             places: topics and their partition numbers.
             take: given records of one partition; must not raise.
-            fetch_wait_ms: how long the embedded broker may sit on a fetch; latency against its load.
+            fetch_wait_ms: see `BusSettings.fetching`.
         """
         self._settings = settings
         self._places = [TopicPartition(topic.name, number) for topic, number in places]
         self._take = take
         self._begin = begin
         self._on_new_log = on_new_log
-        self._fetching = settings.fetching()
-        if settings.profile == "embedded":
-            self._fetching["fetch_max_wait_ms"] = fetch_wait_ms
+        self._fetching = settings.fetching(fetch_wait_ms)
         self._seen: dict[TopicPartition, Contiguity] = {}
         self._begin_again = False
         self._caught_up = asyncio.Event()

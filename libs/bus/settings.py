@@ -55,10 +55,14 @@ class BusSettings(BaseSettings):
             }
         return arguments
 
-    def fetching(self) -> dict[str, Any]:
-        """Fetch arguments. Tansu answers a long poll late, Apache Kafka wakes it at once."""
+    def fetching(self, embedded_wait_ms: int = 10) -> dict[str, Any]:
+        """Fetch arguments. Tansu answers a long poll late, Apache Kafka wakes it at once.
+
+        Args:
+            embedded_wait_ms: how long Tansu may sit on a fetch: latency against its load and the client's.
+        """
         return {
-            "fetch_max_wait_ms": 10 if self.profile == "embedded" else 500,
+            "fetch_max_wait_ms": embedded_wait_ms if self.profile == "embedded" else 500,
             "max_partition_fetch_bytes": MAX_REQUEST_BYTES,
             "fetch_max_bytes": 2 * MAX_REQUEST_BYTES,
         }

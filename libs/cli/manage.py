@@ -30,6 +30,7 @@ AccountOption = Annotated[str, typer.Option("--account", help="The account's ID.
 AccountArgument = Annotated[str, typer.Argument(metavar="ACCOUNT", help="The account's ID.")]
 OrganizationArgument = Annotated[str, typer.Argument(metavar="ORG", help="The organization's ID.")]
 KeyArgument = Annotated[str, typer.Argument(metavar="KEY_ID", help="The key's ID.")]
+MemberArgument = Annotated[str, typer.Argument(metavar="ACCOUNT", help="The account's ID or e-mail address.")]
 RoleOption = Annotated[str, typer.Option(help="owner, billing_manager or member.")]
 
 _DURATION = re.compile(r"^(\d+)([smhdy])$")
@@ -163,7 +164,7 @@ def member_list(organization_id: OrganizationArgument, json: Json = False, url: 
 @member.command("set")
 def member_set(
     organization_id: OrganizationArgument,
-    account_id: AccountArgument,
+    account_id: MemberArgument,
     role: RoleOption = "member",
     json: Json = False,
     url: Url = None,
@@ -177,7 +178,7 @@ def member_set(
 @member.command("remove")
 def member_remove(
     organization_id: OrganizationArgument,
-    account_id: AccountArgument,
+    account_id: MemberArgument,
     json: Json = False,
     url: Url = None,
     as_: Key = None,

@@ -53,6 +53,16 @@ async def rows(connection: Any) -> list[dict[str, Any]]:
     return [dict(row) for row in found]
 
 
+async def find(connection: Any, id_or_email: str) -> str:
+    """The ID of an account that is named by its ID or its e-mail address. Raises NotFound."""
+    found: str | None = await connection.fetchval(
+        "select id from control.accounts where id = $1 or email = lower($1)", id_or_email
+    )
+    if found is None:
+        raise NotFound(f"there is no account {id_or_email!r}")
+    return found
+
+
 async def set_disabled(connection: Any, actor: Actor, account_id: str, disabled: bool) -> None:
     """Locks an account out, or lets it in again. Raises NotFound."""
     await _change(connection, account_id, "disabled = $2", disabled)

@@ -137,8 +137,8 @@ class ManagementApi:
         add("/api/organizations", self.list_organizations, methods=["GET"])
         add("/api/organizations/{organization_id}", self.delete_organization, methods=["DELETE"])
         add("/api/organizations/{organization_id}/members", self.list_members, methods=["GET"])
-        add("/api/organizations/{organization_id}/members/{account_id}", self.set_member, methods=["PUT"])
-        add("/api/organizations/{organization_id}/members/{account_id}", self.remove_member, methods=["DELETE"])
+        add("/api/organizations/{organization_id}/members/{account}", self.set_member, methods=["PUT"])
+        add("/api/organizations/{organization_id}/members/{account}", self.remove_member, methods=["DELETE"])
         add("/api/organizations/{organization_id}/token", self.take_token, methods=["POST"], status_code=201)
         add("/api/organizations/{organization_id}/policy", self.show_policy, methods=["GET"])
         add("/api/organizations/{organization_id}/policy", self.set_policy, methods=["PUT"])
@@ -258,17 +258,19 @@ class ManagementApi:
         async with self._in_organization(call, organization_id, Action.SEE) as (connection, _actor):
             return await organizations.members(connection, organization_id)
 
-    async def set_member(self, organization_id: str, account_id: str, body: MemberSet, call: "Call") -> dict[str, Any]:
-        """Make an account a member, or change its role."""
+    async def set_member(self, organization_id: str, account: str, body: MemberSet, call: "Call") -> dict[str, Any]:
+        """Make an account, named by its ID or e-mail address, a member, or change its role."""
         async with self._in_organization(call, organization_id, Action.CHANGE_MEMBERS) as (connection, actor):
+            account_id = await accounts.find(connection, account)
             await organizations.set_member(connection, actor, organization_id, account_id, body.role)
             return {"organization": organization_id, "account": account_id, "role": body.role.value}
 
-    async def remove_member(self, organization_id: str, account_id: str, call: "Call") -> dict[str, Any]:
+    async def remove_member(self, organization_id: str, account: str, call: "Call") -> dict[str, Any]:
         """End a membership; every member may end its own."""
         async with self._acting(call) as (connection, actor):
-            action = Action.LEAVE if actor.account_id == account_id else Action.CHANGE_MEMBERS
+            action = Action.LEAVE if actor.account_id == account else Action.CHANGE_MEMBERS
             await self._check(connection, actor, organization_id, action)
+            account_id = await accounts.find(connection, account)
             await organizations.remove_member(connection, actor, organization_id, account_id)
             return {"organization": organization_id, "account": account_id, "removed": True}
 

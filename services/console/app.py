@@ -25,7 +25,7 @@ async def build(runtime: Runtime) -> AsyncIterator[None]:
     outbox = Outbox(database, runtime.producer, runtime.watch)
     api = ManagementApi(database, signing, settings.operator_token, outbox.wake)
     last_used = LastUsed(database)
-    consumer = runtime.consumer(group="console", topics=[topics.USAGE], handle=last_used.handle)
+    consumer = runtime.consumer(group="console", topics=[topics.KEY_USES], handle=last_used.handle, fetch_wait_ms=200)
     runtime.health.check("database", lambda: database.ready)
     runtime.health.check("outbox", lambda: outbox.ready)
     async with runtime.running(database):

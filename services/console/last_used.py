@@ -1,4 +1,4 @@
-"""When each key was last used: learnt from ``gateway.usage``, written once in a while."""
+"""When each key was last used: learnt from ``gateway.key-uses``, written once in a while."""
 
 import asyncio
 import contextlib
@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import structlog
 
-from contracts.usage import UsageRecorded
+from contracts.requests import KeyUsed
 from libs.bus.consumer import Batch
 from libs.database.pool import AWAY, Database
 from services.console.accounts import note_used
@@ -27,11 +27,9 @@ class LastUsed:
     async def handle(self, batch: Batch) -> None:
         """Notes the keys of a batch."""
         for received in batch:
-            usage = received.record
-            assert isinstance(usage, UsageRecorded)
-            if usage.caller.key_fingerprint:
-                at = datetime.fromtimestamp(usage.accepted_at_ms / 1000, UTC)
-                self._used[usage.caller.key_fingerprint] = at
+            use = received.record
+            assert isinstance(use, KeyUsed)
+            self._used[use.key_fingerprint] = datetime.fromtimestamp(use.used_at_ms / 1000, UTC)
 
     async def start(self) -> None:
         """Begins to write."""

@@ -62,7 +62,9 @@ async def build(runtime: Runtime) -> AsyncIterator[None]:
         timeout_keep_alive=75,
         h11_max_incomplete_event_size=64 * 1024,
     )
-    await runtime.producer.prepare(topics.REQUESTS, topics.PROMPTS, topics.CANCELLATIONS, topics.CLAIMS)
+    await runtime.producer.prepare(
+        topics.REQUESTS, topics.PROMPTS, topics.CANCELLATIONS, topics.CLAIMS, topics.KEY_USES
+    )
     async with runtime.running(views):
         await views.wait_ready()
         async with runtime.running(replies, claimant, server):

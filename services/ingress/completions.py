@@ -13,9 +13,9 @@ from starlette.types import Receive, Scope, Send
 from contracts import topics
 from contracts.clock import now_ms
 from contracts.headers import event_headers
-from contracts.record import Refusal, ReplyAddress
+from contracts.record import Record, Refusal, ReplyAddress
 from contracts.replies import Outcome, ReplyChunk, ReplyEnded, ReplyStarted
-from contracts.requests import RequestAccepted, RequestCancelled
+from contracts.requests import KeyUsed, RequestAccepted, RequestCancelled
 from libs.bus.producer import Producer, settle
 from libs.bus.watch import BrokerWatch
 from libs.config.gateway import GatewayConfig
@@ -33,6 +33,8 @@ log = structlog.get_logger()
 
 GONE = Refusal(status=499, message="The client closed the connection.")
 OVERDUE_AFTER_S = 5.0
+KEY_USE_EVERY_MS = 60_000
+MOST_KEYS = 50_000
 OVERDUE = Refusal(status=504, message="No answer came before the deadline; try again.")
 
 
@@ -69,6 +71,7 @@ class ChatCompletions:
         self._producer = producer
         self._watch = watch
         self._ingress_id = ingress_id
+        self._key_told_at_ms: dict[str, int] = {}
         self._background: set[asyncio.Task[None]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -131,6 +134,8 @@ class ChatCompletions:
             timeouts=config.timeouts,
             now_ms=started_ms,
         )
+        if request.caller.key_fingerprint:
+            self._note_key_used(request.caller.key_fingerprint, started_ms)
         traceparent = new_traceparent(config.telemetry.sample_ratio, headers.get("traceparent"))
         step = Step(
             "POST /chat/completions",
@@ -208,26 +213,33 @@ class ChatCompletions:
             for message in whole(reply.status, (reply.body or "").encode(), headers):
                 await send(message)
 
+    def _note_key_used(self, fingerprint: str, at_ms: int) -> None:
+        if at_ms - self._key_told_at_ms.get(fingerprint, 0) < KEY_USE_EVERY_MS:
+            return
+        if len(self._key_told_at_ms) >= MOST_KEYS:
+            self._key_told_at_ms.clear()
+        self._key_told_at_ms[fingerprint] = at_ms
+        record = KeyUsed(key_fingerprint=fingerprint, used_at_ms=at_ms)
+        self._say_soon(topics.KEY_USES, record, fingerprint, f"{fingerprint}/{at_ms}", "")
+
     def _cancel(self, request: RequestAccepted, traceparent: str, reason: str) -> None:
-        task = asyncio.create_task(self._say_cancelled(request, traceparent, reason))
+        record = RequestCancelled(request_id=request.request_id, reason=reason, cancelled_at_ms=now_ms())
+        event_id = f"{request.request_id}/RequestCancelled"
+        self._say_soon(topics.CANCELLATIONS, record, request.request_id, event_id, traceparent)
+
+    def _say_soon(self, topic: topics.Topic, record: Record, key: str, event_id: str, traceparent: str) -> None:
+        task = asyncio.create_task(self._say(topic, record, key, event_id, traceparent))
         self._background.add(task)
         task.add_done_callback(self._background.discard)
 
-    async def _say_cancelled(self, request: RequestAccepted, traceparent: str, reason: str) -> None:
-        record = RequestCancelled(request_id=request.request_id, reason=reason, cancelled_at_ms=now_ms())
+    async def _say(self, topic: topics.Topic, record: Record, key: str, event_id: str, traceparent: str) -> None:
         try:
             sent = await self._producer.send(
-                topics.CANCELLATIONS,
-                record,
-                key=request.request_id,
-                event_id=f"{request.request_id}/RequestCancelled",
-                subject=request.request_id,
-                traceparent=traceparent,
-                reply_to=request.reply_to.encode(),
+                topic, record, key=key, event_id=event_id, subject=key, traceparent=traceparent
             )
             await settle([sent])
         except KafkaError as error:
-            log.warning("cancellation not published", request_id=request.request_id, error=type(error).__name__)
+            log.warning("not published", what=type(record).__name__, key=key, error=type(error).__name__)
 
 
 async def _read_body(headers: dict[str, str], receive: Receive, most: int) -> bytes:

@@ -19,7 +19,7 @@ async def build(runtime: Runtime) -> AsyncIterator[None]:
     """Usage in, ledger entries and `ChargePosted` out."""
     database = Database(DatabaseSettings(), "ledger", Path(__file__).with_name("migrations"))
     handlers = MeteringHandlers(runtime.producer, Catalog(GatewayConfig()), Ledger(database))
-    consumer = runtime.consumer(group="metering", topics=[topics.USAGE], handle=handlers.handle)
+    consumer = runtime.consumer(group="metering", topics=[topics.USAGE], handle=handlers.handle, fetch_wait_ms=50)
     runtime.health.check("database", lambda: database.ready)
     await runtime.producer.prepare(topics.CHARGES)
     async with runtime.running(database, consumer):

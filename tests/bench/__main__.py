@@ -8,10 +8,12 @@ import asyncio
 import json
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
 import orjson
 import psutil
 import uvloop
@@ -69,8 +71,11 @@ async def _measure(stack: Stack, options: argparse.Namespace) -> None:
     result = await _load(*gateway(stream=True), connections=20, seconds=60, each=3)
     rows.append(_row("20 streams", result, straight, _spent(before, _cpu(stack), result)))
     memory = {name: psutil.Process(child.pid).memory_info().rss // 2**20 for name, child in stack.children.items()}
+    say("revocations, at two ingresses")
+    revocation_ms = await _revocations(stack, account["id"])
     if options.json:
-        sys.stdout.write(json.dumps({"rows": rows, "memory_mib": memory}, indent=1) + "\n")
+        content = {"rows": rows, "memory_mib": memory, "revocation_ms": revocation_ms}
+        sys.stdout.write(json.dumps(content, indent=1) + "\n")
         return
     as_table([{name: value for name, value in row.items() if name != "cpu_us_a_request"} for row in rows], "")
     out.print()
@@ -79,6 +84,36 @@ async def _measure(stack: Stack, options: argparse.Namespace) -> None:
         name = str(process["process"])
         process |= {f"CPU µs a request, {row['what']}": row["cpu_us_a_request"][name] for row in rows}
     as_table(processes, "")
+    ordered = sorted(revocation_ms)
+    middle, worst = ordered[len(ordered) // 2], ordered[-1]
+    out.print(f"\na revoked key is refused by both ingresses after {middle} ms (p50), {worst} ms at most")
+
+
+async def _revocations(stack: Stack, account_id: str) -> list[int]:
+    """Milliseconds from the answer of the console until no ingress takes the key; polled."""
+    await stack.start_service("ingress", 2)
+    doors = [stack.ingress_url(number) for number in (1, 2)]
+    found: list[int] = []
+    async with httpx.AsyncClient(trust_env=False, timeout=10) as http:
+        operator = {"Authorization": f"Bearer {stack.operator_token()}"}
+
+        async def refused(door: str, key: str) -> bool:
+            headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+            response = await http.post(f"{door}/chat/completions", content=b"{}", headers=headers)
+            return response.status_code == 401
+
+        while not (await stack.health())["ingress-2"].get("ready"):
+            await asyncio.sleep(0.1)
+        for _ in range(20):
+            keys = f"{stack.console_url}/api/accounts/{account_id}/keys"
+            issued = (await http.post(keys, json={}, headers=operator)).json()
+            assert not any([await refused(door, issued["key"]) for door in doors])
+            await http.delete(f"{stack.console_url}/api/keys/{issued['id']}", headers=operator)
+            started = time.perf_counter()
+            while not all([await refused(door, issued["key"]) for door in doors]):
+                await asyncio.sleep(0.002)
+            found.append(round((time.perf_counter() - started) * 1000))
+    return found
 
 
 async def _load(*target: Any, **load: Any) -> Result:

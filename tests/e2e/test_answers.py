@@ -63,6 +63,12 @@ async def test_a_bad_key_is_never_taken(gateway: Gateway, attack: str) -> None:
         _error(response, 401)
 
 
+async def test_a_token_of_a_megabyte_is_refused(gateway: Gateway) -> None:
+    response = await gateway.post(chat("hi"), Authorization="Bearer " + "x" * 1_000_000)
+    assert response.status_code in (400, 401, 431)
+    assert (await gateway.post(chat("hi"))).status_code == 200
+
+
 async def test_a_revoked_key_stops_working_and_the_others_do_not(gateway: Gateway) -> None:
     key = await gateway.manage("POST", f"/api/accounts/{gateway.account_id}/keys", {"name": "short"})
     bearer = f"Bearer {key['key']}"

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import openai
 import psutil
@@ -34,15 +35,20 @@ class Shell:
     def __init__(self, home: Path) -> None:
         self.home = home
 
-    async def start(self, *words: str) -> asyncio.subprocess.Process:
-        return await asyncio.create_subprocess_exec(
+    async def start(self, *words: str, stdin: str | None = None) -> asyncio.subprocess.Process:
+        process = await asyncio.create_subprocess_exec(
             str(ROOT / "sluice"),
             *words,
-            env=os.environ | {"SLUICE_HOME": str(self.home)},
-            stdin=asyncio.subprocess.DEVNULL,
+            env=os.environ | {"SLUICE_HOME": str(self.home), "XDG_CONFIG_HOME": str(self.home / "config")},
+            stdin=asyncio.subprocess.DEVNULL if stdin is None else asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
+        if stdin is not None:
+            assert process.stdin
+            process.stdin.write(f"{stdin}\n".encode())
+            process.stdin.close()
+        return process
 
     async def run(self, *words: str) -> Done:
         process = await self.start(*words)
@@ -50,11 +56,10 @@ class Shell:
             out, err = await process.communicate()
         return Done(process.returncode or 0, out.decode(), err.decode())
 
-    async def json(self, *words: str) -> dict[str, str]:
+    async def json(self, *words: str) -> Any:
         done = await self.run(*words, "--json")
         assert done.code == 0, done.err
-        content: dict[str, str] = json.loads(done.out)
-        return content
+        return json.loads(done.out)
 
 
 @pytest.fixture
@@ -167,6 +172,7 @@ async def test_up_status_management_and_down(shell: Shell) -> None:
                 return None
 
             await until(revoked, what="revocation", within_s=10)
+        await _organization_by_cli(shell, account["id"])
         family = _family(int(status["pid"]))
         assert (await shell.run("down")).code == 0
         assert _left(family) == []
@@ -174,7 +180,41 @@ async def test_up_status_management_and_down(shell: Shell) -> None:
     # Accounts outlive a restart, although the embedded broker forgets everything.
     async with _up(shell, port):
         accounts = json.loads((await shell.run("account", "list", "--json")).out)
-        assert [row["email"] for row in accounts] == ["cli@example.com"]
+        assert [row["email"] for row in accounts] == ["cli@example.com", "member@example.com"]
+
+
+async def _organization_by_cli(shell: Shell, owner: str) -> None:
+    member = await shell.json("account", "create", "--email", "member@example.com")
+    organization = (await shell.json("org", "create", "--name", "Acme", "--owner", owner))["id"]
+    await shell.json("org", "member", "add", organization, "member@example.com", "--role", "billing_manager")
+    assert (await shell.json("org", "member", "set", organization, member["id"], "--role", "member"))[
+        "role"
+    ] == "member"
+    assert set(await shell.json("org", "token", organization, "--account", member["id"])) >= {"token", "expires_at"}
+    file = shell.home / "policy.yaml"
+    file.write_text("model_allow: [stub/*]\n")
+    assert (await shell.json("policy", "set", organization, str(file)))["version"] == 1
+    assert (await shell.json("policy", "show", organization))["policy"] == {"model_allow": ["stub/*"]}
+    last = await shell.run("org", "member", "remove", organization, owner)
+    assert (last.code, "last owner" in last.err) == (1, True)
+    trail = json.loads((await shell.run("org", "audit", organization, "--json")).out)
+    assert {row["actor"] for row in trail} == {"operator"}
+
+    # As a person: logged in with a key from stdin, to the console's address, from a home where nothing runs.
+    status = json.loads((await shell.run("status", "--json")).out)
+    key = await shell.json("key", "create", "--account", member["id"], "--scope", "inference", "--scope", "manage")
+    person = Shell(shell.home / "person")
+    process = await person.start("login", "--url", status["console_url"], stdin=key["key"])
+    assert await process.wait() == 0
+    assert (await person.json("whoami"))["account"] == member["id"]
+    assert [row["name"] for row in json.loads((await person.run("org", "list", "--json")).out)] == ["Acme"]
+    refused = await person.run("account", "list")
+    assert (refused.code, "operator" in refused.err) == (1, True)
+    assert (await person.run("logout")).code == 0
+    assert (await person.run("whoami")).code == 1
+    wrong = await person.start("login", "--url", status["console_url"], stdin="nonsense-canary")
+    _out, err = await wrong.communicate()
+    assert (wrong.returncode, b"canary" in err) == (1, False)
 
 
 async def test_what_is_in_the_way_is_said_in_words(shell: Shell, tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ READ_BY = {
     topics.CANCELLATIONS: {"relay"},
     topics.REPLIES: {"ingress"},
     topics.CLAIMS: {"ingress"},
+    topics.KEY_USES: {"console"},
     topics.USAGE: {"metering"},
     topics.SIGNING_KEYS: {"ingress"},
     topics.ACCOUNTS: {"ingress"},
