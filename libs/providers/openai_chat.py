@@ -136,7 +136,7 @@ class ChatStream:
 def delivered_bytes(events: str) -> int:
     """How much text, in UTF-8 bytes, server-sent events that we sent have brought to the client."""
     total = 0
-    for line in events.splitlines():
+    for line in events.split("\n"):
         data = line.removeprefix("data: ")
         if data is line or data == DONE:
             continue
