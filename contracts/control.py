@@ -58,6 +58,28 @@ class PolicySet(Record):
     provider_allow: list[str] | None = None
 
 
+class VaultAnnounced(Record):
+    """``control.vaults.v1``: the vault's public key, to which the console seals users' provider keys."""
+
+    vault_id: str
+    public_key: str
+    """Base64: ML-KEM-768 (1184 bytes) then X25519 (32 bytes)."""
+
+
+class CredentialChanged(Record):
+    """``control.credentials.v1``: a user's own provider key is in the vault; never the key."""
+
+    credential_id: str
+    provider_id: str
+    owner: str
+    """``org:<id>`` or ``acct:<id>``."""
+    tail: str
+    """The last characters, to tell keys apart."""
+    submitted_by: str
+    created_at_ms: EpochMs
+    updated_at_ms: EpochMs
+
+
 class RelayAnnounced(Record):
     """``control.relays.v1``: a relay's public key, to which the vault seals its epoch key."""
 

@@ -92,6 +92,8 @@ ACCOUNTS = _view("control.accounts.v1", control.AccountChanged, "account_id")
 REVOCATIONS = _view("control.revocations.v1", control.KeyRevoked, "jti")
 MEMBERSHIPS = _view("control.memberships.v1", control.MembershipChanged, "membership_id")
 POLICIES = _view("control.policies.v1", control.PolicySet, "organization_id")
+VAULTS = _view("control.vaults.v1", control.VaultAnnounced, "vault_id")
+CREDENTIALS = _view("control.credentials.v1", control.CredentialChanged, "credential_id")
 RELAYS = _view("control.relays.v1", control.RelayAnnounced, "relay_id")
 GRANT_KEYS = _view("control.grant-keys.v1", control.EpochKeySealed, "sealed_id")
 
@@ -114,6 +116,8 @@ TOPICS: tuple[Topic, ...] = (
     REVOCATIONS,
     MEMBERSHIPS,
     POLICIES,
+    VAULTS,
+    CREDENTIALS,
     RELAYS,
     GRANT_KEYS,
 )

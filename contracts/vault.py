@@ -19,5 +19,7 @@ class CredentialRemoved(Record):
     """Forget this key."""
 
     credential_id: str
+    provider_id: str
+    owner: str
     removed_by: str
     removed_at_ms: EpochMs

@@ -22,15 +22,19 @@ class Upkeep(Generic[R]):
     Level by level, not edge by edge: a record that was lost with the broker's memory comes back by itself.
     """
 
-    def __init__(self, producer: Producer, view: View[R], wanted: Callable[[], Mapping[str, R]]) -> None:
+    def __init__(
+        self, producer: Producer, view: View[R], wanted: Callable[[], Mapping[str, R]], *, outlives: bool = False
+    ) -> None:
         """
         Args:
+            outlives: the records stay when this process ends.
             view: of the topic; its reader must run in the same process.
             wanted: this process's own records by key. Keys of others are left alone.
         """
         self._producer = producer
         self._view = view
         self._wanted = wanted
+        self._outlives = outlives
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._published: dict[str, R] = {}
@@ -40,15 +44,19 @@ class Upkeep(Generic[R]):
         self._wake.set()
 
     async def start(self) -> None:
-        """Begins."""
+        """Begins; what outlives a process is taken over as it is on the log, leftovers included."""
+        if self._outlives:
+            self._published = dict(self._view.on_log)
         self._task = asyncio.create_task(self._keep())
 
     async def stop(self) -> None:
-        """Ends, and deletes from the log what this process kept there."""
+        """Ends, and deletes from the log what this process kept there, unless it outlives it."""
         if self._task:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
+        if self._outlives:
+            return
         with contextlib.suppress(KafkaError, TimeoutError):
             async with asyncio.timeout(2):
                 await self._delete(self._published)

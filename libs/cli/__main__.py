@@ -10,6 +10,7 @@ from libs.cli.demo import demo
 from libs.cli.manage import (
     account,
     audit_trail,
+    byok,
     key,
     login,
     logout,
@@ -41,6 +42,7 @@ app.add_typer(account, name="account")
 app.add_typer(key, name="key")
 app.add_typer(organization, name="org")
 app.add_typer(policy, name="policy")
+app.add_typer(byok, name="byok")
 app.add_typer(signing_key, name="signing-key")
 app.command("audit-trail")(audit_trail)
 app.command()(login)

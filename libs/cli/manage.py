@@ -18,6 +18,7 @@ organization = typer.Typer(no_args_is_help=True, help="Organizations.")
 member = typer.Typer(no_args_is_help=True, help="Members of an organization.")
 policy = typer.Typer(no_args_is_help=True, help="Policies of organizations.")
 signing_key = typer.Typer(no_args_is_help=True, help="The keys that sign tokens.")
+byok = typer.Typer(no_args_is_help=True, help="Provider keys of your own.")
 organization.add_typer(member, name="member")
 
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
@@ -32,6 +33,10 @@ OrganizationArgument = Annotated[str, typer.Argument(metavar="ORG", help="The or
 KeyArgument = Annotated[str, typer.Argument(metavar="KEY_ID", help="The key's ID.")]
 MemberArgument = Annotated[str, typer.Argument(metavar="ACCOUNT", help="The account's ID or e-mail address.")]
 RoleOption = Annotated[str, typer.Option(help="owner, billing_manager or member.")]
+
+ProviderOption = Annotated[str, typer.Option(help="The provider's ID, for example openai.")]
+OwnerAccount = Annotated[str | None, typer.Option("--account", help="Of this account.")]
+OwnerOrganization = Annotated[str | None, typer.Option("--org", help="Of this organization.")]
 
 _DURATION = re.compile(r"^(\d+)([smhdy])$")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "y": 365 * 86400}
@@ -211,6 +216,59 @@ def policy_set(
     _call("PUT", f"/api/organizations/{organization_id}/policy", document, json, url, as_)
 
 
+@byok.command("add")
+def byok_add(
+    provider: ProviderOption,
+    account_id: OwnerAccount = None,
+    organization_id: OwnerOrganization = None,
+    check: Annotated[bool, typer.Option("--check", help="Ask the provider first whether it takes the key.")] = False,
+    json: Json = False,
+    url: Url = None,
+    as_: Key = None,
+) -> None:
+    """Add or replace a provider key of your own; it is read from the terminal or stdin, never from an argument."""
+    path = f"{_owner(account_id, organization_id)}/provider-keys/{provider}"
+    _call("PUT", path, {"key": _read_secret(f"Key of {provider}"), "check": check}, json, url, as_)
+
+
+@byok.command("list")
+def byok_list(
+    account_id: OwnerAccount = None,
+    organization_id: OwnerOrganization = None,
+    json: Json = False,
+    url: Url = None,
+    as_: Key = None,
+) -> None:
+    """List provider keys, without the keys."""
+    _call("GET", f"{_owner(account_id, organization_id)}/provider-keys", None, json, url, as_)
+
+
+@byok.command("remove")
+def byok_remove(
+    provider: ProviderOption,
+    account_id: OwnerAccount = None,
+    organization_id: OwnerOrganization = None,
+    json: Json = False,
+    url: Url = None,
+    as_: Key = None,
+) -> None:
+    """Destroy a provider key."""
+    path = f"{_owner(account_id, organization_id)}/provider-keys/{provider}"
+    _call("DELETE", path, None, json, url, as_)
+
+
+def _owner(account_id: str | None, organization_id: str | None) -> str:
+    if (account_id is None) == (organization_id is None):
+        raise StackError("say whose key it is: --account ID or --org ID")
+    return f"/api/accounts/{account_id}" if account_id else f"/api/organizations/{organization_id}"
+
+
+def _read_secret(what: str) -> str:
+    """From the terminal without an echo, or the first line of stdin."""
+    given: str = typer.prompt(what, hide_input=True) if sys.stdin.isatty() else sys.stdin.readline()
+    return given.strip()
+
+
 @signing_key.command("list")
 def signing_key_list(json: Json = False, url: Url = None, as_: Key = None) -> None:
     """List the signing keys."""
@@ -247,9 +305,9 @@ def audit_trail(
 
 def login(url: Annotated[str, typer.Option(help="The console of the Sluice to log in to.")]) -> None:
     """Keep the address and key of another Sluice; the key comes from the terminal or stdin, never from an argument."""
-    given = typer.prompt("API key (scope manage)", hide_input=True) if sys.stdin.isatty() else sys.stdin.readline()
-    me = ManagementClient(url, given.strip()).call("GET", "/api/me")
-    Login(url, given.strip()).save()
+    key_ = _read_secret("API key (scope manage)")
+    me = ManagementClient(url, key_).call("GET", "/api/me")
+    Login(url, key_).save()
     say(f"logged in as {me['account'] or 'the operator'}")
 
 

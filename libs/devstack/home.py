@@ -76,9 +76,9 @@ class Home:
             write_private(file, json.dumps(known, indent=1))
         return known[name]
 
-    def key_encryption_keys(self) -> str:
-        """As `KeyRing.parse` reads them."""
-        raw = base64.urlsafe_b64decode(self.secret("key-encryption-key"))
+    def key_encryption_keys(self, service: str) -> str:
+        """A service's own, as `KeyRing.parse` reads them."""
+        raw = base64.urlsafe_b64decode(self.secret(f"key-encryption-key-{service}"))
         return f"v1:{base64.b64encode(raw).decode()}"
 
     def save(self, state: StackState) -> None:

@@ -241,7 +241,7 @@ class Stack:
             environment |= {
                 "SLUICE_CONSOLE_PORT": str(self.console_port),
                 "SLUICE_CONSOLE_OPERATOR_TOKEN": self.operator_token(),
-                "SLUICE_CONSOLE_KEY_ENCRYPTION_KEYS": self._home.key_encryption_keys(),
+                "SLUICE_CONSOLE_KEY_ENCRYPTION_KEYS": self._home.key_encryption_keys("console"),
             }
         if service == "ingress":
             first = _instance("ingress", 1) not in self._ingress_ports
@@ -250,6 +250,7 @@ class Stack:
         if service == "key-vault":
             # Provider keys are for the vault alone.
             environment |= self._provider_keys()
+            environment["SLUICE_VAULT_KEY_ENCRYPTION_KEYS"] = self._home.key_encryption_keys("key-vault")
             if self._options.stub:
                 environment[KEY_VARIABLE] = self.stub_key()
         if self._options.stub:

@@ -46,6 +46,21 @@ class KeyRing:
         pairs = [part.strip().partition(":") for part in text.split(",") if part.strip()]
         return cls({version: base64.b64decode(encoded, validate=True) for version, _, encoded in pairs})
 
+    @property
+    def current(self) -> str:
+        """The version that wraps."""
+        return self._current
+
+    def rewrap(self, envelope: Envelope, associated_data: bytes) -> Envelope:
+        """The same secret, its data key wrapped by the current key-encryption key.
+
+        Raises:
+            EnvelopeError: it does not open.
+        """
+        data_key = self._unwrap(envelope, associated_data)
+        wrapped = _encrypt(self._keys[self._current], data_key, associated_data)
+        return Envelope(self._current, wrapped, envelope.ciphertext)
+
     def seal(self, plaintext: bytes, associated_data: bytes) -> Envelope:
         """Encrypts under a new data key."""
         data_key = secrets.token_bytes(32)
@@ -61,11 +76,14 @@ class KeyRing:
         Raises:
             EnvelopeError: it does not open.
         """
+        data_key = self._unwrap(envelope, associated_data)
+        return _decrypt(AESGCM(data_key), envelope.ciphertext, associated_data)
+
+    def _unwrap(self, envelope: Envelope, associated_data: bytes) -> bytes:
         wrapping = self._keys.get(envelope.kek_version)
         if wrapping is None:
             raise EnvelopeError("no key-encryption key of that version")
-        data_key = _decrypt(wrapping, envelope.wrapped_key, associated_data)
-        return _decrypt(AESGCM(data_key), envelope.ciphertext, associated_data)
+        return _decrypt(wrapping, envelope.wrapped_key, associated_data)
 
 
 def _encrypt(cipher: AESGCM, plaintext: bytes, associated_data: bytes) -> bytes:

@@ -1,50 +1,28 @@
 """Sealed grants: a provider key on its way from the vault to a relay, through a log that others can read.
 
-The vault draws an epoch key (AES-256) and seals it once for each relay by HPKE (RFC 9180; hybrid KEM ML-KEM-768 +
-X25519). Each request's provider key is then sealed under the epoch key by AES-256-GCM, which costs microseconds.
-Associated data binds request, provider and expiry: a grant replayed for another request does not open.
+The vault draws an epoch key (AES-256) and seals it once for each relay by HPKE. Each request's provider key is then
+sealed under the epoch key by AES-256-GCM, which costs microseconds. Associated data binds request, provider and
+expiry: a grant replayed for another request does not open.
 """
 
-import base64
 import secrets
 from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives import hpke
-from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey, MLKEM768PublicKey
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from contracts.decisions import SealedGrant
+from libs.sealing.hybrid import KeyPair, SealError, from_base64, seal, to_base64
 from libs.sealing.secret import Secret
-
-_SUITE = hpke.Suite(hpke.KEM.MLKEM768_X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM)
-_MLKEM_BYTES = 1184
-
-
-class SealError(Exception):
-    """A grant or an epoch key that does not open: tampered with, not meant for this, or out of date."""
-
-
-def _b64(data: bytes) -> str:
-    return base64.b64encode(data).decode()
-
-
-def _unb64(text: str) -> bytes:
-    try:
-        return base64.b64decode(text, validate=True)
-    except ValueError:
-        raise SealError("not base64") from None
 
 
 class RelayKeyPair:
     """A relay's key pair. It lives in memory only and dies with the process."""
 
     def __init__(self) -> None:
-        kem, curve = MLKEM768PrivateKey.generate(), X25519PrivateKey.generate()
-        self._private = hpke.MLKEM768X25519PrivateKey(kem, curve)
-        self.public = _b64(kem.public_key().public_bytes_raw() + curve.public_key().public_bytes_raw())
-        """Base64, as announced on ``control.relays``."""
+        self._pair = KeyPair.generate()
+        self.public = self._pair.public
+        """As announced on ``control.relays``."""
 
     def open_epoch_key(self, sealed_key: str, *, epoch_id: str, relay_id: str) -> bytes:
         """The 32 bytes of an epoch key.
@@ -52,10 +30,7 @@ class RelayKeyPair:
         Raises:
             SealError: it was sealed for another relay or epoch, or changed.
         """
-        try:
-            return _SUITE.decrypt(_unb64(sealed_key), self._private, info=_epoch_info(epoch_id, relay_id))
-        except (InvalidTag, ValueError):
-            raise SealError("the epoch key does not open") from None
+        return self._pair.open(sealed_key, _epoch_info(epoch_id, relay_id))
 
 
 def _epoch_info(epoch_id: str, relay_id: str) -> bytes:
@@ -68,15 +43,7 @@ def seal_epoch_key(epoch_key: bytes, public_key: str, *, epoch_id: str, relay_id
     Raises:
         SealError: the public key is none.
     """
-    raw = _unb64(public_key)
-    try:
-        public = hpke.MLKEM768X25519PublicKey(
-            MLKEM768PublicKey.from_public_bytes(raw[:_MLKEM_BYTES]),
-            X25519PublicKey.from_public_bytes(raw[_MLKEM_BYTES:]),
-        )
-    except ValueError:
-        raise SealError("not a relay's public key") from None
-    return _b64(_SUITE.encrypt(epoch_key, public, info=_epoch_info(epoch_id, relay_id)))
+    return seal(epoch_key, public_key, _epoch_info(epoch_id, relay_id))
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -100,8 +67,8 @@ class EpochKey:
         return SealedGrant(
             provider_id=provider_id,
             epoch_id=self.epoch_id,
-            nonce=_b64(nonce),
-            ciphertext=_b64(AESGCM(self.key).encrypt(nonce, secret.reveal().encode(), data)),
+            nonce=to_base64(nonce),
+            ciphertext=to_base64(AESGCM(self.key).encrypt(nonce, secret.reveal().encode(), data)),
             expires_at_ms=expires_at_ms,
             byok=byok,
         )
@@ -116,8 +83,9 @@ def open_grant(grant: SealedGrant, epoch_key: bytes, *, request_id: str, now_ms:
     if now_ms >= grant.expires_at_ms:
         raise SealError("the grant has expired")
     data = _associated_data(request_id, grant.provider_id, grant.expires_at_ms, grant.byok)
+    nonce, ciphertext = from_base64(grant.nonce), from_base64(grant.ciphertext)
     try:
-        return Secret(AESGCM(epoch_key).decrypt(_unb64(grant.nonce), _unb64(grant.ciphertext), data).decode())
+        return Secret(AESGCM(epoch_key).decrypt(nonce, ciphertext, data).decode())
     except (InvalidTag, ValueError):
         raise SealError("the grant does not open") from None
 

@@ -9,12 +9,14 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, FastAPI, Header, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from libs.database.pool import AWAY, Database
 from libs.identity.tokens import API_KEY_TTL_S, INFERENCE, ORGANIZATION_TTL_S, SCOPES
+from libs.sealing.credentials import credential_id
+from libs.sealing.secret import Secret
 from services.console import accounts, audit, organizations
 from services.console.authentication import authenticate
 from services.console.authorization import (
@@ -25,6 +27,7 @@ from services.console.authorization import (
     check_operator,
     check_organization,
 )
+from services.console.byok import OwnKeys
 from services.console.errors import Away, BadInput, ConsoleError, NotFound
 from services.console.signing import SigningKeys, jwks
 
@@ -86,6 +89,14 @@ class PolicyDocument(_Body):
     provider_allow: list[Annotated[str, Field(min_length=1, max_length=64)]] | None = None
 
 
+class ProviderKey(_Body):
+    """A provider key of one's own; it is never shown again."""
+
+    key: SecretStr
+    check: bool = False
+    """Ask the provider first whether it takes the key."""
+
+
 class SigningKeyRetire(_Body):
     """After this many seconds nothing that the key signed is valid."""
 
@@ -96,7 +107,12 @@ class ManagementApi:
     """The routes. Each opens one transaction, asks `services.console.authorization`, then changes or reads."""
 
     def __init__(
-        self, database: Database, signing: SigningKeys, operator_token: str, changed: Callable[[], None]
+        self,
+        database: Database,
+        signing: SigningKeys,
+        own_keys: OwnKeys,
+        operator_token: str,
+        changed: Callable[[], None],
     ) -> None:
         """
         Args:
@@ -104,6 +120,7 @@ class ManagementApi:
         """
         self._database = database
         self._signing = signing
+        self._own_keys = own_keys
         self._operator_token = operator_token
         self._changed = changed
 
@@ -143,6 +160,14 @@ class ManagementApi:
         add("/api/organizations/{organization_id}/policy", self.show_policy, methods=["GET"])
         add("/api/organizations/{organization_id}/policy", self.set_policy, methods=["PUT"])
         add("/api/organizations/{organization_id}/audit", self.organization_audit, methods=["GET"])
+        for level in ("accounts/{account_id}", "organizations/{organization_id}"):
+            personal = level.startswith("accounts")
+            path = f"/api/{level}/provider-keys"
+            add(path, self.list_own_keys if personal else self.list_organization_keys, methods=["GET"])
+            put = self.put_own_key if personal else self.put_organization_key
+            add(f"{path}/{{provider}}", put, methods=["PUT"], status_code=202)
+            remove = self.remove_own_key if personal else self.remove_organization_key
+            add(f"{path}/{{provider}}", remove, methods=["DELETE"], status_code=202)
         add("/api/audit", self.whole_audit, methods=["GET"])
         add("/api/signing-keys", self.list_signing_keys, methods=["GET"])
         add("/api/signing-keys/rotate", self.rotate_signing_key, methods=["POST"], status_code=201)
@@ -310,6 +335,58 @@ class ManagementApi:
             document = body.model_dump(exclude_none=True)
             return {"version": await organizations.set_policy(connection, actor, organization_id, document)}
 
+    # Provider keys of one's own.
+
+    async def list_own_keys(self, account_id: str, call: "Call") -> list[dict[str, Any]]:
+        """An account's own provider keys, without the keys."""
+        async with self._acting(call) as (_connection, actor):
+            check_account(actor, account_id)
+            return self._own_keys.rows(f"acct:{account_id}")
+
+    async def put_own_key(self, account_id: str, provider: str, body: ProviderKey, call: "Call") -> dict[str, Any]:
+        """Add or replace an account's own key of a provider."""
+        async with self._acting(call) as (connection, actor):
+            check_account(actor, account_id)
+            await accounts.token_epoch(connection, account_id)
+            return await self._put_key(connection, actor, f"acct:{account_id}", provider, body)
+
+    async def remove_own_key(self, account_id: str, provider: str, call: "Call") -> dict[str, Any]:
+        """Destroy an account's own key of a provider."""
+        async with self._acting(call) as (connection, actor):
+            check_account(actor, account_id)
+            return await self._remove_key(connection, actor, f"acct:{account_id}", provider)
+
+    async def list_organization_keys(self, organization_id: str, call: "Call") -> list[dict[str, Any]]:
+        """An organization's provider keys, without the keys."""
+        async with self._in_organization(call, organization_id, Action.MANAGE_KEYS):
+            return self._own_keys.rows(f"org:{organization_id}")
+
+    async def put_organization_key(
+        self, organization_id: str, provider: str, body: ProviderKey, call: "Call"
+    ) -> dict[str, Any]:
+        """Add or replace an organization's key of a provider."""
+        async with self._in_organization(call, organization_id, Action.MANAGE_KEYS) as (connection, actor):
+            return await self._put_key(connection, actor, f"org:{organization_id}", provider, body)
+
+    async def remove_organization_key(self, organization_id: str, provider: str, call: "Call") -> dict[str, Any]:
+        """Destroy an organization's key of a provider."""
+        async with self._in_organization(call, organization_id, Action.MANAGE_KEYS) as (connection, actor):
+            return await self._remove_key(connection, actor, f"org:{organization_id}", provider)
+
+    async def _put_key(
+        self, connection: Any, actor: Actor, owner: str, provider: str, body: ProviderKey
+    ) -> dict[str, Any]:
+        key = Secret(body.key.get_secret_value())
+        name = await self._own_keys.add(owner, provider, key, actor.name, check=body.check)
+        await audit.note(connection, actor, "provider_key.put", name, organization_id=_organization(owner))
+        return {"id": name, "provider": provider}
+
+    async def _remove_key(self, connection: Any, actor: Actor, owner: str, provider: str) -> dict[str, Any]:
+        await self._own_keys.remove(owner, provider, actor.name)
+        name = credential_id(owner, provider)
+        await audit.note(connection, actor, "provider_key.remove", name, organization_id=_organization(owner))
+        return {"id": name, "removed": True}
+
     # The audit trail.
 
     async def organization_audit(self, organization_id: str, call: "Call", limit: int = 100) -> list[dict[str, Any]]:
@@ -391,7 +468,7 @@ class ManagementApi:
 def description() -> dict[str, Any]:
     """The OpenAPI document; it needs no database."""
     unused: Any = None
-    document: dict[str, Any] = ManagementApi(unused, unused, "", lambda: None)._fastapi().openapi()
+    document: dict[str, Any] = ManagementApi(unused, unused, unused, "", lambda: None)._fastapi().openapi()
     return document
 
 
@@ -427,6 +504,10 @@ class _LimitedBody:
             return message
 
         await self._app(scope, counted, send)
+
+
+def _organization(owner: str) -> str | None:
+    return owner.removeprefix("org:") if owner.startswith("org:") else None
 
 
 def _issued(key: accounts.IssuedKey) -> dict[str, Any]:

@@ -6,10 +6,12 @@ from pathlib import Path
 
 from contracts import topics
 from libs.bus.service import HttpServer, Runtime
+from libs.config.gateway import GatewayConfig
 from libs.database.pool import Database
 from libs.database.settings import DatabaseSettings
 from libs.sealing.envelope import KeyRing
 from services.console.api import ManagementApi
+from services.console.byok import OwnKeys
 from services.console.last_used import LastUsed
 from services.console.outbox import Outbox
 from services.console.settings import ConsoleSettings
@@ -23,7 +25,9 @@ async def build(runtime: Runtime) -> AsyncIterator[None]:
     database = Database(DatabaseSettings(), "control", Path(__file__).with_name("migrations"))
     signing = SigningKeys(KeyRing.parse(settings.key_encryption_keys))
     outbox = Outbox(database, runtime.producer, runtime.watch)
-    api = ManagementApi(database, signing, settings.operator_token, outbox.wake)
+    own_keys = OwnKeys(runtime.producer, GatewayConfig().providers)
+    api = ManagementApi(database, signing, own_keys, settings.operator_token, outbox.wake)
+    views = runtime.views(*own_keys.views)
     last_used = LastUsed(database)
     consumer = runtime.consumer(group="console", topics=[topics.KEY_USES], handle=last_used.handle, fetch_wait_ms=200)
     runtime.health.check("database", lambda: database.ready)
@@ -33,5 +37,5 @@ async def build(runtime: Runtime) -> AsyncIterator[None]:
         async with database.pool.acquire() as connection, connection.transaction():
             await signing.ensure(connection)
         server = HttpServer(api.application(), settings.host, settings.port, timeout_graceful_shutdown=5)
-        async with runtime.running(outbox, last_used, consumer, server):
+        async with runtime.running(views, outbox, last_used, consumer, server):
             yield

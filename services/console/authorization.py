@@ -51,6 +51,7 @@ class Action(Enum):
     LEAVE = "leave"
     SET_POLICY = "set the policy"
     READ_AUDIT = "read the audit trail"
+    MANAGE_KEYS = "manage provider keys"
     DELETE = "delete"
 
 
@@ -62,6 +63,7 @@ _ALLOWED: dict[Action, frozenset[Role]] = {
     Action.LEAVE: _EVERYBODY,
     Action.SET_POLICY: frozenset({Role.OWNER}),
     Action.READ_AUDIT: frozenset({Role.OWNER, Role.BILLING_MANAGER}),
+    Action.MANAGE_KEYS: frozenset({Role.OWNER, Role.BILLING_MANAGER}),
     Action.DELETE: frozenset({Role.OWNER}),
 }
 

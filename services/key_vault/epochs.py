@@ -5,7 +5,8 @@ import secrets
 import structlog
 
 from contracts.control import EpochKeySealed, RelayAnnounced
-from libs.sealing.grants import EpochKey, SealError, seal_epoch_key
+from libs.sealing.grants import EpochKey, seal_epoch_key
+from libs.sealing.hybrid import SealError
 
 log = structlog.get_logger()
 

@@ -1,4 +1,4 @@
-"""Which keys a request is granted."""
+"""Which key a request is granted."""
 
 from collections.abc import Mapping
 
@@ -6,40 +6,59 @@ from contracts.decisions import CredentialGranted
 from contracts.record import Refusal
 from contracts.requests import RequestAccepted
 from libs.config.catalog import Catalog
+from libs.sealing.credentials import at_rest
+from libs.sealing.envelope import EnvelopeError, KeyRing
 from libs.sealing.grants import EpochKey
 from libs.sealing.secret import Secret
+from services.key_vault.book import Credential, CredentialBook
 
 
-def grant(
-    request: RequestAccepted, catalog: Catalog, own_keys: Mapping[str, Secret], epoch: EpochKey
-) -> CredentialGranted:
-    """Seals the gateway's own key of the model's provider for this request.
+class Granting:
+    """Seals one key for each request: the caller's own where there is one, else the gateway's.
 
-    A model that nobody serves is policy's affair and gets no grant and no refusal here.
-
-    Args:
-        own_keys: the gateway's keys by provider ID; an empty one is for providers that want none.
+    Where the caller's own key cannot be used the request is refused; the gateway's is never tried instead.
     """
-    offer = catalog.find(request.model)
-    if offer is None:
-        return CredentialGranted(request_id=request.request_id)
-    secret = own_keys.get(offer.provider_id)
-    if secret is None:
-        return CredentialGranted(
+
+    def __init__(self, catalog: Catalog, own_keys: Mapping[str, Secret], book: CredentialBook, ring: KeyRing) -> None:
+        """
+        Args:
+            own_keys: the gateway's keys by provider ID; an empty one is for providers that want none.
+        """
+        self._catalog = catalog
+        self._own_keys = own_keys
+        self._book = book
+        self._ring = ring
+
+    def grant(self, request: RequestAccepted, epoch: EpochKey) -> CredentialGranted:
+        """The decision on one request. A model that nobody serves is policy's affair and gets no grant here."""
+        offer = self._catalog.find(request.model)
+        if offer is None:
+            return CredentialGranted(request_id=request.request_id)
+        provider_id = offer.provider_id
+        credential = self._book.find(request, provider_id)
+        try:
+            secret = self._open(credential) if credential else self._own_keys.get(provider_id)
+        except EnvelopeError:
+            message = f"Your own key for {provider_id} cannot be opened; store it again."
+            return _refused(request, message)
+        if secret is None:
+            return _refused(
+                request,
+                f"The gateway has no key for the provider {provider_id}; its operator can set the environment "
+                f"variable {offer.provider.api_key_variable} and restart it, or you add your own key.",
+            )
+        sealed = epoch.seal(
+            secret,
             request_id=request.request_id,
-            refusal=Refusal(
-                status=503,
-                message=f"The gateway has no key for the provider {offer.provider_id}; "
-                f"its operator can set the environment variable {offer.provider.api_key_variable} and restart it.",
-            ),
+            provider_id=provider_id,
+            expires_at_ms=request.deadline_ms,
+            byok=credential is not None,
         )
-    sealed = epoch.seal(
-        secret,
-        request_id=request.request_id,
-        provider_id=offer.provider_id,
-        expires_at_ms=request.deadline_ms,
-    )
-    return CredentialGranted(request_id=request.request_id, grants=[sealed])
+        return CredentialGranted(request_id=request.request_id, grants=[sealed])
+
+    def _open(self, credential: Credential) -> Secret:
+        data = at_rest(credential.about.owner, credential.about.provider_id)
+        return Secret(self._ring.open(credential.envelope, data).decode())
 
 
 def own_keys(catalog: Catalog, environment: Mapping[str, str]) -> dict[str, Secret]:
@@ -52,3 +71,7 @@ def own_keys(catalog: Catalog, environment: Mapping[str, str]) -> dict[str, Secr
         elif environment.get(variable):
             keys[provider_id] = Secret(environment[variable])
     return keys
+
+
+def _refused(request: RequestAccepted, message: str) -> CredentialGranted:
+    return CredentialGranted(request_id=request.request_id, refusal=Refusal(status=503, message=message))

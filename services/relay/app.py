@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from contracts import topics
+from contracts.clock import now_ms
 from contracts.control import EpochKeySealed, RelayAnnounced
 from libs.bus.follower import Follower, From
 from libs.bus.service import Runtime
@@ -44,7 +45,7 @@ async def build(runtime: Runtime) -> AsyncIterator[None]:
         member=relay_id,
     )
     views = runtime.views(relays, grant_keys)
-    announcement = Upkeep(runtime.producer, relays, lambda: {relay_id: grants.announcement})
+    announcement = Upkeep(runtime.producer, relays, lambda: {relay_id: grants.announcement(now_ms())})
     cancellations = Follower(
         runtime.bus,
         runtime.watch,

@@ -23,7 +23,7 @@ from libs.providers.openai_chat import (
     estimate,
     parse_response,
 )
-from libs.sealing.grants import SealError
+from libs.sealing.hybrid import SealError
 from services.relay.ending import Ending, failed
 from services.relay.grants import Grants
 from services.relay.reply_stream import ReplyStream

@@ -1,18 +1,20 @@
 """The relay's key pair and the epoch keys that vaults sealed for it."""
 
 import asyncio
+import contextlib
 
 import structlog
 
 from contracts.clock import now_ms
 from contracts.control import EpochKeySealed, RelayAnnounced
 from contracts.decisions import SealedGrant
-from libs.sealing.grants import RelayKeyPair, SealError, open_grant
+from libs.sealing.grants import RelayKeyPair, open_grant
+from libs.sealing.hybrid import SealError
 from libs.sealing.secret import Secret
 
 log = structlog.get_logger()
 
-KEY_TTL_MS = 24 * 3600 * 1000
+KEY_PAIR_MS = 3600 * 1000
 EPOCH_KEY_WITHIN_S = 5.0
 
 
@@ -21,16 +23,23 @@ class Grants:
 
     def __init__(self, relay_id: str) -> None:
         self._relay_id = relay_id
-        self._pair = RelayKeyPair()
+        self._pairs: list[RelayKeyPair] = []
+        """The newest first; the one before it may still be sealed to."""
+        self._announced: RelayAnnounced | None = None
         self._epochs: dict[str, tuple[bytes, int]] = {}
         self._changed = asyncio.Event()
-        now = now_ms()
-        self.announcement = RelayAnnounced(
-            relay_id=relay_id,
-            public_key=self._pair.public,
-            announced_at_ms=now,
-            expires_at_ms=now + KEY_TTL_MS,
-        )
+
+    def announcement(self, now: int) -> RelayAnnounced:
+        """What should be on ``control.relays`` now; draws a new key pair every hour."""
+        if self._announced is None or now >= self._announced.announced_at_ms + KEY_PAIR_MS:
+            self._pairs = [RelayKeyPair(), *self._pairs[:1]]
+            self._announced = RelayAnnounced(
+                relay_id=self._relay_id,
+                public_key=self._pairs[0].public,
+                announced_at_ms=now,
+                expires_at_ms=now + 2 * KEY_PAIR_MS,
+            )
+        return self._announced
 
     @property
     def ready(self) -> bool:
@@ -41,16 +50,21 @@ class Grants:
         """Told by the view of ``control.grant-keys``. A deleted key stays until it expires: grants may be under way."""
         if sealed is None or sealed.relay_id != self._relay_id or sealed.epoch_id in self._epochs:
             return
-        try:
-            key = self._pair.open_epoch_key(sealed.sealed_key, epoch_id=sealed.epoch_id, relay_id=self._relay_id)
-        except SealError as error:
-            log.error("epoch key refused", epoch_id=sealed.epoch_id, reason=str(error))
+        key = self._open_epoch_key(sealed)
+        if key is None:
+            log.error("epoch key refused", epoch_id=sealed.epoch_id)
             return
         now = now_ms()
         self._epochs = {epoch: held for epoch, held in self._epochs.items() if held[1] > now}
         self._epochs[sealed.epoch_id] = (key, sealed.expires_at_ms)
         self._changed.set()
         self._changed = asyncio.Event()
+
+    def _open_epoch_key(self, sealed: EpochKeySealed) -> bytes | None:
+        for pair in self._pairs:
+            with contextlib.suppress(SealError):
+                return pair.open_epoch_key(sealed.sealed_key, epoch_id=sealed.epoch_id, relay_id=self._relay_id)
+        return None
 
     async def open(self, grant: SealedGrant, request_id: str) -> Secret:
         """The provider key in a grant; waits a little for an epoch key that is still on its way.

@@ -43,7 +43,7 @@ def test_every_service_is_there_with_its_own_entry_point_and_no_more_than_it_nee
         assert service["cap_drop"] == ["ALL"]
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
         secrets = [key for key in service["environment"] if "TOKEN" in key or "ENCRYPTION" in key]
-        assert bool(secrets) == (name == "console")
+        assert bool(secrets) == (name in ("console", "key-vault"))
 
 
 def test_every_variable_is_in_the_example() -> None:
@@ -85,7 +85,7 @@ async def test_the_setup_container_s_command_works_and_works_again(gateway: Gate
 async def test_no_service_reads_another_s_schema(gateway: Gateway, service: str) -> None:
     connection = await asyncpg.connect(gateway.stack.postgres.url(service))
     try:
-        tables = {"console": "control.accounts", "metering": "ledger.entries"}
+        tables = {"console": "control.accounts", "key-vault": "vault.credentials", "metering": "ledger.entries"}
         for owner, table in tables.items():
             if owner == service:
                 await connection.fetch(f"select * from {table} limit 1")

@@ -1,11 +1,15 @@
 """The vault's grants and epochs: for each request a key of its provider, that only a relay can open."""
 
-from contracts.control import RelayAnnounced
+from contracts.control import CredentialChanged, RelayAnnounced
+from contracts.requests import Caller, RequestAccepted
 from libs.config.catalog import Catalog
 from libs.config.gateway import GatewayConfig, Model, Provider
+from libs.sealing.credentials import at_rest, credential_id
+from libs.sealing.envelope import KeyRing
 from libs.sealing.grants import EpochKey, RelayKeyPair, open_grant
+from services.key_vault.book import Credential, CredentialBook
 from services.key_vault.epochs import EPOCH_MS, KEPT_AFTER_MS, Epochs
-from services.key_vault.granting import grant, own_keys
+from services.key_vault.granting import Granting, own_keys
 from tests.unit.records import NOW_MS, accepted
 
 CATALOG = Catalog(
@@ -23,6 +27,9 @@ CATALOG = Catalog(
 )
 KEYS = own_keys(CATALOG, {"STUB_KEY": "sk-canary", "OTHER": "sk-other", "UNSET_KEY": ""})
 EPOCH = EpochKey.generate("e1")
+RING = KeyRing({"v1": b"1" * 32})
+BOOK = CredentialBook()
+GRANTING = Granting(CATALOG, KEYS, BOOK, RING)
 
 
 def test_only_keys_of_configured_providers_are_taken_from_the_environment() -> None:
@@ -30,7 +37,7 @@ def test_only_keys_of_configured_providers_are_taken_from_the_environment() -> N
 
 
 def test_a_grant_is_sealed_for_its_request() -> None:
-    granted = grant(accepted(), CATALOG, KEYS, EPOCH)
+    granted = GRANTING.grant(accepted(), EPOCH)
     (sealed,) = granted.grants
     assert granted.refusal is None
     assert "canary" not in granted.model_dump_json()
@@ -40,15 +47,60 @@ def test_a_grant_is_sealed_for_its_request() -> None:
 
 
 def test_a_provider_without_a_key_is_refused_in_words() -> None:
-    granted = grant(accepted(model="unset/echo"), CATALOG, KEYS, EPOCH)
+    granted = GRANTING.grant(accepted(model="unset/echo"), EPOCH)
     assert granted.refusal is not None
     assert "UNSET_KEY" in granted.refusal.message
     assert granted.grants == []
 
 
 def test_an_unknown_model_is_policy_s_affair() -> None:
-    granted = grant(accepted(model="no/such"), CATALOG, KEYS, EPOCH)
+    granted = GRANTING.grant(accepted(model="no/such"), EPOCH)
     assert (granted.refusal, granted.grants) == (None, [])
+
+
+def _stored(owner: str, key: str, bound_to: str | None = None) -> Credential:
+    about = CredentialChanged(
+        credential_id=credential_id(owner, "stub"),
+        provider_id="stub",
+        owner=owner,
+        tail="…",
+        submitted_by="a",
+        created_at_ms=NOW_MS,
+        updated_at_ms=NOW_MS,
+    )
+    return Credential(about, RING.seal(key.encode(), at_rest(bound_to or owner, "stub")))
+
+
+def test_one_s_own_key_is_used_by_itself_the_organization_s_in_its_context() -> None:
+    book = CredentialBook()
+    granting = Granting(CATALOG, KEYS, book, RING)
+    in_organization = accepted(caller=Caller(account_id="a", organization_id="o"))
+    free = accepted(free=True)
+
+    def granted(request: RequestAccepted) -> tuple[str, bool]:
+        (sealed,) = granting.grant(request, EPOCH).grants
+        opened = open_grant(sealed, EPOCH.key, request_id=request.request_id, now_ms=NOW_MS)
+        return opened.reveal(), sealed.byok
+
+    assert granted(accepted()) == ("sk-canary", False)
+    book.put([_stored("acct:a", "sk-mine"), _stored("acct:b", "sk-another-s")])
+    assert granted(accepted()) == ("sk-mine", True)
+    assert granted(in_organization) == ("sk-canary", False)
+    book.put([_stored("org:o", "sk-ours")])
+    assert granted(in_organization) == ("sk-ours", True)
+    assert granted(accepted()) == ("sk-mine", True)
+    assert granted(free) == ("sk-canary", False)
+    book.remove("acct:a/stub")
+    assert granted(accepted()) == ("sk-canary", False)
+
+
+def test_a_row_copied_to_another_owner_opens_for_nobody_and_the_gateway_s_key_is_not_tried() -> None:
+    book = CredentialBook()
+    book.put([_stored("acct:a", "sk-stolen", bound_to="acct:b")])
+    granted = Granting(CATALOG, KEYS, book, RING).grant(accepted(), EPOCH)
+    assert granted.grants == []
+    assert granted.refusal is not None
+    assert "Your own key" in granted.refusal.message
 
 
 def _announced(relay_id: str, pair: RelayKeyPair) -> RelayAnnounced:

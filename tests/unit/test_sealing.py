@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from libs.sealing.envelope import Envelope, EnvelopeError, KeyRing
-from libs.sealing.grants import EpochKey, RelayKeyPair, SealError, open_grant, seal_epoch_key
+from libs.sealing.grants import EpochKey, RelayKeyPair, open_grant, seal_epoch_key
+from libs.sealing.hybrid import SealError
 from libs.sealing.secret import Secret
 
 SECRET = Secret("sk-canary-1234567890")
@@ -76,6 +77,15 @@ def test_an_envelope_opens_with_its_version_and_owner_alone() -> None:
     with pytest.raises(EnvelopeError):
         RING.open(Envelope("v1", envelope.wrapped_key, envelope.ciphertext), b"owner-a")
     assert KeyRing({"v3": b"3" * 32, "v2": b"2" * 32}).open(envelope, b"owner-a") == b"secret"
+
+
+def test_a_rewrapped_envelope_needs_the_old_key_no_more() -> None:
+    old = KeyRing({"v1": b"1" * 32}).seal(b"secret", b"o")
+    new = RING.rewrap(old, b"o")
+    assert (new.kek_version, new.ciphertext) == ("v2", old.ciphertext)
+    assert KeyRing({"v2": b"2" * 32}).open(new, b"o") == b"secret"
+    with pytest.raises(EnvelopeError):
+        RING.rewrap(old, b"other")
 
 
 @given(st.integers(0, 10_000), st.booleans(), st.integers(0, 60))

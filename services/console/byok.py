@@ -1,0 +1,125 @@
+"""Users' own provider keys: sealed for the vault before they touch the log, listed by what the vault tells."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+from aiokafka.errors import KafkaError
+
+from contracts import topics
+from contracts.clock import now_ms
+from contracts.control import CredentialChanged, VaultAnnounced
+from contracts.record import Record
+from contracts.vault import CredentialRemoved, CredentialSubmitted
+from libs.bus.producer import Producer, settle
+from libs.bus.views import View
+from libs.config.gateway import Provider
+from libs.providers.key_forms import KeyFormError, check_form
+from libs.sealing.credentials import credential_id, seal_credential
+from libs.sealing.secret import Secret
+from services.console.errors import Away, BadInput, NotFound
+
+CHECK_WITHIN_S = 10.0
+
+
+class OwnKeys:
+    """The console's side of the vault. It never keeps a key, and cannot read one back."""
+
+    def __init__(self, producer: Producer, providers: Mapping[str, Provider]) -> None:
+        """
+        Args:
+            providers: those that a key may be added for, by ID.
+        """
+        self._producer = producer
+        self._providers = providers
+        self._vaults = View(topics.VAULTS, VaultAnnounced)
+        self._credentials = View(topics.CREDENTIALS, CredentialChanged)
+        self.views = (self._vaults, self._credentials)
+
+    async def add(self, owner: str, provider_id: str, key: Secret, submitted_by: str, *, check: bool) -> str:
+        """Seals a key and orders the vault to store it; returns the credential's ID.
+
+        Args:
+            check: ask the provider first whether it takes the key.
+
+        Raises:
+            BadInput: no such provider, not a key of it, or one that the provider refuses.
+            Away: there is no vault yet, the log does not take the order, or the provider does not answer the check.
+        """
+        if provider_id not in self._providers:
+            raise BadInput(f"keys can be added for: {', '.join(sorted(self._providers))}")
+        try:
+            check_form(provider_id, key.reveal())
+        except KeyFormError as error:
+            raise BadInput(str(error)) from None
+        if check:
+            await self._check(provider_id, key)
+        vault = next(iter(self._vaults.entries.values()), None)
+        if vault is None:
+            raise Away("the vault has not announced itself yet; nothing was stored, try again")
+        name = credential_id(owner, provider_id)
+        command = CredentialSubmitted(
+            credential_id=name,
+            provider_id=provider_id,
+            owner=owner,
+            sealed_key=seal_credential(key, vault.public_key, owner=owner, provider_id=provider_id),
+            submitted_by=submitted_by,
+            submitted_at_ms=now_ms(),
+        )
+        await self._order(command, name)
+        return name
+
+    async def _check(self, provider_id: str, key: Secret) -> None:
+        url = self._providers[provider_id].base_url.rstrip("/") + "/models"
+        try:
+            async with httpx.AsyncClient(timeout=CHECK_WITHIN_S) as http:
+                answer = await http.get(url, headers={"Authorization": f"Bearer {key.reveal()}"})
+        except httpx.HTTPError:
+            raise Away(f"{provider_id} does not answer; nothing was stored (add without the check)") from None
+        if answer.status_code in (401, 403):
+            raise BadInput(f"{provider_id} refuses this key; nothing was stored")
+        if answer.is_error:
+            raise Away(f"{provider_id} answered {answer.status_code} to the check; nothing was stored")
+
+    async def remove(self, owner: str, provider_id: str, removed_by: str) -> None:
+        """Orders the vault to destroy a key.
+
+        Raises:
+            NotFound: there is none.
+            Away: the log does not take the order.
+        """
+        name = credential_id(owner, provider_id)
+        if self._credentials.get(name) is None:
+            raise NotFound(f"there is no key for {provider_id!r} here")
+        command = CredentialRemoved(
+            credential_id=name, provider_id=provider_id, owner=owner, removed_by=removed_by, removed_at_ms=now_ms()
+        )
+        await self._order(command, name)
+
+    def rows(self, owner: str) -> list[dict[str, Any]]:
+        """An owner's keys: provider, tail, who and when; times are epoch milliseconds."""
+        return [
+            {
+                "provider": record.provider_id,
+                "tail": record.tail,
+                "added_by": record.submitted_by,
+                "created_at_ms": record.created_at_ms,
+                "updated_at_ms": record.updated_at_ms,
+            }
+            for record in sorted(self._credentials.entries.values(), key=lambda record: record.provider_id)
+            if record.owner == owner
+        ]
+
+    async def _order(self, command: Record, name: str) -> None:
+        try:
+            sent = await self._producer.send(
+                topics.VAULT_COMMANDS,
+                command,
+                key=name,
+                event_id=f"{name}/{now_ms()}",
+                subject=name,
+                traceparent="",
+            )
+            await settle([sent])
+        except KafkaError:
+            raise Away("the log does not take the order; try again") from None

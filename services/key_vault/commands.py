@@ -1,0 +1,61 @@
+"""Orders to the vault: store a user's own key, or forget it."""
+
+import structlog
+
+from contracts.control import CredentialChanged
+from contracts.vault import CredentialRemoved, CredentialSubmitted
+from libs.bus.consumer import Batch, RetryLater
+from libs.database.pool import AWAY
+from libs.sealing.credentials import at_rest, masked_tail, open_credential
+from libs.sealing.envelope import KeyRing
+from libs.sealing.hybrid import KeyPair
+from services.key_vault.book import CredentialBook
+from services.key_vault.store import VaultStore
+
+log = structlog.get_logger()
+
+
+class CommandHandlers:
+    """Commands in; the database and the book follow, the book's records are told by its upkeep."""
+
+    def __init__(self, store: VaultStore, ring: KeyRing, pair: KeyPair, book: CredentialBook) -> None:
+        self._store = store
+        self._ring = ring
+        self._pair = pair
+        self._book = book
+
+    async def handle(self, batch: Batch) -> None:
+        """Raises RetryLater while the database is away; a command that does not open goes to the dead letters."""
+        try:
+            for received in batch:
+                command = received.record
+                if isinstance(command, CredentialSubmitted):
+                    await self._put(command)
+                else:
+                    assert isinstance(command, CredentialRemoved)
+                    await self._store.remove(command)
+                await self.reload(command.credential_id)
+        except AWAY as error:
+            raise RetryLater(f"the vault's database is away ({type(error).__name__})") from None
+
+    async def reload(self, credential_id: str) -> None:
+        """Brings the book to the database's state of one credential."""
+        stored = await self._store.one(credential_id)
+        if stored is None:
+            self._book.remove(credential_id)
+        else:
+            self._book.put([stored])
+
+    async def follow(self, credential_id: str, record: CredentialChanged | None) -> None:
+        """The log says something else than the book: another vault changed it. The database knows."""
+        if record is None or not self._book.knows(record):
+            try:
+                await self.reload(credential_id)
+            except AWAY as error:
+                log.warning("credential is read later", error=type(error).__name__)
+
+    async def _put(self, command: CredentialSubmitted) -> None:
+        names = {"owner": command.owner, "provider_id": command.provider_id}
+        secret = open_credential(command.sealed_key, self._pair, **names)
+        envelope = self._ring.seal(secret.reveal().encode(), at_rest(**names))
+        await self._store.put(command, envelope, masked_tail(secret))

@@ -1,0 +1,13 @@
+"""What the vault must be told."""
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class VaultSettings(BaseSettings):
+    """Environment variables ``SLUICE_VAULT_*``."""
+
+    model_config = SettingsConfigDict(env_prefix="SLUICE_VAULT_")
+
+    key_encryption_keys: str = Field(repr=False)
+    """``version:base64[,version:base64...]``, 32 bytes each; the first wraps new keys."""

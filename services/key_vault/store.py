@@ -1,0 +1,95 @@
+"""The vault's SQL. A command that is older than what is stored changes nothing, so commands may come again."""
+
+from typing import Any
+
+from contracts.control import CredentialChanged
+from contracts.vault import CredentialRemoved, CredentialSubmitted
+from libs.database.pool import Database
+from libs.sealing.envelope import Envelope, KeyRing
+from libs.sealing.hybrid import KeyPair
+from services.key_vault.book import Credential
+
+_KEY_PAIR = b"sluice vault key pair"
+
+
+class VaultStore:
+    """The schema ``vault``; only this service's role may read it."""
+
+    def __init__(self, database: Database, ring: KeyRing) -> None:
+        self._database = database
+        self._ring = ring
+
+    async def key_pair(self) -> KeyPair:
+        """The pair to which keys are sealed on their way in; made on the first call, shared by all vaults.
+
+        Raises:
+            libs.sealing.envelope.EnvelopeError: the key-encryption key is not the one it was sealed with.
+        """
+        async with self._database.pool.acquire() as connection, connection.transaction():
+            await connection.execute("lock table vault.key_pair in exclusive mode")
+            row = await connection.fetchrow("select kek_version, wrapped_key, ciphertext from vault.key_pair")
+            if row is not None:
+                return KeyPair.from_bytes(self._ring.open(Envelope(*row), _KEY_PAIR))
+            pair = KeyPair.generate()
+            envelope = self._ring.seal(pair.private_bytes(), _KEY_PAIR)
+            await connection.execute(
+                "insert into vault.key_pair (kek_version, wrapped_key, ciphertext) values ($1, $2, $3)",
+                envelope.kek_version,
+                envelope.wrapped_key,
+                envelope.ciphertext,
+            )
+            return pair
+
+    async def all(self) -> list[Credential]:
+        """Every credential that is not removed."""
+        rows = await self._database.pool.fetch("select * from vault.credentials where not removed")
+        return [_credential(row) for row in rows]
+
+    async def one(self, name: str) -> Credential | None:
+        """A credential, unless it is removed or unknown."""
+        row = await self._database.pool.fetchrow(
+            "select * from vault.credentials where credential_id = $1 and not removed", name
+        )
+        return None if row is None else _credential(row)
+
+    async def put(self, command: CredentialSubmitted, envelope: Envelope, tail: str) -> None:
+        """Stores or replaces a key."""
+        await self._database.pool.execute(
+            "insert into vault.credentials (credential_id, owner, provider_id, kek_version, wrapped_key, ciphertext, "
+            "tail, submitted_by, created_at_ms, updated_at_ms) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9) "
+            "on conflict (credential_id) do update set kek_version = excluded.kek_version, "
+            "wrapped_key = excluded.wrapped_key, ciphertext = excluded.ciphertext, tail = excluded.tail, "
+            "submitted_by = excluded.submitted_by, updated_at_ms = excluded.updated_at_ms, removed = false, "
+            "created_at_ms = case when credentials.removed then excluded.created_at_ms "
+            "else credentials.created_at_ms end "
+            "where credentials.updated_at_ms < excluded.updated_at_ms",
+            command.credential_id,
+            command.owner,
+            command.provider_id,
+            envelope.kek_version,
+            envelope.wrapped_key,
+            envelope.ciphertext,
+            tail,
+            command.submitted_by,
+            command.submitted_at_ms,
+        )
+
+    async def remove(self, command: CredentialRemoved) -> None:
+        """Destroys a key; a row without it stays, so that an older command does not bring it back."""
+        await self._database.pool.execute(
+            "insert into vault.credentials (credential_id, owner, provider_id, submitted_by, created_at_ms, "
+            "updated_at_ms, removed) values ($1, $2, $3, $4, $5, $5, true) "
+            "on conflict (credential_id) do update set kek_version = null, wrapped_key = null, ciphertext = null, "
+            "tail = null, removed = true, updated_at_ms = excluded.updated_at_ms "
+            "where credentials.updated_at_ms < excluded.updated_at_ms",
+            command.credential_id,
+            command.owner,
+            command.provider_id,
+            command.removed_by,
+            command.removed_at_ms,
+        )
+
+
+def _credential(row: Any) -> Credential:
+    about = CredentialChanged.model_validate({name: row[name] for name in CredentialChanged.model_fields})
+    return Credential(about, Envelope(row["kek_version"], row["wrapped_key"], row["ciphertext"]))

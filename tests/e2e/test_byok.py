@@ -1,0 +1,173 @@
+"""Bring your own key: it is used by itself, costs nothing, never falls back, and is never seen again."""
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from tests.e2e.plane import LET_IN, Person, Plane
+from tests.stacks import running_stack, until
+
+GOOD, BAD, OURS = "sk-stub-personal-0001", "sk-refused-key-0002", "sk-stub-organization-0003"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def plane(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Plane]:
+    async with running_stack(tmp_path_factory.mktemp("byok"), kafka) as gateway:
+        yield Plane(gateway, 1)
+
+
+def _keys_of(person: Person) -> str:
+    return f"/api/accounts/{person.account_id}/provider-keys"
+
+
+async def _put(plane: Plane, path: str, key: str, caller: str, provider: str = "stub") -> None:
+    await plane.call("PUT", f"{path}/{provider}", {"key": key}, key=caller)
+
+    async def stored() -> bool | None:
+        rows = await plane.call("GET", path, key=caller)
+        return any(row["provider"] == provider and row["tail"] == f"…{key[-4:]}" for row in rows) or None
+
+    await until(stored, what="the stored key")
+
+
+async def _calls(plane: Plane, key: str) -> int:
+    return (await plane.gateway.stub_stats()).get(f"calls with …{key[-4:]}", 0)
+
+
+async def _answered_with(plane: Plane, key: str, caller: str, organization: str | None = None) -> dict[str, Any]:
+    """Asks until the provider was called with this key; returns the ledger entry of that request."""
+
+    async def asked() -> str | None:
+        before = await _calls(plane, key)
+        response = await plane.ask(caller, organization_id=organization)
+        used = await _calls(plane, key) > before
+        return response.headers["x-request-id"] if used else None
+
+    return await plane.gateway.entry(await until(asked, what=f"a call with …{key[-4:]}"))
+
+
+async def test_a_personal_key_is_used_by_itself_and_costs_nothing(plane: Plane) -> None:
+    person = await plane.person()
+    response = await plane.ask(person.key)
+    entry = await plane.gateway.entry(response.headers["x-request-id"])
+    assert (entry["byok"], entry["cost_microdollars"] > 0) == (False, True)
+    await _put(plane, _keys_of(person), GOOD, person.key)
+    entry = await _answered_with(plane, GOOD, person.key)
+    assert (entry["byok"], entry["cost_microdollars"], entry["price_version"]) == (True, 0, "byok")
+    assert entry["output_tokens"] > 0
+    (row,) = await plane.call("GET", _keys_of(person), key=person.key)
+    assert (row["provider"], row["tail"], row["added_by"]) == ("stub", "…0001", person.account_id)
+    assert GOOD not in json.dumps(row)
+    # Removed, the gateway's own key is used again.
+    await plane.call("DELETE", f"{_keys_of(person)}/stub", key=person.key)
+
+    async def paid() -> bool | None:
+        answered = await plane.ask(person.key)
+        return not (await plane.gateway.entry(answered.headers["x-request-id"]))["byok"] or None
+
+    await until(paid, what="the gateway's key")
+    assert await plane.call("GET", _keys_of(person), key=person.key) == []
+    await plane.call("DELETE", f"{_keys_of(person)}/stub", key=person.key, status=404)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_key_that_fails_is_the_client_s_to_mend_and_never_replaced(plane: Plane, stream: bool) -> None:
+    person = await plane.person()
+    await _put(plane, _keys_of(person), BAD, person.key)
+    gateways_key = plane.gateway.stack.stub_key()
+
+    async def refused() -> Any:
+        response = await plane.ask(person.key, stream=stream)
+        return response if response.status_code == 401 else None
+
+    await until(refused, what="the refusal")
+    before, tried = await _calls(plane, gateways_key), await _calls(plane, BAD)
+    for _ in range(5):
+        response = await plane.ask(person.key, stream=stream)
+        assert response.status_code == 401
+        assert "Your own key for stub was refused" in response.json()["error"]["message"]
+        entry = await plane.gateway.entry(response.headers["x-request-id"])
+        assert (entry["byok"], entry["outcome"], entry["cost_microdollars"]) == (True, "failed", 0)
+    assert await _calls(plane, gateways_key) == before
+    assert await _calls(plane, BAD) == tried + 5
+    # Replaced, it works.
+    await _put(plane, _keys_of(person), GOOD, person.key)
+    assert (await _answered_with(plane, GOOD, person.key))["outcome"] == "completed"
+
+
+async def test_the_organization_s_key_is_used_in_its_context_and_managed_by_owners_and_billing(plane: Plane) -> None:
+    owner, billing, member = [await plane.person() for _ in range(3)]
+    organization = (await plane.call("POST", "/api/organizations", {"name": "K"}, key=owner.key))["id"]
+    path = f"/api/organizations/{organization}"
+    for person, role in ((billing, "billing_manager"), (member, "member")):
+        await plane.call("PUT", f"{path}/members/{person.account_id}", {"role": role}, key=owner.key)
+    await plane.becomes(LET_IN, member.key, organization)
+    keys = f"{path}/provider-keys"
+    await plane.call("PUT", f"{keys}/stub", {"key": OURS}, key=member.key, status=403)
+    await plane.call("GET", keys, key=member.key, status=403)
+    await _put(plane, keys, OURS, billing.key)
+    await _put(plane, _keys_of(member), GOOD, member.key)
+    entry = await _answered_with(plane, OURS, member.key, organization)
+    assert (entry["byok"], entry["organization_id"]) == (True, organization)
+    assert (await _answered_with(plane, GOOD, member.key))["organization_id"] is None
+    await plane.call("GET", _keys_of(owner), key=member.key, status=404)
+    actions = [row["action"] for row in await plane.call("GET", f"{path}/audit", key=owner.key)]
+    assert "provider_key.put" in actions
+
+
+@pytest.mark.parametrize(
+    ("provider", "key", "hint"),
+    [
+        ("nobody", "sk-x", "can be added for"),
+        ("stub", "", "printable"),
+        ("stub", "with space", "white space"),
+        ("stub", "ключ", "ASCII"),
+        ("stub", "x" * 9_000, "printable"),
+    ],
+)
+async def test_keys_of_a_wrong_form_are_refused_at_once(plane: Plane, provider: str, key: str, hint: str) -> None:
+    person = await plane.person()
+    answer = await plane.call("PUT", f"{_keys_of(person)}/{provider}", {"key": key}, key=person.key, status=400)
+    assert hint in answer["error"]["message"]
+    assert not key or len(key) < 5 or key not in answer["error"]["message"]
+
+
+async def test_the_provider_can_be_asked_before_a_key_is_stored(plane: Plane) -> None:
+    person = await plane.person()
+    path = f"{_keys_of(person)}/stub"
+    refused = await plane.call("PUT", path, {"key": BAD, "check": True}, key=person.key, status=400)
+    assert "refuses this key" in refused["error"]["message"]
+    absent = await plane.call(
+        "PUT", f"{_keys_of(person)}/absent", {"key": BAD, "check": True}, key=person.key, status=503
+    )
+    assert "does not answer" in absent["error"]["message"]
+    assert await plane.call("GET", _keys_of(person), key=person.key) == []
+    await plane.call("PUT", path, {"key": GOOD, "check": True}, key=person.key)
+    assert (await _answered_with(plane, GOOD, person.key))["byok"]
+
+
+async def test_keys_outlive_the_vault_and_the_broker(plane: Plane) -> None:
+    person = await plane.person()
+    await _put(plane, _keys_of(person), GOOD, person.key)
+    for victim in ("key-vault", "broker"):
+        plane.gateway.stack.children[victim].kill()
+
+        async def ready() -> bool | None:
+            health = await plane.gateway.stack.health()
+            return all(answer.get("ready") for answer in health.values()) or None
+
+        await until(ready, what="readiness", within_s=90)
+
+        async def billed_to_nobody() -> bool | None:
+            response = await plane.ask(person.key)
+            if response.status_code != 200:
+                return None
+            entry = await plane.gateway.entry(response.headers["x-request-id"])
+            assert entry["byok"], "the gateway's key was used for somebody who has an own one"
+            return True
+
+        await until(billed_to_nobody, what="an answer", within_s=60)
+    assert len(await plane.call("GET", _keys_of(person), key=person.key)) == 1

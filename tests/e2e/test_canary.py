@@ -1,0 +1,140 @@
+"""Distinctive keys and prompts through every path, then a search of everything that the run left behind.
+
+A provider key may be in the clear nowhere; a prompt on ``gateway.prompts`` alone.
+"""
+
+import base64
+import urllib.parse
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+import pytest_asyncio
+
+from contracts import topics
+from libs.bus.reading import read_to_end
+from tests.e2e.plane import Plane
+from tests.stacks import WRONG_KEY, chat, running_stack, until
+
+OWN_KEYS = ("sk-stub-canary+own/key=1234567890", "sk-canary+refused/key=0987654321")
+PROMPT = "canary-prompt: what only the provider may read"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def planted(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[Plane, Path, list[str]]]:
+    """A stack through which keys and prompts went, on every path that we know of."""
+    folder = tmp_path_factory.mktemp("canary")
+    async with running_stack(folder, kafka) as gateway:
+        plane, answers = Plane(gateway, 1), list[str]()
+        people = [await plane.person() for _ in OWN_KEYS]
+        for person, key in zip(people, OWN_KEYS, strict=True):
+            path = f"/api/accounts/{person.account_id}/provider-keys"
+            answers.append(str(await plane.call("PUT", f"{path}/stub", {"key": key}, key=person.key)))
+            wrong = await plane.call("PUT", f"{path}/nobody", {"key": key}, key=person.key, status=400)
+            bad = await plane.call("PUT", f"{path}/stub", {"key": key + " x"}, key=person.key, status=400)
+            extra = await plane.call("PUT", f"{path}/stub", {"key": key, "more": key}, key=person.key, status=400)
+            answers += [str(wrong), str(bad), str(extra)]
+
+            async def listed(path: str = path, caller: str = person.key) -> str | None:
+                rows = await plane.call("GET", path, key=caller)
+                return str(rows) if rows else None
+
+            answers.append(await until(listed, what="the stored key"))
+        knobs = ("", "[[stub error=500]]", "[[stub error=401]]", "[[stub cut_after=0]]", "[[stub garbage=1]]")
+        streams = ("[[stub chunks=5 cut_after=2]]", "[[stub chunks=5 fail_after=2]]")
+        for caller in (gateway.key, *(person.key for person in people)):
+            for text in (*knobs, *streams):
+                for stream in (False, True):
+                    response = await plane.ask(caller, f"{PROMPT} {text}", stream=stream)
+                    answers.append(response.text + str(response.headers))
+            for model in ("refusing/echo", "absent/echo", "keyless/echo", "no/such"):
+                answers.append((await gateway.post(chat(PROMPT, model=model), Authorization=f"Bearer {caller}")).text)
+        answers.append((await gateway.post(chat(PROMPT), Authorization="Bearer nonsense")).text)
+        yield plane, folder, answers
+
+
+def _forms(secret: str) -> Iterator[bytes]:
+    raw = secret.encode()
+    yield raw
+    yield raw.hex().encode()
+    yield urllib.parse.quote(secret, safe="").encode()
+    for shift in range(3):
+        # Base64 of text that holds the secret at any place: the part that does not depend on its neighbours.
+        encoded = base64.b64encode(b"\0" * shift + raw)
+        yield encoded[4 if shift else 0 : len(encoded) - 4]
+        yield base64.urlsafe_b64encode(b"\0" * shift + raw)[4 if shift else 0 : len(encoded) - 4]
+
+
+def _holds(data: bytes, secret: str) -> bool:
+    return any(form in data for form in _forms(secret))
+
+
+def test_the_search_finds_what_is_hidden() -> None:
+    secret = OWN_KEYS[0]
+    for data in (
+        f"a{secret}b".encode(),
+        base64.b64encode(f"x{secret}y".encode()),
+        base64.b64encode(f"xx{secret}yy".encode()),
+        f"xxx{secret}".encode().hex().encode(),
+        urllib.parse.quote(secret, safe="").encode(),
+    ):
+        assert _holds(data, secret)
+    assert not _holds(b"nothing here", secret)
+
+
+def _secrets(plane: Plane) -> list[str]:
+    return [*OWN_KEYS, WRONG_KEY, plane.gateway.stack.stub_key()]
+
+
+async def test_no_topic_holds_a_key_and_one_holds_prompts(planted: tuple[Plane, Path, list[str]]) -> None:
+    plane, _folder, _answers = planted
+    searched = prompts = 0
+    for topic in topics.TOPICS:
+        for dead_letters in (False, True):
+            async for raw in read_to_end(plane.gateway.stack.bus, topic, dead_letters=dead_letters):
+                data = (raw.key or b"") + (raw.value or b"") + repr(raw.headers).encode()
+                searched += 1
+                for secret in _secrets(plane):
+                    assert not _holds(data, secret), f"a key is on {topic.name}"
+                if topic is topics.PROMPTS:
+                    prompts += PROMPT.encode() in data
+                else:
+                    assert not _holds(data, PROMPT), f"a prompt is on {topic.name}"
+    assert searched > 300
+    assert prompts > 30
+
+
+async def test_no_table_holds_a_key_or_a_prompt(planted: tuple[Plane, Path, list[str]]) -> None:
+    plane, _folder, _answers = planted
+    admin = await asyncpg.connect(plane.gateway.stack.postgres.admin_url())
+    try:
+        tables = await admin.fetch(
+            "select schemaname, tablename from pg_tables where schemaname in ('control', 'vault', 'ledger')"
+        )
+        assert {"credentials", "entries", "audit", "outbox"} <= {row["tablename"] for row in tables}
+        for schema, table in tables:
+            for row in await admin.fetch(f"select t::text from {schema}.{table} t"):
+                for secret in (*_secrets(plane), PROMPT):
+                    assert not _holds(row[0].encode(), secret), f"found in {schema}.{table}"
+        stored = await admin.fetchval("select count(*) from vault.credentials where ciphertext is not null")
+        assert stored == len(OWN_KEYS)
+    finally:
+        await admin.close()
+
+
+def test_no_log_holds_a_key_or_a_prompt(planted: tuple[Plane, Path, list[str]]) -> None:
+    plane, folder, _answers = planted
+    logs = list((folder / "logs").glob("*.log"))
+    assert len(logs) > 8
+    for log in logs:
+        data = log.read_bytes()
+        for secret in (*_secrets(plane), PROMPT, plane.gateway.key, plane.gateway.stack.operator_token()):
+            assert not _holds(data, secret), f"found in {log.name}"
+
+
+def test_no_answer_holds_a_key(planted: tuple[Plane, Path, list[str]]) -> None:
+    plane, _folder, answers = planted
+    for answer in answers:
+        for secret in _secrets(plane):
+            assert not _holds(answer.encode(), secret)

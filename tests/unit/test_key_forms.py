@@ -1,0 +1,70 @@
+"""Forms of provider keys."""
+
+import json
+
+import pytest
+
+from libs.config.gateway import load_config
+from libs.providers.key_forms import KeyFormError, check_form
+
+BYOK_PROVIDERS = (
+    "anthropic",
+    "bedrock",
+    "google",
+    "inception",
+    "openai",
+    "minimax",
+    "mistral",
+    "xai",
+    "zai",
+    "byteplus-coding",
+    "codestral",
+    "kimi-coding",
+    "neuralwatt",
+    "zai-coding",
+)
+AWS = {"accessKeyId": "AKIAIOSFODNN7EXAMPLE", "secretAccessKey": "wJalrXUtnFEMI/K7MDENG", "region": "us-east-1"}
+
+
+@pytest.mark.parametrize(
+    ("provider", "key"),
+    [
+        ("openai", "sk-proj-abc"),
+        ("anthropic", "sk-ant-api03-abc"),
+        ("google", "AIzaSyExample"),
+        ("xai", "xai-abc"),
+        ("mistral", "anything"),
+        ("bedrock", "ABSKexample"),
+        ("bedrock", json.dumps(AWS)),
+    ],
+)
+def test_right_forms(provider: str, key: str) -> None:
+    check_form(provider, key)
+
+
+@pytest.mark.parametrize(
+    ("provider", "key"),
+    [
+        ("openai", "pk-canary"),
+        ("anthropic", "sk-canary"),
+        ("google", "sk-canary"),
+        ("mistral", "two canaries"),
+        ("mistral", "canary\n"),
+        ("mistral", "канарейка"),
+        ("mistral", ""),
+        ("bedrock", '{"canary":'),
+        ("bedrock", json.dumps(AWS | {"more": "canary"})),
+        ("bedrock", json.dumps(AWS | {"region": "canary"})),
+        ("bedrock", json.dumps(AWS | {"accessKeyId": "canary"})),
+        ("bedrock", json.dumps(AWS | {"secretAccessKey": ""})),
+        ("bedrock", json.dumps(AWS | {"secretAccessKey": 7})),
+    ],
+)
+def test_wrong_forms_are_named_without_the_key(provider: str, key: str) -> None:
+    with pytest.raises(KeyFormError) as refused:
+        check_form(provider, key)
+    assert "canary" not in str(refused.value)
+
+
+def test_the_seed_s_fourteen_are_the_configured_ones() -> None:
+    assert set(BYOK_PROVIDERS) == set(load_config(None).providers)
