@@ -64,6 +64,12 @@ class VaultAnnounced(Record):
     vault_id: str
     public_key: str
     """Base64: ML-KEM-768 (1184 bytes) then X25519 (32 bytes)."""
+    kek_version: str = ""
+    """The key-encryption key that wraps now."""
+    credentials: int = 0
+    """How many keys are stored."""
+    to_rewrap: int = 0
+    """How many of them an older key-encryption key wraps."""
 
 
 class CredentialChanged(Record):

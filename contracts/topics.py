@@ -80,7 +80,9 @@ CLAIMS = Topic("gateway.claims.v1", (claims.PartitionClaimed,), "partition", Spr
 USAGE = Topic("gateway.usage.v1", (usage.UsageRecorded,), "subject", retention_ms=30 * 24 * 3600 * 1000)
 CHARGES = Topic("billing.charges.v1", (charges.ChargePosted,), "subject", retention_ms=30 * 24 * 3600 * 1000)
 QUOTA_STATE = Topic("quota.state.v1", (quota.QuotaStateSaved,), "subject", compacted=True)
-VAULT_COMMANDS = Topic("vault.commands.v1", (vault.CredentialSubmitted, vault.CredentialRemoved), "credential_id")
+VAULT_COMMANDS = Topic(
+    "vault.commands.v1", (vault.CredentialSubmitted, vault.CredentialRemoved, vault.RewrapOrdered), "credential_id"
+)
 
 
 def _view(name: str, record: type[Record], key: str) -> Topic:

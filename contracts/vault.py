@@ -15,6 +15,13 @@ class CredentialSubmitted(Record):
     submitted_at_ms: EpochMs
 
 
+class RewrapOrdered(Record):
+    """Wrap every data key by the current key-encryption key, so that older ones can be destroyed."""
+
+    ordered_by: str
+    ordered_at_ms: EpochMs
+
+
 class CredentialRemoved(Record):
     """Forget this key."""
 

@@ -17,6 +17,7 @@ from libs.cli.manage import (
     organization,
     policy,
     signing_key,
+    vault,
     whoami,
 )
 from libs.cli.output import fail
@@ -43,6 +44,7 @@ app.add_typer(key, name="key")
 app.add_typer(organization, name="org")
 app.add_typer(policy, name="policy")
 app.add_typer(byok, name="byok")
+app.add_typer(vault, name="vault")
 app.add_typer(signing_key, name="signing-key")
 app.command("audit-trail")(audit_trail)
 app.command()(login)

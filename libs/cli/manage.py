@@ -2,14 +2,16 @@
 
 import re
 import sys
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 import yaml
+from rich.progress import Progress
 
 from libs.cli.client import Login, ManagementClient
-from libs.cli.output import as_json, as_table, out, say
+from libs.cli.output import as_json, as_table, err, out, say
 from libs.devstack.errors import StackError
 
 account = typer.Typer(no_args_is_help=True, help="Accounts.")
@@ -19,6 +21,7 @@ member = typer.Typer(no_args_is_help=True, help="Members of an organization.")
 policy = typer.Typer(no_args_is_help=True, help="Policies of organizations.")
 signing_key = typer.Typer(no_args_is_help=True, help="The keys that sign tokens.")
 byok = typer.Typer(no_args_is_help=True, help="Provider keys of your own.")
+vault = typer.Typer(no_args_is_help=True, help="The vault of provider keys.")
 organization.add_typer(member, name="member")
 
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
@@ -267,6 +270,28 @@ def _read_secret(what: str) -> str:
     """From the terminal without an echo, or the first line of stdin."""
     given: str = typer.prompt(what, hide_input=True) if sys.stdin.isatty() else sys.stdin.readline()
     return given.strip()
+
+
+@vault.command("show")
+def vault_show(json: Json = False, url: Url = None, as_: Key = None) -> None:
+    """Show which key-encryption key wraps, and what is left of older ones."""
+    _call("GET", "/api/vault", None, json, url, as_)
+
+
+@vault.command("rotate")
+def vault_rotate(json: Json = False, url: Url = None, as_: Key = None) -> None:
+    """Wrap all keys anew by the newest key-encryption key; put it in front of the others first."""
+    client = ManagementClient.of(url, as_)
+    state = client.call("POST", "/api/vault/rewrap")
+    with Progress(console=err, transient=True) as progress:
+        task = progress.add_task("wrapping anew", total=state["to_rewrap"])
+        while (state := client.call("GET", "/api/vault"))["to_rewrap"]:
+            progress.update(task, completed=(progress.tasks[0].total or 0) - state["to_rewrap"])
+            time.sleep(0.3)
+    if json:
+        as_json(state)
+    else:
+        say(f"all {state['credentials']} keys are wrapped by {state['kek_version']}; older versions can be destroyed")
 
 
 @signing_key.command("list")

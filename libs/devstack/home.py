@@ -69,17 +69,41 @@ class Home:
 
     def secret(self, name: str, *, encoded_bytes: int = 32) -> str:
         """A random secret that stays the same from run to run; base64, URL-safe."""
-        file = self.path / "secrets.json"
-        known: dict[str, str] = json.loads(file.read_text()) if file.exists() else {}
+        known = self._secrets()
         if name not in known:
             known[name] = base64.urlsafe_b64encode(secrets.token_bytes(encoded_bytes)).decode()
-            write_private(file, json.dumps(known, indent=1))
+            write_private(self.path / "secrets.json", json.dumps(known, indent=1))
         return known[name]
 
+    def forget_secret(self, name: str) -> None:
+        """Destroys a secret."""
+        known = self._secrets()
+        known.pop(name, None)
+        write_private(self.path / "secrets.json", json.dumps(known, indent=1))
+
     def key_encryption_keys(self, service: str) -> str:
-        """A service's own, as `KeyRing.parse` reads them."""
-        raw = base64.urlsafe_b64decode(self.secret(f"key-encryption-key-{service}"))
-        return f"v1:{base64.b64encode(raw).decode()}"
+        """A service's own, as `KeyRing.parse` reads them: the newest first."""
+        versions = [f"{name.rpartition('-')[2]}:{_standard(value)}" for name, value in self._versions(service)]
+        if not versions:
+            self.new_key_encryption_key(service)
+            return self.key_encryption_keys(service)
+        return ",".join(versions)
+
+    def new_key_encryption_key(self, service: str) -> str:
+        """Adds a version, which wraps from the service's next start on; returns its name."""
+        newest = max((int(name.rpartition("-v")[2]) for name, _ in self._versions(service)), default=0)
+        version = f"v{newest + 1}"
+        self.secret(f"key-encryption-key-{service}-{version}")
+        return version
+
+    def _versions(self, service: str) -> list[tuple[str, str]]:
+        prefix = f"key-encryption-key-{service}-v"
+        return [(name, value) for name, value in reversed(self._secrets().items()) if name.startswith(prefix)]
+
+    def _secrets(self) -> dict[str, str]:
+        file = self.path / "secrets.json"
+        known: dict[str, str] = json.loads(file.read_text()) if file.exists() else {}
+        return known
 
     def save(self, state: StackState) -> None:
         """Tells other commands of this run."""
@@ -112,6 +136,10 @@ def _is_ours(pid: int) -> bool:
         return any("libs.cli" in part or "pytest" in part for part in psutil.Process(pid).cmdline())
     except psutil.Error:
         return False
+
+
+def _standard(urlsafe: str) -> str:
+    return base64.b64encode(base64.urlsafe_b64decode(urlsafe)).decode()
 
 
 def write_private(file: Path, text: str) -> None:

@@ -145,6 +145,21 @@ class Stack:
         await child.start()
         return child
 
+    async def rotate_key_encryption_key(self, service: str) -> None:
+        """Puts a new key-encryption key in front and restarts the service with it; the older ones stay."""
+        self._home.new_key_encryption_key(service)
+        await self._restart(service)
+
+    async def forget_key_encryption_key(self, service: str, version: str) -> None:
+        """Destroys a key-encryption key and restarts the service without it."""
+        self._home.forget_secret(f"key-encryption-key-{service}-{version}")
+        await self._restart(service)
+
+    async def _restart(self, service: str) -> None:
+        await self.children[_instance(service, 1)].stop()
+        await self.start_service(service)
+        await self._wait_until_ready()
+
     async def health(self) -> dict[str, dict[str, Any]]:
         """What each service says of itself; ``{"ready": False}`` where it does not answer."""
         async with httpx.AsyncClient(timeout=2) as client:

@@ -169,6 +169,8 @@ class ManagementApi:
             remove = self.remove_own_key if personal else self.remove_organization_key
             add(f"{path}/{{provider}}", remove, methods=["DELETE"], status_code=202)
         add("/api/audit", self.whole_audit, methods=["GET"])
+        add("/api/vault", self.show_vault, methods=["GET"])
+        add("/api/vault/rewrap", self.rewrap, methods=["POST"], status_code=202)
         add("/api/signing-keys", self.list_signing_keys, methods=["GET"])
         add("/api/signing-keys/rotate", self.rotate_signing_key, methods=["POST"], status_code=201)
         add("/api/signing-keys/{kid}/retire", self.retire_signing_key, methods=["POST"])
@@ -372,6 +374,20 @@ class ManagementApi:
         """Destroy an organization's key of a provider."""
         async with self._in_organization(call, organization_id, Action.MANAGE_KEYS) as (connection, actor):
             return await self._remove_key(connection, actor, f"org:{organization_id}", provider)
+
+    async def show_vault(self, call: "Call") -> dict[str, Any]:
+        """Which key-encryption key wraps, and how many keys an older one wraps still (operator)."""
+        async with self._acting(call) as (_connection, actor):
+            check_operator(actor)
+            return self._own_keys.vault()
+
+    async def rewrap(self, call: "Call") -> dict[str, Any]:
+        """Wrap every stored key's data key by the current key-encryption key (operator)."""
+        async with self._acting(call) as (connection, actor):
+            check_operator(actor)
+            await self._own_keys.order_rewrap(actor.name)
+            await audit.note(connection, actor, "vault.rewrap", "vault")
+            return self._own_keys.vault()
 
     async def _put_key(
         self, connection: Any, actor: Actor, owner: str, provider: str, body: ProviderKey

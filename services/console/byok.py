@@ -10,7 +10,7 @@ from contracts import topics
 from contracts.clock import now_ms
 from contracts.control import CredentialChanged, VaultAnnounced
 from contracts.record import Record
-from contracts.vault import CredentialRemoved, CredentialSubmitted
+from contracts.vault import CredentialRemoved, CredentialSubmitted, RewrapOrdered
 from libs.bus.producer import Producer, settle
 from libs.bus.views import View
 from libs.config.gateway import Provider
@@ -95,6 +95,17 @@ class OwnKeys:
             credential_id=name, provider_id=provider_id, owner=owner, removed_by=removed_by, removed_at_ms=now_ms()
         )
         await self._order(command, name)
+
+    async def order_rewrap(self, ordered_by: str) -> None:
+        """Orders the vault to wrap every data key anew. Raises Away."""
+        await self._order(RewrapOrdered(ordered_by=ordered_by, ordered_at_ms=now_ms()), "rewrap")
+
+    def vault(self) -> dict[str, Any]:
+        """What the vault says of itself. Raises Away where there is none yet."""
+        vault = next(iter(self._vaults.entries.values()), None)
+        if vault is None:
+            raise Away("the vault has not announced itself yet; try again")
+        return vault.model_dump(include={"kek_version", "credentials", "to_rewrap"})
 
     def rows(self, owner: str) -> list[dict[str, Any]]:
         """An owner's keys: provider, tail, who and when; times are epoch milliseconds."""

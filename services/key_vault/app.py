@@ -71,10 +71,20 @@ async def build(runtime: Runtime) -> AsyncIterator[None]:
         vaults = View(topics.VAULTS, VaultAnnounced)
         credentials = View(topics.CREDENTIALS, CredentialChanged, on_change=credential_changed)
         relays = View(topics.RELAYS, RelayAnnounced, on_change=relay_changed)
-        announcement = {VAULT_ID: VaultAnnounced(vault_id=VAULT_ID, public_key=pair.public)}
+
+        def announcement() -> dict[str, VaultAnnounced]:
+            record = VaultAnnounced(
+                vault_id=VAULT_ID,
+                public_key=pair.public,
+                kek_version=ring.current,
+                credentials=len(book),
+                to_rewrap=len(book.wrapped_otherwise(ring.current)),
+            )
+            return {VAULT_ID: record}
+
         epoch_upkeep = Upkeep(runtime.producer, grant_keys, lambda: epochs.sealed(now_ms()))
         credential_upkeep = Upkeep(runtime.producer, credentials, book.records, outlives=True)
-        vault_upkeep = Upkeep(runtime.producer, vaults, lambda: announcement, outlives=True)
+        vault_upkeep = Upkeep(runtime.producer, vaults, announcement, outlives=True)
         views = runtime.views(relays, grant_keys, vaults, credentials)
         requests = runtime.consumer(group="key-vault", topics=[topics.REQUESTS], handle=handle_requests)
         orders = runtime.consumer(

@@ -37,6 +37,13 @@ class CredentialBook:
         known = self._credentials.get(about.credential_id)
         return known is not None and known.about == about
 
+    def __len__(self) -> int:
+        return len(self._credentials)
+
+    def wrapped_otherwise(self, kek_version: str) -> list[Credential]:
+        """Those that another key-encryption key than this wraps."""
+        return [one for one in self._credentials.values() if one.envelope.kek_version != kek_version]
+
     def records(self) -> dict[str, CredentialChanged]:
         """What others may know of the credentials."""
         return {name: credential.about for name, credential in self._credentials.items()}

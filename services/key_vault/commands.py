@@ -1,9 +1,11 @@
 """Orders to the vault: store a user's own key, or forget it."""
 
+import asyncio
+
 import structlog
 
 from contracts.control import CredentialChanged
-from contracts.vault import CredentialRemoved, CredentialSubmitted
+from contracts.vault import CredentialRemoved, CredentialSubmitted, RewrapOrdered
 from libs.bus.consumer import Batch, RetryLater
 from libs.database.pool import AWAY
 from libs.sealing.credentials import at_rest, masked_tail, open_credential
@@ -29,6 +31,9 @@ class CommandHandlers:
         try:
             for received in batch:
                 command = received.record
+                if isinstance(command, RewrapOrdered):
+                    await self._rewrap()
+                    continue
                 if isinstance(command, CredentialSubmitted):
                     await self._put(command)
                 else:
@@ -37,6 +42,14 @@ class CommandHandlers:
                 await self.reload(command.credential_id)
         except AWAY as error:
             raise RetryLater(f"the vault's database is away ({type(error).__name__})") from None
+
+    async def _rewrap(self) -> None:
+        """One at a time, each for itself: after a crash the order comes again and goes on with what is left."""
+        await self._store.rewrap_key_pair()
+        for credential in self._book.wrapped_otherwise(self._ring.current):
+            await self._store.rewrap(credential)
+            await self.reload(credential.about.credential_id)
+            await asyncio.sleep(0)
 
     async def reload(self, credential_id: str) -> None:
         """Brings the book to the database's state of one credential."""

@@ -5,6 +5,7 @@ from typing import Any
 from contracts.control import CredentialChanged
 from contracts.vault import CredentialRemoved, CredentialSubmitted
 from libs.database.pool import Database
+from libs.sealing.credentials import at_rest
 from libs.sealing.envelope import Envelope, KeyRing
 from libs.sealing.hybrid import KeyPair
 from services.key_vault.book import Credential
@@ -73,6 +74,35 @@ class VaultStore:
             command.submitted_by,
             command.submitted_at_ms,
         )
+
+    async def rewrap(self, credential: Credential) -> None:
+        """Wraps a data key anew; changes nothing if the key was replaced or removed meanwhile.
+
+        Raises:
+            libs.sealing.envelope.EnvelopeError: the older key-encryption key is not there.
+        """
+        about = credential.about
+        envelope = self._ring.rewrap(credential.envelope, at_rest(about.owner, about.provider_id))
+        await self._database.pool.execute(
+            "update vault.credentials set kek_version = $3, wrapped_key = $4 "
+            "where credential_id = $1 and wrapped_key = $2",
+            about.credential_id,
+            credential.envelope.wrapped_key,
+            envelope.kek_version,
+            envelope.wrapped_key,
+        )
+
+    async def rewrap_key_pair(self) -> None:
+        """The same for the vault's own key pair."""
+        async with self._database.pool.acquire() as connection, connection.transaction():
+            rows = await connection.fetch("select kek_version, wrapped_key, ciphertext from vault.key_pair for update")
+            for row in rows:
+                envelope = self._ring.rewrap(Envelope(*row), _KEY_PAIR)
+                await connection.execute(
+                    "update vault.key_pair set kek_version = $1, wrapped_key = $2",
+                    envelope.kek_version,
+                    envelope.wrapped_key,
+                )
 
     async def remove(self, command: CredentialRemoved) -> None:
         """Destroys a key; a row without it stays, so that an older command does not bring it back."""

@@ -149,6 +149,35 @@ async def test_the_provider_can_be_asked_before_a_key_is_stored(plane: Plane) ->
     assert (await _answered_with(plane, GOOD, person.key))["byok"]
 
 
+async def test_key_encryption_keys_rotate_online(plane: Plane) -> None:
+    """A new version is put in front, the vault restarted, everything wrapped anew, the old version destroyed."""
+    people = [await plane.person() for _ in range(3)]
+    for person in people:
+        await _put(plane, _keys_of(person), GOOD, person.key)
+    stack = plane.gateway.stack
+    assert (await plane.call("GET", "/api/vault"))["kek_version"] == "v1"
+    await stack.rotate_key_encryption_key("key-vault")
+
+    async def left(some: bool) -> bool | None:
+        now = await plane.call("GET", "/api/vault")
+        return (now["kek_version"] == "v2" and (now["to_rewrap"] > 0) == some) or None
+
+    await until(lambda: left(True), what="the new version")
+    assert (await plane.ask(people[0].key)).status_code == 200
+    await plane.call("POST", "/api/vault/rewrap", key=people[0].key, status=403)
+    await plane.call("POST", "/api/vault/rewrap")
+    await until(lambda: left(False), what="everything wrapped anew")
+    versions = await plane.gateway.database.fetch(
+        "select distinct kek_version from vault.credentials where not removed"
+    )
+    assert [row[0] for row in versions] == ["v2"]
+    assert await plane.gateway.database.fetchval("select kek_version from vault.key_pair") == "v2"
+    await stack.forget_key_encryption_key("key-vault", "v1")
+    await until(lambda: left(False), what="the vault without the old version")
+    for person in people:
+        assert (await _answered_with(plane, GOOD, person.key))["byok"]
+
+
 async def test_keys_outlive_the_vault_and_the_broker(plane: Plane) -> None:
     person = await plane.person()
     await _put(plane, _keys_of(person), GOOD, person.key)
