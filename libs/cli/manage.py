@@ -12,6 +12,7 @@ from rich.progress import Progress
 
 from libs.cli.client import Login, ManagementClient
 from libs.cli.output import as_json, as_table, err, out, say
+from libs.cli.run import running
 from libs.devstack.errors import StackError
 
 account = typer.Typer(no_args_is_help=True, help="Accounts.")
@@ -276,6 +277,14 @@ def _read_secret(what: str) -> str:
 def vault_show(json: Json = False, url: Url = None, as_: Key = None) -> None:
     """Show which key-encryption key wraps, and what is left of older ones."""
     _call("GET", "/api/vault", None, json, url, as_)
+
+
+@vault.command("new-key")
+def vault_new_key() -> None:
+    """Add a key-encryption key to the Sluice of this folder; it wraps from the next start on."""
+    home, _state = running()
+    version = home.new_key_encryption_key("key-vault")
+    say(f"added {version}; `./sluice down`, `./sluice up`, then `./sluice vault rotate`")
 
 
 @vault.command("rotate")
