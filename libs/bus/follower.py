@@ -60,7 +60,7 @@ class Follower:
         self._begin_again = False
         self._caught_up = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        watch.on_new_log(self._forget)
+        self._watch = watch
 
     @property
     def ready(self) -> bool:
@@ -78,11 +78,13 @@ class Follower:
 
     async def start(self) -> None:
         """Begins to follow; `ready` turns true later."""
+        self._watch.on_new_log(self._forget)
         self._task = asyncio.create_task(self._follow())
 
     async def stop(self) -> None:
         """Ends following."""
         if self._task:
+            self._watch.off_new_log(self._forget)
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task

@@ -52,6 +52,10 @@ class BrokerWatch:
         """``tell`` is called when the broker came back without its memory."""
         self._on_new_log.append(tell)
 
+    def off_new_log(self, tell: Callable[[], None]) -> None:
+        """``tell`` is not called any more."""
+        self._on_new_log.remove(tell)
+
     async def start(self) -> None:
         """Begins to ask; waits for no answer."""
         self._task = asyncio.create_task(self._ask_on())
@@ -96,6 +100,6 @@ class BrokerWatch:
         before, self._cluster_id = self._cluster_id, cluster_id
         if before is not None and before != cluster_id:
             log.warning("the broker lost its log; beginning again")
-            for tell in self._on_new_log:
+            for tell in list(self._on_new_log):
                 tell()
         self.up = True

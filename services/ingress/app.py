@@ -60,7 +60,6 @@ async def build(runtime: Runtime) -> AsyncIterator[None]:
         settings.port,
         timeout_graceful_shutdown=settings.drain_s,
         timeout_keep_alive=75,
-        h11_max_incomplete_event_size=64 * 1024,
     )
     await runtime.producer.prepare(
         topics.REQUESTS, topics.PROMPTS, topics.CANCELLATIONS, topics.CLAIMS, topics.KEY_USES

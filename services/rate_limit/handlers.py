@@ -17,6 +17,8 @@ from libs.bus.received import PoisonError, Received, parse
 from libs.bus.settings import BusSettings
 from services.rate_limit.windows import Limit, Window, admit, expired
 
+FORGET_EVERY_MS = 60_000
+
 
 class QuotaHandlers:
     """The windows of all subjects whose partitions this instance owns."""
@@ -27,6 +29,7 @@ class QuotaHandlers:
         self._dead_letters = dead_letters
         self._limit = free_limit
         self._windows: dict[int, dict[str, Window]] = defaultdict(dict)
+        self._forgot_at_ms = now_ms()
 
     async def assigned(self, partitions: Partitions) -> None:
         """Loads the changelog of the partitions now owned, before their first decision."""
@@ -51,6 +54,7 @@ class QuotaHandlers:
 
     async def handle(self, batch: Batch) -> None:
         """Decides a batch. The changelog is on the log before the decisions are, so that none is forgotten."""
+        await self._forget_idle(now_ms())
         changed: dict[str, Received[RequestAccepted]] = {}
         decisions: dict[str, QuotaReserved] = {}
         for received in batch:
@@ -64,6 +68,22 @@ class QuotaHandlers:
         await publish_decisions(
             self._producer, batch, "rate-limit reserve", lambda received: decisions[received.record.request_id]
         )
+
+    async def _forget_idle(self, now: int) -> None:
+        """Drops windows in which nothing counts any more, here and in the changelog: memory follows the active."""
+        if now - self._forgot_at_ms < FORGET_EVERY_MS:
+            return
+        self._forgot_at_ms = now
+        sent = []
+        for partition, windows in self._windows.items():
+            for subject in [subject for subject, window in windows.items() if expired(window, self._limit, now)]:
+                del windows[subject]
+                sent.append(
+                    await self._producer.send_raw(
+                        topics.QUOTA_STATE.name, None, key=subject.encode(), headers=[], partition=partition
+                    )
+                )
+        await settle(sent)
 
     def _decide(self, request: RequestAccepted, partition: int, offset: int) -> tuple[QuotaReserved, bool]:
         if not request.free:

@@ -1,0 +1,84 @@
+"""Rate-limit's handlers on a real broker: the changelog, recovery from it, and forgetting."""
+
+import secrets
+from collections.abc import AsyncIterator
+
+import pytest_asyncio
+
+from contracts import topics
+from contracts.clock import now_ms
+from libs.bus.consumer import Batch
+from libs.bus.dead_letters import DeadLetters
+from libs.bus.producer import Producer
+from libs.bus.reading import read_to_end
+from libs.bus.received import Received, parse
+from libs.bus.settings import BusSettings
+from services.rate_limit.handlers import QuotaHandlers
+from services.rate_limit.windows import Limit
+from tests.unit.records import accepted
+
+PARTITION = 1
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def producer(bus: BusSettings) -> AsyncIterator[Producer]:
+    started = Producer(bus, "tests")
+    await started.start()
+    yield started
+    await started.stop()
+
+
+def _handlers(bus: BusSettings, producer: Producer, limit: Limit) -> QuotaHandlers:
+    return QuotaHandlers(bus, producer, DeadLetters(producer, "tests"), limit)
+
+
+def _batch(subject: str, offsets: range, at_ms: int) -> Batch:
+    return [
+        Received(
+            accepted(offset, subject=subject, free=True, accepted_at_ms=at_ms),
+            topics.REQUESTS.name,
+            PARTITION,
+            offset,
+            at_ms,
+            subject,
+            "",
+        )
+        for offset in offsets
+    ]
+
+
+async def _decisions(bus: BusSettings, subject: str) -> list[bool]:
+    """Whether each request of a subject was let in, in the order of the decisions."""
+    return [
+        parse(raw).record.refusal is None  # type: ignore[attr-defined]
+        async for raw in read_to_end(bus, topics.DECISIONS)
+        if raw.key == subject.encode()
+    ]
+
+
+async def test_a_successor_knows_what_was_admitted(bus: BusSettings, producer: Producer) -> None:
+    subject, now, limit = f"ip:{secrets.token_hex(6)}", now_ms(), Limit("free", 5, 60_000)
+    first = _handlers(bus, producer, limit)
+    await first.assigned({topics.REQUESTS: {PARTITION}})
+    await first.handle(_batch(subject, range(3), now))
+    successor = _handlers(bus, producer, limit)
+    await successor.assigned({topics.REQUESTS: {PARTITION}})
+    await successor.handle(_batch(subject, range(10), now))
+    decided = await _decisions(bus, subject)
+    assert decided == [True] * 3 + [True] * 5 + [False] * 5
+
+
+async def test_idle_subjects_are_forgotten_in_memory_and_on_the_log(bus: BusSettings, producer: Producer) -> None:
+    idle, active, now = f"ip:{secrets.token_hex(6)}", f"ip:{secrets.token_hex(6)}", now_ms()
+    handlers = _handlers(bus, producer, Limit("free", 5, 1_000))
+    await handlers.handle(_batch(idle, range(2), now - 2_000))
+    handlers._forgot_at_ms = 0
+    await handlers.handle(_batch(active, range(2, 4), now))
+    handlers._forgot_at_ms = 0
+    await handlers._forget_idle(now)
+    assert set(handlers._windows[PARTITION]) == {active}
+    last: dict[bytes, bytes | None] = {}
+    async for raw in read_to_end(bus, topics.QUOTA_STATE, partitions={PARTITION}):
+        last[raw.key] = raw.value
+    assert last[idle.encode()] is None
+    assert last[active.encode()] is not None
