@@ -2,9 +2,9 @@
 
 A FastStream batch subscriber moves the bytes; this module gives its records a life:
 
-- **Assignment.** The in-flight batch is finished, every partition is sought to its committed offset (or rewound,
-  see ``rewind_ms``), then ``on_assigned`` runs and may load state. No record is handled before it returns. Should it
-  fail, it is tried again until it succeeds or the partitions go.
+- **Assignment.** The in-flight batch is finished, ``on_assigned`` runs and may load state, then every partition is
+  sought to its committed offset (or rewound, see ``rewind_ms``). No record is handled before that. Should it fail, it
+  is tried again until it succeeds or the partitions go.
 - **Handling.** Records are parsed and given to ``handle`` in batches, in order within a partition. When it returns,
   they are finished, but for those that it held (`hold`), which wait for `release`.
 - **Poison.** A record that cannot be parsed, or on which ``handle`` fails when it has it alone, goes to

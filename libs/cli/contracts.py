@@ -5,11 +5,12 @@ import shutil
 import subprocess
 import sys
 
-from libs.bus.documents import asyncapi, schemas
+from libs.bus.documents import acls, asyncapi, schemas
 from libs.cli.output import say
 from libs.devstack.home import ROOT
 
 GENERATED = ROOT / "contracts" / "generated"
+ACLS = ROOT / "deploy" / "kafka" / "acls.sh"
 
 
 def contracts() -> None:
@@ -22,4 +23,6 @@ def contracts() -> None:
     (GENERATED / "asyncapi.yaml").write_text(asyncapi())
     openapi = subprocess.run([sys.executable, "-m", "services.console.openapi"], capture_output=True, check=True)
     (GENERATED / "management-openapi.json").write_bytes(openapi.stdout)
+    ACLS.write_text(acls())
+    ACLS.chmod(0o755)
     say(f"written: {GENERATED.relative_to(ROOT)}")

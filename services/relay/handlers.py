@@ -18,7 +18,7 @@ from contracts.headers import header
 from contracts.prompts import PromptSubmitted
 from contracts.record import Record, Refusal, ReplyAddress, RequestId
 from contracts.replies import Outcome, ReplyChunk, ReplyEnded
-from contracts.requests import RequestCancelled
+from contracts.requests import RequestAccepted, RequestCancelled
 from contracts.routes import RequestRejected, RoutePlanned
 from libs.bus.consumer import Batch, Consumer, Partitions
 from libs.bus.dead_letters import DeadLetters
@@ -214,7 +214,8 @@ class RelayHandlers:
                 }
                 if self._examined:
                     await self._examine()
-            except KafkaError as error:
+            except Exception as error:
+                # The next round tries again; without rounds nobody would look after what is stuck.
                 log.warning("examination is tried again", error=type(error).__name__)
 
     async def _examine(self) -> None:
@@ -240,21 +241,28 @@ class RelayHandlers:
     async def _interrupt(self, examine: Examine) -> None:
         """The books are told what the dead relay had delivered: it is on the log."""
         request = examine.route.request
-        delivered = 0
-        async for raw in read_to_end(
-            self._bus,
-            topics.REPLIES,
-            partitions=[request.reply_to.partition],
-            since_ms=examine.started.started_at_ms - 1,
-        ):
-            if header(raw.headers, names.SUBJECT) == request.request_id:
-                record = parse(raw).record
-                if isinstance(record, ReplyChunk):
-                    delivered += delivered_bytes(record.data)
         ending = failed(INTERRUPTED)
         ending.outcome, ending.estimated = Outcome.INTERRUPTED, True
+        delivered = await self._delivered_bytes(request, examine.started.started_at_ms)
         ending.tokens = estimate(prompt_bytes=request.prompt_bytes, delivered_bytes=delivered)
         await self._end(examine.route, ending, examine.traceparent)
+
+    async def _delivered_bytes(self, request: RequestAccepted, since_ms: int) -> int:
+        partitions = [request.reply_to.partition]
+        while True:
+            try:
+                return sum(
+                    [
+                        _chunk_bytes(raw)
+                        async for raw in read_to_end(
+                            self._bus, topics.REPLIES, partitions=partitions, since_ms=since_ms - 1
+                        )
+                        if header(raw.headers, names.SUBJECT) == request.request_id
+                    ]
+                )
+            except KafkaError as error:
+                log.warning("replies are read again", error=type(error).__name__)
+                await asyncio.sleep(RETRY_S)
 
     # Actions.
 
@@ -393,3 +401,11 @@ class RelayHandlers:
             if error is not None:
                 # The records stay in work, so the next owner of the partition tries again.
                 log.error("attempt left unfinished", error=repr(error)[:300])
+
+
+def _chunk_bytes(raw: "ConsumerRecord[Any, Any]") -> int:
+    try:
+        record = parse(raw).record
+    except PoisonError:
+        return 0
+    return delivered_bytes(record.data) if isinstance(record, ReplyChunk) else 0

@@ -2,16 +2,19 @@
 
 import copy
 import json
+import re
+import subprocess
 from typing import Any
 
 import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from contracts import headers
+from contracts import headers, topics
+from contracts.access import SERVICES
 from contracts.record import Record, ReplyAddress
 from contracts.topics import BY_NAME, TOPICS, Spread
-from libs.bus.documents import asyncapi, schemas
+from libs.bus.documents import acls, asyncapi, schemas
 from libs.devstack.home import ROOT
 from services.console.openapi import document
 from tests.contracts.compatibility import breaks
@@ -30,6 +33,27 @@ def test_generated_documents_are_current() -> None:
     assert len(list((FOLDER / "generated/schemas").rglob("*.json"))) == len(CURRENT)
     assert (FOLDER / "generated/asyncapi.yaml").read_text() == asyncapi(), "run ./sluice contracts"
     assert (FOLDER / "generated/management-openapi.json").read_text() == document(), "run ./sluice contracts"
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_touches_the_topics_that_it_may_and_no_others(service: str) -> None:
+    folder = ROOT / "services" / service.replace("-", "_")
+    source = "".join(file.read_text() for file in folder.glob("*.py"))
+    access = SERVICES[service]
+    named = set(re.findall(r"topics\.([A-Z_]{2,})", source))
+    if "publish_decisions" in source:
+        named.add("DECISIONS")
+    constants = {topic: name for name, topic in vars(topics).items() if isinstance(topic, topics.Topic)}
+    assert named == {constants[topic] for topic in access.reads | access.writes}
+    groups = re.findall(r'(?:group=|GROUP = )"([a-z-]+)"', source)
+    assert set(groups) == access.groups
+
+
+def test_prompts_are_read_by_the_relay_alone_and_provider_keys_ordered_by_the_console() -> None:
+    assert {name for name, access in SERVICES.items() if topics.PROMPTS in access.reads} == {"relay"}
+    assert {name for name, access in SERVICES.items() if topics.VAULT_COMMANDS in access.reads} == {"key-vault"}
+    assert (ROOT / "deploy/kafka/acls.sh").read_text() == acls(), "run ./sluice contracts"
+    assert subprocess.run(["sh", "-n", str(ROOT / "deploy/kafka/acls.sh")], check=False).returncode == 0
 
 
 @pytest.mark.parametrize("file", RELEASED, ids=lambda file: f"{file.parts[-3]}/{file.parts[-2]}/{file.stem}")
