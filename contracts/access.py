@@ -58,12 +58,12 @@ SERVICES: dict[str, Access] = {
             topics.RELAYS,
             topics.GRANT_KEYS,
         ),
-        (topics.ATTEMPTS, topics.REPLIES, topics.USAGE, topics.RELAYS),
+        (topics.ATTEMPTS, topics.REPLIES, topics.USAGE, topics.RELAYS, topics.CREDENTIAL_USES),
         "relay",
     ),
     "metering": _access((topics.USAGE,), (topics.CHARGES,), "metering"),
     "console": _access(
-        (topics.KEY_USES, topics.VAULTS, topics.CREDENTIALS),
+        (topics.KEY_USES, topics.VAULTS, topics.CREDENTIALS, topics.CREDENTIAL_USES),
         (
             topics.SIGNING_KEYS,
             topics.ACCOUNTS,

@@ -86,6 +86,15 @@ class CredentialChanged(Record):
     updated_at_ms: EpochMs
 
 
+class CredentialUsed(Record):
+    """``control.credential-uses.v1``: a relay used a user's own key; told once a minute and when the result changes."""
+
+    credential_id: str
+    used_at_ms: EpochMs
+    error: str | None = None
+    """The provider's refusal, in the words that the client got; None where it answered."""
+
+
 class RelayAnnounced(Record):
     """``control.relays.v1``: a relay's public key, to which the vault seals its epoch key."""
 

@@ -96,6 +96,7 @@ MEMBERSHIPS = _view("control.memberships.v1", control.MembershipChanged, "member
 POLICIES = _view("control.policies.v1", control.PolicySet, "organization_id")
 VAULTS = _view("control.vaults.v1", control.VaultAnnounced, "vault_id")
 CREDENTIALS = _view("control.credentials.v1", control.CredentialChanged, "credential_id")
+CREDENTIAL_USES = _view("control.credential-uses.v1", control.CredentialUsed, "credential_id")
 RELAYS = _view("control.relays.v1", control.RelayAnnounced, "relay_id")
 GRANT_KEYS = _view("control.grant-keys.v1", control.EpochKeySealed, "sealed_id")
 
@@ -120,6 +121,7 @@ TOPICS: tuple[Topic, ...] = (
     POLICIES,
     VAULTS,
     CREDENTIALS,
+    CREDENTIAL_USES,
     RELAYS,
     GRANT_KEYS,
 )

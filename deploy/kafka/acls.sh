@@ -70,6 +70,7 @@ allow relay --operation Read --topic gateway.cancellations.v1
 allow relay --operation Read --topic gateway.prompts.v1
 allow relay --operation Read --topic gateway.replies.v1
 allow relay --operation Read --topic gateway.routes.v1
+allow relay --operation Write --topic control.credential-uses.v1
 allow relay --operation Write --topic control.grant-keys.v1.dlq
 allow relay --operation Write --topic control.relays.v1
 allow relay --operation Write --topic control.relays.v1.dlq
@@ -86,10 +87,12 @@ allow metering --operation Read --topic gateway.usage.v1
 allow metering --operation Write --topic billing.charges.v1
 allow metering --operation Write --topic gateway.usage.v1.dlq
 allow metering --operation Read --group metering
+allow console --operation Read --topic control.credential-uses.v1
 allow console --operation Read --topic control.credentials.v1
 allow console --operation Read --topic control.vaults.v1
 allow console --operation Read --topic gateway.key-uses.v1
 allow console --operation Write --topic control.accounts.v1
+allow console --operation Write --topic control.credential-uses.v1.dlq
 allow console --operation Write --topic control.credentials.v1.dlq
 allow console --operation Write --topic control.memberships.v1
 allow console --operation Write --topic control.policies.v1

@@ -90,18 +90,18 @@ class StubProvider:
         self._counts["requests"] += 1
         self._counts["in_flight"] += 1
         try:
-            await self._answer(orjson.loads(body), receive, send)
+            await self._answer(orjson.loads(body), _key_tail(scope), receive, send)
         finally:
             self._counts["in_flight"] -= 1
 
     def _authorized(self, scope: Scope) -> bool:
-        given: bytes = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
-        self._counts[f"calls with …{given[-4:].decode('latin-1')}"] += 1
+        given = _authorization(scope)
+        self._counts[f"calls with {_key_tail(scope)}"] += 1
         if self._key is None or given.startswith(OWN_KEY_PREFIX):
             return True
         return hmac.compare_digest(given, b"Bearer " + self._key.encode())
 
-    async def _answer(self, body: dict[str, Any], receive: Receive, send: Send) -> None:
+    async def _answer(self, body: dict[str, Any], used_key: str, receive: Receive, send: Send) -> None:
         prompt = _last_text(body)
         knobs = Knobs(prompt)
         status = knobs.number("error")
@@ -132,6 +132,7 @@ class StubProvider:
         message, reason = _message(body, knobs, words)
         answer: dict[str, Any] = {
             **_identity(prompt, body, "chat.completion"),
+            "system_fingerprint": used_key,
             "choices": [{"index": 0, "message": {"role": "assistant", **message}, "finish_reason": reason}],
         }
         if usage is not None:
@@ -183,6 +184,16 @@ class StubProvider:
         if usage:
             self._counts["input_tokens"] += usage["prompt_tokens"]
             self._counts["output_tokens"] += usage["completion_tokens"]
+
+
+def _authorization(scope: Scope) -> bytes:
+    given: bytes = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
+    return given
+
+
+def _key_tail(scope: Scope) -> str:
+    """What tells a test which key was used."""
+    return f"…{_authorization(scope)[-4:].decode('latin-1')}"
 
 
 def _words(prompt: str, count: int) -> list[str]:

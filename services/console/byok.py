@@ -8,7 +8,7 @@ from aiokafka.errors import KafkaError
 
 from contracts import topics
 from contracts.clock import now_ms
-from contracts.control import CredentialChanged, VaultAnnounced
+from contracts.control import CredentialChanged, CredentialUsed, VaultAnnounced
 from contracts.record import Record
 from contracts.vault import CredentialRemoved, CredentialSubmitted, RewrapOrdered
 from libs.bus.producer import Producer, settle
@@ -34,7 +34,8 @@ class OwnKeys:
         self._providers = providers
         self._vaults = View(topics.VAULTS, VaultAnnounced)
         self._credentials = View(topics.CREDENTIALS, CredentialChanged)
-        self.views = (self._vaults, self._credentials)
+        self._uses = View(topics.CREDENTIAL_USES, CredentialUsed)
+        self.views = (self._vaults, self._credentials, self._uses)
 
     async def add(self, owner: str, provider_id: str, key: Secret, submitted_by: str, *, check: bool) -> str:
         """Seals a key and orders the vault to store it; returns the credential's ID.
@@ -108,18 +109,27 @@ class OwnKeys:
         return vault.model_dump(include={"kek_version", "credentials", "to_rewrap"})
 
     def rows(self, owner: str) -> list[dict[str, Any]]:
-        """An owner's keys: provider, tail, who and when; times are epoch milliseconds."""
+        """An owner's keys: provider, tail, who and when, last use and its error; times are epoch milliseconds."""
         return [
-            {
-                "provider": record.provider_id,
-                "tail": record.tail,
-                "added_by": record.submitted_by,
-                "created_at_ms": record.created_at_ms,
-                "updated_at_ms": record.updated_at_ms,
-            }
+            self._row(record)
             for record in sorted(self._credentials.entries.values(), key=lambda record: record.provider_id)
             if record.owner == owner
         ]
+
+    def _row(self, record: CredentialChanged) -> dict[str, Any]:
+        used = self._uses.get(record.credential_id)
+        # What was said of the key that this one replaced is not about this one.
+        if used and used.used_at_ms < record.updated_at_ms:
+            used = None
+        return {
+            "provider": record.provider_id,
+            "tail": record.tail,
+            "added_by": record.submitted_by,
+            "created_at_ms": record.created_at_ms,
+            "updated_at_ms": record.updated_at_ms,
+            "last_used_at_ms": used.used_at_ms if used else None,
+            "last_error": used.error if used else None,
+        }
 
     async def _order(self, command: Record, name: str) -> None:
         try:

@@ -34,6 +34,7 @@ from services.relay.attempt import Attempt
 from services.relay.ending import Ending, failed, rejected, tell
 from services.relay.grants import Grants
 from services.relay.intake import Action, Examine, Fail, Intake, Reject, Retell, Run
+from services.relay.own_keys import OwnKeyUses
 from services.relay.reply_stream import ReplyStream
 from services.relay.upstream import Upstreams
 
@@ -83,6 +84,7 @@ class RelayHandlers:
         self._recalled_since_ms: dict[int, int] = {}
         self._running: dict[RequestId, Attempt] = {}
         self._cancelled: dict[RequestId, int] = {}
+        self._own_keys = OwnKeyUses()
         self._examined: dict[RequestId, tuple[Examine, int]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._room = asyncio.Semaphore(MOST_ATTEMPTS)
@@ -318,6 +320,10 @@ class RelayHandlers:
             )
             step.end(None if ending.refusal is None else str(ending.refusal.status))
             await self._end(route, ending, step.traceparent)
+            used = self._own_keys.used(route, ending, now_ms())
+            if used:
+                name = used.credential_id
+                await self._put_until_there(topics.CREDENTIAL_USES, used, name, name, step.traceparent)
         finally:
             self._running.pop(request_id, None)
             self._room.release()

@@ -1,9 +1,11 @@
 """Bring your own key: it is used by itself, costs nothing, never falls back, and is never seen again."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
 
+import asyncpg
 import pytest
 import pytest_asyncio
 
@@ -91,11 +93,20 @@ async def test_a_key_that_fails_is_the_client_s_to_mend_and_never_replaced(plane
         assert "Your own key for stub was refused" in response.json()["error"]["message"]
         entry = await plane.gateway.entry(response.headers["x-request-id"])
         assert (entry["byok"], entry["outcome"], entry["cost_microdollars"]) == (True, "failed", 0)
+    (row,) = await plane.call("GET", _keys_of(person), key=person.key)
+    assert "was refused" in row["last_error"]
+    assert row["last_used_at_ms"] >= row["updated_at_ms"]
     assert await _calls(plane, gateways_key) == before
     assert await _calls(plane, BAD) == tried + 5
     # Replaced, it works.
     await _put(plane, _keys_of(person), GOOD, person.key)
     assert (await _answered_with(plane, GOOD, person.key))["outcome"] == "completed"
+
+    async def mended() -> bool | None:
+        (row,) = await plane.call("GET", _keys_of(person), key=person.key)
+        return (row["last_used_at_ms"] is not None and row["last_error"] is None) or None
+
+    await until(mended, what="a last use without an error")
 
 
 async def test_the_organization_s_key_is_used_in_its_context_and_managed_by_owners_and_billing(plane: Plane) -> None:
@@ -176,6 +187,53 @@ async def test_key_encryption_keys_rotate_online(plane: Plane) -> None:
     await until(lambda: left(False), what="the vault without the old version")
     for person in people:
         assert (await _answered_with(plane, GOOD, person.key))["byok"]
+
+
+async def test_nobody_gets_another_s_key_while_vault_and_database_die(plane: Plane) -> None:
+    """Many people with keys of their own ask at once; the provider says with which key each was asked."""
+    people = []
+    for number in range(6):
+        person = await plane.person()
+        key = f"sk-stub-of-number-{number}-9{number}7{number}"
+        await _put(plane, _keys_of(person), key, person.key)
+        people.append((person, key))
+    answered = dict.fromkeys((key for _person, key in people), 0)
+    stopping = asyncio.Event()
+
+    async def ask_on(person: Person, key: str) -> None:
+        while not stopping.is_set():
+            response = await plane.ask(person.key)
+            assert response.status_code in (200, 500, 502, 503, 504), response.text
+            if response.status_code == 200:
+                assert response.json()["system_fingerprint"] == f"…{key[-4:]}", "somebody else's key was used"
+                answered[key] += 1
+
+    async def more(count: int) -> None:
+        wanted = {key: so_far + count for key, so_far in answered.items()}
+
+        async def enough() -> bool | None:
+            return all(answered[key] >= number for key, number in wanted.items()) or None
+
+        await until(enough, what="answers for everybody", within_s=90)
+
+    asking = [asyncio.create_task(ask_on(*pair)) for pair in people]
+    try:
+        await more(5)
+        plane.gateway.stack.children["key-vault"].kill()
+        plane.gateway.stack.children["postgres"].kill()
+        await more(10)
+    finally:
+        stopping.set()
+        await asyncio.gather(*asking)
+
+    async def reconnected() -> bool | None:
+        try:
+            plane.gateway.database = await asyncpg.connect(plane.gateway.stack.postgres.admin_url())
+        except (OSError, asyncpg.PostgresError):
+            return None
+        return True
+
+    await until(reconnected, what="PostgreSQL")
 
 
 async def test_keys_outlive_the_vault_and_the_broker(plane: Plane) -> None:

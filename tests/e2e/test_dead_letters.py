@@ -31,6 +31,10 @@ READ_BY = {
     topics.REVOCATIONS: {"ingress"},
     topics.MEMBERSHIPS: {"ingress"},
     topics.POLICIES: {"policy"},
+    topics.VAULTS: {"console", "key-vault"},
+    topics.CREDENTIALS: {"console", "key-vault"},
+    topics.CREDENTIAL_USES: {"console"},
+    topics.VAULT_COMMANDS: {"key-vault-commands"},
     topics.RELAYS: {"relay", "key-vault"},
     topics.GRANT_KEYS: {"relay", "key-vault"},
 }
