@@ -43,7 +43,7 @@ SERVICES: dict[str, Access] = {
             topics.VAULTS,
             topics.CREDENTIALS,
         ),
-        (topics.DECISIONS, topics.GRANT_KEYS, topics.VAULTS, topics.CREDENTIALS),
+        (topics.DECISIONS, topics.GRANT_KEYS, topics.VAULTS, topics.CREDENTIALS, topics.CREDENTIAL_USES),
         "key-vault",
         "key-vault-commands",
     ),

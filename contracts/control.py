@@ -87,7 +87,10 @@ class CredentialChanged(Record):
 
 
 class CredentialUsed(Record):
-    """``control.credential-uses.v1``: a relay used a user's own key; told once a minute and when the result changes."""
+    """``control.credential-uses.v1``: a user's own key was used or tested.
+
+    A relay tells it once a minute and when the result changes, the vault after each test.
+    """
 
     credential_id: str
     used_at_ms: EpochMs

@@ -81,7 +81,9 @@ USAGE = Topic("gateway.usage.v1", (usage.UsageRecorded,), "subject", retention_m
 CHARGES = Topic("billing.charges.v1", (charges.ChargePosted,), "subject", retention_ms=30 * 24 * 3600 * 1000)
 QUOTA_STATE = Topic("quota.state.v1", (quota.QuotaStateSaved,), "subject", compacted=True)
 VAULT_COMMANDS = Topic(
-    "vault.commands.v1", (vault.CredentialSubmitted, vault.CredentialRemoved, vault.RewrapOrdered), "credential_id"
+    "vault.commands.v1",
+    (vault.CredentialSubmitted, vault.CredentialRemoved, vault.CredentialTestOrdered, vault.RewrapOrdered),
+    "credential_id",
 )
 
 

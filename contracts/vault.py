@@ -15,6 +15,13 @@ class CredentialSubmitted(Record):
     submitted_at_ms: EpochMs
 
 
+class CredentialTestOrdered(Record):
+    """Ask the provider whether it takes this key; the answer is a `contracts.control.CredentialUsed`."""
+
+    credential_id: str
+    ordered_at_ms: EpochMs
+
+
 class RewrapOrdered(Record):
     """Wrap every data key by the current key-encryption key, so that older ones can be destroyed."""
 

@@ -44,6 +44,7 @@ allow key-vault --operation Read --topic control.relays.v1
 allow key-vault --operation Read --topic control.vaults.v1
 allow key-vault --operation Read --topic gateway.requests.v1
 allow key-vault --operation Read --topic vault.commands.v1
+allow key-vault --operation Write --topic control.credential-uses.v1
 allow key-vault --operation Write --topic control.credentials.v1
 allow key-vault --operation Write --topic control.credentials.v1.dlq
 allow key-vault --operation Write --topic control.grant-keys.v1

@@ -42,6 +42,7 @@ ProviderOption = Annotated[str, typer.Option(help="The provider's ID, for exampl
 OwnerAccount = Annotated[str | None, typer.Option("--account", help="Of this account.")]
 OwnerOrganization = Annotated[str | None, typer.Option("--org", help="Of this organization.")]
 
+TEST_WITHIN_S = 30
 _DURATION = re.compile(r"^(\d+)([smhdy])$")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "y": 365 * 86400}
 
@@ -245,6 +246,33 @@ def byok_list(
 ) -> None:
     """List provider keys, without the keys."""
     _call("GET", f"{_owner(account_id, organization_id)}/provider-keys", None, json, url, as_)
+
+
+@byok.command("test")
+def byok_test(
+    provider: ProviderOption,
+    account_id: OwnerAccount = None,
+    organization_id: OwnerOrganization = None,
+    json: Json = False,
+    url: Url = None,
+    as_: Key = None,
+) -> None:
+    """Ask the provider whether it takes the stored key."""
+    client, path = ManagementClient.of(url, as_), f"{_owner(account_id, organization_id)}/provider-keys"
+    ordered_at_ms = client.call("POST", f"{path}/{provider}/test")["ordered_at_ms"]
+    deadline = time.monotonic() + TEST_WITHIN_S
+    while time.monotonic() < deadline:
+        row = next((row for row in client.call("GET", path) if row["provider"] == provider), None)
+        if row and (row["last_used_at_ms"] or 0) >= ordered_at_ms:
+            if row["last_error"]:
+                raise StackError(row["last_error"])
+            if json:
+                as_json(row)
+            else:
+                say(f"{provider} takes the key {row['tail']}")
+            return
+        time.sleep(0.1)
+    raise StackError("the vault did not answer in time")
 
 
 @byok.command("remove")

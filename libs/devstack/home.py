@@ -82,7 +82,7 @@ class Home:
         write_private(self.path / "secrets.json", json.dumps(known, indent=1))
 
     def key_encryption_keys(self, service: str) -> str:
-        """A service's own, as `KeyRing.parse` reads them: the newest first."""
+        """A service's own, as `LocalKeys.parse` reads them: the newest first."""
         versions = [f"{name.rpartition('-')[2]}:{_standard(value)}" for name, value in self._versions(service)]
         if not versions:
             self.new_key_encryption_key(service)

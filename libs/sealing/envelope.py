@@ -8,6 +8,7 @@ import base64
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -26,8 +27,22 @@ class Envelope:
     ciphertext: bytes
 
 
-class KeyRing:
-    """Key-encryption keys by version; the first given is the one that wraps."""
+class KeyEncryption(Protocol):
+    """Wraps data keys: keys in memory, or a key management service."""
+
+    @property
+    def current(self) -> str:
+        """The version that wraps."""
+
+    def wrap(self, data_key: bytes, associated_data: bytes) -> bytes:
+        """Encrypts a data key under the current version."""
+
+    def unwrap(self, version: str, wrapped_key: bytes, associated_data: bytes) -> bytes:
+        """Decrypts a data key. Raises EnvelopeError where it does not open."""
+
+
+class LocalKeys:
+    """Key-encryption keys in memory, by version; the first given is the one that wraps."""
 
     def __init__(self, keys: Mapping[str, bytes]) -> None:
         """Raises ValueError where there is no key, or one is not 32 bytes."""
@@ -37,7 +52,7 @@ class KeyRing:
         self._current = next(iter(keys))
 
     @classmethod
-    def parse(cls, text: str) -> "KeyRing":
+    def parse(cls, text: str) -> "LocalKeys":
         """Reads ``version:base64[,version:base64...]``.
 
         Raises:
@@ -51,6 +66,29 @@ class KeyRing:
         """The version that wraps."""
         return self._current
 
+    def wrap(self, data_key: bytes, associated_data: bytes) -> bytes:
+        """Encrypts a data key under the current version."""
+        return _encrypt(self._keys[self._current], data_key, associated_data)
+
+    def unwrap(self, version: str, wrapped_key: bytes, associated_data: bytes) -> bytes:
+        """Decrypts a data key. Raises EnvelopeError where it does not open."""
+        wrapping = self._keys.get(version)
+        if wrapping is None:
+            raise EnvelopeError("no key-encryption key of that version")
+        return _decrypt(wrapping, wrapped_key, associated_data)
+
+
+class KeyRing:
+    """Seals and opens secrets at rest; who wraps the data keys is its `KeyEncryption`'s affair."""
+
+    def __init__(self, encryption: KeyEncryption) -> None:
+        self._encryption = encryption
+
+    @property
+    def current(self) -> str:
+        """The version that wraps."""
+        return self._encryption.current
+
     def rewrap(self, envelope: Envelope, associated_data: bytes) -> Envelope:
         """The same secret, its data key wrapped by the current key-encryption key.
 
@@ -58,15 +96,14 @@ class KeyRing:
             EnvelopeError: it does not open.
         """
         data_key = self._unwrap(envelope, associated_data)
-        wrapped = _encrypt(self._keys[self._current], data_key, associated_data)
-        return Envelope(self._current, wrapped, envelope.ciphertext)
+        return Envelope(self.current, self._encryption.wrap(data_key, associated_data), envelope.ciphertext)
 
     def seal(self, plaintext: bytes, associated_data: bytes) -> Envelope:
         """Encrypts under a new data key."""
         data_key = secrets.token_bytes(32)
         return Envelope(
-            self._current,
-            _encrypt(self._keys[self._current], data_key, associated_data),
+            self.current,
+            self._encryption.wrap(data_key, associated_data),
             _encrypt(AESGCM(data_key), plaintext, associated_data),
         )
 
@@ -80,10 +117,7 @@ class KeyRing:
         return _decrypt(AESGCM(data_key), envelope.ciphertext, associated_data)
 
     def _unwrap(self, envelope: Envelope, associated_data: bytes) -> bytes:
-        wrapping = self._keys.get(envelope.kek_version)
-        if wrapping is None:
-            raise EnvelopeError("no key-encryption key of that version")
-        return _decrypt(wrapping, envelope.wrapped_key, associated_data)
+        return self._encryption.unwrap(envelope.kek_version, envelope.wrapped_key, associated_data)
 
 
 def _encrypt(cipher: AESGCM, plaintext: bytes, associated_data: bytes) -> bytes:

@@ -166,6 +166,8 @@ class ManagementApi:
             add(path, self.list_own_keys if personal else self.list_organization_keys, methods=["GET"])
             put = self.put_own_key if personal else self.put_organization_key
             add(f"{path}/{{provider}}", put, methods=["PUT"], status_code=202)
+            test = self.test_own_key if personal else self.test_organization_key
+            add(f"{path}/{{provider}}/test", test, methods=["POST"], status_code=202)
             remove = self.remove_own_key if personal else self.remove_organization_key
             add(f"{path}/{{provider}}", remove, methods=["DELETE"], status_code=202)
         add("/api/audit", self.whole_audit, methods=["GET"])
@@ -357,6 +359,17 @@ class ManagementApi:
         async with self._acting(call) as (connection, actor):
             check_account(actor, account_id)
             return await self._remove_key(connection, actor, f"acct:{account_id}", provider)
+
+    async def test_own_key(self, account_id: str, provider: str, call: "Call") -> dict[str, Any]:
+        """Ask the provider whether it takes the stored key; the list then shows what it said."""
+        async with self._acting(call) as (_connection, actor):
+            check_account(actor, account_id)
+            return {"ordered_at_ms": await self._own_keys.order_test(f"acct:{account_id}", provider)}
+
+    async def test_organization_key(self, organization_id: str, provider: str, call: "Call") -> dict[str, Any]:
+        """Ask the provider whether it takes the organization's stored key; the list then shows what it said."""
+        async with self._in_organization(call, organization_id, Action.MANAGE_KEYS):
+            return {"ordered_at_ms": await self._own_keys.order_test(f"org:{organization_id}", provider)}
 
     async def list_organization_keys(self, organization_id: str, call: "Call") -> list[dict[str, Any]]:
         """An organization's provider keys, without the keys."""

@@ -9,7 +9,7 @@ from libs.bus.service import HttpServer, Runtime
 from libs.config.gateway import GatewayConfig
 from libs.database.pool import Database
 from libs.database.settings import DatabaseSettings
-from libs.sealing.envelope import KeyRing
+from libs.sealing.key_encryption import key_ring
 from services.console.api import ManagementApi
 from services.console.byok import OwnKeys
 from services.console.last_used import LastUsed
@@ -23,7 +23,7 @@ async def build(runtime: Runtime) -> AsyncIterator[None]:
     """The management API in, control records out."""
     settings = ConsoleSettings()
     database = Database(DatabaseSettings(), "control", Path(__file__).with_name("migrations"))
-    signing = SigningKeys(KeyRing.parse(settings.key_encryption_keys))
+    signing = SigningKeys(key_ring(settings.key_encryption_keys))
     outbox = Outbox(database, runtime.producer, runtime.watch)
     own_keys = OwnKeys(runtime.producer, GatewayConfig().providers)
     api = ManagementApi(database, signing, own_keys, settings.operator_token, outbox.wake)

@@ -3,23 +3,21 @@
 from collections.abc import Mapping
 from typing import Any
 
-import httpx
 from aiokafka.errors import KafkaError
 
 from contracts import topics
 from contracts.clock import now_ms
 from contracts.control import CredentialChanged, CredentialUsed, VaultAnnounced
 from contracts.record import Record
-from contracts.vault import CredentialRemoved, CredentialSubmitted, RewrapOrdered
+from contracts.vault import CredentialRemoved, CredentialSubmitted, CredentialTestOrdered, RewrapOrdered
 from libs.bus.producer import Producer, settle
 from libs.bus.views import View
 from libs.config.gateway import Provider
 from libs.providers.key_forms import KeyFormError, check_form
+from libs.providers.live_check import NoAnswerError, refusal_of
 from libs.sealing.credentials import credential_id, seal_credential
 from libs.sealing.secret import Secret
 from services.console.errors import Away, BadInput, NotFound
-
-CHECK_WITHIN_S = 10.0
 
 
 class OwnKeys:
@@ -71,16 +69,12 @@ class OwnKeys:
         return name
 
     async def _check(self, provider_id: str, key: Secret) -> None:
-        url = self._providers[provider_id].base_url.rstrip("/") + "/models"
         try:
-            async with httpx.AsyncClient(timeout=CHECK_WITHIN_S) as http:
-                answer = await http.get(url, headers={"Authorization": f"Bearer {key.reveal()}"})
-        except httpx.HTTPError:
-            raise Away(f"{provider_id} does not answer; nothing was stored (add without the check)") from None
-        if answer.status_code in (401, 403):
-            raise BadInput(f"{provider_id} refuses this key; nothing was stored")
-        if answer.is_error:
-            raise Away(f"{provider_id} answered {answer.status_code} to the check; nothing was stored")
+            refusal = await refusal_of(provider_id, self._providers[provider_id].base_url, key)
+        except NoAnswerError as error:
+            raise Away(f"{error}; nothing was stored (add without the check)") from None
+        if refusal:
+            raise BadInput(f"nothing was stored: {provider_id} refuses this key")
 
     async def remove(self, owner: str, provider_id: str, removed_by: str) -> None:
         """Orders the vault to destroy a key.
@@ -96,6 +90,20 @@ class OwnKeys:
             credential_id=name, provider_id=provider_id, owner=owner, removed_by=removed_by, removed_at_ms=now_ms()
         )
         await self._order(command, name)
+
+    async def order_test(self, owner: str, provider_id: str) -> int:
+        """Orders the vault to ask the provider whether it takes a stored key; returns the time of the order (ms).
+
+        Raises:
+            NotFound: there is none.
+            Away: the log does not take the order.
+        """
+        name = credential_id(owner, provider_id)
+        if self._credentials.get(name) is None:
+            raise NotFound(f"there is no key for {provider_id!r} here")
+        ordered_at_ms = now_ms()
+        await self._order(CredentialTestOrdered(credential_id=name, ordered_at_ms=ordered_at_ms), name)
+        return ordered_at_ms
 
     async def order_rewrap(self, ordered_by: str) -> None:
         """Orders the vault to wrap every data key anew. Raises Away."""

@@ -18,13 +18,13 @@ from libs.config.catalog import Catalog
 from libs.config.gateway import GatewayConfig
 from libs.database.pool import Database
 from libs.database.settings import DatabaseSettings
-from libs.sealing.envelope import KeyRing
+from libs.sealing.key_encryption import key_ring
 from services.key_vault.book import CredentialBook
 from services.key_vault.commands import CommandHandlers
 from services.key_vault.epochs import Epochs
 from services.key_vault.granting import Granting, own_keys
 from services.key_vault.settings import VaultSettings
-from services.key_vault.store import VaultStore
+from services.key_vault.store import VaultStore, patiently
 
 VAULT_ID = "vault"
 """All vaults of a deployment are one: they share the database and the key pair in it."""
@@ -34,7 +34,7 @@ VAULT_ID = "vault"
 async def build(runtime: Runtime) -> AsyncIterator[None]:
     """Requests in, `CredentialGranted` out; vault commands in, credential records out; epoch keys to the relays."""
     catalog = Catalog(GatewayConfig())
-    ring = KeyRing.parse(VaultSettings().key_encryption_keys)
+    ring = key_ring(VaultSettings().key_encryption_keys)
     database = Database(DatabaseSettings(), "vault", Path(__file__).with_name("migrations"))
     store, book, epochs = VaultStore(database, ring), CredentialBook(), Epochs(now_ms())
     granting = Granting(catalog, own_keys(catalog, os.environ), book, ring)
@@ -43,9 +43,9 @@ async def build(runtime: Runtime) -> AsyncIterator[None]:
     async with runtime.running(database):
         # Without the users' own keys no grant is right, so nothing is granted before they are here.
         await database.wait_ready()
-        pair = await store.key_pair()
-        book.put(await store.all())
-        commands = CommandHandlers(store, ring, pair, book)
+        pair, stored = await patiently(store.load)
+        book.put(stored)
+        commands = CommandHandlers(store, ring, pair, book, providers=catalog.providers, producer=runtime.producer)
         following: set[asyncio.Task[None]] = set()
 
         def credential_changed(credential_id: str, record: CredentialChanged | None) -> None:

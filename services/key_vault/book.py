@@ -37,6 +37,10 @@ class CredentialBook:
         known = self._credentials.get(about.credential_id)
         return known is not None and known.about == about
 
+    def get(self, name: str) -> Credential | None:
+        """One by its ID."""
+        return self._credentials.get(name)
+
     def __len__(self) -> int:
         return len(self._credentials)
 

@@ -1,16 +1,23 @@
 """Orders to the vault: store a user's own key, or forget it."""
 
 import asyncio
+from collections.abc import Mapping
 
 import structlog
 
-from contracts.control import CredentialChanged
-from contracts.vault import CredentialRemoved, CredentialSubmitted, RewrapOrdered
+from contracts import topics
+from contracts.clock import now_ms
+from contracts.control import CredentialChanged, CredentialUsed
+from contracts.vault import CredentialRemoved, CredentialSubmitted, CredentialTestOrdered, RewrapOrdered
 from libs.bus.consumer import Batch, RetryLater
+from libs.bus.producer import Producer, settle
+from libs.config.gateway import Provider
 from libs.database.pool import AWAY
+from libs.providers.live_check import NoAnswerError, refusal_of
 from libs.sealing.credentials import at_rest, masked_tail, open_credential
-from libs.sealing.envelope import KeyRing
+from libs.sealing.envelope import EnvelopeError, KeyRing
 from libs.sealing.hybrid import KeyPair
+from libs.sealing.secret import Secret
 from services.key_vault.book import CredentialBook
 from services.key_vault.store import VaultStore
 
@@ -20,7 +27,18 @@ log = structlog.get_logger()
 class CommandHandlers:
     """Commands in; the database and the book follow, the book's records are told by its upkeep."""
 
-    def __init__(self, store: VaultStore, ring: KeyRing, pair: KeyPair, book: CredentialBook) -> None:
+    def __init__(
+        self,
+        store: VaultStore,
+        ring: KeyRing,
+        pair: KeyPair,
+        book: CredentialBook,
+        *,
+        providers: Mapping[str, Provider],
+        producer: Producer,
+    ) -> None:
+        self._providers = providers
+        self._producer = producer
         self._store = store
         self._ring = ring
         self._pair = pair
@@ -34,6 +52,9 @@ class CommandHandlers:
                 if isinstance(command, RewrapOrdered):
                     await self._rewrap()
                     continue
+                if isinstance(command, CredentialTestOrdered):
+                    await self._test(command.credential_id)
+                    continue
                 if isinstance(command, CredentialSubmitted):
                     await self._put(command)
                 else:
@@ -41,7 +62,26 @@ class CommandHandlers:
                     await self._store.remove(command)
                 await self.reload(command.credential_id)
         except AWAY as error:
-            raise RetryLater(f"the vault's database is away ({type(error).__name__})") from None
+            raise RetryLater(f"the vault's database, or its key management, is away ({type(error).__name__})") from None
+
+    async def _test(self, name: str) -> None:
+        """Asks the provider, and tells what it said."""
+        credential = self._book.get(name)
+        if credential is None:
+            return
+        about = credential.about
+        try:
+            data = at_rest(about.owner, about.provider_id)
+            secret = Secret(self._ring.open(credential.envelope, data).decode())
+            provider = self._providers.get(about.provider_id)
+            error = await refusal_of(about.provider_id, provider.base_url, secret) if provider else "no such provider"
+        except (EnvelopeError, NoAnswerError) as failure:
+            error = str(failure)
+        record = CredentialUsed(credential_id=name, used_at_ms=now_ms(), error=error)
+        sent = await self._producer.send(
+            topics.CREDENTIAL_USES, record, key=name, event_id=name, subject=name, traceparent=""
+        )
+        await settle([sent])
 
     async def _rewrap(self) -> None:
         """One at a time, each for itself: after a crash the order comes again and goes on with what is left."""
@@ -70,5 +110,6 @@ class CommandHandlers:
     async def _put(self, command: CredentialSubmitted) -> None:
         names = {"owner": command.owner, "provider_id": command.provider_id}
         secret = open_credential(command.sealed_key, self._pair, **names)
-        envelope = self._ring.seal(secret.reveal().encode(), at_rest(**names))
+        # In a thread: the key-encryption keys may be in a service across the network.
+        envelope = await asyncio.to_thread(self._ring.seal, secret.reveal().encode(), at_rest(**names))
         await self._store.put(command, envelope, masked_tail(secret))

@@ -38,7 +38,7 @@ class Granting:
         credential = self._book.find(request, provider_id)
         try:
             secret = self._open(credential) if credential else self._own_keys.get(provider_id)
-        except EnvelopeError:
+        except (EnvelopeError, OSError):
             message = f"Your own key for {provider_id} cannot be opened; store it again."
             return _refused(request, message)
         if secret is None:

@@ -10,4 +10,4 @@ class VaultSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="SLUICE_VAULT_")
 
     key_encryption_keys: str = Field(repr=False)
-    """``version:base64[,version:base64...]``, 32 bytes each; the first wraps new keys."""
+    """``version:base64[,version:base64...]``, 32 bytes each, or ``aws-kms:KEY[,...]``; the first wraps new keys."""

@@ -1,15 +1,24 @@
 """The vault's SQL. A command that is older than what is stored changes nothing, so commands may come again."""
 
-from typing import Any
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import structlog
 
 from contracts.control import CredentialChanged
 from contracts.vault import CredentialRemoved, CredentialSubmitted
-from libs.database.pool import Database
+from libs.database.pool import AWAY, Database
 from libs.sealing.credentials import at_rest
-from libs.sealing.envelope import Envelope, KeyRing
+from libs.sealing.envelope import Envelope, EnvelopeError, KeyRing
 from libs.sealing.hybrid import KeyPair
 from services.key_vault.book import Credential
 
+log = structlog.get_logger()
+
+Loaded = TypeVar("Loaded")
+RETRY_S = 1.0
 _KEY_PAIR = b"sluice vault key pair"
 
 
@@ -30,9 +39,9 @@ class VaultStore:
             await connection.execute("lock table vault.key_pair in exclusive mode")
             row = await connection.fetchrow("select kek_version, wrapped_key, ciphertext from vault.key_pair")
             if row is not None:
-                return KeyPair.from_bytes(self._ring.open(Envelope(*row), _KEY_PAIR))
+                return KeyPair.from_bytes(await asyncio.to_thread(self._ring.open, Envelope(*row), _KEY_PAIR))
             pair = KeyPair.generate()
-            envelope = self._ring.seal(pair.private_bytes(), _KEY_PAIR)
+            envelope = await asyncio.to_thread(self._ring.seal, pair.private_bytes(), _KEY_PAIR)
             await connection.execute(
                 "insert into vault.key_pair (kek_version, wrapped_key, ciphertext) values ($1, $2, $3)",
                 envelope.kek_version,
@@ -44,14 +53,25 @@ class VaultStore:
     async def all(self) -> list[Credential]:
         """Every credential that is not removed."""
         rows = await self._database.pool.fetch("select * from vault.credentials where not removed")
-        return [_credential(row) for row in rows]
+        return await asyncio.to_thread(lambda: [self._warm(_credential(row)) for row in rows])
 
     async def one(self, name: str) -> Credential | None:
         """A credential, unless it is removed or unknown."""
         row = await self._database.pool.fetchrow(
             "select * from vault.credentials where credential_id = $1 and not removed", name
         )
-        return None if row is None else _credential(row)
+        return None if row is None else await asyncio.to_thread(self._warm, _credential(row))
+
+    async def load(self) -> tuple[KeyPair, list[Credential]]:
+        """The key pair and every credential."""
+        return await self.key_pair(), await self.all()
+
+    def _warm(self, credential: Credential) -> Credential:
+        """Opens it once, off the loop: a key management service is asked now, not when a request waits."""
+        about = credential.about
+        with contextlib.suppress(EnvelopeError):
+            self._ring.open(credential.envelope, at_rest(about.owner, about.provider_id))
+        return credential
 
     async def put(self, command: CredentialSubmitted, envelope: Envelope, tail: str) -> None:
         """Stores or replaces a key."""
@@ -82,7 +102,8 @@ class VaultStore:
             libs.sealing.envelope.EnvelopeError: the older key-encryption key is not there.
         """
         about = credential.about
-        envelope = self._ring.rewrap(credential.envelope, at_rest(about.owner, about.provider_id))
+        data = at_rest(about.owner, about.provider_id)
+        envelope = await asyncio.to_thread(self._ring.rewrap, credential.envelope, data)
         await self._database.pool.execute(
             "update vault.credentials set kek_version = $3, wrapped_key = $4 "
             "where credential_id = $1 and wrapped_key = $2",
@@ -97,7 +118,7 @@ class VaultStore:
         async with self._database.pool.acquire() as connection, connection.transaction():
             rows = await connection.fetch("select kek_version, wrapped_key, ciphertext from vault.key_pair for update")
             for row in rows:
-                envelope = self._ring.rewrap(Envelope(*row), _KEY_PAIR)
+                envelope = await asyncio.to_thread(self._ring.rewrap, Envelope(*row), _KEY_PAIR)
                 await connection.execute(
                     "update vault.key_pair set kek_version = $1, wrapped_key = $2",
                     envelope.kek_version,
@@ -118,6 +139,16 @@ class VaultStore:
             command.removed_by,
             command.removed_at_ms,
         )
+
+
+async def patiently(load: Callable[[], Awaitable[Loaded]]) -> Loaded:
+    """Loads, for as long as it takes until database and key-encryption keys are there."""
+    while True:
+        try:
+            return await load()
+        except AWAY as error:
+            log.warning("the vault is loaded later", error=type(error).__name__, what=str(error)[:200])
+            await asyncio.sleep(RETRY_S)
 
 
 def _credential(row: Any) -> Credential:

@@ -28,7 +28,7 @@ from libs.devstack.home import Home
 from libs.devstack.ports import free_port
 from libs.devstack.stack import STUB_CONFIG, Stack, StackOptions
 from libs.sealing.credentials import at_rest, credential_id
-from libs.sealing.envelope import KeyRing
+from libs.sealing.envelope import KeyRing, LocalKeys
 from libs.sealing.grants import EpochKey
 from services.key_vault.book import Credential, CredentialBook
 from services.key_vault.granting import Granting
@@ -101,7 +101,7 @@ async def _measure(stack: Stack, options: argparse.Namespace) -> None:
 
 def _grants_per_s(count: int = 20_000) -> float:
     """The vault's own work for a request with a user's own key: open it at rest, seal it for the relay."""
-    ring, book, request = KeyRing({"v1": b"1" * 32}), CredentialBook(), accepted(model="stub/echo")
+    ring, book, request = KeyRing(LocalKeys({"v1": b"1" * 32})), CredentialBook(), accepted(model="stub/echo")
     about = CredentialChanged(
         credential_id=credential_id("acct:a", "stub"),
         provider_id="stub",

@@ -189,6 +189,24 @@ async def test_key_encryption_keys_rotate_online(plane: Plane) -> None:
         assert (await _answered_with(plane, GOOD, person.key))["byok"]
 
 
+async def test_a_stored_key_can_be_tested(plane: Plane) -> None:
+    person = await plane.person()
+
+    async def tested(key: str) -> Any:
+        await _put(plane, _keys_of(person), key, person.key)
+        order = await plane.call("POST", f"{_keys_of(person)}/stub/test", key=person.key)
+
+        async def answer() -> Any:
+            (row,) = await plane.call("GET", _keys_of(person), key=person.key)
+            return row if (row["last_used_at_ms"] or 0) >= order["ordered_at_ms"] else None
+
+        return await until(answer, what="the provider's answer")
+
+    assert (await tested(GOOD))["last_error"] is None
+    assert "was refused" in (await tested(BAD))["last_error"]
+    await plane.call("POST", f"{_keys_of(person)}/absent/test", key=person.key, status=404)
+
+
 async def test_nobody_gets_another_s_key_while_vault_and_database_die(plane: Plane) -> None:
     """Many people with keys of their own ask at once; the provider says with which key each was asked."""
     people = []

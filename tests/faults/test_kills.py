@@ -41,7 +41,11 @@ async def test_kill_9_of_a_service_under_load(own: Gateway, service: str) -> Non
         await load.more(20)
         child.kill()
         await load.more(20, within_s=90)
-    assert child.restarts == restarts + 1
+
+    async def restarted() -> bool | None:
+        return child.restarts == restarts + 1 or None
+
+    await until(restarted, what="the restart")
     await _ready(own)
     outcomes = await check_books(own, load.completed)
     assert outcomes["completed"] >= len(load.completed)

@@ -5,7 +5,7 @@ from contracts.requests import Caller, RequestAccepted
 from libs.config.catalog import Catalog
 from libs.config.gateway import GatewayConfig, Model, Provider
 from libs.sealing.credentials import at_rest, credential_id
-from libs.sealing.envelope import KeyRing
+from libs.sealing.envelope import KeyRing, LocalKeys
 from libs.sealing.grants import EpochKey, RelayKeyPair, open_grant
 from services.key_vault.book import Credential, CredentialBook
 from services.key_vault.epochs import EPOCH_MS, KEPT_AFTER_MS, Epochs
@@ -27,7 +27,7 @@ CATALOG = Catalog(
 )
 KEYS = own_keys(CATALOG, {"STUB_KEY": "sk-canary", "OTHER": "sk-other", "UNSET_KEY": ""})
 EPOCH = EpochKey.generate("e1")
-RING = KeyRing({"v1": b"1" * 32})
+RING = KeyRing(LocalKeys({"v1": b"1" * 32}))
 BOOK = CredentialBook()
 GRANTING = Granting(CATALOG, KEYS, BOOK, RING)
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from libs.sealing.envelope import Envelope, EnvelopeError, KeyRing
+from libs.sealing.envelope import Envelope, EnvelopeError, KeyRing, LocalKeys
 from libs.sealing.grants import EpochKey, RelayKeyPair, open_grant, seal_epoch_key
 from libs.sealing.hybrid import SealError
 from libs.sealing.secret import Secret
@@ -15,7 +15,7 @@ from libs.sealing.secret import Secret
 SECRET = Secret("sk-canary-1234567890")
 EPOCH = EpochKey.generate("epoch-1")
 GRANT = EPOCH.seal(SECRET, request_id="r1", provider_id="openai", expires_at_ms=1_000)
-RING = KeyRing({"v2": b"2" * 32, "v1": b"1" * 32})
+RING = KeyRing(LocalKeys({"v2": b"2" * 32, "v1": b"1" * 32}))
 PAIR = RelayKeyPair()
 SEALED = seal_epoch_key(EPOCH.key, PAIR.public, epoch_id="epoch-1", relay_id="relay-1")
 
@@ -73,17 +73,17 @@ def test_an_envelope_opens_with_its_version_and_owner_alone() -> None:
     with pytest.raises(EnvelopeError):
         RING.open(envelope, b"owner-b")
     with pytest.raises(EnvelopeError, match="version"):
-        KeyRing({"v1": b"1" * 32}).open(envelope, b"owner-a")
+        KeyRing(LocalKeys({"v1": b"1" * 32})).open(envelope, b"owner-a")
     with pytest.raises(EnvelopeError):
         RING.open(Envelope("v1", envelope.wrapped_key, envelope.ciphertext), b"owner-a")
-    assert KeyRing({"v3": b"3" * 32, "v2": b"2" * 32}).open(envelope, b"owner-a") == b"secret"
+    assert KeyRing(LocalKeys({"v3": b"3" * 32, "v2": b"2" * 32})).open(envelope, b"owner-a") == b"secret"
 
 
 def test_a_rewrapped_envelope_needs_the_old_key_no_more() -> None:
-    old = KeyRing({"v1": b"1" * 32}).seal(b"secret", b"o")
+    old = KeyRing(LocalKeys({"v1": b"1" * 32})).seal(b"secret", b"o")
     new = RING.rewrap(old, b"o")
     assert (new.kek_version, new.ciphertext) == ("v2", old.ciphertext)
-    assert KeyRing({"v2": b"2" * 32}).open(new, b"o") == b"secret"
+    assert KeyRing(LocalKeys({"v2": b"2" * 32})).open(new, b"o") == b"secret"
     with pytest.raises(EnvelopeError):
         RING.rewrap(old, b"other")
 
@@ -101,10 +101,10 @@ def test_no_changed_envelope_opens(bit: int, in_key: bool, cut: int) -> None:
 
 def test_key_rings_are_read_and_checked() -> None:
     encoded = base64.b64encode(b"k" * 32).decode()
-    assert KeyRing.parse(f"v1:{encoded}, v0:{encoded}").seal(b"x", b"").kek_version == "v1"
+    assert LocalKeys.parse(f"v1:{encoded}, v0:{encoded}").current == "v1"
     for wrong in ("", "v1:short", f"v1:{base64.b64encode(b'k').decode()}", "v1"):
         with pytest.raises(ValueError, match=r".*"):
-            KeyRing.parse(wrong)
+            LocalKeys.parse(wrong)
 
 
 def test_a_secret_shows_itself_nowhere() -> None:
