@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import signal
 import socket
 import sys
@@ -115,6 +116,8 @@ def run(name: str, build: Build) -> None:
 
     Environment: ``SLUICE_HEALTH_PORT`` (loopback; 0 picks one), ``SLUICE_HEALTH_HOST``, ``SLUICE_LOG_LEVEL``.
     """
+    # No core dump: memory holds prompts, in the vault and the relays provider keys.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     configure_logs(name, os.environ.get("SLUICE_LOG_LEVEL", "INFO"))
     configure_tracing(name)
     try:

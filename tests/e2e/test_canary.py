@@ -4,6 +4,7 @@ A provider key may be in the clear nowhere; a prompt on ``gateway.prompts`` alon
 """
 
 import base64
+import gzip
 import urllib.parse
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -11,9 +12,16 @@ from pathlib import Path
 import asyncpg
 import pytest
 import pytest_asyncio
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from contracts import topics
 from libs.bus.reading import read_to_end
+from libs.bus.service import HttpServer
+from libs.devstack.ports import LOOPBACK, free_port
+from libs.devstack.stack import SERVICES
 from tests.e2e.plane import Plane
 from tests.stacks import WRONG_KEY, chat, running_stack, until
 
@@ -22,10 +30,30 @@ PROMPT = "canary-prompt: what only the provider may read"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def planted(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[Plane, Path, list[str]]]:
-    """A stack through which keys and prompts went, on every path that we know of."""
+async def spans() -> AsyncIterator[tuple[str, list[bytes]]]:
+    """An OTLP endpoint, and what was exported to it."""
+    bodies: list[bytes] = []
+
+    async def take(request: Request) -> Response:
+        body = await request.body()
+        bodies.append(gzip.decompress(body) if request.headers.get("content-encoding") == "gzip" else body)
+        return Response(b"", media_type="application/x-protobuf")
+
+    port = free_port()
+    server = HttpServer(Starlette(routes=[Route("/v1/traces", take, methods=["POST"])]), LOOPBACK, port)
+    await server.start()
+    yield f"http://{LOOPBACK}:{port}", bodies
+    await server.stop()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def planted(
+    kafka: str, tmp_path_factory: pytest.TempPathFactory, spans: tuple[str, list[bytes]]
+) -> AsyncIterator[tuple[Plane, Path, list[str]]]:
+    """A stack through which keys and prompts went, on every path that we know of; every request is traced."""
     folder = tmp_path_factory.mktemp("canary")
-    async with running_stack(folder, kafka) as gateway:
+    traced = {"SLUICE_TELEMETRY__SAMPLE_RATIO": "1"}
+    async with running_stack(folder, kafka, environment=traced, otlp_endpoint=spans[0]) as gateway:
         plane, answers = Plane(gateway, 1), list[str]()
         people = [await plane.person() for _ in OWN_KEYS]
         for person, key in zip(people, OWN_KEYS, strict=True):
@@ -131,6 +159,21 @@ def test_no_log_holds_a_key_or_a_prompt(planted: tuple[Plane, Path, list[str]]) 
         data = log.read_bytes()
         for secret in (*_secrets(plane), PROMPT, plane.gateway.key, plane.gateway.stack.operator_token()):
             assert not _holds(data, secret), f"found in {log.name}"
+
+
+async def test_no_span_holds_a_key_or_a_prompt(
+    planted: tuple[Plane, Path, list[str]], spans: tuple[str, list[bytes]]
+) -> None:
+    plane, _folder, _answers = planted
+    names = [f"sluice-{service}".encode() for service in SERVICES if service != "console"]
+
+    async def everybody() -> bool | None:
+        return all(any(name in body for body in spans[1]) for name in names) or None
+
+    await until(everybody, what="spans of every service")
+    for body in spans[1]:
+        for secret in (*_secrets(plane), PROMPT, plane.gateway.key):
+            assert not _holds(body, secret), "found in a span"
 
 
 def test_no_answer_holds_a_key(planted: tuple[Plane, Path, list[str]]) -> None:

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from libs.sealing.credentials import masked_tail, open_credential, seal_credential
 from libs.sealing.envelope import Envelope, EnvelopeError, KeyRing, LocalKeys
 from libs.sealing.grants import EpochKey, RelayKeyPair, open_grant, seal_epoch_key
-from libs.sealing.hybrid import SealError
+from libs.sealing.hybrid import KeyPair, SealError
 from libs.sealing.secret import Secret
 
 SECRET = Secret("sk-canary-1234567890")
@@ -17,6 +18,7 @@ EPOCH = EpochKey.generate("epoch-1")
 GRANT = EPOCH.seal(SECRET, request_id="r1", provider_id="openai", expires_at_ms=1_000)
 RING = KeyRing(LocalKeys({"v2": b"2" * 32, "v1": b"1" * 32}))
 PAIR = RelayKeyPair()
+VAULT = KeyPair.generate()
 SEALED = seal_epoch_key(EPOCH.key, PAIR.public, epoch_id="epoch-1", relay_id="relay-1")
 
 
@@ -105,6 +107,31 @@ def test_key_rings_are_read_and_checked() -> None:
     for wrong in ("", "v1:short", f"v1:{base64.b64encode(b'k').decode()}", "v1"):
         with pytest.raises(ValueError, match=r".*"):
             LocalKeys.parse(wrong)
+
+
+@settings(max_examples=30)
+@given(st.integers(0, 100_000))
+def test_a_credential_on_its_way_opens_for_its_owner_provider_and_vault_alone(bit: int) -> None:
+    sealed = seal_credential(SECRET, VAULT.public, owner="acct:a", provider_id="openai")
+    assert open_credential(sealed, VAULT, owner="acct:a", provider_id="openai").reveal() == SECRET.reveal()
+    again = KeyPair.from_bytes(VAULT.private_bytes())
+    assert open_credential(sealed, again, owner="acct:a", provider_id="openai").reveal() == SECRET.reveal()
+    changed = base64.b64encode(_flip(base64.b64decode(sealed), bit)).decode()
+    for blob, pair, owner, provider in (
+        (sealed, VAULT, "acct:b", "openai"),
+        (sealed, VAULT, "acct:a", "xai"),
+        (sealed, KeyPair.generate(), "acct:a", "openai"),
+        (changed, VAULT, "acct:a", "openai"),
+        (sealed[:40], VAULT, "acct:a", "openai"),
+        ("!", VAULT, "acct:a", "openai"),
+    ):
+        with pytest.raises(SealError):
+            open_credential(blob, pair, owner=owner, provider_id=provider)
+
+
+def test_little_is_shown_of_a_key_and_nothing_of_a_short_one() -> None:
+    assert masked_tail(Secret("sk-0123456789abcdef")) == "…cdef"
+    assert masked_tail(Secret("short")) == "…"
 
 
 def test_a_secret_shows_itself_nowhere() -> None:
