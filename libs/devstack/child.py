@@ -68,11 +68,6 @@ class Child:
             raise StackError(f"{self.name} is not running")
         return self._process.pid
 
-    @property
-    def exit_code(self) -> int | None:
-        """Of the last process, if it has ended."""
-        return self._process.returncode if self._process else None
-
     async def start(self) -> None:
         """Starts it and keeps it running until `stop`."""
         await self._spawn()

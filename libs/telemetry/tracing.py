@@ -110,11 +110,6 @@ class Step:
         if self._span:
             self._span.set_attributes(dict(attributes))
 
-    def event(self, name: str) -> None:
-        """Marks a moment."""
-        if self._span:
-            self._span.add_event(name)
-
     def end(self, error: str | None = None) -> None:
         """Ends the step; ``error`` is a short class of failure."""
         if self._span:

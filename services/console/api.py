@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, FastAPI, Header, Request
+import asyncpg
+from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
@@ -32,8 +33,8 @@ from services.console.errors import Away, BadInput, ConsoleError, NotFound
 from services.console.signing import SigningKeys, jwks
 
 MOST_BODY_BYTES = 64 * 1024
-MOST_AUDIT_ROWS = 1_000
 Id = Annotated[str, Field(pattern=r"^[a-z]+_[0-9a-f]{20}$|^[0-9a-f]{16,24}$", max_length=64)]
+Limit = Annotated[int, Query(ge=1, le=audit.MOST_ROWS)]
 Scope_ = Annotated[str, Field(pattern=f"^({'|'.join(SCOPES)})$")]
 
 
@@ -418,12 +419,12 @@ class ManagementApi:
 
     # The audit trail.
 
-    async def organization_audit(self, organization_id: str, call: "Call", limit: int = 100) -> list[dict[str, Any]]:
+    async def organization_audit(self, organization_id: str, call: "Call", limit: Limit = 100) -> list[dict[str, Any]]:
         """Who changed what in an organization, newest first."""
         async with self._in_organization(call, organization_id, Action.READ_AUDIT) as (connection, _actor):
             return await audit.entries(connection, organization_id, limit)
 
-    async def whole_audit(self, call: "Call", limit: int = 100) -> list[dict[str, Any]]:
+    async def whole_audit(self, call: "Call", limit: Limit = 100) -> list[dict[str, Any]]:
         """Who changed what, newest first (operator)."""
         async with self._acting(call) as (connection, actor):
             check_operator(actor)
@@ -463,6 +464,8 @@ class ManagementApi:
                 yield connection
         except AWAY:
             raise Away("the control database is away; nothing was changed, try again") from None
+        except asyncpg.DataError:
+            raise BadInput("a value holds characters that cannot be stored") from None
 
     @asynccontextmanager
     async def _acting(self, call: "_Call") -> AsyncIterator[tuple[Any, Actor]]:

@@ -31,6 +31,6 @@ async def entries(connection: Any, organization_id: str | None, limit: int) -> l
         "select at, actor, origin, action, target, organization_id, details from control.audit "
         "where $1::text is null or organization_id = $1 order by id desc limit $2",
         organization_id,
-        min(limit, MOST_ROWS),
+        limit,
     )
     return [dict(row) | {"details": orjson.loads(row["details"])} for row in rows]

@@ -86,8 +86,8 @@ def parse_chat(raw: bytes) -> Chat:
     model = body.get("model")
     if not isinstance(model, str) or not model:
         raise BadRequest('`model` is missing: name one of GET /models, for example "model": "openai/gpt-5-mini".')
-    if len(model) > MOST_MODEL_CHARACTERS:
-        raise BadRequest(f"`model` is longer than {MOST_MODEL_CHARACTERS} characters.")
+    if len(model) > MOST_MODEL_CHARACTERS or not model.isprintable():
+        raise BadRequest(f"`model` must be at most {MOST_MODEL_CHARACTERS} printable characters.")
     messages = body.get("messages")
     if not isinstance(messages, list) or not messages:
         raise BadRequest("`messages` must be a list of at least one message.")

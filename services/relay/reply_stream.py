@@ -1,7 +1,6 @@
 """The way of a stream's events onto the log: in order, whole, and no faster than the log takes them."""
 
 import asyncio
-import contextlib
 
 import structlog
 from aiokafka.errors import KafkaError
@@ -64,13 +63,6 @@ class ReplyStream:
         self._wake.set()
         if self._pump:
             await self._pump
-
-    async def abandon(self) -> None:
-        """Gives up what is not on the log yet."""
-        if self._pump:
-            self._pump.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._pump
 
     async def _run(self) -> None:
         request = self._request

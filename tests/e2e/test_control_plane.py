@@ -251,6 +251,11 @@ async def test_bad_management_input_is_refused_in_words(plane: Plane) -> None:
         )
         assert response.status_code == status, response.text
         assert response.json()["error"]["code"] == status
+    for limit in ("-1", "0", "1001", "many"):
+        await plane.call("GET", f"/api/audit?limit={limit}", status=400)
+    person = await plane.person()
+    named = {"name": "a\0b"}
+    await plane.call("POST", "/api/organizations", named, key=person.key, status=400)
     missing = await plane.gateway.http.get(f"{plane.gateway.stack.console_url}/nowhere", headers=auth)
     assert (missing.status_code, missing.json()["error"]["code"]) == (404, 404)
 

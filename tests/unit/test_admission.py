@@ -55,6 +55,8 @@ def _accept(chat: Chat, caller: Caller | None, headers: dict[str, str] | None = 
         (orjson.dumps({**GOOD, "model": ""}), "`model`"),
         (orjson.dumps({"messages": GOOD["messages"]}), "`model`"),
         (orjson.dumps({**GOOD, "model": "m" * 201}), "`model`"),
+        (orjson.dumps({**GOOD, "model": "a/b\0"}), "`model`"),
+        (orjson.dumps({**GOOD, "model": "a/b\n"}), "`model`"),
         (orjson.dumps({**GOOD, "messages": []}), "`messages`"),
         (orjson.dumps({**GOOD, "messages": "hi"}), "`messages`"),
         (orjson.dumps({**GOOD, "stream": "yes"}), "`stream`"),
