@@ -43,7 +43,7 @@ class Provider(_Section):
     """A company, or a machine of yours, that runs models."""
 
     name: str = ""
-    protocol: Literal["openai-chat", "anthropic", "gemini", "bedrock", "fim"] = "openai-chat"
+    protocol: Literal["openai-chat"] = "openai-chat"
     base_url: str
     api_key: str | None = None
     """``env:NAME``: the vault reads it from its own environment. Never the key itself."""

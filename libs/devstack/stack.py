@@ -31,6 +31,8 @@ API_PATH = "/api/gateway"
 STUB_CONFIG = Path(__file__).with_name("demo.yaml")
 
 Say = Callable[[str], None]
+_OF_THE_CLI = ("SLUICE_HOME", "SLUICE_KEY")
+"""Variables that no service needs to know."""
 
 
 @dataclass(slots=True)
@@ -244,7 +246,7 @@ class Stack:
         environment |= {
             variable: value
             for variable, value in os.environ.items()
-            if variable.startswith("SLUICE_") and variable not in environment and variable != "SLUICE_HOME"
+            if variable.startswith("SLUICE_") and variable not in environment and variable not in _OF_THE_CLI
         }
         if self._options.config:
             environment[CONFIG_VARIABLE] = str(self._options.config.resolve())
