@@ -314,7 +314,7 @@ class Consumer:
                     "assigned", group=self._group, partitions=sorted(f"{p.topic}-{p.partition}" for p in partitions)
                 )
                 return
-            except (KafkaError, RetryLater) as error:
+            except Exception as error:
                 log.warning("assignment is tried again", group=self._group, error=repr(error)[:200])
                 await asyncio.sleep(pause_s)
                 pause_s = min(pause_s * 2, RETRY_MOST_S)
@@ -360,7 +360,7 @@ class Consumer:
             await asyncio.sleep(COMMIT_INTERVAL_S)
             try:
                 await self._commit()
-            except KafkaError as error:
+            except Exception as error:
                 log.warning("commit failed", group=self._group, error=repr(error)[:200])
 
     async def _commit(self) -> None:

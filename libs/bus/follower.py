@@ -9,7 +9,6 @@ from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
-from aiokafka.errors import KafkaError
 
 from contracts.topics import Topic
 from libs.bus.contiguity import Contiguity
@@ -100,7 +99,8 @@ class Follower:
             try:
                 await consumer.start()
                 await self._read(consumer)
-            except KafkaError as error:
+            except Exception as error:
+                # Whatever it is: with this loop dead the process would go on with an ever older view.
                 log.warning("follower: waiting for the broker", error=type(error).__name__)
                 await asyncio.sleep(0.2)
             finally:

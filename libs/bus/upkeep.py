@@ -66,7 +66,7 @@ class Upkeep(Generic[R]):
             self._wake.clear()
             try:
                 await self._publish()
-            except KafkaError as error:
+            except Exception as error:
                 log.warning("upkeep is tried again", topic=self._view.topic.name, error=type(error).__name__)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(EVERY_S):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import structlog
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaConnectionError, KafkaError
+from aiokafka.errors import KafkaConnectionError
 
 from libs.bus.settings import BusSettings
 
@@ -81,7 +81,7 @@ class BrokerWatch:
                         self._admin = AIOKafkaAdminClient(**self._settings.connection())
                         await self._admin.start()
                     cluster_id: str = (await self._admin.describe_cluster())["cluster_id"]
-            except (KafkaError, TimeoutError, OSError) as error:
+            except Exception as error:
                 if self.up:
                     log.warning("the broker does not answer", error=type(error).__name__)
                 self.up = False

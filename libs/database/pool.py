@@ -13,8 +13,17 @@ from libs.database.settings import DatabaseSettings
 log = structlog.get_logger()
 
 CONNECT_WITHIN_S = 5.0
-AWAY = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.CannotConnectNowError, OSError, TimeoutError)
-"""What asyncpg raises when the database is not there; the same work may succeed later."""
+AWAY = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    OSError,
+    TimeoutError,
+)
+"""What asyncpg raises when the database is not there, or goes in the middle; the same work may succeed later."""
 
 
 class Database:

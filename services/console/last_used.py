@@ -47,7 +47,7 @@ class LastUsed:
             await asyncio.sleep(EVERY_S)
             try:
                 await self._write()
-            except AWAY as error:
+            except Exception as error:
                 log.warning("last use is written later", error=type(error).__name__)
 
     async def _write(self) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 
 import orjson
 import structlog
-from aiokafka.errors import KafkaError
 
 from contracts import topics
 from contracts.control import AccountChanged
@@ -16,7 +15,7 @@ from contracts.record import Record
 from contracts.topics import BY_NAME, Topic
 from libs.bus.producer import Producer, settle
 from libs.bus.watch import BrokerWatch
-from libs.database.pool import AWAY, Database
+from libs.database.pool import Database
 from services.console.records import membership, membership_id, policy, published, revocation
 
 log = structlog.get_logger()
@@ -83,7 +82,8 @@ class Outbox:
                     self._all_again = False
                 while await self._publish_some():
                     pass
-            except (KafkaError, *AWAY) as error:
+            except Exception as error:
+                # Whatever it is: with this loop dead no change would ever be told again.
                 log.warning("outbox is tried again", error=type(error).__name__)
                 await asyncio.sleep(0.3)
                 continue

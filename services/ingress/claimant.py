@@ -118,7 +118,7 @@ class Claimant:
                     await self._claim()
                 else:
                     await self._renew(self._partition)
-            except (KafkaError, TimeoutError) as error:
+            except Exception as error:
                 log.warning("claim is tried again", error=type(error).__name__)
                 await asyncio.sleep(0.2)
             if self._partition is not None:
