@@ -34,6 +34,7 @@ from contracts.topics import Topic
 from libs.bus.contiguity import Contiguity
 from libs.bus.dead_letters import DeadLetters
 from libs.bus.producer import Producer
+from libs.bus.reading import offsets_since
 from libs.bus.received import Poison, PoisonError, Received, parse
 from libs.bus.settings import BusSettings
 from libs.bus.watch import BrokerWatch
@@ -331,13 +332,14 @@ class Consumer:
             for partition in partitions
             if partition.topic in self._rewind_ms
         }
-        rewound = await consumer.offsets_for_times(wanted) if wanted else {}
+        rewound = await offsets_since(consumer, wanted, first) if wanted else {}
         positions: dict[TopicPartition, int] = {}
         for partition in partitions:
             committed = await consumer.committed(partition)
             position = first[partition] if committed is None else max(committed, first[partition])
-            if committed is not None and rewound.get(partition) is not None:
-                position = min(position, rewound[partition].offset)
+            again_from = rewound.get(partition)
+            if committed is not None and again_from is not None:
+                position = min(position, again_from)
             positions[partition] = position
         return positions
 

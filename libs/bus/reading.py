@@ -1,12 +1,32 @@
 """Reading stretches of the log once, outside any group: to rebuild state, to audit, to show."""
 
-from collections.abc import AsyncIterator, Collection
+import asyncio
+from collections.abc import AsyncIterator, Collection, Mapping
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError
 
 from contracts.topics import Topic
 from libs.bus.settings import BusSettings
+
+TIMES_WITHIN_S = 3.0
+
+
+async def offsets_since(
+    consumer: AIOKafkaConsumer, times_ms: Mapping[TopicPartition, int], first: Mapping[TopicPartition, int]
+) -> dict[TopicPartition, int | None]:
+    """The offset of each partition's first record of a time or later; None where there is none.
+
+    Tansu, after a restart, sometimes refuses to look for times at all; then it is the partition's first offset, so
+    whoever must not see older records looks at their timestamps.
+    """
+    try:
+        async with asyncio.timeout(TIMES_WITHIN_S):
+            found = await consumer.offsets_for_times(dict(times_ms))
+    except (KafkaError, TimeoutError):
+        return {place: first[place] for place in times_ms}
+    return {place: found[place].offset if found.get(place) else None for place in times_ms}
 
 
 async def read_to_end(
@@ -39,15 +59,16 @@ async def read_to_end(
         ends = await consumer.end_offsets(places)
         starts = await consumer.beginning_offsets(places)
         if since_ms is not None:
-            found = await consumer.offsets_for_times(dict.fromkeys(places, since_ms))
-            starts = {place: found[place].offset if found.get(place) else ends[place] for place in places}
+            found = await offsets_since(consumer, dict.fromkeys(places, since_ms), starts)
+            starts = {place: ends[place] if offset is None else offset for place, offset in found.items()}
         for place in places:
             consumer.seek(place, starts[place])
         behind = {place for place in places if starts[place] < ends[place]}
         while behind:
             for raws in (await consumer.getmany(*behind, timeout_ms=200)).values():
                 for raw in raws:
-                    yield raw
+                    if since_ms is None or raw.timestamp >= since_ms:
+                        yield raw
             for place in list(behind):
                 # Tansu lists the end within its last batch; what a fetch says of it is right.
                 if await consumer.position(place) >= max(ends[place], consumer.highwater(place) or 0):
