@@ -23,6 +23,11 @@ class Caller(Record):
     key_fingerprint: str | None = None
     ip: str | None = None
 
+    @property
+    def owner(self) -> str:
+        """Whose credit and keys a paid request uses: the organization's in its context, else the account's own."""
+        return f"org:{self.organization_id}" if self.organization_id else f"acct:{self.account_id}"
+
 
 class RequestAccepted(Record):
     """A request that was authenticated, is well-formed, and will have exactly one outcome."""

@@ -185,10 +185,8 @@ def accept(
     who = caller or Caller()
     if chat.free:
         who, subject = who.model_copy(update={"ip": ip}), f"ip:{ip}"
-    elif who.organization_id:
-        subject = f"org:{who.organization_id}"
     else:
-        subject = f"acct:{who.account_id}"
+        subject = who.owner
     return RequestAccepted(
         request_id=request_id,
         subject=subject,

@@ -57,8 +57,6 @@ class CredentialBook:
 
         Free models cost nothing and run on the gateway's key.
         """
-        caller = request.caller
         if request.free:
             return None
-        owner = f"org:{caller.organization_id}" if caller.organization_id else f"acct:{caller.account_id}"
-        return self._credentials.get(credential_id(owner, provider_id))
+        return self._credentials.get(credential_id(request.caller.owner, provider_id))

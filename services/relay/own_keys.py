@@ -19,9 +19,7 @@ class OwnKeyUses:
         """What is to be told of this attempt, if it is news."""
         if not route.grant.byok:
             return None
-        caller = route.request.caller
-        owner = f"org:{caller.organization_id}" if caller.organization_id else f"acct:{caller.account_id}"
-        name = credential_id(owner, route.provider_id)
+        name = credential_id(route.request.caller.owner, route.provider_id)
         error = ending.refusal.message if ending.refusal else None
         known = self._told.get(name)
         if known and known.error == error and now_ms - known.used_at_ms < EVERY_MS:
