@@ -29,6 +29,7 @@ SERVICES: dict[str, Access] = {
             topics.ACCOUNTS,
             topics.REVOCATIONS,
             topics.MEMBERSHIPS,
+            topics.BALANCES,
         ),
         (topics.REQUESTS, topics.PROMPTS, topics.CANCELLATIONS, topics.CLAIMS, topics.KEY_USES),
     ),
@@ -61,7 +62,12 @@ SERVICES: dict[str, Access] = {
         (topics.ATTEMPTS, topics.REPLIES, topics.USAGE, topics.RELAYS, topics.CREDENTIAL_USES),
         "relay",
     ),
-    "metering": _access((topics.USAGE,), (topics.CHARGES,), "metering"),
+    "metering": _access(
+        (topics.USAGE, topics.ORDERS, topics.CREDIT_SETTINGS),
+        (topics.CHARGES, topics.CREDIT, topics.BALANCES),
+        "metering",
+    ),
+    "audit": _access((topics.REQUESTS, topics.CHARGES), ()),
     "console": _access(
         (topics.KEY_USES, topics.VAULTS, topics.CREDENTIALS, topics.CREDENTIAL_USES),
         (
@@ -71,6 +77,8 @@ SERVICES: dict[str, Access] = {
             topics.MEMBERSHIPS,
             topics.POLICIES,
             topics.VAULT_COMMANDS,
+            topics.CREDIT_SETTINGS,
+            topics.ORDERS,
         ),
         "console",
     ),

@@ -1,9 +1,10 @@
-"""``billing.charges.v1``: the contract with billing. At least once; dedupe by ``charge_id``."""
+"""``billing.charges.v1``: the contract with billing. At least once; dedupe by ``charge_id``. See docs/billing.md."""
 
 from typing import Annotated
 
 from pydantic import Field
 
+from contracts.credit import BalanceChanged
 from contracts.record import EpochMs, Record, RequestId, Subject
 from contracts.replies import Outcome
 from contracts.usage import TokenUsage
@@ -17,6 +18,7 @@ class ChargePosted(Record):
     subject: Subject
     account_id: str | None = None
     organization_id: str | None = None
+    key_fingerprint: str | None = None
     model: str
     provider_id: str | None = None
     outcome: Outcome
@@ -25,4 +27,7 @@ class ChargePosted(Record):
     byok: bool
     cost_microdollars: Annotated[int, Field(ge=0)]
     price_version: str
+    accepted_at_ms: EpochMs = 0
     posted_at_ms: EpochMs
+    balance: BalanceChanged | None = None
+    """Of who paid, after the transaction that entered this charge; None where nobody paid."""

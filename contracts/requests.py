@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from contracts.prices import Price
 from contracts.record import EpochMs, Record, ReplyAddress, RequestId, Subject
 
 
@@ -39,6 +40,8 @@ class RequestAccepted(Record):
     model: str
     stream: bool
     free: bool
+    price: Price | None = None
+    """What the request will be charged by, whatever the price is when it ends. None for free models."""
     accepted_at_ms: EpochMs
     route_by_ms: EpochMs
     """A request without a route by then is failed."""

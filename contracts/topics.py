@@ -8,6 +8,7 @@ from contracts import (
     charges,
     claims,
     control,
+    credit,
     decisions,
     prompts,
     quota,
@@ -79,6 +80,14 @@ KEY_USES = Topic("gateway.key-uses.v1", (requests.KeyUsed,), "key_fingerprint", 
 CLAIMS = Topic("gateway.claims.v1", (claims.PartitionClaimed,), "partition", Spread.SINGLE)
 USAGE = Topic("gateway.usage.v1", (usage.UsageRecorded,), "subject", retention_ms=30 * 24 * 3600 * 1000)
 CHARGES = Topic("billing.charges.v1", (charges.ChargePosted,), "subject", retention_ms=30 * 24 * 3600 * 1000)
+ORDERS = Topic("billing.orders.v1", (credit.CreditOrdered,), "owner", retention_ms=30 * 24 * 3600 * 1000)
+CREDIT = Topic(
+    "billing.credit.v1",
+    (credit.CreditPosted, credit.BalanceLow, credit.TopUpDue),
+    "owner",
+    retention_ms=30 * 24 * 3600 * 1000,
+)
+BALANCES = Topic("billing.balances.v1", (credit.BalanceChanged,), "owner", compacted=True)
 QUOTA_STATE = Topic("quota.state.v1", (quota.QuotaStateSaved,), "subject", compacted=True)
 VAULT_COMMANDS = Topic(
     "vault.commands.v1",
@@ -99,6 +108,7 @@ POLICIES = _view("control.policies.v1", control.PolicySet, "organization_id")
 VAULTS = _view("control.vaults.v1", control.VaultAnnounced, "vault_id")
 CREDENTIALS = _view("control.credentials.v1", control.CredentialChanged, "credential_id")
 CREDENTIAL_USES = _view("control.credential-uses.v1", control.CredentialUsed, "credential_id")
+CREDIT_SETTINGS = _view("control.credit-settings.v1", credit.CreditSettingsSet, "owner")
 RELAYS = _view("control.relays.v1", control.RelayAnnounced, "relay_id")
 GRANT_KEYS = _view("control.grant-keys.v1", control.EpochKeySealed, "sealed_id")
 
@@ -114,6 +124,9 @@ TOPICS: tuple[Topic, ...] = (
     CLAIMS,
     USAGE,
     CHARGES,
+    ORDERS,
+    CREDIT,
+    BALANCES,
     QUOTA_STATE,
     VAULT_COMMANDS,
     SIGNING_KEYS,
@@ -124,6 +137,7 @@ TOPICS: tuple[Topic, ...] = (
     VAULTS,
     CREDENTIALS,
     CREDENTIAL_USES,
+    CREDIT_SETTINGS,
     RELAYS,
     GRANT_KEYS,
 )

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from contracts.prices import Price
 from contracts.record import EpochMs, Record, RequestId, Subject
 from contracts.replies import Outcome
 from contracts.requests import Caller, Surface
@@ -12,13 +13,17 @@ Tokens = Annotated[int, Field(ge=0)]
 
 
 class TokenUsage(Record):
-    """The provider's own counts. ``input_tokens`` includes the cached ones."""
+    """The provider's own counts. ``input_tokens`` and ``output_tokens`` include all others of their side."""
 
     input_tokens: Tokens = 0
     output_tokens: Tokens = 0
     cache_read_tokens: Tokens = 0
     cache_write_tokens: Tokens = 0
     reasoning_tokens: Tokens = 0
+    input_image_tokens: Tokens = 0
+    output_image_tokens: Tokens = 0
+    input_audio_tokens: Tokens = 0
+    output_audio_tokens: Tokens = 0
 
 
 class UsageRecorded(Record):
@@ -38,6 +43,8 @@ class UsageRecorded(Record):
     """True where the provider gave no counts and what was delivered was counted instead."""
     byok: bool = False
     free: bool = False
+    price: Price | None = None
+    """The one of the accepted request. None where nobody pays, or the model has none."""
     attempts: Annotated[int, Field(ge=0)] = 0
     accepted_at_ms: EpochMs
     ended_at_ms: EpochMs

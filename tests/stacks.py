@@ -50,7 +50,7 @@ class Gateway:
         """The ledger entry of a request, once it is there."""
 
         async def found() -> dict[str, Any] | None:
-            row = await self.database.fetchrow("select * from ledger.entries where request_id = $1", request_id)
+            row = await self.database.fetchrow("select * from ledger.usage where request_id = $1", request_id)
             return dict(row) if row else None
 
         return await until(found, what=f"a ledger entry of {request_id}")

@@ -8,12 +8,14 @@ allow() {
     kafka-acls.sh --bootstrap-server "$BOOTSTRAP" --command-config "$CONFIG" --add \
         --allow-principal "User:sluice-$principal" "$@"
 }
+allow ingress --operation Read --topic billing.balances.v1
 allow ingress --operation Read --topic control.accounts.v1
 allow ingress --operation Read --topic control.memberships.v1
 allow ingress --operation Read --topic control.revocations.v1
 allow ingress --operation Read --topic control.signing-keys.v1
 allow ingress --operation Read --topic gateway.claims.v1
 allow ingress --operation Read --topic gateway.replies.v1
+allow ingress --operation Write --topic billing.balances.v1.dlq
 allow ingress --operation Write --topic control.accounts.v1.dlq
 allow ingress --operation Write --topic control.memberships.v1.dlq
 allow ingress --operation Write --topic control.revocations.v1.dlq
@@ -84,17 +86,29 @@ allow relay --operation Write --topic gateway.replies.v1.dlq
 allow relay --operation Write --topic gateway.routes.v1.dlq
 allow relay --operation Write --topic gateway.usage.v1
 allow relay --operation Read --group relay
+allow metering --operation Read --topic billing.orders.v1
+allow metering --operation Read --topic control.credit-settings.v1
 allow metering --operation Read --topic gateway.usage.v1
+allow metering --operation Write --topic billing.balances.v1
 allow metering --operation Write --topic billing.charges.v1
+allow metering --operation Write --topic billing.credit.v1
+allow metering --operation Write --topic billing.orders.v1.dlq
+allow metering --operation Write --topic control.credit-settings.v1.dlq
 allow metering --operation Write --topic gateway.usage.v1.dlq
 allow metering --operation Read --group metering
+allow audit --operation Read --topic billing.charges.v1
+allow audit --operation Read --topic gateway.requests.v1
+allow audit --operation Write --topic billing.charges.v1.dlq
+allow audit --operation Write --topic gateway.requests.v1.dlq
 allow console --operation Read --topic control.credential-uses.v1
 allow console --operation Read --topic control.credentials.v1
 allow console --operation Read --topic control.vaults.v1
 allow console --operation Read --topic gateway.key-uses.v1
+allow console --operation Write --topic billing.orders.v1
 allow console --operation Write --topic control.accounts.v1
 allow console --operation Write --topic control.credential-uses.v1.dlq
 allow console --operation Write --topic control.credentials.v1.dlq
+allow console --operation Write --topic control.credit-settings.v1
 allow console --operation Write --topic control.memberships.v1
 allow console --operation Write --topic control.policies.v1
 allow console --operation Write --topic control.revocations.v1

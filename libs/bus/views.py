@@ -59,7 +59,8 @@ class ViewReader(Follower):
     ) -> None:
         self._dead_letters = dead_letters
         self._views = {view.topic.name: view for view in views}
-        super().__init__(settings, watch, [(view.topic, 0) for view in views], self._apply, on_new_log=self._forget_log)
+        places = [(view.topic, number) for view in views for number in range(settings.partitions_of(view.topic))]
+        super().__init__(settings, watch, places, self._apply, on_new_log=self._forget_log)
 
     def _forget_log(self) -> None:
         for view in self._views.values():

@@ -4,6 +4,7 @@ import sys
 
 import typer
 
+from libs.cli.audit import audit
 from libs.cli.checks import bench, test
 from libs.cli.contracts import contracts
 from libs.cli.demo import demo
@@ -20,6 +21,7 @@ from libs.cli.manage import (
     vault,
     whoami,
 )
+from libs.cli.money import balance, credit, usage
 from libs.cli.output import fail
 from libs.cli.run import down, status, up
 from libs.devstack.errors import StackError
@@ -44,6 +46,10 @@ app.add_typer(key, name="key")
 app.add_typer(organization, name="org")
 app.add_typer(policy, name="policy")
 app.add_typer(byok, name="byok")
+app.add_typer(credit, name="credit")
+app.command()(balance)
+app.command()(usage)
+app.command()(audit)
 app.add_typer(vault, name="vault")
 app.add_typer(signing_key, name="signing-key")
 app.command("audit-trail")(audit_trail)

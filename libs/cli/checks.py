@@ -28,8 +28,11 @@ def test(context: typer.Context) -> None:
 
 
 def bench(context: typer.Context) -> None:
-    """Measure throughput and latency against the stub provider."""
-    sys.exit(subprocess.call([sys.executable, "-m", "tests.bench", *context.args], cwd=ROOT))  # noqa: S603
+    """Measure throughput and latency against the stub provider; ``bench ledger``: writing and reading the books."""
+    modules = {"ledger": "tests.bench.ledger"}
+    part, arguments = (context.args[0], context.args[1:]) if context.args[:1] else ("", [])
+    module, arguments = (modules[part], arguments) if part in modules else ("tests.bench", context.args)
+    sys.exit(subprocess.call([sys.executable, "-m", module, *arguments], cwd=ROOT))  # noqa: S603
 
 
 def _run(command: tuple[str, ...], failure: str) -> None:

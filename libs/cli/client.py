@@ -43,14 +43,16 @@ class ManagementClient:
             return cls(login.url, login.key)
         return cls(state.console_url, key or home.secret("operator-token"))
 
-    def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+    def call(
+        self, method: str, path: str, body: dict[str, Any] | None = None, headers: dict[str, str] | None = None
+    ) -> Any:
         """The answer's JSON.
 
         Raises:
             StackError: the console refused, in its words, or does not answer.
         """
         try:
-            response = self._http.request(method, path, json=body)
+            response = self._http.request(method, path, json=body, headers=headers)
             content = response.json()
         except (httpx.HTTPError, httpx.InvalidURL):
             raise StackError(f"the console at {self._http.base_url} does not answer") from None

@@ -146,7 +146,7 @@ async def _ledger_entry(stack: Stack, request_id: str) -> dict[str, Any]:
     try:
         async with asyncio.timeout(WITHIN_S):
             while True:
-                row = await connection.fetchrow("select * from ledger.entries where request_id = $1", request_id)
+                row = await connection.fetchrow("select * from ledger.usage where request_id = $1", request_id)
                 if row is not None:
                     return dict(row)
                 await asyncio.sleep(0.05)

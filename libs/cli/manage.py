@@ -52,31 +52,31 @@ def account_create(
     email: Annotated[str, typer.Option(help="E-mail address.")], json: Json = False, url: Url = None, as_: Key = None
 ) -> None:
     """Create an account."""
-    _call("POST", "/api/accounts", {"email": email}, json, url, as_)
+    call("POST", "/api/accounts", {"email": email}, json, url, as_)
 
 
 @account.command("list")
 def account_list(json: Json = False, url: Url = None, as_: Key = None) -> None:
     """List all accounts."""
-    _call("GET", "/api/accounts", None, json, url, as_)
+    call("GET", "/api/accounts", None, json, url, as_)
 
 
 @account.command("disable")
 def account_disable(account_id: AccountArgument, json: Json = False, url: Url = None, as_: Key = None) -> None:
     """Lock an account out."""
-    _call("PATCH", f"/api/accounts/{account_id}", {"disabled": True}, json, url, as_)
+    call("PATCH", f"/api/accounts/{account_id}", {"disabled": True}, json, url, as_)
 
 
 @account.command("enable")
 def account_enable(account_id: AccountArgument, json: Json = False, url: Url = None, as_: Key = None) -> None:
     """Let an account in again."""
-    _call("PATCH", f"/api/accounts/{account_id}", {"disabled": False}, json, url, as_)
+    call("PATCH", f"/api/accounts/{account_id}", {"disabled": False}, json, url, as_)
 
 
 @account.command("sign-out")
 def account_sign_out(account_id: AccountArgument, json: Json = False, url: Url = None, as_: Key = None) -> None:
     """End every key and token of an account."""
-    _call("POST", f"/api/accounts/{account_id}/sign-out", None, json, url, as_)
+    call("POST", f"/api/accounts/{account_id}/sign-out", None, json, url, as_)
 
 
 @key.command("create")
@@ -91,25 +91,25 @@ def key_create(
 ) -> None:
     """Mint an API key; it is shown this once."""
     body = {"name": name, "ttl_s": duration_s(expires), "scopes": scope or ["inference"]}
-    _call("POST", f"/api/accounts/{account_id}/keys", body, json, url, as_)
+    call("POST", f"/api/accounts/{account_id}/keys", body, json, url, as_)
 
 
 @key.command("list")
 def key_list(account_id: AccountOption, json: Json = False, url: Url = None, as_: Key = None) -> None:
     """List an account's keys, without the keys themselves."""
-    _call("GET", f"/api/accounts/{account_id}/keys", None, json, url, as_)
+    call("GET", f"/api/accounts/{account_id}/keys", None, json, url, as_)
 
 
 @key.command("revoke")
 def key_revoke(key_id: KeyArgument, json: Json = False, url: Url = None, as_: Key = None) -> None:
     """Stop a key from working."""
-    _call("DELETE", f"/api/keys/{key_id}", None, json, url, as_)
+    call("DELETE", f"/api/keys/{key_id}", None, json, url, as_)
 
 
 @key.command("rotate")
 def key_rotate(key_id: KeyArgument, json: Json = False, url: Url = None, as_: Key = None) -> None:
     """Revoke a key and mint one like it; it is shown this once."""
-    _call("POST", f"/api/keys/{key_id}/rotate", None, json, url, as_)
+    call("POST", f"/api/keys/{key_id}/rotate", None, json, url, as_)
 
 
 @organization.command("create")
@@ -122,13 +122,13 @@ def organization_create(
 ) -> None:
     """Create an organization."""
     body = {"name": name} | ({"owner": owner} if owner else {})
-    _call("POST", "/api/organizations", body, json, url, as_)
+    call("POST", "/api/organizations", body, json, url, as_)
 
 
 @organization.command("list")
 def organization_list(json: Json = False, url: Url = None, as_: Key = None) -> None:
     """List organizations: for the operator all, else your own."""
-    _call("GET", "/api/organizations", None, json, url, as_)
+    call("GET", "/api/organizations", None, json, url, as_)
 
 
 @organization.command("delete")
@@ -136,7 +136,7 @@ def organization_delete(
     organization_id: OrganizationArgument, json: Json = False, url: Url = None, as_: Key = None
 ) -> None:
     """End an organization."""
-    _call("DELETE", f"/api/organizations/{organization_id}", None, json, url, as_)
+    call("DELETE", f"/api/organizations/{organization_id}", None, json, url, as_)
 
 
 @organization.command("token")
@@ -149,7 +149,7 @@ def organization_token(
 ) -> None:
     """Take an organization token of 15 minutes."""
     body = {"account": account_id} if account_id else {}
-    _call("POST", f"/api/organizations/{organization_id}/token", body, json, url, as_)
+    call("POST", f"/api/organizations/{organization_id}/token", body, json, url, as_)
 
 
 @organization.command("audit")
@@ -161,13 +161,13 @@ def organization_audit(
     as_: Key = None,
 ) -> None:
     """Show who changed what in an organization."""
-    _call("GET", f"/api/organizations/{organization_id}/audit?limit={limit}", None, json, url, as_)
+    call("GET", f"/api/organizations/{organization_id}/audit?limit={limit}", None, json, url, as_)
 
 
 @member.command("list")
 def member_list(organization_id: OrganizationArgument, json: Json = False, url: Url = None, as_: Key = None) -> None:
     """List an organization's members."""
-    _call("GET", f"/api/organizations/{organization_id}/members", None, json, url, as_)
+    call("GET", f"/api/organizations/{organization_id}/members", None, json, url, as_)
 
 
 @member.command("add")
@@ -182,7 +182,7 @@ def member_set(
 ) -> None:
     """Make an account a member, or change its role."""
     path = f"/api/organizations/{organization_id}/members/{account_id}"
-    _call("PUT", path, {"role": role}, json, url, as_)
+    call("PUT", path, {"role": role}, json, url, as_)
 
 
 @member.command("remove")
@@ -194,13 +194,13 @@ def member_remove(
     as_: Key = None,
 ) -> None:
     """End a membership."""
-    _call("DELETE", f"/api/organizations/{organization_id}/members/{account_id}", None, json, url, as_)
+    call("DELETE", f"/api/organizations/{organization_id}/members/{account_id}", None, json, url, as_)
 
 
 @policy.command("show")
 def policy_show(organization_id: OrganizationArgument, json: Json = False, url: Url = None, as_: Key = None) -> None:
     """Show an organization's policy."""
-    _call("GET", f"/api/organizations/{organization_id}/policy", None, json, url, as_)
+    call("GET", f"/api/organizations/{organization_id}/policy", None, json, url, as_)
 
 
 @policy.command("set")
@@ -218,7 +218,7 @@ def policy_set(
         raise StackError(f"{file} is not YAML: {error}") from None
     if not isinstance(document, dict):
         raise StackError(f"{file} must hold `model_allow` and `provider_allow`, each a list")
-    _call("PUT", f"/api/organizations/{organization_id}/policy", document, json, url, as_)
+    call("PUT", f"/api/organizations/{organization_id}/policy", document, json, url, as_)
 
 
 @byok.command("add")
@@ -232,8 +232,8 @@ def byok_add(
     as_: Key = None,
 ) -> None:
     """Add or replace a provider key of your own; it is read from the terminal or stdin, never from an argument."""
-    path = f"{_owner(account_id, organization_id)}/provider-keys/{provider}"
-    _call("PUT", path, {"key": _read_secret(f"Key of {provider}"), "check": check}, json, url, as_)
+    path = f"{owner_path(account_id, organization_id)}/provider-keys/{provider}"
+    call("PUT", path, {"key": _read_secret(f"Key of {provider}"), "check": check}, json, url, as_)
 
 
 @byok.command("list")
@@ -245,7 +245,7 @@ def byok_list(
     as_: Key = None,
 ) -> None:
     """List provider keys, without the keys."""
-    _call("GET", f"{_owner(account_id, organization_id)}/provider-keys", None, json, url, as_)
+    call("GET", f"{owner_path(account_id, organization_id)}/provider-keys", None, json, url, as_)
 
 
 @byok.command("test")
@@ -258,7 +258,7 @@ def byok_test(
     as_: Key = None,
 ) -> None:
     """Ask the provider whether it takes the stored key."""
-    client, path = ManagementClient.of(url, as_), f"{_owner(account_id, organization_id)}/provider-keys"
+    client, path = ManagementClient.of(url, as_), f"{owner_path(account_id, organization_id)}/provider-keys"
     ordered_at_ms = client.call("POST", f"{path}/{provider}/test")["ordered_at_ms"]
     deadline = time.monotonic() + TEST_WITHIN_S
     while time.monotonic() < deadline:
@@ -285,13 +285,18 @@ def byok_remove(
     as_: Key = None,
 ) -> None:
     """Destroy a provider key."""
-    path = f"{_owner(account_id, organization_id)}/provider-keys/{provider}"
-    _call("DELETE", path, None, json, url, as_)
+    path = f"{owner_path(account_id, organization_id)}/provider-keys/{provider}"
+    call("DELETE", path, None, json, url, as_)
 
 
-def _owner(account_id: str | None, organization_id: str | None) -> str:
+def owner_path(account_id: str | None, organization_id: str | None) -> str:
+    """The API's path of the one that was named.
+
+    Raises:
+        StackError: none was, or both.
+    """
     if (account_id is None) == (organization_id is None):
-        raise StackError("say whose key it is: --account ID or --org ID")
+        raise StackError("say whose: --account ID or --org ID")
     return f"/api/accounts/{account_id}" if account_id else f"/api/organizations/{organization_id}"
 
 
@@ -304,7 +309,7 @@ def _read_secret(what: str) -> str:
 @vault.command("show")
 def vault_show(json: Json = False, url: Url = None, as_: Key = None) -> None:
     """Show which key-encryption key wraps, and what is left of older ones."""
-    _call("GET", "/api/vault", None, json, url, as_)
+    call("GET", "/api/vault", None, json, url, as_)
 
 
 @vault.command("new-key")
@@ -334,13 +339,13 @@ def vault_rotate(json: Json = False, url: Url = None, as_: Key = None) -> None:
 @signing_key.command("list")
 def signing_key_list(json: Json = False, url: Url = None, as_: Key = None) -> None:
     """List the signing keys."""
-    _call("GET", "/api/signing-keys", None, json, url, as_)
+    call("GET", "/api/signing-keys", None, json, url, as_)
 
 
 @signing_key.command("rotate")
 def signing_key_rotate(json: Json = False, url: Url = None, as_: Key = None) -> None:
     """Sign with a new key from now on; tokens of older ones stay valid."""
-    _call("POST", "/api/signing-keys/rotate", None, json, url, as_)
+    call("POST", "/api/signing-keys/rotate", None, json, url, as_)
 
 
 @signing_key.command("retire")
@@ -352,7 +357,7 @@ def signing_key_retire(
     as_: Key = None,
 ) -> None:
     """End a signing key, and with it every token that it signed."""
-    _call("POST", f"/api/signing-keys/{kid}/retire", {"after_s": duration_s(after)}, json, url, as_)
+    call("POST", f"/api/signing-keys/{kid}/retire", {"after_s": duration_s(after)}, json, url, as_)
 
 
 def audit_trail(
@@ -362,7 +367,7 @@ def audit_trail(
     as_: Key = None,
 ) -> None:
     """Show who changed what."""
-    _call("GET", f"/api/audit?limit={limit}", None, json, url, as_)
+    call("GET", f"/api/audit?limit={limit}", None, json, url, as_)
 
 
 def login(url: Annotated[str, typer.Option(help="The console of the Sluice to log in to.")]) -> None:
@@ -381,7 +386,7 @@ def logout() -> None:
 
 def whoami(json: Json = False, url: Url = None, as_: Key = None) -> None:
     """Show who the key in use is."""
-    _call("GET", "/api/me", None, json, url, as_)
+    call("GET", "/api/me", None, json, url, as_)
 
 
 def duration_s(text: str) -> int:
@@ -396,7 +401,8 @@ def duration_s(text: str) -> int:
     return int(found.group(1)) * _SECONDS[found.group(2)]
 
 
-def _call(method: str, path: str, body: dict[str, Any] | None, json: bool, url: str | None, key_: str | None) -> None:
+def call(method: str, path: str, body: dict[str, Any] | None, json: bool, url: str | None, key_: str | None) -> None:
+    """Calls the management API and prints its answer."""
     content = ManagementClient.of(url, key_).call(method, path, body)
     if json:
         as_json(content)

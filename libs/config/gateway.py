@@ -26,12 +26,27 @@ class _Section(BaseModel):
 
 
 class Pricing(_Section):
-    """USD per token, as decimal strings, so that no float ever touches money."""
+    """USD per token, as decimal strings, so that no float ever touches money.
+
+    Kinds of tokens without a price of their own are priced as ``prompt`` or ``completion``.
+    """
 
     prompt: UsdPerToken
     completion: UsdPerToken
     cache_read: UsdPerToken | None = None
     cache_write: UsdPerToken | None = None
+    reasoning: UsdPerToken | None = None
+    input_image: UsdPerToken | None = None
+    output_image: UsdPerToken | None = None
+    input_audio: UsdPerToken | None = None
+    output_audio: UsdPerToken | None = None
+
+    @field_validator("*")
+    @classmethod
+    def _countable(cls, value: Decimal | None) -> Decimal | None:
+        if value is not None and (value * 10**12) % 1:
+            raise ValueError("at most 12 decimal places: the ledger counts microdollars per million tokens")
+        return value
 
     @field_validator("*", mode="before")
     @classmethod

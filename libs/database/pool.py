@@ -20,10 +20,12 @@ AWAY = (
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
+    asyncpg.TransactionRollbackError,
     OSError,
     TimeoutError,
 )
-"""What asyncpg raises when the database is not there, or goes in the middle; the same work may succeed later."""
+"""What asyncpg raises when the database is not there, goes in the middle, or rolls back for another transaction's sake;
+the same work may succeed later."""
 
 
 class Database:

@@ -35,7 +35,10 @@ class StackState(BaseModel):
     console_url: str
     broker: str
     kafka: str
+    kafka_profile: str = "cluster"
+    kafka_partitions: int = 4
     database: str
+    postgres_port: int | None = None
     services: dict[str, ServiceState]
 
 

@@ -22,7 +22,9 @@ with warnings.catch_warnings():
 
 DATABASE = "sluice"
 SCHEMAS = {"console": "control", "key-vault": "vault", "metering": "ledger"}
-"""The schema that each service owns, and nobody else may touch."""
+"""The schema that each service owns, and nobody else may write to."""
+READERS = {"console": "metering"}
+"""Who may read another's schema: the console shows usage and balances."""
 
 
 class EmbeddedPostgres:
@@ -30,7 +32,7 @@ class EmbeddedPostgres:
 
     def __init__(self, home: Home, port: int, say: Callable[[str], None]) -> None:
         self._home = home
-        self._port = port
+        self.port = port
         self._say = say
         self._data = home.path / "postgres"
         self._user: str | None = None
@@ -48,7 +50,7 @@ class EmbeddedPostgres:
                 f"PostgreSQL could not prepare {self._data}: {_reason(error)} (remove the folder to begin anew)"
             ) from None
         options = ["listen_addresses=" + LOOPBACK, "unix_socket_directories=", "max_connections=60"]
-        command = [str(binaries / "postgres"), "-D", str(self._data), "-p", str(self._port)]
+        command = [str(binaries / "postgres"), "-D", str(self._data), "-p", str(self.port)]
         for option in options:
             command += ["-c", option]
         return Child(
@@ -71,7 +73,7 @@ class EmbeddedPostgres:
         return self._url("postgres", self._home.secret("database-admin"))
 
     def _url(self, role: str, password: str) -> str:
-        return f"postgresql://{role}:{password}@{LOOPBACK}:{self._port}/{DATABASE}"
+        return f"postgresql://{role}:{password}@{LOOPBACK}:{self.port}/{DATABASE}"
 
     def _prepare(self) -> Path:
         self._data.mkdir(parents=True, exist_ok=True)
@@ -94,7 +96,7 @@ class EmbeddedPostgres:
         return Path(server.bin_path)
 
     async def _started(self) -> None:
-        await wait_until_open(self._port, within_s=30, what="PostgreSQL")
+        await wait_until_open(self.port, within_s=30, what="PostgreSQL")
         await provision(self.admin_url(), {service: self._home.secret(f"database-{service}") for service in SCHEMAS})
 
 
@@ -111,6 +113,14 @@ async def provision(admin_url: str, passwords: dict[str, str]) -> None:
                 raise StackError("a database password has characters that were not expected")
             await connection.execute(f"alter role {role} password '{password}'")
             await connection.execute(f"create schema if not exists {schema} authorization {role}")
+        for reader, owner in READERS.items():
+            schema = SCHEMAS[owner]
+            await connection.execute(f"grant usage on schema {schema} to {_role(reader)}")
+            await connection.execute(f"grant select on all tables in schema {schema} to {_role(reader)}")
+            await connection.execute(
+                f"alter default privileges for role {_role(owner)} in schema {schema} "
+                f"grant select on tables to {_role(reader)}"
+            )
     finally:
         await connection.close()
 

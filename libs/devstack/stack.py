@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from yaml import YAMLError
 
 from libs.bus.settings import BusSettings
 from libs.bus.topics import create_topics
+from libs.config.catalog import Catalog
 from libs.config.gateway import CONFIG_VARIABLE, load_config
 from libs.devstack.apache import apache_broker
 from libs.devstack.broker import embedded_broker
@@ -24,6 +26,7 @@ from libs.devstack.home import Home, ServiceState, StackState, plain_environment
 from libs.devstack.ports import LOOPBACK, check_free, free_port, wait_until_open
 from libs.devstack.postgres import SCHEMAS, EmbeddedPostgres
 from libs.devstack.stub import KEY_VARIABLE
+from libs.pricing.book import NoPriceError, PriceBook
 
 SERVICES = ("console", "key-vault", "policy", "rate-limit", "router", "relay", "metering", "ingress")
 READY_WITHIN_S = 90.0
@@ -183,6 +186,9 @@ class Stack:
             console_url=self.console_url,
             broker=self._options.kafka,
             kafka=self.bus.bootstrap,
+            kafka_profile=self.bus.profile,
+            kafka_partitions=self.bus.partitions,
+            postgres_port=self.postgres.port,
             database=f"{LOOPBACK}, PostgreSQL, embedded",
             services=services,
         )
@@ -194,7 +200,9 @@ class Stack:
         if self._options.config and not self._options.config.is_file():
             raise StackError(f"there is no configuration file {self._options.config}")
         try:
-            load_config(self._options.config)
+            PriceBook(Catalog(load_config(self._options.config))).check(datetime.now(UTC))
+        except NoPriceError as error:
+            raise StackError(f"the configuration is not right: {error}") from None
         except ValidationError as error:
             wrong = error.errors(include_input=False, include_url=False)
             details = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in wrong)

@@ -175,6 +175,10 @@ def parse_usage(usage: Any) -> TokenUsage | None:
         cache_read_tokens=_count(read, "cached_tokens"),
         cache_write_tokens=_count(read, "cache_write_tokens"),
         reasoning_tokens=_count(written, "reasoning_tokens"),
+        input_image_tokens=_count(read, "image_tokens"),
+        output_image_tokens=_count(written, "image_tokens"),
+        input_audio_tokens=_count(read, "audio_tokens"),
+        output_audio_tokens=_count(written, "audio_tokens"),
     )
 
 

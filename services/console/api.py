@@ -1,35 +1,31 @@
 """The management API over HTTP. The CLI is its client; its OpenAPI document is at ``/openapi.json``."""
 
 import secrets
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
-import asyncpg
-from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request
+from fastapi import APIRouter, FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import Field, SecretStr
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from libs.database.pool import AWAY, Database
 from libs.identity.tokens import API_KEY_TTL_S, INFERENCE, ORGANIZATION_TTL_S, SCOPES
 from libs.sealing.credentials import credential_id
 from libs.sealing.secret import Secret
 from services.console import accounts, audit, organizations
-from services.console.authentication import authenticate
 from services.console.authorization import (
     Action,
     Actor,
     Role,
     check_account,
     check_operator,
-    check_organization,
 )
+from services.console.billing_api import BillingRoutes
 from services.console.byok import OwnKeys
-from services.console.errors import Away, BadInput, ConsoleError, NotFound
+from services.console.calls import Body, Call, Calls
+from services.console.errors import BadInput, ConsoleError, NotFound
 from services.console.signing import SigningKeys, jwks
 
 MOST_BODY_BYTES = 64 * 1024
@@ -38,23 +34,19 @@ Limit = Annotated[int, Query(ge=1, le=audit.MOST_ROWS)]
 Scope_ = Annotated[str, Field(pattern=f"^({'|'.join(SCOPES)})$")]
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class AccountCreate(_Body):
+class AccountCreate(Body):
     """A new account."""
 
     email: Annotated[str, Field(pattern=r"^[^@\s]{1,64}@[^@\s]{1,190}$")]
 
 
-class AccountChange(_Body):
+class AccountChange(Body):
     """A disabled account's keys do not work."""
 
     disabled: bool
 
 
-class KeyCreate(_Body):
+class KeyCreate(Body):
     """A new API key."""
 
     name: Annotated[str, Field(min_length=1, max_length=100)] = "default"
@@ -63,26 +55,26 @@ class KeyCreate(_Body):
     scopes: Annotated[list[Scope_], Field(min_length=1)] = [INFERENCE]
 
 
-class OrganizationCreate(_Body):
+class OrganizationCreate(Body):
     """A new organization and its first owner; an account that creates one is its owner."""
 
     name: Annotated[str, Field(min_length=1, max_length=100)]
     owner: Id | None = None
 
 
-class MemberSet(_Body):
+class MemberSet(Body):
     """A member's role."""
 
     role: Role
 
 
-class TokenTake(_Body):
+class TokenTake(Body):
     """An organization token; the operator says for whom."""
 
     account: Id | None = None
 
 
-class PolicyDocument(_Body):
+class PolicyDocument(Body):
     """An organization's rules; what is not said allows all."""
 
     model_allow: list[Annotated[str, Field(min_length=1, max_length=200)]] | None = None
@@ -90,7 +82,7 @@ class PolicyDocument(_Body):
     provider_allow: list[Annotated[str, Field(min_length=1, max_length=64)]] | None = None
 
 
-class ProviderKey(_Body):
+class ProviderKey(Body):
     """A provider key of one's own; it is never shown again."""
 
     key: SecretStr
@@ -98,7 +90,7 @@ class ProviderKey(_Body):
     """Ask the provider first whether it takes the key."""
 
 
-class SigningKeyRetire(_Body):
+class SigningKeyRetire(Body):
     """After this many seconds nothing that the key signed is valid."""
 
     after_s: Annotated[int, Field(ge=0, le=API_KEY_TTL_S)] = 0
@@ -107,23 +99,12 @@ class SigningKeyRetire(_Body):
 class ManagementApi:
     """The routes. Each opens one transaction, asks `services.console.authorization`, then changes or reads."""
 
-    def __init__(
-        self,
-        database: Database,
-        signing: SigningKeys,
-        own_keys: OwnKeys,
-        operator_token: str,
-        changed: Callable[[], None],
-    ) -> None:
-        """
-        Args:
-            changed: called after each change, so that the outbox is published at once.
-        """
-        self._database = database
+    def __init__(self, calls: Calls, signing: SigningKeys, own_keys: OwnKeys) -> None:
         self._signing = signing
         self._own_keys = own_keys
-        self._operator_token = operator_token
-        self._changed = changed
+        self._reading, self._acting = calls.reading, calls.acting
+        self._in_organization, self._check = calls.in_organization, calls.check
+        self._billing = BillingRoutes(calls)
 
     def application(self) -> ASGIApp:
         """The ASGI application."""
@@ -136,6 +117,7 @@ class ManagementApi:
     def _fastapi(self) -> FastAPI:
         app = FastAPI(title="Sluice management API", version="1.0.0", docs_url=None, redoc_url=None)
         app.include_router(self._routes())
+        app.include_router(self._billing.routes())
         return app
 
     def _routes(self) -> APIRouter:
@@ -188,33 +170,33 @@ class ManagementApi:
 
     # Accounts and keys.
 
-    async def create_account(self, body: AccountCreate, call: "Call") -> dict[str, Any]:
+    async def create_account(self, body: AccountCreate, call: Call) -> dict[str, Any]:
         """Create an account (operator)."""
         async with self._acting(call) as (connection, actor):
             check_operator(actor)
             return {"id": await accounts.create(connection, actor, body.email)}
 
-    async def list_accounts(self, call: "Call") -> list[dict[str, Any]]:
+    async def list_accounts(self, call: Call) -> list[dict[str, Any]]:
         """List all accounts (operator)."""
         async with self._acting(call) as (connection, actor):
             check_operator(actor)
             return await accounts.rows(connection)
 
-    async def change_account(self, account_id: str, body: AccountChange, call: "Call") -> dict[str, Any]:
+    async def change_account(self, account_id: str, body: AccountChange, call: Call) -> dict[str, Any]:
         """Disable an account, or enable it again (operator)."""
         async with self._acting(call) as (connection, actor):
             check_operator(actor)
             await accounts.set_disabled(connection, actor, account_id, body.disabled)
             return {"id": account_id, "disabled": body.disabled}
 
-    async def sign_out(self, account_id: str, call: "Call") -> dict[str, Any]:
+    async def sign_out(self, account_id: str, call: Call) -> dict[str, Any]:
         """End every key and token of an account."""
         async with self._acting(call) as (connection, actor):
             check_account(actor, account_id)
             await accounts.sign_out_everywhere(connection, actor, account_id)
             return {"id": account_id, "signed_out": True}
 
-    async def create_key(self, account_id: str, body: KeyCreate, call: "Call") -> dict[str, Any]:
+    async def create_key(self, account_id: str, body: KeyCreate, call: Call) -> dict[str, Any]:
         """Mint an API key; it is shown this once."""
         async with self._acting(call) as (connection, actor):
             check_account(actor, account_id)
@@ -223,20 +205,20 @@ class ManagementApi:
             )
             return _issued(issued)
 
-    async def list_keys(self, account_id: str, call: "Call") -> list[dict[str, Any]]:
+    async def list_keys(self, account_id: str, call: Call) -> list[dict[str, Any]]:
         """An account's keys by fingerprint, without the keys themselves."""
         async with self._acting(call) as (connection, actor):
             check_account(actor, account_id)
             return await accounts.keys(connection, account_id)
 
-    async def revoke_key(self, key_id: str, call: "Call") -> dict[str, Any]:
+    async def revoke_key(self, key_id: str, call: Call) -> dict[str, Any]:
         """Stop a key from working."""
         async with self._acting(call) as (connection, actor):
             await self._own_key(connection, actor, key_id)
             await accounts.revoke_key(connection, actor, key_id)
             return {"id": key_id, "revoked": True}
 
-    async def rotate_key(self, key_id: str, call: "Call") -> dict[str, Any]:
+    async def rotate_key(self, key_id: str, call: Call) -> dict[str, Any]:
         """Revoke a key and mint one of the same name, scopes and lifetime."""
         async with self._acting(call) as (connection, actor):
             old = await self._own_key(connection, actor, key_id)
@@ -255,7 +237,7 @@ class ManagementApi:
             await accounts.revoke_key(connection, actor, key_id)
             return _issued(issued)
 
-    async def me(self, call: "Call") -> dict[str, Any]:
+    async def me(self, call: Call) -> dict[str, Any]:
         """Who this key is."""
         async with self._acting(call) as (connection, actor):
             mine = [] if actor.operator else await organizations.rows(connection, actor.account_id)
@@ -263,7 +245,7 @@ class ManagementApi:
 
     # Organizations.
 
-    async def create_organization(self, body: OrganizationCreate, call: "Call") -> dict[str, Any]:
+    async def create_organization(self, body: OrganizationCreate, call: Call) -> dict[str, Any]:
         """Create an organization."""
         async with self._acting(call) as (connection, actor):
             owner = body.owner or actor.account_id
@@ -272,30 +254,30 @@ class ManagementApi:
             check_account(actor, owner)
             return {"id": await organizations.create(connection, actor, body.name, owner)}
 
-    async def list_organizations(self, call: "Call") -> list[dict[str, Any]]:
+    async def list_organizations(self, call: Call) -> list[dict[str, Any]]:
         """The caller's organizations; for the operator all."""
         async with self._acting(call) as (connection, actor):
             return await organizations.rows(connection, actor.account_id)
 
-    async def delete_organization(self, organization_id: str, call: "Call") -> dict[str, Any]:
+    async def delete_organization(self, organization_id: str, call: Call) -> dict[str, Any]:
         """End an organization; running requests run to their end."""
         async with self._in_organization(call, organization_id, Action.DELETE) as (connection, actor):
             await organizations.delete(connection, actor, organization_id)
             return {"id": organization_id, "deleted": True}
 
-    async def list_members(self, organization_id: str, call: "Call") -> list[dict[str, Any]]:
+    async def list_members(self, organization_id: str, call: Call) -> list[dict[str, Any]]:
         """An organization's members."""
         async with self._in_organization(call, organization_id, Action.SEE) as (connection, _actor):
             return await organizations.members(connection, organization_id)
 
-    async def set_member(self, organization_id: str, account: str, body: MemberSet, call: "Call") -> dict[str, Any]:
+    async def set_member(self, organization_id: str, account: str, body: MemberSet, call: Call) -> dict[str, Any]:
         """Make an account, named by its ID or e-mail address, a member, or change its role."""
         async with self._in_organization(call, organization_id, Action.CHANGE_MEMBERS) as (connection, actor):
             account_id = await accounts.find(connection, account)
             await organizations.set_member(connection, actor, organization_id, account_id, body.role)
             return {"organization": organization_id, "account": account_id, "role": body.role.value}
 
-    async def remove_member(self, organization_id: str, account: str, call: "Call") -> dict[str, Any]:
+    async def remove_member(self, organization_id: str, account: str, call: Call) -> dict[str, Any]:
         """End a membership; every member may end its own."""
         async with self._acting(call) as (connection, actor):
             action = Action.LEAVE if actor.account_id == account else Action.CHANGE_MEMBERS
@@ -304,7 +286,7 @@ class ManagementApi:
             await organizations.remove_member(connection, actor, organization_id, account_id)
             return {"organization": organization_id, "account": account_id, "removed": True}
 
-    async def take_token(self, organization_id: str, call: "Call", body: TokenTake | None = None) -> dict[str, Any]:
+    async def take_token(self, organization_id: str, call: Call, body: TokenTake | None = None) -> dict[str, Any]:
         """Swap a member's key for an organization token of 15 minutes."""
         async with self._in_organization(call, organization_id, Action.TAKE_TOKEN) as (connection, actor):
             account_id = (body.account if body else None) or actor.account_id
@@ -329,12 +311,12 @@ class ManagementApi:
             await audit.note(connection, actor, "token.take", account_id, organization_id=organization_id)
             return {"token": token, "expires_at": expires_at, "role": role.value}
 
-    async def show_policy(self, organization_id: str, call: "Call") -> dict[str, Any]:
+    async def show_policy(self, organization_id: str, call: Call) -> dict[str, Any]:
         """The organization's policy and its version."""
         async with self._in_organization(call, organization_id, Action.SEE) as (connection, _actor):
             return await organizations.current_policy(connection, organization_id)
 
-    async def set_policy(self, organization_id: str, body: PolicyDocument, call: "Call") -> dict[str, Any]:
+    async def set_policy(self, organization_id: str, body: PolicyDocument, call: Call) -> dict[str, Any]:
         """Set the policy's next version."""
         async with self._in_organization(call, organization_id, Action.SET_POLICY) as (connection, actor):
             document = body.model_dump(exclude_none=True)
@@ -342,60 +324,60 @@ class ManagementApi:
 
     # Provider keys of one's own.
 
-    async def list_own_keys(self, account_id: str, call: "Call") -> list[dict[str, Any]]:
+    async def list_own_keys(self, account_id: str, call: Call) -> list[dict[str, Any]]:
         """An account's own provider keys, without the keys."""
         async with self._acting(call) as (_connection, actor):
             check_account(actor, account_id)
             return self._own_keys.rows(f"acct:{account_id}")
 
-    async def put_own_key(self, account_id: str, provider: str, body: ProviderKey, call: "Call") -> dict[str, Any]:
+    async def put_own_key(self, account_id: str, provider: str, body: ProviderKey, call: Call) -> dict[str, Any]:
         """Add or replace an account's own key of a provider."""
         async with self._acting(call) as (connection, actor):
             check_account(actor, account_id)
             await accounts.token_epoch(connection, account_id)
             return await self._put_key(connection, actor, f"acct:{account_id}", provider, body)
 
-    async def remove_own_key(self, account_id: str, provider: str, call: "Call") -> dict[str, Any]:
+    async def remove_own_key(self, account_id: str, provider: str, call: Call) -> dict[str, Any]:
         """Destroy an account's own key of a provider."""
         async with self._acting(call) as (connection, actor):
             check_account(actor, account_id)
             return await self._remove_key(connection, actor, f"acct:{account_id}", provider)
 
-    async def test_own_key(self, account_id: str, provider: str, call: "Call") -> dict[str, Any]:
+    async def test_own_key(self, account_id: str, provider: str, call: Call) -> dict[str, Any]:
         """Ask the provider whether it takes the stored key; the list then shows what it said."""
         async with self._acting(call) as (_connection, actor):
             check_account(actor, account_id)
             return {"ordered_at_ms": await self._own_keys.order_test(f"acct:{account_id}", provider)}
 
-    async def test_organization_key(self, organization_id: str, provider: str, call: "Call") -> dict[str, Any]:
+    async def test_organization_key(self, organization_id: str, provider: str, call: Call) -> dict[str, Any]:
         """Ask the provider whether it takes the organization's stored key; the list then shows what it said."""
         async with self._in_organization(call, organization_id, Action.MANAGE_KEYS):
             return {"ordered_at_ms": await self._own_keys.order_test(f"org:{organization_id}", provider)}
 
-    async def list_organization_keys(self, organization_id: str, call: "Call") -> list[dict[str, Any]]:
+    async def list_organization_keys(self, organization_id: str, call: Call) -> list[dict[str, Any]]:
         """An organization's provider keys, without the keys."""
         async with self._in_organization(call, organization_id, Action.MANAGE_KEYS):
             return self._own_keys.rows(f"org:{organization_id}")
 
     async def put_organization_key(
-        self, organization_id: str, provider: str, body: ProviderKey, call: "Call"
+        self, organization_id: str, provider: str, body: ProviderKey, call: Call
     ) -> dict[str, Any]:
         """Add or replace an organization's key of a provider."""
         async with self._in_organization(call, organization_id, Action.MANAGE_KEYS) as (connection, actor):
             return await self._put_key(connection, actor, f"org:{organization_id}", provider, body)
 
-    async def remove_organization_key(self, organization_id: str, provider: str, call: "Call") -> dict[str, Any]:
+    async def remove_organization_key(self, organization_id: str, provider: str, call: Call) -> dict[str, Any]:
         """Destroy an organization's key of a provider."""
         async with self._in_organization(call, organization_id, Action.MANAGE_KEYS) as (connection, actor):
             return await self._remove_key(connection, actor, f"org:{organization_id}", provider)
 
-    async def show_vault(self, call: "Call") -> dict[str, Any]:
+    async def show_vault(self, call: Call) -> dict[str, Any]:
         """Which key-encryption key wraps, and how many keys an older one wraps still (operator)."""
         async with self._acting(call) as (_connection, actor):
             check_operator(actor)
             return self._own_keys.vault()
 
-    async def rewrap(self, call: "Call") -> dict[str, Any]:
+    async def rewrap(self, call: Call) -> dict[str, Any]:
         """Wrap every stored key's data key by the current key-encryption key (operator)."""
         async with self._acting(call) as (connection, actor):
             check_operator(actor)
@@ -419,12 +401,12 @@ class ManagementApi:
 
     # The audit trail.
 
-    async def organization_audit(self, organization_id: str, call: "Call", limit: Limit = 100) -> list[dict[str, Any]]:
+    async def organization_audit(self, organization_id: str, call: Call, limit: Limit = 100) -> list[dict[str, Any]]:
         """Who changed what in an organization, newest first."""
         async with self._in_organization(call, organization_id, Action.READ_AUDIT) as (connection, _actor):
             return await audit.entries(connection, organization_id, limit)
 
-    async def whole_audit(self, call: "Call", limit: Limit = 100) -> list[dict[str, Any]]:
+    async def whole_audit(self, call: Call, limit: Limit = 100) -> list[dict[str, Any]]:
         """Who changed what, newest first (operator)."""
         async with self._acting(call) as (connection, actor):
             check_operator(actor)
@@ -432,13 +414,13 @@ class ManagementApi:
 
     # Signing keys.
 
-    async def list_signing_keys(self, call: "Call") -> list[dict[str, Any]]:
+    async def list_signing_keys(self, call: Call) -> list[dict[str, Any]]:
         """The signing keys, newest first (operator)."""
         async with self._acting(call) as (connection, actor):
             check_operator(actor)
             return await self._signing.rows(connection)
 
-    async def rotate_signing_key(self, call: "Call") -> dict[str, Any]:
+    async def rotate_signing_key(self, call: Call) -> dict[str, Any]:
         """Sign with a new key from now on; older ones still verify (operator)."""
         async with self._acting(call) as (connection, actor):
             check_operator(actor)
@@ -446,7 +428,7 @@ class ManagementApi:
             await audit.note(connection, actor, "signing_key.rotate", kid)
             return {"kid": kid}
 
-    async def retire_signing_key(self, kid: str, body: SigningKeyRetire, call: "Call") -> dict[str, Any]:
+    async def retire_signing_key(self, kid: str, body: SigningKeyRetire, call: Call) -> dict[str, Any]:
         """Let a key that signs no more verify no more, at once or later (operator)."""
         async with self._acting(call) as (connection, actor):
             check_operator(actor)
@@ -454,39 +436,6 @@ class ManagementApi:
             await self._signing.retire(connection, kid, not_after)
             await audit.note(connection, actor, "signing_key.retire", kid)
             return {"kid": kid, "not_after": not_after}
-
-    # What the routes share.
-
-    @asynccontextmanager
-    async def _reading(self) -> AsyncIterator[Any]:
-        try:
-            async with self._database.pool.acquire() as connection:
-                yield connection
-        except AWAY:
-            raise Away("the control database is away; nothing was changed, try again") from None
-        except asyncpg.DataError:
-            raise BadInput("a value holds characters that cannot be stored") from None
-
-    @asynccontextmanager
-    async def _acting(self, call: "_Call") -> AsyncIterator[tuple[Any, Actor]]:
-        async with self._reading() as connection, connection.transaction():
-            actor = await authenticate(connection, self._signing, self._operator_token, call.authorization, call.origin)
-            yield connection, actor
-        if call.changes:
-            self._changed()
-
-    @asynccontextmanager
-    async def _in_organization(
-        self, call: "_Call", organization_id: str, action: Action
-    ) -> AsyncIterator[tuple[Any, Actor]]:
-        async with self._acting(call) as (connection, actor):
-            await self._check(connection, actor, organization_id, action)
-            yield connection, actor
-
-    async def _check(self, connection: Any, actor: Actor, organization_id: str, action: Action) -> None:
-        role = await organizations.role_of(connection, organization_id, actor.account_id)
-        check_organization(actor, organization_id, role, action)
-        await organizations.lock(connection, organization_id)
 
     async def _own_key(self, connection: Any, actor: Actor, key_id: str) -> dict[str, Any]:
         key = await accounts.key(connection, key_id)
@@ -500,20 +449,9 @@ class ManagementApi:
 def description() -> dict[str, Any]:
     """The OpenAPI document; it needs no database."""
     unused: Any = None
-    document: dict[str, Any] = ManagementApi(unused, unused, unused, "", lambda: None)._fastapi().openapi()
+    calls = Calls(unused, unused, "", lambda: None)
+    document: dict[str, Any] = ManagementApi(calls, unused, unused)._fastapi().openapi()
     return document
-
-
-class _Call:
-    """Of a request, what authentication and the audit trail need."""
-
-    def __init__(self, request: Request, authorization: Annotated[str | None, Header()] = None) -> None:
-        self.authorization = authorization
-        self.origin = request.client.host if request.client else "unknown"
-        self.changes = request.method != "GET"
-
-
-Call = Annotated[_Call, Depends(_Call)]
 
 
 class _LimitedBody:

@@ -7,13 +7,15 @@ from pathlib import Path
 from contracts import topics
 from libs.bus.service import HttpServer, Runtime
 from libs.config.gateway import GatewayConfig
+from libs.database.outbox import Outbox
 from libs.database.pool import Database
 from libs.database.settings import DatabaseSettings
 from libs.sealing.key_encryption import key_ring
 from services.console.api import ManagementApi
 from services.console.byok import OwnKeys
+from services.console.calls import Calls
 from services.console.last_used import LastUsed
-from services.console.outbox import Outbox
+from services.console.outbox import SCHEMA, states
 from services.console.settings import ConsoleSettings
 from services.console.signing import SigningKeys
 
@@ -22,11 +24,12 @@ from services.console.signing import SigningKeys
 async def build(runtime: Runtime) -> AsyncIterator[None]:
     """The management API in, control records out."""
     settings = ConsoleSettings()
-    database = Database(DatabaseSettings(), "control", Path(__file__).with_name("migrations"))
+    database = Database(DatabaseSettings(), SCHEMA, Path(__file__).with_name("migrations"))
     signing = SigningKeys(key_ring(settings.key_encryption_keys))
-    outbox = Outbox(database, runtime.producer, runtime.watch)
+    outbox = Outbox(database, SCHEMA, runtime.producer, runtime.watch, runtime.name, states)
     own_keys = OwnKeys(runtime.producer, GatewayConfig().providers)
-    api = ManagementApi(database, signing, own_keys, settings.operator_token, outbox.wake)
+    calls = Calls(database, signing, settings.operator_token, outbox.wake)
+    api = ManagementApi(calls, signing, own_keys)
     views = runtime.views(*own_keys.views)
     last_used = LastUsed(database)
     consumer = runtime.consumer(group="console", topics=[topics.KEY_USES], handle=last_used.handle, fetch_wait_ms=200)

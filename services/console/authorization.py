@@ -52,6 +52,7 @@ class Action(Enum):
     SET_POLICY = "set the policy"
     READ_AUDIT = "read the audit trail"
     MANAGE_KEYS = "manage provider keys"
+    MANAGE_BILLING = "manage billing"
     DELETE = "delete"
 
 
@@ -64,6 +65,7 @@ _ALLOWED: dict[Action, frozenset[Role]] = {
     Action.SET_POLICY: frozenset({Role.OWNER}),
     Action.READ_AUDIT: frozenset({Role.OWNER, Role.BILLING_MANAGER}),
     Action.MANAGE_KEYS: frozenset({Role.OWNER, Role.BILLING_MANAGER}),
+    Action.MANAGE_BILLING: frozenset({Role.OWNER, Role.BILLING_MANAGER}),
     Action.DELETE: frozenset({Role.OWNER}),
 }
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic_core import from_json
 
+from contracts.prices import Price
 from contracts.record import ReplyAddress
 from contracts.requests import Caller, RequestAccepted, Surface
 from libs.config.gateway import Timeouts
@@ -165,6 +166,7 @@ def accept(
     *,
     request_id: str,
     ip: str,
+    price: Price | None,
     prompt_bytes: int,
     reply_to: ReplyAddress,
     timeouts: Timeouts,
@@ -175,6 +177,7 @@ def accept(
     Args:
         caller: None for an anonymous client, who may ask for free models only.
         ip: as `client_ip` gives it; free models count against it whoever asks.
+        price: of the model, now.
 
     Raises:
         Unauthorized: a paid model without a key.
@@ -195,6 +198,7 @@ def accept(
         model=chat.model,
         stream=chat.stream,
         free=chat.free,
+        price=price,
         accepted_at_ms=now_ms,
         route_by_ms=now_ms + int(timeouts.route_s * 1000),
         deadline_ms=now_ms + int(timeouts.request_s * 1000),

@@ -14,13 +14,17 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from contracts import topics
+from contracts.credit import BalanceChanged
 from contracts.record import Refusal
 from libs.bus.service import HttpServer, Runtime
+from libs.bus.views import View
 from libs.config.catalog import Catalog
 from libs.config.gateway import GatewayConfig
+from libs.pricing.book import PriceBook
 from services.ingress import catalog_pages
 from services.ingress.answers import error_body
 from services.ingress.authentication import Authenticator
+from services.ingress.balance import BalancePage
 from services.ingress.claimant import Claimant
 from services.ingress.completions import ChatCompletions
 from services.ingress.replies import RepliesReader
@@ -47,11 +51,13 @@ async def build(runtime: Runtime) -> AsyncIterator[None]:
         on_claimed=replies.claimed,
         on_lost=replies.lost,
     )
+    catalog = Catalog(config)
     completions = ChatCompletions(
-        config, authenticator, claimant, replies, room, runtime.producer, runtime.watch, ingress_id
+        config, PriceBook(catalog), authenticator, claimant, replies, room, runtime.producer, runtime.watch, ingress_id
     )
-    application = _application(Catalog(config), completions)
-    views = runtime.views(*authenticator.views)
+    balances = View(topics.BALANCES, BalanceChanged)
+    application = _application(catalog, completions, BalancePage(authenticator, balances))
+    views = runtime.views(*authenticator.views, balances)
     runtime.health.check("reply partition", lambda: claimant.held is not None and replies.ready)
     runtime.health.check("broker", lambda: runtime.watch.up)
     server = HttpServer(
@@ -70,7 +76,7 @@ async def build(runtime: Runtime) -> AsyncIterator[None]:
             yield
 
 
-def _application(catalog: Catalog, completions: ChatCompletions) -> Starlette:
+def _application(catalog: Catalog, completions: ChatCompletions, balance: BalancePage) -> Starlette:
     def page(make: Callable[[], Any]) -> Callable[[Request], Response]:
         async def show(_request: Request) -> Response:
             return Response(orjson.dumps(make()), media_type="application/json")
@@ -87,6 +93,7 @@ def _application(catalog: Catalog, completions: ChatCompletions) -> Starlette:
     for prefix in PREFIXES:
         routes += [
             Route(f"{prefix}/chat/completions", completions, methods=["POST"]),
+            Route(f"{prefix}/balance", balance),
             Route(f"{prefix}/models", page(lambda: catalog_pages.models(catalog, datetime.now(UTC)))),
             Route(f"{prefix}/models/{{model:path}}/endpoints", endpoints),
             Route(f"{prefix}/providers", page(lambda: catalog_pages.providers(catalog))),

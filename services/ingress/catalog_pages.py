@@ -4,7 +4,11 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from libs.config.catalog import Catalog, Offer, listed_pricing
+from libs.config.catalog import Catalog, Offer
+from libs.pricing.book import NoPriceError, price_of
+
+USD_PER_TOKEN = Decimal(10) ** -12
+"""One microdollar per million tokens."""
 
 
 def models(catalog: Catalog, now: datetime) -> dict[str, Any]:
@@ -53,16 +57,20 @@ def _model(offer: Offer, now: datetime) -> dict[str, Any]:
 
 
 def _pricing(offer: Offer, now: datetime) -> dict[str, str] | None:
-    pricing = listed_pricing(offer, now)
-    if pricing is None:
+    if offer.model.free:
+        return {"prompt": "0", "completion": "0"}
+    try:
+        rates = price_of(offer, now).tiers[0]
+    except NoPriceError:
         return None
     prices = {
-        "prompt": pricing.prompt,
-        "completion": pricing.completion,
-        "input_cache_read": pricing.cache_read,
-        "input_cache_write": pricing.cache_write,
+        "prompt": rates.input,
+        "completion": rates.output,
+        "input_cache_read": rates.cache_read,
+        "input_cache_write": rates.cache_write,
+        "internal_reasoning": rates.reasoning,
     }
-    return {name: _decimal(price) for name, price in prices.items() if price is not None}
+    return {name: _decimal(rate * USD_PER_TOKEN) for name, rate in prices.items() if rate is not None}
 
 
 def _decimal(value: Decimal) -> str:

@@ -19,6 +19,7 @@ from contracts.requests import KeyUsed, RequestAccepted, RequestCancelled
 from libs.bus.producer import Producer, settle
 from libs.bus.watch import BrokerWatch
 from libs.config.gateway import GatewayConfig
+from libs.pricing.book import PriceBook
 from libs.providers.openai_chat import error_event
 from libs.telemetry.tracing import Step, new_traceparent
 from services.ingress import admission
@@ -55,6 +56,7 @@ class ChatCompletions:
     def __init__(
         self,
         config: GatewayConfig,
+        prices: PriceBook,
         authenticator: Authenticator,
         claimant: Claimant,
         replies: RepliesReader,
@@ -64,6 +66,7 @@ class ChatCompletions:
         ingress_id: str,
     ) -> None:
         self._config = config
+        self._prices = prices
         self._authenticator = authenticator
         self._claimant = claimant
         self._replies = replies
@@ -122,17 +125,21 @@ class ChatCompletions:
         caller = None if token is None else await self._authenticator.caller(token, organization)
         body = await _read_body(headers, receive, config.limits.body_bytes)
         chat = admission.parse_chat(body)
+        # One moment, by the ID: the ledger's ranges of time are ranges of IDs.
+        request_id = uuid_utils.uuid7()
+        accepted_ms = request_id.int >> 80
         peer = scope["client"][0] if scope.get("client") else ""
         request = admission.accept(
             chat,
             caller,
             headers,
-            request_id=str(uuid_utils.uuid7()),
+            request_id=str(request_id),
             ip=admission.client_ip(peer, headers, config.trusted_proxies),
+            price=self._prices.find(chat.model, accepted_ms),
             prompt_bytes=len(body),
             reply_to=ReplyAddress(partition=partition, ingress_id=self._ingress_id),
             timeouts=config.timeouts,
-            now_ms=started_ms,
+            now_ms=accepted_ms,
         )
         if request.caller.key_fingerprint:
             self._note_key_used(request.caller.key_fingerprint, started_ms)

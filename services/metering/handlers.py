@@ -1,52 +1,96 @@
-"""Usage in, ledger entries and charges out."""
+"""Usage and orders in, ledger entries out."""
 
-from contracts import topics
+import asyncio
+import contextlib
+
+import structlog
+
 from contracts.clock import now_ms
+from contracts.credit import CreditOrdered, CreditSettingsSet
 from contracts.usage import UsageRecorded
 from libs.bus.consumer import Batch, RetryLater
-from libs.bus.producer import Producer, settle
-from libs.config.catalog import Catalog
+from libs.database.outbox import Outbox
 from libs.database.pool import AWAY
 from libs.telemetry.tracing import Step
 from services.metering.pricing import charge
-from services.metering.store import Entry, Ledger
+from services.metering.store import Ledger, Metered
+
+log = structlog.get_logger()
 
 
 class MeteringHandlers:
-    """Writes a batch to the ledger, then tells billing. Either may happen again; neither counts twice."""
+    """Writes a batch to the ledger. It may come again; nothing counts twice."""
 
-    def __init__(self, producer: Producer, catalog: Catalog, ledger: Ledger) -> None:
-        self._producer = producer
-        self._catalog = catalog
+    def __init__(self, ledger: Ledger, outbox: Outbox) -> None:
         self._ledger = ledger
+        self._outbox = outbox
 
     async def handle(self, batch: Batch) -> None:
-        """Raises RetryLater while the database is away: the log holds the usage."""
+        """Raises RetryLater while the database is away: the log holds the work."""
         now = now_ms()
-        entries: list[Entry] = []
-        steps: dict[str, Step] = {}
+        metered: list[Metered] = []
+        steps: list[Step] = []
+        orders: list[CreditOrdered] = []
         for received in batch:
-            usage = received.record
-            assert isinstance(usage, UsageRecorded)
-            steps[usage.request_id] = Step("metering post", received.traceparent)
-            entries.append(Entry(usage, charge(usage, self._catalog, now)))
+            record = received.record
+            if isinstance(record, CreditOrdered):
+                orders.append(record)
+                continue
+            assert isinstance(record, UsageRecorded)
+            step = Step("metering post", received.traceparent)
+            posted = charge(record, now)
+            step.note({"sluice.cost.microdollars": posted.cost_microdollars})
+            steps.append(step)
+            metered.append(Metered(record, posted, step.traceparent))
         try:
-            charges = await self._ledger.write(entries)
+            if metered:
+                await self._ledger.write(metered)
+            for order in orders:
+                await self._ledger.order(order)
         except AWAY as error:
             raise RetryLater(f"the ledger's database is away ({type(error).__name__})") from None
-        sent = []
-        for posted in charges:
-            step = steps[posted.charge_id]
-            step.note({"sluice.cost.microdollars": posted.cost_microdollars})
+        for step in steps:
             step.end()
-            sent.append(
-                await self._producer.send(
-                    topics.CHARGES,
-                    posted,
-                    key=posted.subject,
-                    event_id=posted.charge_id,
-                    subject=posted.charge_id,
-                    traceparent=step.traceparent,
-                )
-            )
-        await settle(sent)
+        self._outbox.wake()
+
+
+class AlertChecks:
+    """Looks at balances whose owners' settings changed; charges and top-ups are looked at when they are entered."""
+
+    def __init__(self, ledger: Ledger, outbox: Outbox) -> None:
+        self._ledger = ledger
+        self._outbox = outbox
+        self._owners: set[str] = set()
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def changed(self, owner: str, settings: CreditSettingsSet | None) -> None:
+        """An owner's settings are new, or gone."""
+        if settings:
+            self._owners.add(owner)
+            self._wake.set()
+
+    async def start(self) -> None:
+        """Begins."""
+        self._task = asyncio.create_task(self._check_on())
+
+    async def stop(self) -> None:
+        """Ends; the next start looks at all."""
+        if self._task:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _check_on(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            owners, self._owners = self._owners, set()
+            try:
+                await self._ledger.check(owners)
+                self._outbox.wake()
+            except Exception as error:
+                log.warning("balances are looked at again", error=type(error).__name__)
+                self._owners |= owners
+                self._wake.set()
+                await asyncio.sleep(0.5)

@@ -1,17 +1,35 @@
 """The ledger's SQL. An entry is written once; telling it again changes nothing."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 from uuid import UUID
 
-from contracts.charges import ChargePosted
-from contracts.usage import UsageRecorded
-from libs.database.pool import Database
+import orjson
 
-_COLUMNS: tuple[tuple[str, str], ...] = (
-    ("request_id", "uuid"),
+from contracts import topics
+from contracts.charges import ChargePosted
+from contracts.clock import now_ms
+from contracts.credit import BalanceChanged, CreditOrdered, CreditPosted, CreditSettingsSet
+from contracts.usage import UsageRecorded
+from libs.database.outbox import Outgoing, enqueue
+from libs.database.pool import Database
+from services.metering.alerts import Told, notice
+from services.metering.journal import Entry, charged, ordered, owner_of
+
+SCHEMA = "ledger"
+MOST_PRICES = 10_000
+
+_ENTRY: tuple[tuple[str, str], ...] = (
+    ("entry_id", "uuid"),
+    ("kind", "text"),
+    ("debit_account", "text"),
+    ("credit_account", "text"),
+    ("amount_microdollars", "bigint"),
+)
+_USAGE: tuple[tuple[str, str], ...] = (
+    ("owner", "text"),
     ("subject", "text"),
     ("account_id", "text"),
     ("organization_id", "text"),
@@ -27,6 +45,10 @@ _COLUMNS: tuple[tuple[str, str], ...] = (
     ("cache_read_tokens", "bigint"),
     ("cache_write_tokens", "bigint"),
     ("reasoning_tokens", "bigint"),
+    ("input_image_tokens", "bigint"),
+    ("output_image_tokens", "bigint"),
+    ("input_audio_tokens", "bigint"),
+    ("output_audio_tokens", "bigint"),
     ("estimated", "boolean"),
     ("byok", "boolean"),
     ("free", "boolean"),
@@ -40,66 +62,190 @@ _COLUMNS: tuple[tuple[str, str], ...] = (
     ("client_version", "text"),
     ("mode", "text"),
 )
+
+
+def _names(columns: Iterable[tuple[str, str]]) -> str:
+    return ", ".join(name for name, _ in columns)
+
+
 # The names and types are the constants above; values travel as parameters.
 _INSERT = (
-    f"insert into ledger.entries ({', '.join(name for name, _ in _COLUMNS)}) "  # noqa: S608
-    f"select * from unnest({', '.join(f'${i}::{kind}[]' for i, (_, kind) in enumerate(_COLUMNS, 1))}) "
-    "on conflict (request_id) do nothing returning request_id"
-)
-_STORED = (
-    "select request_id, cost_microdollars, price_version, outcome, input_tokens, output_tokens, cache_read_tokens, "
-    "cache_write_tokens, reasoning_tokens, estimated, byok from ledger.entries where request_id = any($1::uuid[])"
+    f"with told as (select * from unnest({', '.join(f'${i}::{kind}[]' for i, (_, kind) in enumerate((*_ENTRY, *_USAGE), 1))}) "  # noqa: E501, S608
+    f"as t ({_names((*_ENTRY, *_USAGE))})), "
+    f"written as (insert into ledger.entries ({_names(_ENTRY)}) select {_names(_ENTRY)} from told "
+    "on conflict (entry_id) do nothing returning entry_id) "
+    f"insert into ledger.usage (request_id, {_names(_USAGE)}) "
+    f"select entry_id, {_names(_USAGE)} from told join written using (entry_id) returning request_id"
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """A usage record and what it costs."""
+class Metered:
+    """A usage record, what it costs, and the trace that it belongs to."""
 
     usage: UsageRecorded
     charge: ChargePosted
+    traceparent: str
 
 
 class Ledger:
-    """Writes entries in batches, each batch in one statement and so in one transaction."""
+    """Writes batches, each in one transaction with what it says on the log. Wake the outbox afterwards."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, settings: Mapping[str, CreditSettingsSet]) -> None:
+        """
+        Args:
+            settings: when owners want to hear of their balance, by owner.
+        """
         self._database = database
+        self._settings = settings
+        self._months: set[date] = set()
+        self._prices: set[str] = set()
 
-    async def write(self, entries: Sequence[Entry]) -> list[ChargePosted]:
-        """Writes what is not there yet and returns the charge of every request as the ledger has it.
+    async def write(self, batch: Sequence[Metered]) -> None:
+        """Enters what is not there yet, and tells billing of it.
 
         Raises:
             one of `libs.database.pool.AWAY`: nothing was written, or it was and the answer was lost; write again.
         """
-        first: dict[UUID, Entry] = {}
-        for entry in entries:
-            first.setdefault(UUID(entry.usage.request_id), entry)
-        rows = [_row(request_id, entry) for request_id, entry in first.items()]
-        async with self._database.pool.acquire() as connection:
-            written = {
-                row["request_id"] for row in await connection.fetch(_INSERT, *map(list, zip(*rows, strict=True)))
-            }
-            stored = await connection.fetch(_STORED, [known for known in first if known not in written])
-        charges = {request_id: first[request_id].charge for request_id in written}
-        for row in stored:
-            charges[row["request_id"]] = _as_stored(first[row["request_id"]].charge, row)
-        return list(charges.values())
+        first: dict[UUID, Metered] = {}
+        for metered in batch:
+            first.setdefault(UUID(metered.usage.request_id), metered)
+        await self._ensure_months(first)
+        rows = [
+            (request_id, *_entry_values(charged(one.charge)), *_usage_values(one)) for request_id, one in first.items()
+        ]
+        async with self._database.pool.acquire() as connection, connection.transaction():
+            written = await connection.fetch(_INSERT, *map(list, zip(*rows, strict=True)))
+            new = [first[row["request_id"]] for row in written]
+            await self._note_prices(connection, new)
+            balances = await _balances(
+                connection, {owner_of(one.charge) for one in new if one.charge.cost_microdollars}
+            )
+            charges = [
+                Outgoing(
+                    topics.CHARGES,
+                    one.charge.subject,
+                    one.charge.model_copy(update={"balance": balances.get(owner_of(one.charge))}),
+                    event_id=one.charge.charge_id,
+                    subject=one.charge.charge_id,
+                    traceparent=one.traceparent,
+                )
+                for one in new
+            ]
+            await enqueue(
+                connection, SCHEMA, [*charges, *_changes(balances), *await self._alerts(connection, balances)]
+            )
+
+    async def order(self, order: CreditOrdered) -> None:
+        """Enters an order of credit, once. Raises as `write` does, and ValueError as `ordered` does."""
+        entry = ordered(order)
+        await self._ensure_months([UUID(entry.entry_id)])
+        async with self._database.pool.acquire() as connection, connection.transaction():
+            written = await connection.fetchval(
+                f"insert into ledger.entries ({_names(_ENTRY)}, reference, ordered_by) "  # noqa: S608
+                "values ($1, $2, $3, $4, $5, $6, $7) on conflict (entry_id) do nothing returning entry_id",
+                UUID(entry.entry_id),
+                *_entry_values(entry),
+                order.reference,
+                order.ordered_by,
+            )
+            if written is None:
+                return
+            balances = await _balances(connection, {order.owner})
+            posted = CreditPosted(
+                entry_id=order.entry_id,
+                owner=order.owner,
+                kind=order.kind,
+                amount_microdollars=order.amount_microdollars,
+                balance_microdollars=balances[order.owner].balance_microdollars,
+                reference=order.reference,
+                posted_at_ms=now_ms(),
+            )
+            event = Outgoing(topics.CREDIT, order.owner, posted, event_id=order.entry_id)
+            alerts = await self._alerts(connection, balances)
+            await enqueue(connection, SCHEMA, [event, *_changes(balances), *alerts])
+
+    async def check(self, owners: set[str]) -> None:
+        """Tells owners of their balance where their settings now want it. Raises as `write` does."""
+        async with self._database.pool.acquire() as connection, connection.transaction():
+            known = await _balances(connection, owners)
+            nothing = {owner: BalanceChanged(owner=owner, balance_microdollars=0, version=0) for owner in owners}
+            await enqueue(connection, SCHEMA, await self._alerts(connection, nothing | known))
+
+    async def _ensure_months(self, ids: Iterable[UUID]) -> None:
+        for month in sorted({_month(one) for one in ids} - self._months):
+            await self._database.pool.execute("select ledger.ensure_month($1)", month)
+            self._months.add(month)
+
+    async def _note_prices(self, connection: Any, batch: Sequence[Metered]) -> set[str]:
+        new = {
+            one.usage.price.version: one.usage.price
+            for one in batch
+            if one.usage.price and one.usage.price.version not in self._prices
+        }
+        if new:
+            await connection.executemany(
+                "insert into ledger.prices (price_version, tiers) values ($1, $2) on conflict do nothing",
+                [
+                    (version, orjson.dumps([rates.model_dump(exclude_none=True) for rates in price.tiers]).decode())
+                    for version, price in sorted(new.items())
+                ],
+            )
+        return set(new)
+
+    async def _alerts(self, connection: Any, balances: Mapping[str, BalanceChanged]) -> list[Outgoing]:
+        outgoing: list[Outgoing] = []
+        for owner in sorted(owner for owner in balances if owner in self._settings):
+            row = await connection.fetchrow(
+                "insert into ledger.alerts (owner, low_told, top_up_told) values ($1, false, false) "
+                "on conflict (owner) do update set owner = excluded.owner returning low_told, top_up_told",
+                owner,
+            )
+            before = Told(row["low_told"], row["top_up_told"])
+            events, after = notice(self._settings[owner], balances[owner].balance_microdollars, before, now_ms())
+            if after != before:
+                await connection.execute(
+                    "update ledger.alerts set low_told = $2, top_up_told = $3 where owner = $1",
+                    owner,
+                    after.low,
+                    after.top_up,
+                )
+            version = balances[owner].version
+            outgoing += [
+                Outgoing(topics.CREDIT, owner, event, event_id=f"{owner}/{type(event).__name__}/{version}")
+                for event in events
+            ]
+        return outgoing
 
 
-def _as_stored(charge: ChargePosted, row: Any) -> ChargePosted:
-    tokens = {name: row[name] for name in type(charge.tokens).model_fields}
-    return ChargePosted.model_validate(
-        charge.model_dump()
-        | {name: row[name] for name in ("cost_microdollars", "price_version", "outcome", "estimated", "byok")}
-        | {"tokens": tokens}
+async def _balances(connection: Any, owners: set[str]) -> dict[str, BalanceChanged]:
+    if not owners:
+        return {}
+    rows = await connection.fetch(
+        "select * from ledger.balances where owner = any($1) order by owner for update", list(owners)
     )
+    return {row["owner"]: BalanceChanged.model_validate(dict(row)) for row in rows}
 
 
-def _row(request_id: UUID, entry: Entry) -> tuple[object, ...]:
-    usage, charge = entry.usage, entry.charge
+def _changes(balances: Mapping[str, BalanceChanged]) -> list[Outgoing]:
+    return [
+        Outgoing(topics.BALANCES, owner, balance, event_id=f"{owner}/{balance.version}")
+        for owner, balance in balances.items()
+    ]
+
+
+def _month(entry_id: UUID) -> date:
+    return datetime.fromtimestamp((entry_id.int >> 80) / 1000, UTC).date().replace(day=1)
+
+
+def _entry_values(entry: Entry) -> tuple[object, ...]:
+    return entry.kind, entry.debit_account, entry.credit_account, entry.amount_microdollars
+
+
+def _usage_values(metered: Metered) -> tuple[object, ...]:
+    usage, charge, tokens = metered.usage, metered.charge, metered.usage.tokens
     return (
-        request_id,
+        owner_of(charge),
         usage.subject,
         usage.caller.account_id,
         usage.caller.organization_id,
@@ -110,11 +256,15 @@ def _row(request_id: UUID, entry: Entry) -> tuple[object, ...]:
         usage.upstream_model,
         usage.outcome.value,
         usage.status,
-        usage.tokens.input_tokens,
-        usage.tokens.output_tokens,
-        usage.tokens.cache_read_tokens,
-        usage.tokens.cache_write_tokens,
-        usage.tokens.reasoning_tokens,
+        tokens.input_tokens,
+        tokens.output_tokens,
+        tokens.cache_read_tokens,
+        tokens.cache_write_tokens,
+        tokens.reasoning_tokens,
+        tokens.input_image_tokens,
+        tokens.output_image_tokens,
+        tokens.input_audio_tokens,
+        tokens.output_audio_tokens,
         usage.estimated,
         usage.byok,
         usage.free,

@@ -57,6 +57,7 @@ def tell(route: RoutePlanned | RequestRejected, ending: Ending, now_ms: int) -> 
             estimated=ending.estimated,
             byok=planned.grant.byok if planned else False,
             free=request.free,
+            price=request.price,
             attempts=ending.attempts,
             accepted_at_ms=request.accepted_at_ms,
             ended_at_ms=now_ms,

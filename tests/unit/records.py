@@ -4,12 +4,14 @@ from typing import Any
 
 from contracts.control import PolicySet
 from contracts.decisions import CredentialGranted, PolicyDecided, QuotaReserved, SealedGrant
+from contracts.prices import Price, Rates
 from contracts.prompts import PromptSubmitted
 from contracts.record import ReplyAddress
 from contracts.requests import Caller, RequestAccepted, Surface
 from contracts.routes import RoutePlanned
 
 NOW_MS = 1_795_000_000_000
+PRICE = Price(version="test:1", tiers=[Rates(input=2_000_000, output=8_000_000)])
 
 
 def request_id(number: int) -> str:
@@ -27,6 +29,7 @@ def accepted(number: int = 1, **changes: Any) -> RequestAccepted:
         "model": "stub/echo",
         "stream": False,
         "free": False,
+        "price": PRICE,
         "accepted_at_ms": NOW_MS,
         "route_by_ms": NOW_MS + 15_000,
         "deadline_ms": NOW_MS + 600_000,

@@ -34,6 +34,7 @@ def _accept(chat: Chat, caller: Caller | None, headers: dict[str, str] | None = 
         headers or {},
         request_id=request_id(1),
         ip="10.0.0.1",
+        price=None,
         prompt_bytes=10,
         reply_to=ReplyAddress(partition=0, ingress_id="i"),
         timeouts=Timeouts(),

@@ -17,7 +17,7 @@ MANAGER = Actor("a", frozenset({"manage", "inference"}), "here")
 CALLER = Actor("a", frozenset({"inference"}), "here")
 MAY = {
     Role.OWNER: set(Action),
-    Role.BILLING_MANAGER: {Action.SEE, Action.TAKE_TOKEN, Action.LEAVE, Action.READ_AUDIT, Action.MANAGE_KEYS},
+    Role.BILLING_MANAGER: set(Action) - {Action.CHANGE_MEMBERS, Action.SET_POLICY, Action.DELETE},
     Role.MEMBER: {Action.SEE, Action.TAKE_TOKEN, Action.LEAVE},
 }
 

@@ -2,30 +2,34 @@
 
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
-from fractions import Fraction
 
 import pytest
+from genai_prices import Usage, calc_price
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contracts.prices import Price, Rates
 from contracts.replies import Outcome
 from contracts.usage import TokenUsage
-from libs.config.catalog import Catalog, NoPriceError, cost_microdollars
+from libs.config.catalog import Catalog
 from libs.config.gateway import GatewayConfig, Model, Pricing, Provider, load_config
+from libs.pricing.book import NoPriceError, PriceBook, price_of
+from libs.pricing.cost import cost_microdollars, most_microdollars
+from libs.pricing.usd import parse_usd, usd
 from services.metering.pricing import UNPRICED, charge
 from services.relay.ending import Ending, tell
-from tests.unit.records import NOW_MS, route
+from tests.unit.records import NOW_MS, PRICE, route
 
 AT = datetime(2026, 11, 24, tzinfo=UTC)
-PRICING = Pricing(
-    prompt=Decimal("0.0000025"),
-    completion=Decimal("0.00001"),
-    cache_read=Decimal("0.00000025"),
-    cache_write=Decimal("0.000003"),
-)
+DEFAULT = Catalog(load_config(None))
+PAID = [offer for offer in DEFAULT.offers.values() if not offer.model.free]
+
+counts = st.integers(0, 10_000_000)
+rate = st.integers(0, 100_000_000)
+maybe = st.none() | rate
 
 
-def _catalog(pricing: Pricing | None = PRICING, model_id: str = "stub/echo") -> Catalog:
+def _catalog(pricing: Pricing | None, model_id: str = "stub/echo") -> Catalog:
     return Catalog(
         GatewayConfig(
             providers={"stub": Provider(base_url="http://x")},
@@ -34,53 +38,145 @@ def _catalog(pricing: Pricing | None = PRICING, model_id: str = "stub/echo") -> 
     )
 
 
-counts = st.integers(0, 10_000_000)
+@st.composite
+def prices(draw: st.DrawFn) -> Price:
+    starts = sorted(draw(st.sets(st.integers(1, 1_000_000), max_size=2)))
+    optional = [name for name, field in Rates.model_fields.items() if not field.is_required()][1:]
+    tiers = [
+        Rates(above_input_tokens=start, input=draw(rate), output=draw(rate), **{name: draw(maybe) for name in optional})
+        for start in (0, *starts)
+    ]
+    return Price(version="v", tiers=tiers)
 
 
-@given(counts, counts, counts, counts)
-def test_cost_is_exact_to_the_microdollar(fresh: int, read: int, written: int, output: int) -> None:
-    tokens = TokenUsage(
-        input_tokens=fresh + read + written,
-        output_tokens=output,
+@st.composite
+def tokens(draw: st.DrawFn) -> TokenUsage:
+    fresh, said, *kinds = (draw(st.integers(0, 1_000_000)) for _ in range(9))
+    read, written, image, audio, thought, drawn, spoken = kinds
+    return TokenUsage(
+        input_tokens=fresh + read + written + image + audio,
+        output_tokens=said + thought + drawn + spoken,
         cache_read_tokens=read,
         cache_write_tokens=written,
+        input_image_tokens=image,
+        input_audio_tokens=audio,
+        reasoning_tokens=thought,
+        output_image_tokens=drawn,
+        output_audio_tokens=spoken,
     )
-    offer = _catalog().find("stub/echo")
-    assert offer is not None
-    cost, version = cost_microdollars(offer, tokens, AT)
-    exact = (
-        fresh * Fraction("2.5") + read * Fraction("0.25") + written * Fraction(3) + output * Fraction(10)
-    )  # microdollars
-    assert cost == int((Decimal(exact.numerator) / exact.denominator).to_integral_value(ROUND_HALF_UP))
-    assert version == "config"
 
 
-def _charge(catalog: Catalog, tokens: TokenUsage, **changes: object) -> tuple[int, str]:
-    ended = tell(route(), Ending(Outcome.COMPLETED, tokens=tokens), NOW_MS)
-    charged = charge(ended.usage.model_copy(update=changes), catalog, NOW_MS)
+@given(prices(), tokens())
+def test_each_token_is_priced_once_by_the_rate_of_its_kind(price: Price, used: TokenUsage) -> None:
+    rates = max(
+        (tier for tier in price.tiers if used.input_tokens > tier.above_input_tokens or tier is price.tiers[0]),
+        key=lambda tier: tier.above_input_tokens,
+    )
+    model, left_in, left_out = Decimal(0), used.input_tokens, used.output_tokens
+    for name in ("cache_read", "cache_write", "input_image", "input_audio"):
+        count, own = getattr(used, f"{name}_tokens"), getattr(rates, name)
+        model += count * (rates.input if own is None else own)
+        left_in -= count
+    for name in ("reasoning", "output_image", "output_audio"):
+        count, own = getattr(used, f"{name}_tokens"), getattr(rates, name)
+        model += count * (rates.output if own is None else own)
+        left_out -= count
+    model += left_in * rates.input + left_out * rates.output
+    assert cost_microdollars(price, used) == int((model / 1_000_000).to_integral_value(ROUND_HALF_UP))
+
+
+@given(prices(), tokens(), st.integers(0, 1_000), st.integers(0, 1_000))
+def test_nothing_costs_more_than_the_most(price: Price, used: TokenUsage, more_in: int, more_out: int) -> None:
+    most = most_microdollars(price, used.input_tokens + more_in, used.output_tokens + more_out)
+    assert cost_microdollars(price, used) <= most
+
+
+@given(st.sampled_from(PAID), counts, counts, counts, counts, counts)
+def test_the_book_agrees_with_genai_prices(
+    offer: object, fresh: int, read: int, written: int, out: int, at: int
+) -> None:
+    assert isinstance(offer, type(PAID[0]))
+    when = datetime.fromtimestamp(1_780_000_000 + at, UTC)
+    if offer.model.pricing:
+        return
+    used = TokenUsage(
+        input_tokens=fresh + read + written, output_tokens=out, cache_read_tokens=read, cache_write_tokens=written
+    )
+    theirs = calc_price(
+        Usage(
+            input_tokens=used.input_tokens,
+            output_tokens=out,
+            cache_read_tokens=read or None,
+            cache_write_tokens=written or None,
+        ),
+        offer.model.upstream_model,
+        provider_id=offer.provider.prices or "",
+        genai_request_timestamp=when,
+    ).total_price
+    ours = cost_microdollars(price_of(offer, when), used)
+    assert ours == int((theirs * 1_000_000).to_integral_value(ROUND_HALF_UP))
+
+
+@given(tokens(), st.integers(1, 10))
+def test_more_cached_tokens_than_input_are_no_more_than_the_input(used: TokenUsage, times: int) -> None:
+    lying = used.model_copy(update={"cache_read_tokens": used.input_tokens * times})
+    price = Price(version="v", tiers=[Rates(input=10, output=0, cache_read=1)])
+    assert cost_microdollars(price, lying) == cost_microdollars(
+        price, used.model_copy(update={"cache_read_tokens": used.input_tokens})
+    )
+
+
+def _charge(used: TokenUsage, **changes: object) -> tuple[int, str]:
+    ended = tell(route(), Ending(Outcome.COMPLETED, tokens=used), NOW_MS)
+    charged = charge(ended.usage.model_copy(update=changes), NOW_MS)
     return charged.cost_microdollars, charged.price_version
 
 
 def test_who_does_not_pay() -> None:
-    tokens = TokenUsage(input_tokens=1_000, output_tokens=1_000)
-    assert _charge(_catalog(), tokens) == (12_500, "config")
-    assert _charge(_catalog(), tokens, byok=True) == (0, "byok")
-    assert _charge(_catalog(), tokens, free=True) == (0, "free")
-    assert _charge(_catalog(), TokenUsage()) == (0, "no tokens")
-    assert _charge(_catalog(), tokens, model="gone/model") == (0, UNPRICED)
+    used = TokenUsage(input_tokens=1_000, output_tokens=1_000)
+    assert _charge(used) == (10_000, PRICE.version)
+    assert _charge(used, byok=True) == (0, "byok")
+    assert _charge(used, free=True) == (0, "free")
+    assert _charge(TokenUsage()) == (0, "no tokens")
+    assert _charge(used, price=None) == (0, UNPRICED)
+
+
+def test_a_version_names_the_content_of_a_price() -> None:
+    def version(prompt: str) -> str:
+        price = PriceBook(_catalog(Pricing(prompt=Decimal(prompt), completion=Decimal(0)))).find("stub/echo", NOW_MS)
+        assert price
+        return price.version
+
+    assert version("0.000002") == version("0.0000020")
+    assert version("0.000002") != version("0.000003")
 
 
 def test_a_model_without_a_price_says_what_to_do() -> None:
-    offer = _catalog(pricing=None).find("stub/echo")
-    assert offer is not None
+    book = PriceBook(_catalog(None))
+    assert book.find("stub/echo", NOW_MS) is None
     with pytest.raises(NoPriceError, match="add `pricing`"):
-        cost_microdollars(offer, TokenUsage(input_tokens=1), AT)
+        book.check(AT)
+
+
+def test_a_price_too_fine_for_the_ledger_is_refused() -> None:
+    with pytest.raises(ValueError, match="12 decimal places"):
+        Pricing(prompt=Decimal("0.0000000000001"), completion=Decimal(0))
 
 
 def test_every_model_of_the_default_file_has_a_price() -> None:
-    catalog = Catalog(load_config(None))
-    assert len(catalog.providers) == 14
-    for offer in catalog.offers.values():
-        cost, version = cost_microdollars(offer, TokenUsage(input_tokens=1_000_000, output_tokens=1_000_000), AT)
-        assert offer.model.free or cost > 0, offer.model.id
-        assert version
+    assert len(DEFAULT.providers) == 14
+    PriceBook(DEFAULT).check(AT)
+    for offer in PAID:
+        used = TokenUsage(input_tokens=1_000_000, output_tokens=1_000_000)
+        assert cost_microdollars(price_of(offer, AT), used) > 0, offer.model.id
+
+
+@given(st.integers(-(10**15), 10**15))
+def test_dollars_are_read_as_they_were_written(microdollars: int) -> None:
+    assert parse_usd(usd(microdollars)) == microdollars
+
+
+@pytest.mark.parametrize("text", ["", "ten", "1.0000001", "inf", "nan", "1e20"])
+def test_what_is_no_amount(text: str) -> None:
+    with pytest.raises(ValueError, match="amount"):
+        parse_usd(text)

@@ -1,0 +1,90 @@
+"""Prepaid credit: orders to change it (``billing.orders``), what became of them and what to do about a balance
+(``billing.credit``), and each owner's balance as of the newest ledger entry (``billing.balances``).
+
+Owners are ``acct:<id>`` or ``org:<id>``, as `contracts.requests.Caller.owner` has them. Money is in microdollars.
+"""
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from contracts.record import EpochMs, Record, RequestId
+
+EntryId = RequestId
+"""A UUIDv7, like a request's: entries of both kinds sort by time."""
+Positive = Annotated[int, Field(gt=0)]
+
+
+class CreditKind(StrEnum):
+    """Why credit changes without a request."""
+
+    TOP_UP = "top_up"
+    REFUND = "refund"
+    ADJUSTMENT = "adjustment"
+
+
+class CreditOrdered(Record):
+    """``billing.orders.v1``: enter this in the ledger. The same ``entry_id`` again changes nothing."""
+
+    entry_id: EntryId
+    owner: str
+    kind: CreditKind
+    amount_microdollars: int
+    """Added to the owner's credit; below 0 taken from it."""
+    reference: str = ""
+    """Of the payment, or the reason, in the operator's words."""
+    ordered_by: str
+    ordered_at_ms: EpochMs
+
+
+class CreditPosted(Record):
+    """``billing.credit.v1``: an order is in the ledger. At least once; dedupe by ``entry_id``."""
+
+    entry_id: EntryId
+    owner: str
+    kind: CreditKind
+    amount_microdollars: int
+    balance_microdollars: int
+    reference: str = ""
+    posted_at_ms: EpochMs
+
+
+class BalanceLow(Record):
+    """``billing.credit.v1``: a balance fell below its owner's alert; told once, until it has risen again."""
+
+    owner: str
+    balance_microdollars: int
+    below_microdollars: int
+    noticed_at_ms: EpochMs
+
+
+class TopUpDue(Record):
+    """``billing.credit.v1``: a balance fell below its owner's auto top-up threshold: charge their card, then order.
+
+    Told once, until the balance has risen again.
+    """
+
+    owner: str
+    balance_microdollars: int
+    below_microdollars: int
+    top_up_microdollars: Positive
+    noticed_at_ms: EpochMs
+
+
+class BalanceChanged(Record):
+    """``billing.balances.v1``, compacted: a balance, and the number of its change."""
+
+    owner: str
+    balance_microdollars: int
+    version: Annotated[int, Field(ge=0)]
+    """Of two records of one owner the one of the higher version is newer, in whatever order they come."""
+
+
+class CreditSettingsSet(Record):
+    """``control.credit-settings.v1``: when an owner wants to hear of their balance; None is never."""
+
+    owner: str
+    alert_below_microdollars: int | None = None
+    top_up_below_microdollars: int | None = None
+    top_up_microdollars: Positive | None = None

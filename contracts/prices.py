@@ -1,0 +1,34 @@
+"""What a token costs. A price travels with its request: what was promised at the door is what is charged."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from contracts.record import Record
+
+Rate = Annotated[int, Field(ge=0)]
+"""Microdollars per million tokens, which is USD per million tokens times 1,000,000; always a whole number."""
+
+
+class Rates(Record):
+    """Prices by the kind of token. What has no rate of its own (None) is priced as ``input`` or ``output``."""
+
+    above_input_tokens: Annotated[int, Field(ge=0)] = 0
+    """These rates hold for the whole request where it has more input tokens than this."""
+    input: Rate
+    output: Rate
+    cache_read: Rate | None = None
+    cache_write: Rate | None = None
+    input_image: Rate | None = None
+    input_audio: Rate | None = None
+    reasoning: Rate | None = None
+    output_image: Rate | None = None
+    output_audio: Rate | None = None
+
+
+class Price(Record):
+    """A model's price at one moment, under a version that names its content."""
+
+    version: str
+    tiers: Annotated[list[Rates], Field(min_length=1)]
+    """By ascending ``above_input_tokens``; the first begins at 0."""

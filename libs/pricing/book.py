@@ -1,0 +1,129 @@
+"""The price book: the configuration's own prices, else those of genai-prices."""
+
+import hashlib
+from datetime import UTC, datetime
+from decimal import ROUND_HALF_UP, Decimal
+from importlib.metadata import version
+
+from genai_prices import Usage, calc_price
+from genai_prices.types import ModelPrice, TieredPrices
+
+from contracts.prices import Price, Rates
+from libs.config.catalog import Catalog, Offer
+from libs.config.gateway import Pricing
+from libs.pricing.cost import MILLION
+
+CONFIGURED = "config"
+GENAI = f"genai-prices {version('genai-prices')}"
+_RATES = {
+    "input": "input_mtok",
+    "output": "output_mtok",
+    "cache_read": "cache_read_mtok",
+    "cache_write": "cache_write_mtok",
+    "input_image": "input_image_mtok",
+    "input_audio": "input_audio_mtok",
+    "reasoning": "output_reasoning_mtok",
+    "output_image": "output_image_mtok",
+    "output_audio": "output_audio_mtok",
+}
+_MINUTE_MS = 60_000
+
+
+class NoPriceError(Exception):
+    """A model that costs money has no price; the message says how to give it one."""
+
+
+class PriceBook:
+    """Prices by model ID, as they are at a time: some providers' depend on the hour."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._known: dict[str, tuple[int, Price | None]] = {}
+
+    def find(self, model_id: str, now_ms: int) -> Price | None:
+        """The price of a model; None for free models, and for those that have none or are not served here."""
+        minute = now_ms // _MINUTE_MS
+        known = self._known.get(model_id)
+        if known and known[0] == minute:
+            return known[1]
+        offer = self._catalog.find(model_id)
+        if offer is None or offer.model.free:
+            return None
+        try:
+            price = price_of(offer, datetime.fromtimestamp(now_ms / 1000, UTC))
+        except NoPriceError:
+            price = None
+        self._known[model_id] = (minute, price)
+        return price
+
+    def check(self, now: datetime) -> None:
+        """Raises NoPriceError for the first model that costs money and has no price."""
+        for offer in self._catalog.offers.values():
+            if not offer.model.free:
+                price_of(offer, now)
+
+
+def price_of(offer: Offer, at: datetime) -> Price:
+    """An offer's price at a time.
+
+    Raises:
+        NoPriceError: neither the file nor genai-prices knows one.
+    """
+    if offer.model.pricing:
+        return _price(CONFIGURED, [_configured(offer.model.pricing)])
+    try:
+        found = calc_price(
+            Usage(), offer.model.upstream_model, provider_id=offer.provider.prices or "", genai_request_timestamp=at
+        ).model_price
+    except LookupError:
+        raise NoPriceError(
+            f"model {offer.model.id} has no price: add `pricing` to it in the configuration (USD per token; 0 if it "
+            'costs nothing, for example pricing: {prompt: "0", completion: "0"})'
+        ) from None
+    return _price(GENAI, _tiers(found))
+
+
+def _price(source: str, tiers: list[Rates]) -> Price:
+    content = "|".join(rates.model_dump_json() for rates in tiers)
+    return Price(version=f"{source}:{hashlib.sha256(content.encode()).hexdigest()[:10]}", tiers=tiers)
+
+
+def _configured(pricing: Pricing) -> Rates:
+    def rate(usd_per_token: Decimal | None) -> int | None:
+        return None if usd_per_token is None else _whole(usd_per_token * MILLION)
+
+    return Rates.model_validate(
+        {
+            "input": rate(pricing.prompt),
+            "output": rate(pricing.completion),
+            "cache_read": rate(pricing.cache_read),
+            "cache_write": rate(pricing.cache_write),
+            "reasoning": rate(pricing.reasoning),
+            "input_image": rate(pricing.input_image),
+            "output_image": rate(pricing.output_image),
+            "input_audio": rate(pricing.input_audio),
+            "output_audio": rate(pricing.output_audio),
+        }
+    )
+
+
+def _tiers(price: ModelPrice) -> list[Rates]:
+    values = {name: getattr(price, key) for name, key in _RATES.items()}
+    starts = {tier.start for value in values.values() if isinstance(value, TieredPrices) for tier in value.tiers}
+    return [_rates(values, start) for start in sorted({0, *starts})]
+
+
+def _rates(values: dict[str, Decimal | TieredPrices | None], start: int) -> Rates:
+    def at_start(value: Decimal | TieredPrices | None) -> int | None:
+        if isinstance(value, TieredPrices):
+            reached = [tier.price for tier in value.tiers if tier.start <= start]
+            value = reached[-1] if reached else value.base
+        return None if value is None else _whole(value)
+
+    rates: dict[str, int | None] = {name: at_start(value) for name, value in values.items()}
+    rates |= {name: rates[name] or 0 for name in ("input", "output")}
+    return Rates.model_validate(rates | {"above_input_tokens": start})
+
+
+def _whole(usd_per_million: Decimal) -> int:
+    return int((usd_per_million * MILLION).to_integral_value(ROUND_HALF_UP))

@@ -1,0 +1,1 @@
+"""Proves from log and ledger that the books are exact."""

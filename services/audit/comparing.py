@@ -1,0 +1,126 @@
+"""Do the log and the ledger tell the same story? Pure: what each says comes in, the differences come out."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from contracts.charges import ChargePosted
+
+OVERDUE_MS = 60_000
+"""After its deadline, a request may take this long to be in the books: the ingress waits 5 s for the last answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Booked:
+    """A request as the ledger has it."""
+
+    outcome: str
+    cost_microdollars: int
+    entry_microdollars: int | None
+    """Of its entry in the journal; None where there is none."""
+
+
+@dataclass(slots=True)
+class Books:
+    """What was read, the log first, then the ledger in one snapshot, then the charges."""
+
+    now_ms: int
+    accepted: dict[UUID, int] = field(default_factory=dict)
+    """Requests on the log, with their deadline (epoch, ms)."""
+    unreadable: int = 0
+    """Records of requests that are in the dead-letter queue instead."""
+    booked: dict[UUID, Booked] = field(default_factory=dict)
+    """Requests in the ledger that were accepted in the audited span, as far as the log reaches back."""
+    unpublished: set[UUID] = field(default_factory=set)
+    """Charges that are in the outbox still."""
+    charged: dict[UUID, int] = field(default_factory=dict)
+    """Charges on the topic, with their microdollars."""
+    retold: int = 0
+    """Charges that were on the topic more than once."""
+    contradicted: set[UUID] = field(default_factory=set)
+    """Charges of one ID that differ from each other."""
+    balances: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Owners whose balance (first) is not the sum of their entries (second)."""
+    rolled_up: tuple[int, int] = (0, 0)
+    """Microdollars in the daily roll-ups, and in the usage that they sum up."""
+    revenue: int = 0
+    """Microdollars that charges brought, in all the ledger."""
+    usage_total: int = 0
+    """Microdollars of all usage in the ledger."""
+
+    def take_charge(self, charge: ChargePosted) -> None:
+        """A charge from the topic."""
+        charge_id = UUID(charge.charge_id)
+        if charge_id in self.charged:
+            self.retold += 1
+            if self.charged[charge_id] != charge.cost_microdollars:
+                self.contradicted.add(charge_id)
+        self.charged[charge_id] = charge.cost_microdollars
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The result of an audit; it holds if there are no differences."""
+
+    accepted: int
+    in_flight: int
+    outcomes: Mapping[str, int]
+    unreadable: int
+    charged_microdollars: int
+    revenue_microdollars: int
+    retold: int
+    differences: list[str]
+
+    @property
+    def holds(self) -> bool:
+        """Nothing contradicts anything."""
+        return not self.differences
+
+
+def audit(books: Books) -> Report:
+    """Compares. Charges are compared for the requests that the log still holds."""
+    outcomes = Counter(booked.outcome for request_id, booked in books.booked.items() if request_id in books.accepted)
+    missing = [request_id for request_id in books.accepted if request_id not in books.booked]
+    in_flight = sum(1 for request_id in missing if books.accepted[request_id] + OVERDUE_MS > books.now_ms)
+    return Report(
+        accepted=len(books.accepted),
+        in_flight=in_flight,
+        outcomes=dict(sorted(outcomes.items())),
+        unreadable=books.unreadable,
+        charged_microdollars=sum(books.charged.get(request_id, 0) for request_id in books.booked),
+        revenue_microdollars=books.revenue,
+        retold=books.retold,
+        differences=list(_differences(books, missing)),
+    )
+
+
+def _differences(books: Books, missing: list[UUID]) -> Iterator[str]:
+    for request_id in missing:
+        if books.accepted[request_id] + OVERDUE_MS <= books.now_ms:
+            yield f"request {request_id} was accepted, is past its deadline, and has no entry"
+    for request_id, booked in books.booked.items():
+        if request_id not in books.accepted:
+            yield f"request {request_id} has an entry, and is not on the log"
+        if booked.entry_microdollars != booked.cost_microdollars:
+            yield (
+                f"request {request_id} cost {booked.cost_microdollars} microdollars, and its entry in the journal says "
+                f"{booked.entry_microdollars}"
+            )
+        if request_id in books.unpublished:
+            continue
+        if request_id not in books.charged:
+            yield f"request {request_id} has an entry, and no charge on the topic"
+        elif books.charged[request_id] != booked.cost_microdollars:
+            yield (
+                f"request {request_id} cost {booked.cost_microdollars} microdollars, and its charge on the topic says "
+                f"{books.charged[request_id]}"
+            )
+    for charge_id in sorted(books.contradicted):
+        yield f"charge {charge_id} was told with different amounts"
+    for owner, (balance, sum_of_entries) in sorted(books.balances.items()):
+        yield f"{owner} has a balance of {balance} microdollars, and entries of {sum_of_entries}"
+    if books.revenue != books.usage_total:
+        yield f"revenue is {books.revenue} microdollars, and usage {books.usage_total}"
+    if books.rolled_up[0] != books.rolled_up[1]:
+        yield f"the daily roll-ups say {books.rolled_up[0]} microdollars, and the usage under them {books.rolled_up[1]}"

@@ -1,0 +1,145 @@
+"""Credit: ordered here, entered by metering, read from its ledger."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import uuid_utils
+
+from contracts import topics
+from contracts.clock import now_ms
+from contracts.credit import CreditKind, CreditOrdered, CreditSettingsSet
+from libs.pricing.usd import usd
+from services.console.audit import note
+from services.console.authorization import Actor
+from services.console.errors import Conflict
+from services.console.outbox import enqueue
+
+MOST_ENTRIES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is to be entered."""
+
+    kind: CreditKind
+    amount_microdollars: int
+    reference: str
+
+
+async def order(
+    connection: Any, actor: Actor, owner: str, wanted: Order, idempotency_key: str | None
+) -> dict[str, Any]:
+    """Orders an entry, in the caller's transaction; the same idempotency key again gives the same entry.
+
+    Raises:
+        Conflict: the key came with another order before, or more would be taken than there is.
+    """
+    entry_id = str(uuid_utils.uuid7())
+    key = idempotency_key or entry_id
+    await connection.execute("select pg_advisory_xact_lock(hashtext($1))", f"credit {owner}")
+    known = await connection.fetchrow(
+        "select entry_id, kind, amount_microdollars from control.credit_orders "
+        "where owner = $1 and idempotency_key = $2",
+        owner,
+        key,
+    )
+    if known:
+        if (known["kind"], known["amount_microdollars"]) != (wanted.kind.value, wanted.amount_microdollars):
+            raise Conflict("this Idempotency-Key came with another order before; use a new one")
+        return {"id": str(known["entry_id"]), "owner": owner, "usd": usd(known["amount_microdollars"])}
+    if wanted.amount_microdollars < 0:
+        left = await _balance(connection, owner)
+        if left + wanted.amount_microdollars < 0:
+            raise Conflict(f"there are only {usd(left)} USD left to take")
+    await connection.execute(
+        "insert into control.credit_orders (owner, idempotency_key, entry_id, kind, amount_microdollars, reference) "
+        "values ($1, $2, $3, $4, $5, $6)",
+        owner,
+        key,
+        UUID(entry_id),
+        wanted.kind.value,
+        wanted.amount_microdollars,
+        wanted.reference,
+    )
+    record = CreditOrdered(
+        entry_id=entry_id,
+        owner=owner,
+        kind=wanted.kind,
+        amount_microdollars=wanted.amount_microdollars,
+        reference=wanted.reference,
+        ordered_by=actor.name,
+        ordered_at_ms=now_ms(),
+    )
+    await enqueue(connection, topics.ORDERS, owner, record)
+    organization_id = owner.removeprefix("org:") if owner.startswith("org:") else None
+    await note(
+        connection,
+        actor,
+        f"credit.{wanted.kind.value}",
+        owner,
+        organization_id=organization_id,
+        entry=entry_id,
+        usd=usd(wanted.amount_microdollars),
+    )
+    return {"id": entry_id, "owner": owner, "usd": usd(wanted.amount_microdollars)}
+
+
+async def show(connection: Any, owner: str) -> dict[str, Any]:
+    """Balance, settings and the newest entries that are no charges."""
+    balance = await _balance(connection, owner)
+    account = f"credit:{owner}"
+    entries = await connection.fetch(
+        "select entry_id, kind, credit_account, amount_microdollars, reference, ordered_by, posted_at "
+        "from ledger.entries where kind <> 'charge' and (debit_account = $1 or credit_account = $1) "
+        "order by entry_id desc limit $2",
+        account,
+        MOST_ENTRIES,
+    )
+    settings = await connection.fetchrow("select * from control.credit_settings where owner = $1", owner)
+    return {
+        "owner": owner,
+        "balance": usd(balance),
+        "balance_microdollars": balance,
+        "settings": _shown(settings) if settings else None,
+        "entries": [
+            {
+                "id": str(row["entry_id"]),
+                "kind": row["kind"],
+                "usd": usd(row["amount_microdollars"] * (1 if row["credit_account"] == account else -1)),
+                "reference": row["reference"],
+                "by": row["ordered_by"],
+                "at": row["posted_at"],
+            }
+            for row in entries
+        ],
+    }
+
+
+async def set_settings(connection: Any, actor: Actor, settings: CreditSettingsSet) -> dict[str, Any]:
+    """Sets when an owner hears of their balance."""
+    await connection.execute(
+        "insert into control.credit_settings values ($1, $2, $3, $4) on conflict (owner) do update set "
+        "alert_below_microdollars = $2, top_up_below_microdollars = $3, top_up_microdollars = $4",
+        settings.owner,
+        settings.alert_below_microdollars,
+        settings.top_up_below_microdollars,
+        settings.top_up_microdollars,
+    )
+    await enqueue(connection, topics.CREDIT_SETTINGS, settings.owner, settings)
+    organization_id = settings.owner.removeprefix("org:") if settings.owner.startswith("org:") else None
+    shown = _shown(settings.model_dump())
+    await note(connection, actor, "credit.settings", settings.owner, organization_id=organization_id, **shown)
+    return {"owner": settings.owner, **shown}
+
+
+async def _balance(connection: Any, owner: str) -> int:
+    return int(
+        await connection.fetchval("select balance_microdollars from ledger.balances where owner = $1", owner) or 0
+    )
+
+
+def _shown(settings: Any) -> dict[str, str | None]:
+    names = ("alert_below", "top_up_below", "top_up")
+    amounts = {name: settings[f"{name}_microdollars"] for name in names}
+    return {name: None if amount is None else usd(amount) for name, amount in amounts.items()}

@@ -1,0 +1,125 @@
+"""Who used what: whole days from the ledger's roll-ups, what is left of a span from its usage rows."""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from enum import Enum
+from typing import Any
+
+from libs.pricing.usd import usd
+from services.console.authorization import Role
+from services.console.errors import BadInput
+
+SEE_ALL = frozenset({Role.OWNER, Role.BILLING_MANAGER})
+"""Roles that see the whole organization's usage; members see their own."""
+DEFAULT = timedelta(days=30)
+MOST_ROWS = 10_000
+_SUMS = (
+    "requests",
+    "completed",
+    "input_tokens",
+    "output_tokens",
+    "cache_read_tokens",
+    "cache_write_tokens",
+    "reasoning_tokens",
+    "cost_microdollars",
+)
+
+
+class By(Enum):
+    """What usage is summed up by."""
+
+    MODEL = "model"
+    MEMBER = "member"
+    KEY = "key"
+    DAY = "day"
+
+
+_GROUPS = {
+    By.MODEL: ("model", "model", ""),
+    By.MEMBER: (
+        "account_id",
+        "account_id as member, max(email) as email",
+        "left join control.accounts on id = account_id",
+    ),
+    By.KEY: (
+        "key_fingerprint",
+        "key_fingerprint as key, max(name) as name",
+        "left join control.api_keys k on k.fingerprint = key_fingerprint",
+    ),
+    By.DAY: ("day", "day", ""),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """From ``since`` on, before ``until`` (None: without end)."""
+
+    since: datetime
+    until: datetime | None
+
+    def whole_days(self) -> tuple[date, date]:
+        """The first day that is all in the span, and the day after the last one."""
+        first = _midnight(self.since)
+        if first < self.since:
+            first += timedelta(days=1)
+        return first.date(), max(first, _midnight(self.until)).date() if self.until else date.max
+
+    def rest(self) -> list[tuple[datetime, datetime]]:
+        """The parts of the span that are no whole days: at most one at each end."""
+        first, after = (datetime.combine(day, datetime.min.time(), UTC) for day in self.whole_days())
+        parts = [(self.since, min(first, self.until) if self.until else first)]
+        if self.until:
+            parts.append((max(self.since, after, first), self.until))
+        return [(begins, ends) for begins, ends in parts if begins < ends]
+
+
+def span(since: datetime | None, until: datetime | None) -> Span:
+    """A span of time. Raises BadInput where it ends before it begins, or has no time zone."""
+    for moment in (since, until):
+        if moment is not None and moment.tzinfo is None:
+            raise BadInput("times need a zone, for example 2026-11-25T00:00:00Z")
+    begins = (since or datetime.now(UTC) - DEFAULT).astimezone(UTC)
+    if until is not None and until <= begins:
+        raise BadInput("`until` must be after `since`")
+    return Span(begins, until.astimezone(UTC) if until else None)
+
+
+async def report(
+    connection: Any, by: By, over: Span, *, owner: str | None = None, account_id: str | None = None
+) -> list[dict[str, Any]]:
+    """Usage of one owner, one account, or (both None) everybody; the dearest first, days in order."""
+    group, shown, join = _GROUPS[by]
+    parts = over.rest()
+    (a, b), (c, d) = (parts + [(over.since, over.since)] * 2)[:2]
+    rows = await connection.fetch(
+        f"""
+        with used as (
+            select day, account_id, key_fingerprint, model, {", ".join(_SUMS)} from ledger.usage_daily
+            where ($1::text is null or owner = $1) and ($2::text is null or account_id = $2) and day >= $3 and day < $4
+            union all
+            select (accepted_at at time zone 'UTC')::date, coalesce(account_id, ''), coalesce(key_fingerprint, ''),
+                model, 1, (outcome = 'completed')::int, input_tokens, output_tokens, cache_read_tokens,
+                cache_write_tokens, reasoning_tokens, cost_microdollars
+            from ledger.usage
+            where ($1::text is null or owner = $1) and ($2::text is null or account_id = $2) and (
+                (request_id >= ledger.first_id($5) and request_id < ledger.first_id($6))
+                or (request_id >= ledger.first_id($7) and request_id < ledger.first_id($8)))
+        ), summed as (
+            select {group}, {", ".join(f"sum({name})::bigint as {name}" for name in _SUMS)} from used group by {group}
+        )
+        select {shown}, {", ".join(f"max({name}) as {name}" for name in _SUMS)} from summed {join} group by {group}
+        order by {"day" if by is By.DAY else f"cost_microdollars desc, {group}"} limit {MOST_ROWS}
+        """,  # noqa: S608
+        owner,
+        account_id,
+        *over.whole_days(),
+        a,
+        b,
+        c,
+        d,
+    )
+    return [dict(row) | {"usd": usd(row["cost_microdollars"])} for row in rows]
+
+
+def _midnight(moment: datetime) -> datetime:
+    return moment.replace(hour=0, minute=0, second=0, microsecond=0)

@@ -1,0 +1,326 @@
+"""The ledger on a real PostgreSQL: against a plain model, told twice and shuffled, cut off anywhere, tampered with."""
+
+import asyncio
+import random
+import secrets
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import asyncpg
+import pytest
+import pytest_asyncio
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import services.metering
+from contracts.credit import CreditKind, CreditOrdered, CreditSettingsSet
+from contracts.replies import Outcome
+from contracts.requests import Caller
+from contracts.usage import TokenUsage, UsageRecorded
+from libs.database.migrate import migrate
+from libs.devstack.postgres import provision
+from services.metering.pricing import charge
+from services.metering.store import Ledger, Metered
+from tests.stacks import Gateway
+from tests.unit.records import NOW_MS, PRICE, accepted
+
+MONTHS_MS = (NOW_MS, NOW_MS - 40 * 86_400_000, NOW_MS + 40 * 86_400_000)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def url(gateway: Gateway) -> AsyncIterator[str]:
+    """A database with nothing but an empty ledger."""
+    name = "ledger_test"
+    await gateway.database.execute(f"drop database if exists {name} with (force)")
+    await gateway.database.execute(f"create database {name}")
+    admin, own = (
+        one.rpartition("/")[0] + f"/{name}"
+        for one in (gateway.stack.postgres.admin_url(), gateway.stack.postgres.url("metering"))
+    )
+    passwords = {
+        service: gateway.stack.postgres.url(service).split(":")[2].split("@")[0]
+        for service in ("console", "key-vault", "metering")
+    }
+    await provision(admin, passwords)
+    versions = Path(services.metering.__file__).with_name("migrations")
+    await asyncio.to_thread(migrate, own, "ledger", versions)
+    yield own
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def pool(url: str) -> AsyncIterator["asyncpg.Pool[Any]"]:
+    made = await asyncpg.create_pool(url, min_size=1, max_size=4, server_settings={"timezone": "UTC"})
+    yield made
+    made.terminate()
+
+
+def _ledger(pool: Any, alerts: dict[str, CreditSettingsSet] | None = None) -> Ledger:
+    database: Any = SimpleNamespace(pool=pool)
+    return Ledger(database, alerts or {})
+
+
+def _new_id(at_ms: int) -> str:
+    rest = secrets.token_hex(10)
+    return f"{at_ms >> 16:08x}-{at_ms & 0xFFFF:04x}-7{rest[:3]}-8{rest[3:6]}-{rest[6:18]}"
+
+
+def _metered(owner: str, output_tokens: int, at_ms: int = NOW_MS, **changes: Any) -> Metered:
+    request = accepted(request_id=_new_id(at_ms), accepted_at_ms=at_ms)
+    usage = UsageRecorded(
+        request_id=request.request_id,
+        subject=f"acct:{owner}",
+        caller=Caller(account_id=owner, key_fingerprint="f"),
+        surface=request.surface,
+        model="stub/echo",
+        outcome=Outcome.COMPLETED,
+        status=200,
+        tokens=TokenUsage(input_tokens=0, output_tokens=output_tokens),
+        price=PRICE,
+        attempts=1,
+        accepted_at_ms=at_ms,
+        ended_at_ms=at_ms,
+    ).model_copy(update=changes)
+    return Metered(usage, charge(usage, at_ms), "")
+
+
+def _top_up(owner: str, amount: int) -> CreditOrdered:
+    return CreditOrdered(
+        entry_id=_new_id(NOW_MS),
+        owner=f"acct:{owner}",
+        kind=CreditKind.TOP_UP if amount > 0 else CreditKind.REFUND,
+        amount_microdollars=amount,
+        ordered_by="operator",
+        ordered_at_ms=NOW_MS,
+    )
+
+
+class Model:
+    """The ledger in a dozen lines."""
+
+    def __init__(self) -> None:
+        self.entries: dict[str, tuple[str, int]] = {}
+
+    def take(self, one: Metered | CreditOrdered) -> None:
+        if isinstance(one, CreditOrdered):
+            self.entries.setdefault(one.entry_id, (one.owner, one.amount_microdollars))
+        else:
+            owner = f"acct:{one.usage.caller.account_id}"
+            self.entries.setdefault(one.usage.request_id, (owner, -8 * one.usage.tokens.output_tokens))
+
+    def balances(self) -> dict[str, int]:
+        sums: dict[str, int] = defaultdict(int)
+        for owner, amount in self.entries.values():
+            if amount:
+                sums[owner] += amount
+        return dict(sums)
+
+
+async def _tell(ledger: Ledger, story: list[Metered | CreditOrdered]) -> None:
+    """In batches, as metering does."""
+    batch: list[Metered] = []
+    for one in story:
+        if isinstance(one, Metered):
+            batch.append(one)
+            if len(batch) < 4:
+                continue
+        if batch:
+            await ledger.write(batch)
+            batch = []
+        if isinstance(one, CreditOrdered):
+            await ledger.order(one)
+    if batch:
+        await ledger.write(batch)
+
+
+async def _balances(connection: Any, owners: set[str]) -> dict[str, int]:
+    rows = await connection.fetch(
+        "select owner, balance_microdollars from ledger.balances where owner = any($1)", owners
+    )
+    return {row["owner"]: row["balance_microdollars"] for row in rows}
+
+
+stories = st.lists(
+    st.tuples(st.sampled_from("abc"), st.integers(-500, 500), st.sampled_from(MONTHS_MS)), min_size=1, max_size=20
+)
+
+
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(stories, st.randoms(use_true_random=False))
+async def test_told_twice_and_shuffled_it_is_the_plain_model(
+    pool: "asyncpg.Pool[Any]", moves: list[tuple[str, int, int]], chance: random.Random
+) -> None:
+    story: list[Metered | CreditOrdered] = []
+    run, model = secrets.token_hex(4), Model()
+    for name, amount, at_ms in moves:
+        owner = f"{name}{run}"
+        story.append(_top_up(owner, amount) if amount % 3 and amount else _metered(owner, abs(amount), at_ms))
+    again = story * 2
+    chance.shuffle(again)
+    for one in again:
+        model.take(one)
+    await _tell(_ledger(pool), again)
+    owners = {f"acct:{name}{run}" for name, *_ in moves}
+    assert await _balances(pool, owners) == model.balances()
+    ids = [one.usage.request_id for one in story if isinstance(one, Metered)]
+    usage = await pool.fetch(
+        "select request_id::text, cost_microdollars from ledger.usage where owner = any($1)", owners
+    )
+    assert Counter(row["request_id"] for row in usage) == Counter(ids)
+    rolled_up = await pool.fetchrow(
+        "select coalesce(sum(requests), 0) as n, coalesce(sum(cost_microdollars), 0) as cost "
+        "from ledger.usage_daily where owner = any($1)",
+        owners,
+    )
+    assert rolled_up is not None
+    assert (rolled_up["n"], rolled_up["cost"]) == (len(ids), sum(row["cost_microdollars"] for row in usage))
+    told = await pool.fetch(
+        "select event_id from ledger.outbox where topic = 'billing.charges.v1' and key = any($1)", owners
+    )
+    assert Counter(row["event_id"] for row in told) == Counter(ids)
+
+
+class CutOffError(Exception):
+    """The connection went."""
+
+
+def _cut_off_at(pool: Any, step: int) -> tuple[Any, Iterator[int]]:
+    """A pool whose connection is gone before its n-th statement, as after kill -9 of the process that has it."""
+    count = iter(range(10**6))
+
+    class Cut:
+        def __init__(self, connection: Any) -> None:
+            self._connection = connection
+
+        def __getattr__(self, name: str) -> Any:
+            found = getattr(self._connection, name)
+            if name not in ("fetch", "fetchrow", "fetchval", "execute", "executemany"):
+                return found
+
+            async def call(*arguments: Any) -> Any:
+                if next(count) == step:
+                    self._connection.terminate()
+                    raise CutOffError
+                return await found(*arguments)
+
+            return call
+
+    class Pool:
+        @asynccontextmanager
+        async def acquire(self) -> AsyncIterator[Any]:
+            async with pool.acquire() as connection:
+                yield Cut(connection)
+
+        async def execute(self, *arguments: Any) -> Any:
+            return await pool.execute(*arguments)
+
+    return Pool(), count
+
+
+async def test_cut_off_between_any_two_steps_nothing_is_lost_or_doubled(pool: "asyncpg.Pool[Any]") -> None:
+    step, cut = 0, True
+    while cut:
+        owner = f"cut{secrets.token_hex(4)}"
+        alerts = {f"acct:{owner}": CreditSettingsSet(owner=f"acct:{owner}", alert_below_microdollars=1_000)}
+        story: list[Metered | CreditOrdered] = [
+            _top_up(owner, 1_500),
+            _metered(owner, 50, price=PRICE.model_copy(update={"version": f"cut:{owner}"})),
+            _metered(owner, 60),
+            _metered(owner, 0),
+        ]
+        broken, _ = _cut_off_at(pool, step)
+        try:
+            await _tell(_ledger(broken, alerts), story)
+            cut = False
+        except (CutOffError, asyncpg.InterfaceError, OSError):
+            pass
+        await _tell(_ledger(pool, alerts), story)
+        assert await _balances(pool, {f"acct:{owner}"}) == {f"acct:{owner}": 1_500 - 400 - 480}
+        told = await pool.fetch("select topic, type, event_id from ledger.outbox where key = $1", f"acct:{owner}")
+        kinds = Counter(row["type"] for row in told)
+        assert kinds["ChargePosted"] == 3
+        assert (kinds["CreditPosted"], kinds["BalanceLow"]) == (1, 1)
+        assert len({row["event_id"] for row in told if row["type"] == "ChargePosted"}) == 3
+        step += 1
+    assert step > 8
+
+
+FORBIDDEN = (
+    "update ledger.entries set amount_microdollars = 0",
+    "delete from ledger.entries",
+    "truncate ledger.entries cascade",
+    "truncate {part} cascade",
+    "update {part} set amount_microdollars = amount_microdollars + 1",
+    "delete from {part}",
+    "update ledger.usage set cost_microdollars = 0",
+    "delete from ledger.usage",
+    "truncate ledger.usage",
+    "update ledger.prices set tiers = '[]'",
+    "delete from ledger.prices",
+)
+UNBALANCED = (
+    "('charge', 'credit:acct:x', 'credit:acct:x', 1)",
+    "('charge', 'credit:acct:x', 'revenue', -1)",
+    "('charge', 'nobody', 'revenue', 1)",
+    "('charge', 'cash', 'revenue', 1)",
+    "('top_up', 'cash', 'revenue', 1)",
+    "('top_up', 'credit:acct:x', 'cash', 1)",
+    "('top_up', 'cash', 'credit:acct:x', 0)",
+    "('refund', 'cash', 'credit:acct:x', 1)",
+    "('adjustment', 'adjustments', 'cash', 1)",
+    "('gift', 'adjustments', 'credit:acct:x', 1)",
+    "('charge', null, 'revenue', 1)",
+)
+
+
+async def test_no_entry_can_be_edited_or_unbalanced_not_even_by_metering_itself(pool: "asyncpg.Pool[Any]") -> None:
+    await _ledger(pool).write([_metered("fixed", 10)])
+    part = await pool.fetchval(
+        "select inhrelid::regclass::text from pg_inherits where inhparent = 'ledger.entries'::regclass"
+    )
+    for statement in FORBIDDEN:
+        with pytest.raises(asyncpg.RaiseError, match="never changed"):
+            await pool.execute(statement.format(part=part))
+    for values in UNBALANCED:
+        with pytest.raises(asyncpg.IntegrityConstraintViolationError):
+            await pool.execute(
+                "insert into ledger.entries (entry_id, kind, debit_account, credit_account, amount_microdollars) "
+                f"select '{_new_id(NOW_MS)}'::uuid, * from (values {values}) v"
+            )
+    with pytest.raises(asyncpg.ForeignKeyViolationError):
+        await pool.execute(
+            "insert into ledger.usage select $1::uuid, owner, subject, account_id, organization_id, key_fingerprint, "
+            "surface, model, provider_id, upstream_model, outcome, status, 0, 0, 0, 0, 0, 0, 0, 0, 0, false, false, "
+            "false, 1, 0, '', accepted_at, ended_at from ledger.usage limit 1",
+            _new_id(NOW_MS),
+        )
+
+
+async def test_projections_can_be_rebuilt_from_the_journal(pool: "asyncpg.Pool[Any]") -> None:
+    owner = f"rebuilt{secrets.token_hex(4)}"
+    await _tell(_ledger(pool), [_top_up(owner, 5_000), *(_metered(owner, 10 * n, MONTHS_MS[n % 3]) for n in range(9))])
+    daily = "select * from ledger.usage_daily order by owner, day, account_id, key_fingerprint, model"
+    balances = "select owner, balance_microdollars from ledger.balances order by owner"
+    before = (await pool.fetch(daily), await pool.fetch(balances))
+    await pool.execute("update ledger.balances set balance_microdollars = 7; delete from ledger.usage_daily")
+    version = await pool.fetchval("select version from ledger.balances where owner = $1", f"acct:{owner}")
+    await pool.execute("select ledger.rebuild()")
+    assert (await pool.fetch(daily), await pool.fetch(balances)) == before
+    assert await pool.fetchval("select version from ledger.balances where owner = $1", f"acct:{owner}") == version + 1
+
+
+async def test_a_price_is_kept_under_its_version_and_a_change_leaves_the_past_alone(pool: "asyncpg.Pool[Any]") -> None:
+    dearer = PRICE.model_copy(
+        update={"version": "test:dearer", "tiers": [PRICE.tiers[0].model_copy(update={"output": 16_000_000})]}
+    )
+    old, new = _metered("priced", 100), _metered("priced", 100, price=dearer)
+    await _ledger(pool).write([old])
+    await _ledger(pool).write([new, old])
+    rows = await pool.fetch(
+        "select u.cost_microdollars, p.tiers->0->>'output' as output from ledger.usage u join ledger.prices p "
+        "using (price_version) where owner = 'acct:priced' order by 1"
+    )
+    assert [tuple(row) for row in rows] == [(800, "8000000"), (1_600, "16000000")]

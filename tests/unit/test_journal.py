@@ -1,0 +1,146 @@
+"""Entries of the journal, alerts, and the audit that compares them with the log."""
+
+from collections import defaultdict
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contracts.credit import BalanceLow, CreditKind, CreditOrdered, CreditSettingsSet, TopUpDue
+from contracts.replies import Outcome
+from contracts.requests import Caller
+from services.audit.comparing import OVERDUE_MS, Booked, Books, audit
+from services.metering.alerts import Told, notice
+from services.metering.journal import charged, ordered
+from services.metering.pricing import charge
+from services.relay.ending import Ending, tell
+from tests.unit.records import NOW_MS, request_id, route
+
+money = st.integers(-(10**9), 10**9)
+
+
+def _order(kind: CreditKind, amount: int) -> CreditOrdered:
+    return CreditOrdered(
+        entry_id=request_id(1),
+        owner="acct:a",
+        kind=kind,
+        amount_microdollars=amount,
+        ordered_by="operator",
+        ordered_at_ms=NOW_MS,
+    )
+
+
+@given(st.sampled_from(CreditKind), money)
+def test_an_order_moves_its_amount_into_or_out_of_the_owner_s_credit(kind: CreditKind, amount: int) -> None:
+    allowed = {CreditKind.TOP_UP: amount > 0, CreditKind.REFUND: amount < 0, CreditKind.ADJUSTMENT: amount != 0}
+    if not allowed[kind]:
+        with pytest.raises(ValueError, match="is none"):
+            ordered(_order(kind, amount))
+        return
+    entry = ordered(_order(kind, amount))
+    sides: dict[str, int] = defaultdict(int)
+    sides[entry.credit_account] += entry.amount_microdollars
+    sides[entry.debit_account] -= entry.amount_microdollars
+    assert sides["credit:acct:a"] == amount
+    assert sum(sides.values()) == 0
+
+
+@pytest.mark.parametrize(
+    ("caller", "debit"),
+    [
+        (Caller(account_id="a"), "credit:acct:a"),
+        (Caller(account_id="a", organization_id="o"), "credit:org:o"),
+        (Caller(ip="10.0.0.1"), "nobody"),
+    ],
+)
+def test_a_charge_is_paid_by_the_owner(caller: Caller, debit: str) -> None:
+    usage = tell(route(), Ending(Outcome.COMPLETED), NOW_MS).usage.model_copy(update={"caller": caller})
+    entry = charged(charge(usage, NOW_MS))
+    assert (entry.debit_account, entry.credit_account) == (debit, "revenue")
+
+
+@given(st.lists(st.integers(-100, 100), max_size=30), st.none() | st.integers(0, 50), st.none() | st.integers(0, 50))
+def test_each_fall_below_a_threshold_is_told_once(balances: list[int], alert: int | None, top_up: int | None) -> None:
+    settings = CreditSettingsSet(
+        owner="acct:a",
+        alert_below_microdollars=alert,
+        top_up_below_microdollars=top_up,
+        top_up_microdollars=None if top_up is None else 10,
+    )
+    told, heard = Told(), []
+    for balance in balances:
+        events, told = notice(settings, balance, told, NOW_MS)
+        heard += [(type(event), event.balance_microdollars) for event in events]
+
+    def falls(threshold: int | None) -> list[int]:
+        if threshold is None:
+            return []
+        before = [threshold, *balances]
+        return [now for was, now in zip(before, balances, strict=False) if was >= threshold > now]
+
+    assert [balance for kind, balance in heard if kind is BalanceLow] == falls(alert)
+    assert [balance for kind, balance in heard if kind is TopUpDue] == falls(top_up)
+
+
+@st.composite
+def exact_books(draw: st.DrawFn) -> Books:
+    books = Books(now_ms=NOW_MS)
+    for number in range(draw(st.integers(1, 8))):
+        cost = draw(st.integers(0, 1_000))
+        name = UUID(request_id(number))
+        books.accepted[name] = NOW_MS + draw(st.sampled_from([-2 * OVERDUE_MS, OVERDUE_MS]))
+        books.booked[name] = Booked(draw(st.sampled_from(Outcome)).value, cost, cost)
+        if draw(st.booleans()):
+            books.charged[name] = cost
+        else:
+            books.unpublished.add(name)
+        books.usage_total += cost
+    books.revenue = books.usage_total
+    books.rolled_up = (books.usage_total, books.usage_total)
+    return books
+
+
+@given(exact_books())
+def test_exact_books_hold(books: Books) -> None:
+    report = audit(books)
+    assert report.holds
+    assert report.accepted == sum(report.outcomes.values()) + report.in_flight
+
+
+@given(exact_books(), st.data())
+def test_whatever_is_wrong_is_found(books: Books, data: st.DataObject) -> None:
+    name = data.draw(st.sampled_from(sorted(books.booked)))
+    booked = books.booked[name]
+    wrong = data.draw(
+        st.sampled_from(
+            ["no entry", "not accepted", "journal differs", "journal lacks", "charge differs", "no charge", "balance"]
+        )
+    )
+    match wrong:
+        case "no entry":
+            books.accepted[name] = NOW_MS - OVERDUE_MS
+            del books.booked[name]
+        case "not accepted":
+            del books.accepted[name]
+        case "journal differs":
+            books.booked[name] = Booked(booked.outcome, booked.cost_microdollars, booked.cost_microdollars + 1)
+        case "journal lacks":
+            books.booked[name] = Booked(booked.outcome, booked.cost_microdollars, None)
+        case "charge differs":
+            books.unpublished.discard(name)
+            books.charged[name] = booked.cost_microdollars + 1
+        case "no charge":
+            books.unpublished.discard(name)
+            books.charged.pop(name, None)
+        case "balance":
+            books.balances["acct:a"] = (1, 2)
+    report = audit(books)
+    assert not report.holds
+    assert len(report.differences) == 1
+
+
+def test_a_request_that_may_still_end_is_in_flight() -> None:
+    books = Books(now_ms=NOW_MS, accepted={UUID(request_id(1)): NOW_MS + 1})
+    report = audit(books)
+    assert (report.holds, report.in_flight, report.accepted) == (True, 1, 1)
