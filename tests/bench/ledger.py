@@ -37,7 +37,7 @@ OWNERS, MEMBERS, MODELS, DAYS = 200, 5, 20, 60
 FILL = 250_000
 _ROWS = """
     create temp table fill as
-    select n, d, n % $3 as o, n / $3 % $4 as m, n % $5 as model, (
+    select n, d, n % $3 as o, n / $3 % $4 as m, n / ($3 * $4) % $5 as model, (
             lpad(to_hex(((extract(epoch from now()) - d * 86400) * 1000)::bigint - n % 80000000), 12, '0')
             || '7' || substr(md5(n::text), 1, 3) || '8' || substr(md5(n::text), 4, 15)
         )::uuid as id
