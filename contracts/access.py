@@ -34,7 +34,21 @@ SERVICES: dict[str, Access] = {
         (topics.REQUESTS, topics.PROMPTS, topics.CANCELLATIONS, topics.CLAIMS, topics.KEY_USES),
     ),
     "policy": _access((topics.REQUESTS, topics.POLICIES), (topics.DECISIONS,), "policy"),
-    "rate-limit": _access((topics.REQUESTS, topics.QUOTA_STATE), (topics.DECISIONS, topics.QUOTA_STATE), "rate-limit"),
+    "rate-limit": _access(
+        (
+            topics.REQUESTS,
+            topics.USAGE,
+            topics.CHARGES,
+            topics.BALANCES,
+            topics.SPENDING,
+            topics.DECISIONS,
+            topics.QUOTA_STATE,
+            topics.POLICIES,
+            topics.CREDENTIALS,
+        ),
+        (topics.DECISIONS, topics.QUOTA_STATE),
+        "rate-limit",
+    ),
     "key-vault": _access(
         (
             topics.REQUESTS,
@@ -64,7 +78,7 @@ SERVICES: dict[str, Access] = {
     ),
     "metering": _access(
         (topics.USAGE, topics.ORDERS, topics.CREDIT_SETTINGS),
-        (topics.CHARGES, topics.CREDIT, topics.BALANCES),
+        (topics.CHARGES, topics.CREDIT, topics.BALANCES, topics.SPENDING),
         "metering",
     ),
     "audit": _access((topics.REQUESTS, topics.CHARGES), ()),

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from contracts.credit import BalanceChanged
+from contracts.credit import BalanceChanged, MemberSpent
 from contracts.record import EpochMs, Record, RequestId, Subject
 from contracts.replies import Outcome
 from contracts.usage import TokenUsage
@@ -31,3 +31,5 @@ class ChargePosted(Record):
     posted_at_ms: EpochMs
     balance: BalanceChanged | None = None
     """Of who paid, after the transaction that entered this charge; None where nobody paid."""
+    spent: MemberSpent | None = None
+    """By the member on the day of this request, likewise; only in an organization's context."""

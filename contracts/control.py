@@ -56,6 +56,12 @@ class PolicySet(Record):
     model_allow: list[str] | None = None
     """Exact model IDs or wildcards such as ``anthropic/*``; case does not matter."""
     provider_allow: list[str] | None = None
+    data_collection: Literal["allow", "deny"] = "allow"
+    """``deny``: no model whose provider keeps what it is sent."""
+    member_daily_limit_microdollars: Annotated[int, Field(ge=0)] | None = None
+    """What each member may spend from one midnight UTC to the next."""
+    member_daily_limits: dict[str, Annotated[int, Field(ge=0)]] = {}
+    """Microdollars by account ID, for members with a limit of their own."""
 
 
 class VaultAnnounced(Record):

@@ -1,9 +1,11 @@
 """Prepaid credit: orders to change it (``billing.orders``), what became of them and what to do about a balance
-(``billing.credit``), and each owner's balance as of the newest ledger entry (``billing.balances``).
+(``billing.credit``), each owner's balance as of the newest ledger entry (``billing.balances``), and what members of
+organizations have spent today (``billing.spending``).
 
 Owners are ``acct:<id>`` or ``org:<id>``, as `contracts.requests.Caller.owner` has them. Money is in microdollars.
 """
 
+from datetime import date
 from enum import StrEnum
 from typing import Annotated
 
@@ -79,6 +81,19 @@ class BalanceChanged(Record):
     balance_microdollars: int
     version: Annotated[int, Field(ge=0)]
     """Of two records of one owner the one of the higher version is newer, in whatever order they come."""
+
+
+class MemberSpent(Record):
+    """``billing.spending.v1``, compacted: what one member has spent of an organization's credit on one day, in all.
+
+    A day's sum only grows: of two records of one day the higher is newer. They lie in their owner's partition.
+    """
+
+    owner: str
+    account_id: str
+    day: date
+    """In UTC, by the time of acceptance."""
+    spent_microdollars: Annotated[int, Field(ge=0)]
 
 
 class CreditSettingsSet(Record):

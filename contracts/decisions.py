@@ -26,12 +26,29 @@ class QuotaWindow(Record):
     reset_s: Annotated[int, Field(ge=0)]
 
 
+class Held(Record):
+    """What a request holds of its owner's quota until it has ended, or ``expires_at_ms`` has passed."""
+
+    owner: str
+    account_id: str | None = None
+    model: str
+    microdollars: Annotated[int, Field(ge=0)] = 0
+    """The most that it can cost."""
+    tokens: Annotated[int, Field(ge=0)] = 0
+    """The most that it can use."""
+    at_ms: EpochMs
+    expires_at_ms: EpochMs
+
+
 class QuotaReserved(Record):
     """The subject's quota was asked; with a ``refusal`` nothing was reserved."""
 
     request_id: RequestId
     refusal: Refusal | None = None
     windows: list[QuotaWindow] = []
+    held: Held | None = None
+    byok: bool = False
+    """No credit was reserved, because the owner has a key of their own: the gateway's must not be used."""
 
 
 class SealedGrant(Record):

@@ -49,6 +49,12 @@ class RequestAccepted(Record):
     """The whole answer must be out by then."""
     prompt_bytes: Annotated[int, Field(ge=0)]
     max_tokens: Annotated[int, Field(ge=0)] | None = None
+    """As the client said."""
+    cap_tokens: Annotated[int, Field(ge=1)] | None = None
+    """What the relay tells the provider where the client said nothing."""
+    input_tokens_most: Annotated[int, Field(ge=0)] = 0
+    output_tokens_most: Annotated[int, Field(ge=0)] = 0
+    """Over all choices."""
     reply_to: ReplyAddress
     task_id: str | None = None
     client_version: str | None = None

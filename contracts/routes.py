@@ -13,6 +13,8 @@ class RoutePlanned(Record):
     upstream_model: str
     grant: SealedGrant
     windows: list[QuotaWindow] = []
+    reserved_microdollars: int | None = None
+    """None where nobody pays here."""
     planned_at_ms: EpochMs
 
     @property

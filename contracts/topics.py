@@ -88,6 +88,7 @@ CREDIT = Topic(
     retention_ms=30 * 24 * 3600 * 1000,
 )
 BALANCES = Topic("billing.balances.v1", (credit.BalanceChanged,), "owner", compacted=True)
+SPENDING = Topic("billing.spending.v1", (credit.MemberSpent,), "owner/account", compacted=True)
 QUOTA_STATE = Topic("quota.state.v1", (quota.QuotaStateSaved,), "subject", compacted=True)
 VAULT_COMMANDS = Topic(
     "vault.commands.v1",
@@ -127,6 +128,7 @@ TOPICS: tuple[Topic, ...] = (
     ORDERS,
     CREDIT,
     BALANCES,
+    SPENDING,
     QUOTA_STATE,
     VAULT_COMMANDS,
     SIGNING_KEYS,

@@ -45,6 +45,8 @@ class UsageRecorded(Record):
     free: bool = False
     price: Price | None = None
     """The one of the accepted request. None where nobody pays, or the model has none."""
+    reserved_microdollars: int | None = None
+    """What was held for it; None where nothing was."""
     attempts: Annotated[int, Field(ge=0)] = 0
     accepted_at_ms: EpochMs
     ended_at_ms: EpochMs

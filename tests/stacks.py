@@ -92,7 +92,14 @@ async def running_stack(folder: Path, kafka: str, **options: Any) -> AsyncIterat
     environment: dict[str, str] = {"SLUICE_TEST_WRONG_KEY": WRONG_KEY} | options.pop("environment", {})
     stack = Stack(
         Home(folder),
-        StackOptions(config=CONFIG, stub=True, kafka=kafka, port=free_port(), environment=environment, **options),
+        StackOptions(
+            config=options.pop("config", CONFIG),
+            stub=True,
+            kafka=kafka,
+            port=free_port(),
+            environment=environment,
+            **options,
+        ),
         lambda _text: None,
     )
     environment["SLUICE_PROVIDERS__REFUSING__BASE_URL"] = f"{stack.stub_url}/v1"

@@ -124,6 +124,7 @@ class Consumer:
         self._watermarks: dict[TopicPartition, Watermark] = {}
         self._contiguity: dict[TopicPartition, Contiguity] = {}
         self._committed: dict[TopicPartition, int] = {}
+        self._beginnings: Mapping[TopicPartition, int] = {}
         self._busy = asyncio.Lock()
         self._generation = 0
         self._settled_generation = -1
@@ -200,6 +201,10 @@ class Consumer:
         watermark = self._watermarks.get(TopicPartition(received.topic, received.partition))
         if watermark:
             watermark.release(received.offset)
+
+    def begins_at(self, topic: Topic, partition: int) -> int:
+        """The offset at which a partition that is being assigned will begin; for ``on_assigned``."""
+        return self._beginnings[TopicPartition(topic.name, partition)]
 
     def lag(self) -> int:
         """Records on the log behind the newest, over all owned partitions, as far as the client knows."""
@@ -300,7 +305,7 @@ class Consumer:
             try:
                 async with self._busy:
                     self._cluster_id = await self._watch.cluster_id()
-                    positions = await self._positions(partitions)
+                    positions = self._beginnings = await self._positions(partitions)
                     if self._on_assigned:
                         owned: dict[Topic, set[int]] = {topic: set() for topic in self._topics.values()}
                         for partition in partitions:

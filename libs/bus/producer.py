@@ -7,6 +7,7 @@ from typing import Any
 import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
+from aiokafka.partitioner import DefaultPartitioner
 
 from contracts.headers import Headers, event_headers
 from contracts.record import Record
@@ -16,6 +17,7 @@ from libs.bus.settings import BusSettings
 log = structlog.get_logger()
 
 Acknowledgement = asyncio.Future[Any]
+_PARTITIONER = DefaultPartitioner()
 
 
 class Producer:
@@ -44,6 +46,12 @@ class Producer:
         with contextlib.suppress(KafkaError):
             for topic in topics:
                 await self._kafka.partitions_for(topic.name)
+
+    async def partition_for(self, topic: Topic, key: str) -> int:
+        """Where a record of this key lies, for another that is to lie with it. Raises KafkaError."""
+        partitions = sorted(await self._kafka.partitions_for(topic.name))
+        chosen: int = _PARTITIONER(key.encode(), partitions, partitions)
+        return chosen
 
     async def stop(self) -> None:
         """Sends what is queued, then closes."""

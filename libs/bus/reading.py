@@ -35,6 +35,7 @@ async def read_to_end(
     *,
     partitions: Collection[int] | None = None,
     since_ms: int | None = None,
+    begin_at: Mapping[int, int] | None = None,
     dead_letters: bool = False,
 ) -> "AsyncIterator[ConsumerRecord[Any, Any]]":
     """All records that are on the log when the reading starts, in order within each partition.
@@ -42,6 +43,7 @@ async def read_to_end(
     Args:
         partitions: None means all.
         since_ms: begin at the first record of this time (epoch, ms) instead of the oldest.
+        begin_at: offsets by partition; what is older than ``since_ms`` is read too, from there on.
         dead_letters: read the topic's dead-letter queue instead.
 
     Raises:
@@ -61,13 +63,16 @@ async def read_to_end(
         if since_ms is not None:
             found = await offsets_since(consumer, dict.fromkeys(places, since_ms), starts)
             starts = {place: ends[place] if offset is None else offset for place, offset in found.items()}
+        begun = {place: (begin_at or {}).get(place.partition, ends[place]) for place in places}
+        starts = {place: min(starts[place], begun[place]) for place in places}
         for place in places:
             consumer.seek(place, starts[place])
         behind = {place for place in places if starts[place] < ends[place]}
         while behind:
             for raws in (await consumer.getmany(*behind, timeout_ms=200)).values():
                 for raw in raws:
-                    if since_ms is None or raw.timestamp >= since_ms:
+                    place = TopicPartition(raw.topic, raw.partition)
+                    if since_ms is None or raw.timestamp >= since_ms or raw.offset >= begun[place]:
                         yield raw
             for place in list(behind):
                 # Tansu lists the end within its last batch; what a fetch says of it is right.

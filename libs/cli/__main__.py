@@ -16,13 +16,13 @@ from libs.cli.manage import (
     login,
     logout,
     organization,
-    policy,
     signing_key,
     vault,
     whoami,
 )
 from libs.cli.money import balance, credit, usage
 from libs.cli.output import fail
+from libs.cli.policies import policy
 from libs.cli.run import down, status, up
 from libs.devstack.errors import StackError
 

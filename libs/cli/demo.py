@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import secrets
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
@@ -25,6 +26,7 @@ from libs.devstack.traces import Span, TraceCollector
 
 MODEL = "stub/echo"
 EMAIL = "demo@example.com"
+CREDIT_USD = "10"
 QUESTION = "What does a gateway do all day? [[stub chunks=18 gap_ms=40]]"
 HOPS = {"ingress", "policy", "rate-limit", "key-vault", "router", "relay", "metering"}
 WITHIN_S = 15.0
@@ -84,7 +86,19 @@ def _demo_key(stack: Stack) -> str:
     console = ManagementClient(stack.console_url, stack.operator_token())
     accounts = [account["id"] for account in console.call("GET", "/api/accounts") if account["email"] == EMAIL]
     account_id = accounts[0] if accounts else console.call("POST", "/api/accounts", {"email": EMAIL})["id"]
+    _ensure_credit(console, account_id)
     return str(console.call("POST", f"/api/accounts/{account_id}/keys", {"name": "demo", "ttl_s": 86400})["key"])
+
+
+def _ensure_credit(console: ManagementClient, account_id: str) -> None:
+    path = f"/api/accounts/{account_id}/credit"
+    if console.call("GET", path)["balance_microdollars"] < 1_000_000:
+        console.call("POST", path, {"usd": CREDIT_USD, "reference": "demo"})
+        deadline = time.monotonic() + WITHIN_S
+        while console.call("GET", path)["balance_microdollars"] < 1_000_000:
+            if time.monotonic() > deadline:
+                raise StackError("the demo's credit was not entered in time")
+            time.sleep(0.05)
 
 
 def _curl(base_url: str, key: str) -> str:

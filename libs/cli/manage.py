@@ -3,11 +3,9 @@
 import re
 import sys
 import time
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import yaml
 from rich.progress import Progress
 
 from libs.cli.client import Login, ManagementClient
@@ -19,7 +17,6 @@ account = typer.Typer(no_args_is_help=True, help="Accounts.")
 key = typer.Typer(no_args_is_help=True, help="API keys.")
 organization = typer.Typer(no_args_is_help=True, help="Organizations.")
 member = typer.Typer(no_args_is_help=True, help="Members of an organization.")
-policy = typer.Typer(no_args_is_help=True, help="Policies of organizations.")
 signing_key = typer.Typer(no_args_is_help=True, help="The keys that sign tokens.")
 byok = typer.Typer(no_args_is_help=True, help="Provider keys of your own.")
 vault = typer.Typer(no_args_is_help=True, help="The vault of provider keys.")
@@ -195,30 +192,6 @@ def member_remove(
 ) -> None:
     """End a membership."""
     call("DELETE", f"/api/organizations/{organization_id}/members/{account_id}", None, json, url, as_)
-
-
-@policy.command("show")
-def policy_show(organization_id: OrganizationArgument, json: Json = False, url: Url = None, as_: Key = None) -> None:
-    """Show an organization's policy."""
-    call("GET", f"/api/organizations/{organization_id}/policy", None, json, url, as_)
-
-
-@policy.command("set")
-def policy_set(
-    organization_id: OrganizationArgument,
-    file: Annotated[Path, typer.Argument(help="YAML: model_allow, provider_allow.", exists=True, dir_okay=False)],
-    json: Json = False,
-    url: Url = None,
-    as_: Key = None,
-) -> None:
-    """Set an organization's policy from a file."""
-    try:
-        document = yaml.safe_load(file.read_text()) or {}
-    except yaml.YAMLError as error:
-        raise StackError(f"{file} is not YAML: {error}") from None
-    if not isinstance(document, dict):
-        raise StackError(f"{file} must hold `model_allow` and `provider_allow`, each a list")
-    call("PUT", f"/api/organizations/{organization_id}/policy", document, json, url, as_)
 
 
 @byok.command("add")

@@ -62,6 +62,8 @@ class Provider(_Section):
     base_url: str
     api_key: str | None = None
     """``env:NAME``: the vault reads it from its own environment. Never the key itself."""
+    max_tokens_field: str = "max_tokens"
+    """How the provider calls the limit of an answer's tokens."""
     prices: str | None = None
     """The provider's ID in genai-prices."""
 
@@ -88,13 +90,26 @@ class Model(_Section):
     context_length: int | None = Field(default=None, gt=0)
     pricing: Pricing | None = None
     """None: from genai-prices. Models whose ID ends in ``:free`` cost nothing whatever stands here."""
+    max_output_tokens: int | None = Field(default=None, gt=0)
+    """Of an answer whose client sets no limit; None: ``limits.output_tokens``."""
     data_collection: Literal["allow", "deny"] = "deny"
+    """``allow``: its provider keeps what it is sent, so policies that deny data collection exclude it."""
     created: int = 0
 
     @property
     def free(self) -> bool:
         """Anonymous clients may use it, and nobody pays for it."""
         return self.id.endswith(":free")
+
+
+class RateLimits(_Section):
+    """Of paid requests; None is without a limit."""
+
+    requests_per_minute: int | None = Field(default=None, ge=0)
+    tokens_per_minute: int | None = Field(default=None, ge=0)
+    """Input and output; a request counts with the most that it can use until it has ended, then with what it used."""
+    concurrent: int | None = Field(default=None, ge=0)
+    """Requests in flight."""
 
 
 class Limits(_Section):
@@ -105,6 +120,25 @@ class Limits(_Section):
     free_window_s: int = Field(default=3600, gt=0)
     in_flight: int = Field(default=10_000, gt=0)
     """Of one ingress; beyond it clients are asked to come again."""
+    output_tokens: int = Field(default=16_384, gt=0)
+    """Of an answer where neither client nor model sets a limit: credit is reserved for it, so there must be one."""
+    account: RateLimits = RateLimits()
+    """Of each account in its own context."""
+    organization: RateLimits = RateLimits()
+    """Of each organization, all members together."""
+    member: RateLimits = RateLimits()
+    """Of each member in the context of an organization."""
+    model: RateLimits = RateLimits()
+    """Of each model, for one account or organization."""
+
+
+class Billing(_Section):
+    """Who pays when."""
+
+    prepaid: bool = True
+    """Refuse what the owner's credit does not cover. Without it only daily limits hold, and balances go below 0."""
+    buy_credits_url: str | None = None
+    """Told to clients that have no credit left."""
 
 
 class Timeouts(_Section):
@@ -146,6 +180,7 @@ class GatewayConfig(BaseSettings):
     models: list[Model] = []
     limits: Limits = Limits()
     timeouts: Timeouts = Timeouts()
+    billing: Billing = Billing()
     telemetry: Telemetry = Telemetry()
     trusted_proxies: int = Field(default=0, ge=0)
     """How many proxies of yours stand before the ingress and append to X-Forwarded-For."""

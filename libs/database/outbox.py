@@ -10,7 +10,7 @@ import structlog
 
 from contracts.headers import event_headers
 from contracts.record import Record
-from contracts.topics import Topic
+from contracts.topics import BY_NAME, Topic
 from libs.bus.producer import Producer, settle
 from libs.bus.watch import BrokerWatch
 from libs.database.pool import Database
@@ -19,8 +19,6 @@ log = structlog.get_logger()
 
 EVERY_S = 1.0
 BATCH = 500
-States = Callable[[Any], AsyncIterator[tuple[Topic, str, Record]]]
-"""Given a connection in a transaction: every state that the log must hold, as topic, key and record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +33,12 @@ class Outgoing:
     subject: str = ""
     """The key, where nothing is said."""
     traceparent: str = ""
+    partition_by: str = ""
+    """Records of one partition_by lie in one partition, as if it were their key. The key, where nothing is said."""
+
+
+States = Callable[[Any], AsyncIterator[Outgoing]]
+"""Given a connection in a transaction: every state that the log must hold."""
 
 
 async def enqueue(connection: Any, schema: str, outgoing: Sequence[Outgoing]) -> None:
@@ -47,6 +51,7 @@ async def enqueue(connection: Any, schema: str, outgoing: Sequence[Outgoing]) ->
             one.event_id or one.key,
             one.subject or one.key,
             one.traceparent,
+            one.partition_by or one.key,
             None
             if one.record is None
             else type(one.record).__pydantic_serializer__.to_json(one.record, exclude_defaults=True).decode(),
@@ -55,8 +60,9 @@ async def enqueue(connection: Any, schema: str, outgoing: Sequence[Outgoing]) ->
     ]
     if rows:
         await connection.execute(
-            f"insert into {schema}.outbox (topic, key, type, event_id, subject, traceparent, record) "  # noqa: S608
-            "select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[])",
+            f"insert into {schema}.outbox (topic, key, type, event_id, subject, traceparent, partition_by, record) "  # noqa: S608
+            "select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], "
+            "$8::text[])",
             *map(list, zip(*rows, strict=True)),
         )
 
@@ -147,16 +153,27 @@ class Outbox:
     async def _refill(self) -> None:
         async with self._database.pool.acquire() as connection, connection.transaction():
             sent = []
-            async for topic, key, record in self._states(connection):
+            async for one in self._states(connection):
+                assert one.record is not None
+                partition = await self._producer.partition_for(one.topic, one.partition_by or one.key)
                 sent.append(
-                    await self._producer.send(topic, record, key=key, event_id=key, subject=key, traceparent="")
+                    await self._producer.send(
+                        one.topic,
+                        one.record,
+                        key=one.key,
+                        event_id=one.event_id or one.key,
+                        subject=one.subject or one.key,
+                        traceparent="",
+                        partition=partition,
+                    )
                 )
             await settle(sent)
 
     async def _send_row(self, row: Any) -> Any:
         key = row["key"].encode()
+        partition = await self._producer.partition_for(BY_NAME[row["topic"]], row["partition_by"])
         if row["record"] is None:
-            return await self._producer.send_raw(row["topic"], None, key=key, headers=[])
+            return await self._producer.send_raw(row["topic"], None, key=key, headers=[], partition=partition)
         headers = event_headers(
             type_name=row["type"],
             event_id=row["event_id"],
@@ -164,4 +181,6 @@ class Outbox:
             subject=row["subject"],
             traceparent=row["traceparent"],
         )
-        return await self._producer.send_raw(row["topic"], row["record"].encode(), key=key, headers=headers)
+        return await self._producer.send_raw(
+            row["topic"], row["record"].encode(), key=key, headers=headers, partition=partition
+        )

@@ -4,7 +4,7 @@ A client asks for misbehaviour in its last message, so that any SDK can: ``[[stu
 
 | knob | effect |
 |---|---|
-| ``chunks=N`` | the answer has N words, one chunk each |
+| ``chunks=N`` | the answer has N words, one chunk each, but no more than ``max_tokens`` |
 | ``gap_ms=N`` | pause between chunks (and before an answer that is not streamed) |
 | ``error=STATUS`` | that HTTP status, in OpenAI's shape |
 | ``hang=1`` | never answers |
@@ -117,7 +117,9 @@ class StubProvider:
         if knobs.text("garbage"):
             await _json(send, 200, {"hello": "world"})
             return
-        words = _words(prompt, knobs.number("chunks", 8) or 0)
+        most = body.get("max_completion_tokens") or body.get("max_tokens")
+        wanted = knobs.number("chunks", 8) or 0
+        words = _words(prompt, min(wanted, most) if most else wanted)
         usage = _usage(body, len(words), knobs.text("usage"))
         self._count(usage)
         if body.get("stream"):
@@ -209,7 +211,7 @@ def _message(body: dict[str, Any], knobs: Knobs, words: list[str]) -> tuple[dict
         return {"content": None, "tool_calls": [{"id": "call_stub1", "type": "function", "function": function}]}, (
             "tool_calls"
         )
-    return {"content": "".join(words)}, "stop"
+    return {"content": "".join(words)}, "length" if len(words) < (knobs.number("chunks", 8) or 0) else "stop"
 
 
 def _usage(body: dict[str, Any], output_tokens: int, wish: str) -> dict[str, int] | None:

@@ -23,9 +23,17 @@ class ProviderStreamError(Exception):
     """The provider sent an error inside its stream; the message is the provider's."""
 
 
-def build_request(body: dict[str, Any], *, upstream_model: str, stream: bool) -> bytes:
-    """The client's body for the provider: its own model name, and usage always asked for."""
+def build_request(
+    body: dict[str, Any], *, upstream_model: str, stream: bool, cap: tuple[str, int] | None = None
+) -> bytes:
+    """The client's body for the provider: its own model name, and usage always asked for.
+
+    Args:
+        cap: the field and the number that limit the answer's tokens, where the client set no limit.
+    """
     request = {**body, "model": upstream_model, "stream": stream}
+    if cap:
+        request[cap[0]] = cap[1]
     if stream:
         options = body.get("stream_options")
         request["stream_options"] = {**(options if isinstance(options, dict) else {}), "include_usage": True}

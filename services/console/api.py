@@ -11,6 +11,7 @@ from pydantic import Field, SecretStr
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from libs.config.catalog import Catalog
 from libs.identity.tokens import API_KEY_TTL_S, INFERENCE, ORGANIZATION_TTL_S, SCOPES
 from libs.sealing.credentials import credential_id
 from libs.sealing.secret import Secret
@@ -26,6 +27,7 @@ from services.console.billing_api import BillingRoutes
 from services.console.byok import OwnKeys
 from services.console.calls import Body, Call, Calls
 from services.console.errors import BadInput, ConsoleError, NotFound
+from services.console.policy_api import PolicyRoutes
 from services.console.signing import SigningKeys, jwks
 
 MOST_BODY_BYTES = 64 * 1024
@@ -74,14 +76,6 @@ class TokenTake(Body):
     account: Id | None = None
 
 
-class PolicyDocument(Body):
-    """An organization's rules; what is not said allows all."""
-
-    model_allow: list[Annotated[str, Field(min_length=1, max_length=200)]] | None = None
-    """Model IDs, or wildcards such as ``anthropic/*``."""
-    provider_allow: list[Annotated[str, Field(min_length=1, max_length=64)]] | None = None
-
-
 class ProviderKey(Body):
     """A provider key of one's own; it is never shown again."""
 
@@ -99,12 +93,12 @@ class SigningKeyRetire(Body):
 class ManagementApi:
     """The routes. Each opens one transaction, asks `services.console.authorization`, then changes or reads."""
 
-    def __init__(self, calls: Calls, signing: SigningKeys, own_keys: OwnKeys) -> None:
+    def __init__(self, calls: Calls, signing: SigningKeys, own_keys: OwnKeys, catalog: Catalog) -> None:
         self._signing = signing
         self._own_keys = own_keys
         self._reading, self._acting = calls.reading, calls.acting
         self._in_organization, self._check = calls.in_organization, calls.check
-        self._billing = BillingRoutes(calls)
+        self._more = (BillingRoutes(calls), PolicyRoutes(calls, catalog))
 
     def application(self) -> ASGIApp:
         """The ASGI application."""
@@ -117,7 +111,8 @@ class ManagementApi:
     def _fastapi(self) -> FastAPI:
         app = FastAPI(title="Sluice management API", version="1.0.0", docs_url=None, redoc_url=None)
         app.include_router(self._routes())
-        app.include_router(self._billing.routes())
+        for part in self._more:
+            app.include_router(part.routes())
         return app
 
     def _routes(self) -> APIRouter:
@@ -140,8 +135,6 @@ class ManagementApi:
         add("/api/organizations/{organization_id}/members/{account}", self.set_member, methods=["PUT"])
         add("/api/organizations/{organization_id}/members/{account}", self.remove_member, methods=["DELETE"])
         add("/api/organizations/{organization_id}/token", self.take_token, methods=["POST"], status_code=201)
-        add("/api/organizations/{organization_id}/policy", self.show_policy, methods=["GET"])
-        add("/api/organizations/{organization_id}/policy", self.set_policy, methods=["PUT"])
         add("/api/organizations/{organization_id}/audit", self.organization_audit, methods=["GET"])
         for level in ("accounts/{account_id}", "organizations/{organization_id}"):
             personal = level.startswith("accounts")
@@ -311,17 +304,6 @@ class ManagementApi:
             await audit.note(connection, actor, "token.take", account_id, organization_id=organization_id)
             return {"token": token, "expires_at": expires_at, "role": role.value}
 
-    async def show_policy(self, organization_id: str, call: Call) -> dict[str, Any]:
-        """The organization's policy and its version."""
-        async with self._in_organization(call, organization_id, Action.SEE) as (connection, _actor):
-            return await organizations.current_policy(connection, organization_id)
-
-    async def set_policy(self, organization_id: str, body: PolicyDocument, call: Call) -> dict[str, Any]:
-        """Set the policy's next version."""
-        async with self._in_organization(call, organization_id, Action.SET_POLICY) as (connection, actor):
-            document = body.model_dump(exclude_none=True)
-            return {"version": await organizations.set_policy(connection, actor, organization_id, document)}
-
     # Provider keys of one's own.
 
     async def list_own_keys(self, account_id: str, call: Call) -> list[dict[str, Any]]:
@@ -450,7 +432,7 @@ def description() -> dict[str, Any]:
     """The OpenAPI document; it needs no database."""
     unused: Any = None
     calls = Calls(unused, unused, "", lambda: None)
-    document: dict[str, Any] = ManagementApi(calls, unused, unused)._fastapi().openapi()
+    document: dict[str, Any] = ManagementApi(calls, unused, unused, unused)._fastapi().openapi()
     return document
 
 

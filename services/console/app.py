@@ -6,6 +6,7 @@ from pathlib import Path
 
 from contracts import topics
 from libs.bus.service import HttpServer, Runtime
+from libs.config.catalog import Catalog
 from libs.config.gateway import GatewayConfig
 from libs.database.outbox import Outbox
 from libs.database.pool import Database
@@ -27,9 +28,10 @@ async def build(runtime: Runtime) -> AsyncIterator[None]:
     database = Database(DatabaseSettings(), SCHEMA, Path(__file__).with_name("migrations"))
     signing = SigningKeys(key_ring(settings.key_encryption_keys))
     outbox = Outbox(database, SCHEMA, runtime.producer, runtime.watch, runtime.name, states)
-    own_keys = OwnKeys(runtime.producer, GatewayConfig().providers)
+    config = GatewayConfig()
+    own_keys = OwnKeys(runtime.producer, config.providers)
     calls = Calls(database, signing, settings.operator_token, outbox.wake)
-    api = ManagementApi(calls, signing, own_keys)
+    api = ManagementApi(calls, signing, own_keys, Catalog(config))
     views = runtime.views(*own_keys.views)
     last_used = LastUsed(database)
     consumer = runtime.consumer(group="console", topics=[topics.KEY_USES], handle=last_used.handle, fetch_wait_ms=200)

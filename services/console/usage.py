@@ -121,5 +121,18 @@ async def report(
     return [dict(row) | {"usd": usd(row["cost_microdollars"])} for row in rows]
 
 
+async def spent_today(connection: Any, organization_id: str, account_id: str) -> int:
+    """Microdollars that a member has spent since midnight UTC."""
+    return int(
+        await connection.fetchval(
+            "select sum(cost_microdollars) from ledger.usage_daily where owner = $1 and account_id = $2 and day = $3",
+            f"org:{organization_id}",
+            account_id,
+            datetime.now(UTC).date(),
+        )
+        or 0
+    )
+
+
 def _midnight(moment: datetime) -> datetime:
     return moment.replace(hour=0, minute=0, second=0, microsecond=0)

@@ -11,11 +11,13 @@ from pydantic_core import from_json
 from contracts.prices import Price
 from contracts.record import ReplyAddress
 from contracts.requests import Caller, RequestAccepted, Surface
-from libs.config.gateway import Timeouts
+from libs.config.gateway import Limits, Model, Timeouts
+from libs.pricing.bounds import input_tokens_most
 from services.ingress.errors import BadRequest, Unauthorized, WrongContentType
 
 MOST_HEADER_CHARACTERS = 256
 MOST_MODEL_CHARACTERS = 200
+MOST_CHOICES = 128
 _TAGS = {"task_id": "x-kilocode-taskid", "client_version": "x-kilocode-version", "mode": "x-kilocode-mode"}
 _FORWARDED_FOR = re.compile(r"""(?:^|;)\s*for=("[^"]*"|[^;,\s]+)""", re.IGNORECASE)
 ORGANIZATION_HEADER = "x-kilocode-organizationid"
@@ -28,6 +30,8 @@ class Chat:
     model: str
     stream: bool
     max_tokens: int | None
+    choices: int
+    input_tokens_most: int
 
     @property
     def free(self) -> bool:
@@ -99,7 +103,13 @@ def parse_chat(raw: bytes) -> Chat:
     for limit in limits:
         if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 1):
             raise BadRequest("`max_tokens` must be a whole number of at least 1.")
-    return Chat(model, bool(stream), next((limit for limit in limits if limit is not None), None))
+    choices = body.get("n", 1)
+    if choices is None:
+        choices = 1
+    if not isinstance(choices, int) or isinstance(choices, bool) or not 1 <= choices <= MOST_CHOICES:
+        raise BadRequest(f"`n` must be a whole number from 1 to {MOST_CHOICES}.")
+    given = [limit for limit in limits if limit is not None]
+    return Chat(model, bool(stream), max(given, default=None), choices, input_tokens_most(messages, len(raw)))
 
 
 def _object(raw: bytes) -> dict[str, Any]:
@@ -167,8 +177,10 @@ def accept(
     request_id: str,
     ip: str,
     price: Price | None,
+    model: Model | None,
     prompt_bytes: int,
     reply_to: ReplyAddress,
+    limits: Limits,
     timeouts: Timeouts,
     now_ms: int,
 ) -> RequestAccepted:
@@ -178,6 +190,7 @@ def accept(
         caller: None for an anonymous client, who may ask for free models only.
         ip: as `client_ip` gives it; free models count against it whoever asks.
         price: of the model, now.
+        model: as it is configured, if it is.
 
     Raises:
         Unauthorized: a paid model without a key.
@@ -190,6 +203,10 @@ def accept(
         who, subject = who.model_copy(update={"ip": ip}), f"ip:{ip}"
     else:
         subject = who.owner
+    cap = None
+    if chat.max_tokens is None:
+        cap = (model.max_output_tokens if model else None) or limits.output_tokens
+    context = model.context_length if model else None
     return RequestAccepted(
         request_id=request_id,
         subject=subject,
@@ -204,6 +221,9 @@ def accept(
         deadline_ms=now_ms + int(timeouts.request_s * 1000),
         prompt_bytes=prompt_bytes,
         max_tokens=chat.max_tokens,
+        cap_tokens=cap,
+        input_tokens_most=min(chat.input_tokens_most, context or chat.input_tokens_most),
+        output_tokens_most=(chat.max_tokens or cap or 0) * chat.choices,
         reply_to=reply_to,
         **{field: _tag(headers, name) for field, name in _TAGS.items()},
     )

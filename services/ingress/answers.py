@@ -12,6 +12,7 @@ RawHeaders = list[tuple[bytes, bytes]]
 Message = dict[str, Any]
 
 _JSON = (b"content-type", b"application/json")
+_FREE = ("free", "requests")
 _SSE = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache"),
@@ -34,7 +35,19 @@ def quota_headers(windows: Iterable[QuotaWindow]) -> RawHeaders:
         return []
     policy = ", ".join(f'"{window.name}";q={window.limit};w={window.window_s}' for window in windows)
     state = ", ".join(f'"{window.name}";r={window.remaining};t={window.reset_s}' for window in windows)
-    return [(b"ratelimit-policy", policy.encode()), (b"ratelimit", state.encode())]
+    return [(b"ratelimit-policy", policy.encode()), (b"ratelimit", state.encode()), *_openai_headers(windows)]
+
+
+def _openai_headers(windows: list[QuotaWindow]) -> RawHeaders:
+    """``x-ratelimit-*`` as OpenAI's SDKs read them: of requests and of tokens the limit with the least left."""
+    found: RawHeaders = []
+    for what in ("requests", "tokens"):
+        counted = [window for window in windows if window.name.endswith(f"-{what}") or (window.name, what) == _FREE]
+        if counted:
+            least = min(counted, key=lambda window: window.remaining)
+            for name, value in (("limit", least.limit), ("remaining", least.remaining), ("reset", f"{least.reset_s}s")):
+                found.append((f"x-ratelimit-{name}-{what}".encode(), str(value).encode()))
+    return found
 
 
 def whole(status: int, body: bytes, headers: RawHeaders) -> list[Message]:

@@ -20,7 +20,6 @@ from libs.bus.service import HttpServer, Runtime
 from libs.bus.views import View
 from libs.config.catalog import Catalog
 from libs.config.gateway import GatewayConfig
-from libs.pricing.book import PriceBook
 from services.ingress import catalog_pages
 from services.ingress.answers import error_body
 from services.ingress.authentication import Authenticator
@@ -53,7 +52,7 @@ async def build(runtime: Runtime) -> AsyncIterator[None]:
     )
     catalog = Catalog(config)
     completions = ChatCompletions(
-        config, PriceBook(catalog), authenticator, claimant, replies, room, runtime.producer, runtime.watch, ingress_id
+        config, catalog, authenticator, claimant, replies, room, runtime.producer, runtime.watch, ingress_id
     )
     balances = View(topics.BALANCES, BalanceChanged)
     application = _application(catalog, completions, BalancePage(authenticator, balances))

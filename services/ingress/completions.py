@@ -18,6 +18,7 @@ from contracts.replies import Outcome, ReplyChunk, ReplyEnded, ReplyStarted
 from contracts.requests import KeyUsed, RequestAccepted, RequestCancelled
 from libs.bus.producer import Producer, settle
 from libs.bus.watch import BrokerWatch
+from libs.config.catalog import Catalog
 from libs.config.gateway import GatewayConfig
 from libs.pricing.book import PriceBook
 from libs.providers.openai_chat import error_event
@@ -56,7 +57,7 @@ class ChatCompletions:
     def __init__(
         self,
         config: GatewayConfig,
-        prices: PriceBook,
+        catalog: Catalog,
         authenticator: Authenticator,
         claimant: Claimant,
         replies: RepliesReader,
@@ -66,7 +67,8 @@ class ChatCompletions:
         ingress_id: str,
     ) -> None:
         self._config = config
-        self._prices = prices
+        self._catalog = catalog
+        self._prices = PriceBook(catalog)
         self._authenticator = authenticator
         self._claimant = claimant
         self._replies = replies
@@ -129,6 +131,7 @@ class ChatCompletions:
         request_id = uuid_utils.uuid7()
         accepted_ms = request_id.int >> 80
         peer = scope["client"][0] if scope.get("client") else ""
+        offer = self._catalog.find(chat.model)
         request = admission.accept(
             chat,
             caller,
@@ -136,8 +139,10 @@ class ChatCompletions:
             request_id=str(request_id),
             ip=admission.client_ip(peer, headers, config.trusted_proxies),
             price=self._prices.find(chat.model, accepted_ms),
+            model=offer.model if offer else None,
             prompt_bytes=len(body),
             reply_to=ReplyAddress(partition=partition, ingress_id=self._ingress_id),
+            limits=config.limits,
             timeouts=config.timeouts,
             now_ms=accepted_ms,
         )

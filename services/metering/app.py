@@ -3,26 +3,23 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 from contracts import topics
-from contracts.credit import BalanceChanged, CreditSettingsSet
-from contracts.record import Record
-from contracts.topics import Topic
+from contracts.credit import CreditSettingsSet
 from libs.bus.service import Runtime
 from libs.bus.views import View
 from libs.database.outbox import Outbox
 from libs.database.pool import Database
 from libs.database.settings import DatabaseSettings
 from services.metering.handlers import AlertChecks, MeteringHandlers
-from services.metering.store import SCHEMA, Ledger
+from services.metering.store import SCHEMA, Ledger, states
 
 
 @asynccontextmanager
 async def build(runtime: Runtime) -> AsyncIterator[None]:
     """Usage and orders in, ledger entries, charges and balances out."""
     database = Database(DatabaseSettings(), SCHEMA, Path(__file__).with_name("migrations"))
-    outbox = Outbox(database, SCHEMA, runtime.producer, runtime.watch, runtime.name, _states)
+    outbox = Outbox(database, SCHEMA, runtime.producer, runtime.watch, runtime.name, states)
     settings = View(topics.CREDIT_SETTINGS, CreditSettingsSet, on_change=lambda *change: checks.changed(*change))
     ledger = Ledger(database, settings.entries)
     checks = AlertChecks(ledger, outbox)
@@ -34,13 +31,9 @@ async def build(runtime: Runtime) -> AsyncIterator[None]:
     )
     views = runtime.views(settings)
     runtime.health.check("database", lambda: database.ready)
-    await runtime.producer.prepare(topics.CHARGES, topics.BALANCES, topics.CREDIT)
+    runtime.health.check("outbox", lambda: outbox.ready)
+    await runtime.producer.prepare(topics.CHARGES, topics.BALANCES, topics.SPENDING, topics.CREDIT)
     async with runtime.running(database, outbox, views):
         await views.wait_ready()
         async with runtime.running(checks, consumer):
             yield
-
-
-async def _states(connection: Any) -> AsyncIterator[tuple[Topic, str, Record]]:
-    async for row in connection.cursor("select * from ledger.balances"):
-        yield topics.BALANCES, row["owner"], BalanceChanged.model_validate(dict(row))

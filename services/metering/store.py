@@ -1,6 +1,6 @@
 """The ledger's SQL. An entry is written once; telling it again changes nothing."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
@@ -11,7 +11,7 @@ import orjson
 from contracts import topics
 from contracts.charges import ChargePosted
 from contracts.clock import now_ms
-from contracts.credit import BalanceChanged, CreditOrdered, CreditPosted, CreditSettingsSet
+from contracts.credit import BalanceChanged, CreditOrdered, CreditPosted, CreditSettingsSet, MemberSpent
 from contracts.usage import UsageRecorded
 from libs.database.outbox import Outgoing, enqueue
 from libs.database.pool import Database
@@ -55,6 +55,7 @@ _USAGE: tuple[tuple[str, str], ...] = (
     ("attempts", "integer"),
     ("cost_microdollars", "bigint"),
     ("price_version", "text"),
+    ("reserved_microdollars", "bigint"),
     ("accepted_at", "timestamptz"),
     ("ended_at", "timestamptz"),
     ("first_byte_ms", "integer"),
@@ -121,11 +122,17 @@ class Ledger:
             balances = await _balances(
                 connection, {owner_of(one.charge) for one in new if one.charge.cost_microdollars}
             )
+            spending = await _spending(connection, {_spender(one.charge) for one in new if _is_spending(one.charge)})
             charges = [
                 Outgoing(
                     topics.CHARGES,
                     one.charge.subject,
-                    one.charge.model_copy(update={"balance": balances.get(owner_of(one.charge))}),
+                    one.charge.model_copy(
+                        update={
+                            "balance": balances.get(owner_of(one.charge)),
+                            "spent": spending.get(_spender(one.charge)),
+                        }
+                    ),
                     event_id=one.charge.charge_id,
                     subject=one.charge.charge_id,
                     traceparent=one.traceparent,
@@ -234,6 +241,51 @@ def _changes(balances: Mapping[str, BalanceChanged]) -> list[Outgoing]:
     ]
 
 
+Spender = tuple[str, str, date]
+
+
+def _is_spending(charge: ChargePosted) -> bool:
+    return bool(charge.organization_id and charge.account_id and charge.cost_microdollars)
+
+
+def _spender(charge: ChargePosted) -> Spender:
+    return owner_of(charge), charge.account_id or "", _time(charge.accepted_at_ms).date()
+
+
+async def _spending(connection: Any, spenders: set[Spender]) -> dict[Spender, MemberSpent]:
+    """What members of organizations have spent on the days of this batch, this batch included."""
+    if not spenders:
+        return {}
+    rows = await connection.fetch(
+        "select owner, account_id, day, sum(cost_microdollars)::bigint as spent_microdollars from ledger.usage_daily "
+        "join unnest($1::text[], $2::text[], $3::date[]) as wanted (owner, account_id, day) "
+        "using (owner, account_id, day) group by owner, account_id, day",
+        *map(list, zip(*spenders, strict=True)),
+    )
+    return {(row["owner"], row["account_id"], row["day"]): MemberSpent.model_validate(dict(row)) for row in rows}
+
+
+def _spent(sum_: MemberSpent) -> Outgoing:
+    return Outgoing(
+        topics.SPENDING,
+        f"{sum_.owner}/{sum_.account_id}",
+        sum_,
+        event_id=f"{sum_.owner}/{sum_.account_id}/{sum_.day}/{sum_.spent_microdollars}",
+        partition_by=sum_.owner,
+    )
+
+
+async def states(connection: Any) -> AsyncIterator[Outgoing]:
+    """What a log without memory must be told: all balances, and what members have spent today."""
+    async for row in connection.cursor("select * from ledger.balances"):
+        yield Outgoing(topics.BALANCES, row["owner"], BalanceChanged.model_validate(dict(row)))
+    async for row in connection.cursor(
+        "select owner, account_id, day, sum(cost_microdollars)::bigint as spent_microdollars from ledger.usage_daily "
+        "where day >= (now() at time zone 'UTC')::date and owner like 'org:%' group by owner, account_id, day"
+    ):
+        yield _spent(MemberSpent.model_validate(dict(row)))
+
+
 def _month(entry_id: UUID) -> date:
     return datetime.fromtimestamp((entry_id.int >> 80) / 1000, UTC).date().replace(day=1)
 
@@ -271,6 +323,7 @@ def _usage_values(metered: Metered) -> tuple[object, ...]:
         usage.attempts,
         charge.cost_microdollars,
         charge.price_version,
+        usage.reserved_microdollars,
         _time(usage.accepted_at_ms),
         _time(usage.ended_at_ms),
         usage.first_byte_ms,

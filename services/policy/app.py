@@ -18,7 +18,6 @@ from services.policy.rules import decide
 async def build(runtime: Runtime) -> AsyncIterator[None]:
     """Requests in, `PolicyDecided` out."""
     catalog = Catalog(GatewayConfig())
-    providers_of = {model_id: [offer.provider_id] for model_id, offer in catalog.offers.items()}
     policies = View(topics.POLICIES, PolicySet)
 
     async def handle(batch: Batch) -> None:
@@ -26,7 +25,7 @@ async def build(runtime: Runtime) -> AsyncIterator[None]:
             runtime.producer,
             batch,
             "policy decide",
-            lambda received: decide(received.record, providers_of, policies.entries),
+            lambda received: decide(received.record, catalog, policies.entries),
         )
 
     views = runtime.views(policies)

@@ -101,7 +101,10 @@ class Attempt:
         except SealError as error:
             log.error("grant refused", request_id=request.request_id, reason=str(error))
             raise UpstreamError(NO_GRANT) from None
-        content = build_request(self._prompt.body, upstream_model=route.upstream_model, stream=request.stream)
+        # Who pays with a key of their own is not held to what we reserve.
+        capped = request.cap_tokens is not None and not route.grant.byok
+        cap = (self._upstreams.max_tokens_field(route.provider_id), request.cap_tokens or 0) if capped else None
+        content = build_request(self._prompt.body, upstream_model=route.upstream_model, stream=request.stream, cap=cap)
         self._called_at = time.monotonic()
         try:
             async with asyncio.timeout(self._timeouts.first_byte_s if request.stream else None) as patience:

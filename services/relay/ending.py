@@ -58,6 +58,7 @@ def tell(route: RoutePlanned | RequestRejected, ending: Ending, now_ms: int) -> 
             byok=planned.grant.byok if planned else False,
             free=request.free,
             price=request.price,
+            reserved_microdollars=planned.reserved_microdollars if planned else None,
             attempts=ending.attempts,
             accepted_at_ms=request.accepted_at_ms,
             ended_at_ms=now_ms,

@@ -15,12 +15,19 @@ def plan(verdict: Allowed[Place], catalog: Catalog, now_ms: int) -> RoutePlanned
     if offer is None or offer.provider_id not in verdict.policy.provider_ids or offer.provider_id not in grants:
         refusal = Refusal(status=503, message=f"No provider of {verdict.request.model!r} is available now; try again.")
         return _rejected(verdict.request, refusal, True, verdict.quota.windows, now_ms)
+    grant = grants[offer.provider_id]
+    if verdict.quota.byok and not grant.byok:
+        # Rate-limit and vault saw the owner's keys at different moments: nobody has reserved credit for ours.
+        refusal = Refusal(status=503, message="Your own keys are being changed; try again.", retry_after_s=1)
+        return _rejected(verdict.request, refusal, True, verdict.quota.windows, now_ms)
+    held = verdict.quota.held
     return RoutePlanned(
         request=verdict.request,
         provider_id=offer.provider_id,
         upstream_model=offer.model.upstream_model,
-        grant=grants[offer.provider_id],
+        grant=grant,
         windows=verdict.quota.windows,
+        reserved_microdollars=held.microdollars if held and not grant.byok else None,
         planned_at_ms=now_ms,
     )
 

@@ -57,7 +57,7 @@ async def main(options: argparse.Namespace) -> None:
             await stack.stop()
 
 
-_ENVIRONMENT = {"SLUICE_TELEMETRY__SAMPLE_RATIO": "0"}
+_ENVIRONMENT = {"SLUICE_TELEMETRY__SAMPLE_RATIO": "0", "SLUICE_BILLING__PREPAID": "false"}
 
 
 async def _measure(stack: Stack, options: argparse.Namespace) -> None:

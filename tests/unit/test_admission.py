@@ -6,12 +6,12 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
 from contracts.prompts import PromptSubmitted
 from contracts.record import ReplyAddress
 from contracts.requests import Caller
-from libs.config.gateway import Timeouts
+from libs.config.gateway import Limits, Model, Timeouts
 from services.ingress.admission import (
     Chat,
     accept,
@@ -27,6 +27,10 @@ from tests.unit.records import NOW_MS, request_id
 GOOD = {"model": "stub/echo", "messages": [{"role": "user", "content": "hi"}]}
 
 
+def _chat(model: str = "stub/echo") -> Chat:
+    return Chat(model, False, None, 1, 10)
+
+
 def _accept(chat: Chat, caller: Caller | None, headers: dict[str, str] | None = None) -> Any:
     return accept(
         chat,
@@ -35,8 +39,10 @@ def _accept(chat: Chat, caller: Caller | None, headers: dict[str, str] | None = 
         request_id=request_id(1),
         ip="10.0.0.1",
         price=None,
+        model=None,
         prompt_bytes=10,
         reply_to=ReplyAddress(partition=0, ingress_id="i"),
+        limits=Limits(),
         timeouts=Timeouts(),
         now_ms=NOW_MS,
     )
@@ -78,15 +84,13 @@ json_values = st.recursive(
 )
 
 
-READ_BY_US = {"stream", "max_tokens", "max_completion_tokens"}
+READ_BY_US = {"n", "stream", "max_tokens", "max_completion_tokens"}
 
 
 @given(st.dictionaries(st.text(max_size=8).filter(lambda name: name not in READ_BY_US), json_values, max_size=5))
 def test_what_is_admitted_is_what_the_relay_will_read(extra: dict[str, Any]) -> None:
-    from pydantic_core import to_json
-
     raw = to_json({**extra, **GOOD})
-    assert parse_chat(raw) == Chat("stub/echo", False, None)
+    assert parse_chat(raw) == Chat("stub/echo", False, None, 1, len(raw))
     record = PromptSubmitted.model_validate_json(b'{"request_id":"%b","body":%b}' % (request_id(1).encode(), raw))
     assert record.body == from_json(raw)
 
@@ -101,25 +105,25 @@ def test_no_bytes_make_it_fail_otherwise(raw: bytes) -> None:
 
 def test_paid_models_need_a_key_and_free_ones_do_not() -> None:
     with pytest.raises(Unauthorized):
-        _accept(Chat("stub/echo", False, None), None)
-    free = _accept(Chat("stub/echo:free", False, None), None)
+        _accept(_chat(), None)
+    free = _accept(_chat("stub/echo:free"), None)
     assert (free.subject, free.free, free.caller.ip) == ("ip:10.0.0.1", True, "10.0.0.1")
-    signed_in = _accept(Chat("stub/echo:free", False, None), Caller(account_id="a"))
+    signed_in = _accept(_chat("stub/echo:free"), Caller(account_id="a"))
     assert (signed_in.subject, signed_in.caller.account_id) == ("ip:10.0.0.1", "a")
 
 
 def test_the_subject_is_the_organization_where_there_is_one() -> None:
-    assert _accept(Chat("m/x", False, None), Caller(account_id="a")).subject == "acct:a"
-    assert _accept(Chat("m/x", False, None), Caller(account_id="a", organization_id="o")).subject == "org:o"
+    assert _accept(_chat("m/x"), Caller(account_id="a")).subject == "acct:a"
+    assert _accept(_chat("m/x"), Caller(account_id="a", organization_id="o")).subject == "org:o"
 
 
 def test_tags_are_kept_and_checked() -> None:
     headers = {"x-kilocode-taskid": " t1 ", "x-kilocode-mode": "code", "x-kilocode-version": "4.2"}
-    request = _accept(Chat("m/x", False, None), Caller(account_id="a"), headers)
+    request = _accept(_chat("m/x"), Caller(account_id="a"), headers)
     assert (request.task_id, request.mode, request.client_version) == ("t1", "code", "4.2")
     for bad in ("x" * 257, "a\x00b"):
         with pytest.raises(BadRequest):
-            _accept(Chat("m/x", False, None), Caller(account_id="a"), {"x-kilocode-taskid": bad})
+            _accept(_chat("m/x"), Caller(account_id="a"), {"x-kilocode-taskid": bad})
 
 
 @pytest.mark.parametrize("value", ["", "Basic abc", "Bearer", "Bearer ", "token"])
@@ -164,3 +168,50 @@ def test_only_json_is_taken() -> None:
 )
 def test_client_ip(peer: str, headers: dict[str, str], proxies: int, ip: str) -> None:
     assert client_ip(peer, headers, proxies) == ip
+
+
+@pytest.mark.parametrize(
+    ("content", "most"),
+    [
+        ("hello", 0),
+        ([{"type": "text", "text": "hello"}], 0),
+        ([{"type": "image_url", "image_url": {"url": "https://example.com/cat.png"}}], 40_000),
+        ([{"type": "image_url", "image_url": "https://example.com/cat.png"}], 40_000),
+        ([{"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 100_000}}], 40_000 - 100_022),
+        ([{"type": "input_audio", "input_audio": {"data": "A" * 10, "format": "wav"}}], 40_000 - 10),
+        ([{"type": "image_url"}, {"type": []}, None, "text", {"image_url": {"url": "x"}}], 0),
+    ],
+)
+def test_input_is_bounded_by_its_bytes_and_media_by_what_providers_count_at_most(content: Any, most: int) -> None:
+    raw = to_json({"model": "m/x", "messages": [{"role": "user", "content": content}]})
+    assert parse_chat(raw).input_tokens_most == len(raw) + most
+
+
+def test_output_is_bounded_by_what_is_asked_for_or_what_the_relay_will_say() -> None:
+    def bounds(model: Model | None = None, **asked: Any) -> tuple[int, int | None]:
+        chat = parse_chat(to_json({**GOOD, **asked}))
+        request = accept(
+            chat,
+            Caller(account_id="a"),
+            {},
+            request_id=request_id(1),
+            ip="10.0.0.1",
+            price=None,
+            model=model,
+            prompt_bytes=10,
+            reply_to=ReplyAddress(partition=0, ingress_id="i"),
+            limits=Limits(output_tokens=500),
+            timeouts=Timeouts(),
+            now_ms=NOW_MS,
+        )
+        return request.output_tokens_most, request.cap_tokens
+
+    assert bounds() == (500, 500)
+    assert bounds(max_tokens=7) == (7, None)
+    assert bounds(max_tokens=7, max_completion_tokens=9, n=3) == (27, None)
+    assert bounds(n=2) == (1_000, 500)
+    model = Model(id="m/x", provider="p", upstream_model="u", max_output_tokens=50, context_length=20)
+    assert bounds(model) == (50, 50)
+    for wrong in (0, -1, 129, "2", True, 1.5):
+        with pytest.raises(BadRequest, match="`n`"):
+            bounds(n=wrong)

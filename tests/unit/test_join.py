@@ -15,6 +15,12 @@ from tests.unit.records import NOW_MS, accepted, decisions, request_id
 
 NO = Refusal(status=403, message="no")
 KEEP_MS = 30_000
+CATALOG = Catalog(
+    GatewayConfig(
+        providers={"stub": Provider(base_url="http://x")},
+        models=[Model(id="stub/echo", provider="stub", upstream_model="echo-1")],
+    )
+)
 
 
 @given(st.permutations(range(4)), st.lists(st.integers(0, 3), max_size=6))
@@ -87,19 +93,13 @@ def test_a_broken_record_fails_the_request_once() -> None:
 
 
 def test_plan_takes_what_policy_left_and_the_vault_granted() -> None:
-    catalog = Catalog(
-        GatewayConfig(
-            providers={"stub": Provider(base_url="http://x")},
-            models=[Model(id="stub/echo", provider="stub", upstream_model="echo-1")],
-        )
-    )
     policy, quota, credential = decisions()
     allowed = Allowed(accepted(), policy, quota, credential, "here", "")
-    route = plan(allowed, catalog, NOW_MS)
+    route = plan(allowed, CATALOG, NOW_MS)
     assert isinstance(route, RoutePlanned)
     assert (route.provider_id, route.upstream_model) == ("stub", "echo-1")
     nobody = PolicyDecided(request_id=request_id(1), provider_ids=["other"])
-    rejected = plan(Allowed(accepted(), nobody, quota, credential, "here", ""), catalog, NOW_MS)
+    rejected = plan(Allowed(accepted(), nobody, quota, credential, "here", ""), CATALOG, NOW_MS)
     assert isinstance(rejected, RequestRejected)
     assert rejected.refusal.status == 503
     refused = Refused(accepted(), NO, False, None, "here", "")
@@ -110,3 +110,23 @@ def _feed(join: Join[str], record: object) -> Allowed[str] | Refused[str] | None
     if isinstance(record, RequestAccepted):
         return join.request(record, "here", "", NOW_MS)
     return join.decision(record, NOW_MS)  # type: ignore[arg-type]
+
+
+def test_the_gateway_s_key_is_not_used_where_nobody_reserved_credit_for_it() -> None:
+    policy, quota, credential = decisions()
+    verdict = Allowed(accepted(), policy, quota.model_copy(update={"byok": True}), credential, None, "")
+    rejected = plan(verdict, CATALOG, NOW_MS)
+    assert isinstance(rejected, RequestRejected)
+    assert (rejected.refusal.status, rejected.failed) == (503, True)
+    own = credential.grants[0].model_copy(update={"byok": True})
+    verdict = Allowed(
+        accepted(),
+        policy,
+        quota.model_copy(update={"byok": True}),
+        credential.model_copy(update={"grants": [own]}),
+        None,
+        "",
+    )
+    planned = plan(verdict, CATALOG, NOW_MS)
+    assert isinstance(planned, RoutePlanned)
+    assert planned.reserved_microdollars is None

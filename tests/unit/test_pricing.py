@@ -14,9 +14,10 @@ from contracts.usage import TokenUsage
 from libs.config.catalog import Catalog
 from libs.config.gateway import GatewayConfig, Model, Pricing, Provider, load_config
 from libs.pricing.book import NoPriceError, PriceBook, price_of
+from libs.pricing.charging import UNPRICED
 from libs.pricing.cost import cost_microdollars, most_microdollars
 from libs.pricing.usd import parse_usd, usd
-from services.metering.pricing import UNPRICED, charge
+from services.metering.pricing import charge
 from services.relay.ending import Ending, tell
 from tests.unit.records import NOW_MS, PRICE, route
 

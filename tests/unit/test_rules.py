@@ -1,5 +1,6 @@
 """Policy: which models and providers an organization leaves."""
 
+from datetime import date
 from fnmatch import fnmatchcase
 
 import pytest
@@ -7,23 +8,36 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.requests import Caller
-from services.policy.rules import allows, decide
+from libs.config.catalog import Catalog
+from libs.config.gateway import GatewayConfig, Model, Provider
+from libs.policy.rules import allows
+from services.console.replay import Asked, Day, compare
+from services.policy.rules import decide
 from tests.unit.records import accepted, policy
 
-PROVIDERS = {"stub/echo": ["stub"], "anthropic/claude": ["anthropic", "bedrock"]}
+CATALOG = Catalog(
+    GatewayConfig(
+        providers={name: Provider(base_url="http://x") for name in ("stub", "anthropic")},
+        models=[
+            Model(id="stub/echo", provider="stub", upstream_model="e"),
+            Model(id="stub/echo:free", provider="stub", upstream_model="e", data_collection="allow"),
+            Model(id="anthropic/claude", provider="anthropic", upstream_model="c"),
+        ],
+    )
+)
 MEMBER = Caller(account_id="a", organization_id="o", role="member")
 
 
 def test_unknown_model_is_refused_with_a_way_out() -> None:
-    refusal = decide(accepted(model="no/such"), PROVIDERS, {}).refusal
+    refusal = decide(accepted(model="no/such"), CATALOG, {}).refusal
     assert refusal is not None
     assert refusal.status == 400
     assert "GET /models" in refusal.message
 
 
 def test_without_an_organization_or_policy_all_is_allowed() -> None:
-    assert decide(accepted(), PROVIDERS, {"o": policy(model_allow=[])}).refusal is None
-    assert decide(accepted(caller=MEMBER), PROVIDERS, {}).provider_ids == ["stub"]
+    assert decide(accepted(), CATALOG, {"o": policy(model_allow=[])}).refusal is None
+    assert decide(accepted(caller=MEMBER), CATALOG, {}).provider_ids == ["stub"]
 
 
 @pytest.mark.parametrize(
@@ -31,7 +45,7 @@ def test_without_an_organization_or_policy_all_is_allowed() -> None:
     [(["stub/echo"], True), (["STUB/*"], True), (["anthropic/*"], False), ([], False), (None, True), (["*"], True)],
 )
 def test_model_allow_list(allow: list[str] | None, allowed: bool) -> None:
-    decided = decide(accepted(caller=MEMBER), PROVIDERS, {"o": policy(model_allow=allow)})
+    decided = decide(accepted(caller=MEMBER), CATALOG, {"o": policy(model_allow=allow)})
     assert (decided.refusal is None) == allowed
     assert decided.policy_version == 3
     if decided.refusal:
@@ -40,13 +54,47 @@ def test_model_allow_list(allow: list[str] | None, allowed: bool) -> None:
 
 def test_provider_allow_list_restricts_the_route() -> None:
     request = accepted(caller=MEMBER, model="anthropic/claude")
-    assert decide(request, PROVIDERS, {"o": policy(provider_allow=["bedrock"])}).provider_ids == ["bedrock"]
-    refusal = decide(request, PROVIDERS, {"o": policy(provider_allow=["openai"])}).refusal
+    assert decide(request, CATALOG, {"o": policy(provider_allow=["anthropic", "x"])}).provider_ids == ["anthropic"]
+    refusal = decide(request, CATALOG, {"o": policy(provider_allow=["openai"])}).refusal
     assert refusal is not None
-    assert refusal.status == 403
+    assert (refusal.status, refusal.metadata) == (403, {"rule": "provider_allow", "policyVersion": 3})
+
+
+def test_who_denies_data_collection_gets_no_model_that_needs_it() -> None:
+    rules = {"o": policy(data_collection="deny")}
+    refusal = decide(accepted(caller=MEMBER, model="stub/echo:free"), CATALOG, rules).refusal
+    assert refusal is not None
+    assert (refusal.status, refusal.metadata["rule"]) == (403, "data_collection")
+    assert "its owner can change that" in refusal.message
+    assert decide(accepted(caller=MEMBER), CATALOG, rules).refusal is None
+    assert decide(accepted(caller=MEMBER, model="stub/echo:free"), CATALOG, {"o": policy()}).refusal is None
 
 
 @given(st.text("ab/*", max_size=6), st.text("ab/", max_size=6))
 def test_only_the_star_is_a_wildcard(pattern: str, model: str) -> None:
     assert allows([pattern], model) == fnmatchcase(model, pattern)
     assert not allows(["[ab]?" + pattern], "ab" + model)
+
+
+def test_a_replay_shows_what_a_draft_would_change_and_nothing_else() -> None:
+    asked = [
+        Asked("a", "a@x", "stub/echo", 5, 100),
+        Asked("b", None, "stub/echo", 7, 200),
+        Asked("b", None, "anthropic/claude", 2, 0),
+        Asked("a", "a@x", "gone/model", 1, 0),
+    ]
+    days = [Day("a", date(2026, 11, 24), 100), Day("b", date(2026, 11, 24), 200)]
+    before, draft = (
+        policy(model_allow=["stub/*"]),
+        policy(model_allow=["anthropic/*"], member_daily_limit_microdollars=150),
+    )
+    found = compare(asked, days, CATALOG, before, draft)
+    assert found["requests"] == 15
+    assert [(row["member"], row["model"], row["requests"]) for row in found["newly_refused"]] == [
+        ("b", "stub/echo", 7),
+        ("a", "stub/echo", 5),
+    ]
+    assert [(row["model"], row["rule"]) for row in found["newly_allowed"]] == [("anthropic/claude", "model_allow")]
+    assert [(row["member"], row["usd"]) for row in found["days_over_limit"]] == [("b", "0.000200")]
+    same = compare(asked, days, CATALOG, before, before)
+    assert (same["newly_refused"], same["newly_allowed"], same["days_over_limit"]) == ([], [], [])

@@ -86,6 +86,7 @@ _TABLES = (
         attempts integer not null,
         cost_microdollars bigint not null check (cost_microdollars >= 0),
         price_version text not null,
+        reserved_microdollars bigint,
         accepted_at timestamptz not null,
         ended_at timestamptz not null,
         first_byte_ms integer,
@@ -263,6 +264,7 @@ _OUTBOX = (
         event_id text not null,
         subject text not null,
         traceparent text not null,
+        partition_by text not null,
         record text
     );
     """,
@@ -300,7 +302,7 @@ _CARRY_OVER = (
             else 'org:' || organization_id end,
         subject, account_id, organization_id, key_fingerprint, surface, model, provider_id, upstream_model, outcome,
         status, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens, 0, 0, 0, 0,
-        estimated, byok, free, attempts, cost_microdollars, price_version, accepted_at, ended_at, first_byte_ms,
+        estimated, byok, free, attempts, cost_microdollars, price_version, null, accepted_at, ended_at, first_byte_ms,
         task_id, client_version, mode
     from ledger.entries_0001;
     """,

@@ -1,0 +1,1 @@
+"""The rules of organizations: decided by policy, tried out by the console."""

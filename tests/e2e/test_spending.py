@@ -1,0 +1,200 @@
+"""Prepaid credit, daily limits and rate limits, as clients and owners meet them."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import openai
+import pytest
+import pytest_asyncio
+import yaml
+
+from tests.e2e.plane import Person, Plane
+from tests.faults.books import audited
+from tests.stacks import CONFIG, running_stack, until
+
+LIMITS = {
+    "model": {"requests_per_minute": 10},
+    "account": {"tokens_per_minute": 60_000, "concurrent": 4},
+}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def plane(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Plane]:
+    environment = {
+        "SLUICE_BILLING__PREPAID": "true",
+        "SLUICE_BILLING__BUY_CREDITS_URL": "https://example.com/credits",
+    }
+    async with running_stack(tmp_path_factory.mktemp("spending"), kafka, environment=environment) as gateway:
+        yield Plane(gateway, 1)
+
+
+async def fund(plane: Plane, path: str, usd: str) -> None:
+    """Adds credit and waits until the ledger has it."""
+    before = (await plane.call("GET", f"{path}/credit"))["balance_microdollars"]
+    await plane.call("POST", f"{path}/credit", {"usd": usd})
+
+    async def entered() -> bool | None:
+        return (await plane.call("GET", f"{path}/credit"))["balance_microdollars"] != before or None
+
+    await until(entered, what="credit in the ledger")
+
+
+async def ask(plane: Plane, person: Person, organization: str | None = None, **more: Any) -> httpx.Response:
+    """A request that can cost $0.05 at most, less its prompt, and costs 8 words."""
+    return await plane.ask(person.key, organization_id=organization, **({"max_tokens": 6_000} | more))
+
+
+async def becomes(
+    plane: Plane, status: int, person: Person, organization: str | None = None, **more: Any
+) -> httpx.Response:
+    """The first answer of this status; credit and policies take a moment to reach rate-limit."""
+
+    async def answered() -> httpx.Response | None:
+        response = await ask(plane, person, organization, **more)
+        return response if response.status_code == status else None
+
+    return await until(answered, what=f"a {status}")
+
+
+async def test_without_credit_a_paid_model_is_refused_and_a_free_one_is_not(plane: Plane) -> None:
+    person = await plane.person()
+    refused = await ask(plane, person)
+    assert refused.status_code == 402
+    error = refused.json()["error"]
+    assert error["metadata"]["buyCreditsUrl"] == "https://example.com/credits"
+    assert error["metadata"]["leftMicrodollars"] == 0
+    assert 48_000 < error["metadata"]["neededMicrodollars"] <= 50_000
+    with pytest.raises(openai.APIStatusError) as caught:
+        client = openai.AsyncOpenAI(base_url=plane.gateway.base_url, api_key=person.key, max_retries=0)
+        await client.chat.completions.create(model="stub/echo", messages=[{"role": "user", "content": "hi"}])
+    assert caught.value.status_code == 402
+    assert (await ask(plane, person, model="stub/echo:free")).status_code == 200
+    entry = await plane.gateway.entry(refused.headers["x-request-id"])
+    assert (entry["outcome"], entry["status"], entry["cost_microdollars"]) == ("rejected", 402, 0)
+
+
+async def test_credit_lets_in_what_it_covers_and_the_ledger_knows_what_was_held(plane: Plane) -> None:
+    person = await plane.person()
+    await fund(plane, f"/api/accounts/{person.account_id}", "0.06")
+    answer = await becomes(plane, 200, person)
+    entry = await plane.gateway.entry(answer.headers["x-request-id"])
+    assert 48_000 < entry["reserved_microdollars"] <= 50_000
+    assert 0 < entry["cost_microdollars"] < 100
+    again = await becomes(plane, 200, person)
+    assert again.headers["x-request-id"] != answer.headers["x-request-id"]
+    too_dear = await ask(plane, person, max_tokens=8_000)
+    assert too_dear.status_code == 402
+    assert (await ask(plane, person, n=2)).status_code == 402
+
+
+async def test_the_relay_tells_the_provider_the_limit_that_was_reserved_for(plane: Plane) -> None:
+    person = await plane.person()
+    await fund(plane, f"/api/accounts/{person.account_id}", "1")
+    await becomes(plane, 200, person)
+    answer = await plane.ask(person.key, "[[stub chunks=20000]]")
+    assert answer.status_code == 200, answer.text
+    usage = answer.json()["usage"]
+    assert usage["completion_tokens"] == 16_384
+    assert answer.json()["choices"][0]["finish_reason"] == "length"
+
+
+async def test_one_of_an_organization_s_members_cannot_spend_more_than_a_day_s_limit(plane: Plane) -> None:
+    owner, member = await plane.person(), await plane.person()
+    organization = (await plane.call("POST", "/api/organizations", {"name": "D"}, key=owner.key))["id"]
+    path = f"/api/organizations/{organization}"
+    await plane.call("PUT", f"{path}/members/{member.account_id}", {"role": "member"}, key=owner.key)
+    await fund(plane, path, "10")
+    await plane.becomes(400, member.key, organization)
+    await becomes(plane, 200, owner, organization)
+    limits = {"member_daily_limit_usd": "0.0501", "member_daily_limits_usd": {owner.account_id: "5"}}
+    await plane.call("PUT", f"{path}/policy", limits, key=owner.key)
+    costly = "[[stub chunks=1000]]"
+    refused = await becomes(plane, 402, member, organization, text=costly)
+    assert "daily limit" in refused.json()["error"]["message"]
+    assert (await ask(plane, owner, organization)).status_code == 200
+    shown = await plane.call(
+        "POST", f"{path}/policy/check", {"model": "stub/echo", "account": member.account_id}, key=owner.key
+    )
+    assert (shown["allowed"], shown["member_daily_limit_microdollars"]) == (True, 50_100)
+    assert 0 < shown["spent_today_microdollars"] <= 50_100
+    await audited(plane.gateway)
+
+
+async def test_who_brings_their_own_key_needs_no_credit(plane: Plane) -> None:
+    person = await plane.person()
+    path = f"/api/accounts/{person.account_id}/provider-keys/stub"
+    await plane.call("PUT", path, {"key": "sk-stub-of-my-own"}, key=person.key)
+    answer = await becomes(plane, 200, person)
+    entry = await plane.gateway.entry(answer.headers["x-request-id"])
+    assert (entry["byok"], entry["cost_microdollars"], entry["reserved_microdollars"]) == (True, 0, None)
+    await plane.call("DELETE", path, key=person.key)
+    await becomes(plane, 402, person)
+
+
+async def test_a_policy_can_be_tried_before_it_is_set(plane: Plane) -> None:
+    owner = await plane.person()
+    organization = (await plane.call("POST", "/api/organizations", {"name": "T"}, key=owner.key))["id"]
+    path = f"/api/organizations/{organization}"
+    await fund(plane, path, "10")
+    await plane.becomes(400, owner.key, organization)
+    await becomes(plane, 200, owner, organization)
+    assert (await ask(plane, owner, organization, model="stub/echo:free")).status_code == 200
+    await audited(plane.gateway)
+    draft = {"model_allow": ["stub/*"], "data_collection": "deny", "provider_allow": ["absent"]}
+    question = {"model": "stub/echo", "policy": draft}
+    verdict = await plane.call("POST", f"{path}/policy/check", question, key=owner.key)
+    assert (verdict["allowed"], verdict["rule"]) == (False, "provider_allow")
+    replayed = await plane.call("POST", f"{path}/policy/replay", {"policy": draft}, key=owner.key)
+    refused = {row["model"]: row["requests"] for row in replayed["newly_refused"]}
+    assert set(refused) == {"stub/echo", "stub/echo:free"}
+    assert replayed["requests"] == sum(refused.values())
+    assert replayed["newly_allowed"] == []
+    assert (await plane.call("GET", f"{path}/policy", key=owner.key))["version"] == 0, "a draft changes nothing"
+    await plane.call("PUT", f"{path}/policy", {"member_daily_limit_usd": "-1"}, key=owner.key, status=400)
+    member = await plane.person()
+    await plane.call("POST", f"{path}/policy/replay", {"policy": {}}, key=member.key, status=404)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def limited(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Plane]:
+    folder = tmp_path_factory.mktemp("limited")
+    config = yaml.safe_load(CONFIG.read_text())
+    config["limits"] |= LIMITS
+    file = folder / "limited.yaml"
+    file.write_text(yaml.safe_dump(config))
+    async with running_stack(folder / "home", kafka, config=file) as gateway:
+        yield Plane(gateway, 1)
+
+
+async def test_rate_limits_are_told_in_headers_that_sdks_read(limited: Plane) -> None:
+    person = await limited.person()
+    answers = [await limited.ask(person.key, max_tokens=100) for _ in range(11)]
+    assert [answer.status_code for answer in answers] == [200] * 10 + [429]
+    first, last = answers[0].headers, answers[-1].headers
+    assert (first["x-ratelimit-limit-requests"], first["x-ratelimit-remaining-requests"]) == ("10", "9")
+    assert first["x-ratelimit-limit-tokens"] == "60000"
+    assert '"model-requests";q=10;w=60' in first["ratelimit-policy"]
+    assert '"model-requests";r=0' in last["ratelimit"]
+    assert 1 <= int(last["retry-after"]) <= 60
+    other = await limited.person()
+    assert (await limited.ask(other.key, max_tokens=100)).status_code == 200
+
+
+async def test_at_most_so_many_requests_at_a_time(limited: Plane) -> None:
+    person = await limited.person()
+    slow = [limited.ask(person.key, "[[stub gap_ms=1500]]", max_tokens=100) for _ in range(6)]
+    assert sorted(answer.status_code for answer in await asyncio.gather(*slow)) == [200] * 4 + [429] * 2
+
+    async def free_again() -> bool | None:
+        return (await limited.ask(person.key, max_tokens=100)).status_code == 200 or None
+
+    await until(free_again, what="room for one more")
+
+
+async def test_a_request_that_can_never_fit_says_so(limited: Plane) -> None:
+    person = await limited.person()
+    refused = await limited.ask(person.key, max_tokens=70_000)
+    assert refused.status_code == 429
+    assert "lower `max_tokens`" in refused.json()["error"]["message"]
