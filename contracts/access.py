@@ -81,7 +81,7 @@ SERVICES: dict[str, Access] = {
         (topics.CHARGES, topics.CREDIT, topics.BALANCES, topics.SPENDING),
         "metering",
     ),
-    "audit": _access((topics.REQUESTS, topics.CHARGES), ()),
+    "audit": _access((topics.REQUESTS, topics.DECISIONS, topics.CHARGES), ()),
     "console": _access(
         (topics.KEY_USES, topics.VAULTS, topics.CREDENTIALS, topics.CREDENTIAL_USES),
         (

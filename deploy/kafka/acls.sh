@@ -112,8 +112,10 @@ allow metering --operation Write --topic control.credit-settings.v1.dlq
 allow metering --operation Write --topic gateway.usage.v1.dlq
 allow metering --operation Read --group metering
 allow audit --operation Read --topic billing.charges.v1
+allow audit --operation Read --topic gateway.decisions.v1
 allow audit --operation Read --topic gateway.requests.v1
 allow audit --operation Write --topic billing.charges.v1.dlq
+allow audit --operation Write --topic gateway.decisions.v1.dlq
 allow audit --operation Write --topic gateway.requests.v1.dlq
 allow console --operation Read --topic control.credential-uses.v1
 allow console --operation Read --topic control.credentials.v1

@@ -42,6 +42,7 @@ def audit(
     else:
         ended = ", ".join(f"{count} {outcome}" for outcome, count in report["outcomes"].items()) or "none ended"
         out.print(f"accepted   {report['accepted']} = {ended}, {report['in_flight']} in flight", markup=False)
+        out.print(f"held       {usd(report['held_microdollars'])} USD for those in flight", markup=False)
         out.print(f"charged    {usd(report['charged_microdollars'])} USD for these", markup=False)
         out.print(f"revenue    {usd(report['revenue_microdollars'])} USD in all the ledger", markup=False)
         if report["unreadable"]:

@@ -28,8 +28,8 @@ def test(context: typer.Context) -> None:
 
 
 def bench(context: typer.Context) -> None:
-    """Measure throughput and latency against the stub provider; ``bench ledger``: writing and reading the books."""
-    modules = {"ledger": "tests.bench.ledger"}
+    """Measure throughput and latency against the stub provider; or ``ledger``: the books, ``decisions``: the cores."""
+    modules = {"ledger": "tests.bench.ledger", "decisions": "tests.bench.decisions"}
     part, arguments = (context.args[0], context.args[1:]) if context.args[:1] else ("", [])
     module, arguments = (modules[part], arguments) if part in modules else ("tests.bench", context.args)
     sys.exit(subprocess.call([sys.executable, "-m", module, *arguments], cwd=ROOT))  # noqa: S603

@@ -20,6 +20,8 @@ from rich.progress import Progress, SpinnerColumn, TextColumn
 from contracts import topics
 from contracts.charges import ChargePosted
 from contracts.clock import now_ms
+from contracts.decisions import QuotaReserved
+from contracts.headers import TYPE, TYPE_PREFIX, header
 from contracts.record import Record
 from contracts.requests import RequestAccepted
 from contracts.topics import Topic
@@ -31,6 +33,11 @@ from libs.database.settings import DatabaseSettings
 from services.audit.comparing import Booked, Books, Report, audit
 
 LOOK_AGAIN_S = 0.3
+_BOOKED = (
+    "select u.request_id, u.outcome, u.cost_microdollars, e.amount_microdollars, u.reserved_microdollars "
+    "from ledger.usage u left join ledger.entries e on e.entry_id = u.request_id"
+)
+_HELD = TYPE_PREFIX + QuotaReserved.__name__
 
 
 class Auditor:
@@ -53,6 +60,9 @@ class Auditor:
             if since_ms is None or record.accepted_at_ms >= since_ms:
                 books.accepted[UUID(record.request_id)] = record.deadline_ms
                 begins = min(begins or record.accepted_at_ms, record.accepted_at_ms)
+        async for record in self._read(topics.DECISIONS, begins if since_ms is None else since_ms, only=_HELD):
+            if isinstance(record, QuotaReserved) and record.held:
+                books.held[UUID(record.request_id)] = record.held.microdollars
         connection = await asyncpg.connect(self._database.url, server_settings={"timezone": "UTC"})
         try:
             async with connection.transaction(isolation="repeatable_read", readonly=True):
@@ -64,11 +74,15 @@ class Auditor:
                 books.take_charge(record)
         return audit(books)
 
-    async def _read(self, topic: Topic, since_ms: int | None) -> AsyncIterator[Record | None]:
+    async def _read(
+        self, topic: Topic, since_ms: int | None, *, only: str | None = None
+    ) -> AsyncIterator[Record | None]:
         """Each record; None for one that cannot be read."""
         task = self._progress.add_task(f"reading {topic.name}", total=None)
         async for raw in read_to_end(self._bus, topic, since_ms=since_ms):
             self._progress.advance(task)
+            if only and header(raw.headers, TYPE) != only:
+                continue
             try:
                 yield parse(raw).record
             except PoisonError:
@@ -81,8 +95,7 @@ class Auditor:
         newest = max((request_id.int >> 80 for request_id in books.accepted), default=0)
         if books.accepted:
             rows = connection.cursor(
-                "select u.request_id, u.outcome, u.cost_microdollars, e.amount_microdollars from ledger.usage u "
-                "left join ledger.entries e on e.entry_id = u.request_id where u.request_id >= "
+                f"{_BOOKED} where u.request_id >= "
                 "ledger.first_id(to_timestamp($1::bigint / 1000.0)) and u.request_id < "
                 "ledger.first_id(to_timestamp($2::bigint / 1000.0))",
                 since_ms,
@@ -94,8 +107,7 @@ class Auditor:
                 self._progress.advance(task)
             late = [request_id for request_id in books.accepted if request_id not in books.booked]
             rows = await connection.fetch(
-                "select u.request_id, u.outcome, u.cost_microdollars, e.amount_microdollars from ledger.usage u "
-                "left join ledger.entries e on e.entry_id = u.request_id where u.request_id = any($1)",
+                f"{_BOOKED} where u.request_id = any($1)",
                 late,
             )
             for request_id, *amounts in rows:

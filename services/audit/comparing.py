@@ -19,6 +19,8 @@ class Booked:
     cost_microdollars: int
     entry_microdollars: int | None
     """Of its entry in the journal; None where there is none."""
+    reserved_microdollars: int | None = None
+    """What was held for it; None where nothing had to be."""
 
 
 @dataclass(slots=True)
@@ -32,6 +34,8 @@ class Books:
     """Records of requests that are in the dead-letter queue instead."""
     booked: dict[UUID, Booked] = field(default_factory=dict)
     """Requests in the ledger that were accepted in the audited span, as far as the log reaches back."""
+    held: dict[UUID, int] = field(default_factory=dict)
+    """Microdollars that rate-limit held for requests."""
     unpublished: set[UUID] = field(default_factory=set)
     """Charges that are in the outbox still."""
     charged: dict[UUID, int] = field(default_factory=dict)
@@ -67,6 +71,8 @@ class Report:
     in_flight: int
     outcomes: Mapping[str, int]
     unreadable: int
+    held_microdollars: int
+    """For requests that are not in the ledger yet: 0 at rest."""
     charged_microdollars: int
     revenue_microdollars: int
     retold: int
@@ -88,6 +94,7 @@ def audit(books: Books) -> Report:
         in_flight=in_flight,
         outcomes=dict(sorted(outcomes.items())),
         unreadable=books.unreadable,
+        held_microdollars=sum(books.held.get(request_id, 0) for request_id in missing),
         charged_microdollars=sum(books.charged.get(request_id, 0) for request_id in books.booked),
         revenue_microdollars=books.revenue,
         retold=books.retold,
@@ -106,6 +113,11 @@ def _differences(books: Books, missing: list[UUID]) -> Iterator[str]:
             yield (
                 f"request {request_id} cost {booked.cost_microdollars} microdollars, and its entry in the journal says "
                 f"{booked.entry_microdollars}"
+            )
+        if booked.reserved_microdollars is not None and booked.cost_microdollars > booked.reserved_microdollars:
+            yield (
+                f"request {request_id} cost {booked.cost_microdollars} microdollars, and "
+                f"{booked.reserved_microdollars} were held for it"
             )
         if request_id in books.unpublished:
             continue

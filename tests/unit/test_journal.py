@@ -112,11 +112,8 @@ def test_exact_books_hold(books: Books) -> None:
 def test_whatever_is_wrong_is_found(books: Books, data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(sorted(books.booked)))
     booked = books.booked[name]
-    wrong = data.draw(
-        st.sampled_from(
-            ["no entry", "not accepted", "journal differs", "journal lacks", "charge differs", "no charge", "balance"]
-        )
-    )
+    ways = ["no entry", "not accepted", "journal differs", "journal lacks", "charge differs", "no charge", "balance"]
+    wrong = data.draw(st.sampled_from([*ways, "overrun"]))
     match wrong:
         case "no entry":
             books.accepted[name] = NOW_MS - OVERDUE_MS
@@ -133,6 +130,9 @@ def test_whatever_is_wrong_is_found(books: Books, data: st.DataObject) -> None:
         case "no charge":
             books.unpublished.discard(name)
             books.charged.pop(name, None)
+        case "overrun":
+            cost = booked.cost_microdollars
+            books.booked[name] = Booked(booked.outcome, cost, cost, cost - 1)
         case "balance":
             books.balances["acct:a"] = (1, 2)
     report = audit(books)

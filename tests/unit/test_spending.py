@@ -8,12 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from contracts.prices import Rates
+from contracts.replies import Outcome
 from contracts.requests import Caller
+from contracts.usage import TokenUsage
 from libs.config.gateway import Billing, Limits, RateLimits
+from libs.pricing.charging import cost_of
 from services.rate_limit.budget import Budget, day_of
 from services.rate_limit.spending import ORPHAN_AFTER_MS, Owner, Rules, decide
 from services.rate_limit.throttle import MINUTE_MS, Throttle
-from tests.unit.records import NOW_MS, accepted, policy, request_id
+from services.relay.ending import Ending, tell
+from tests.unit.records import NOW_MS, PRICE, accepted, policy, request_id, route
 
 DAY_MS = 86_400_000
 MIDNIGHT_MS = NOW_MS - NOW_MS % DAY_MS + DAY_MS
@@ -257,16 +262,10 @@ def test_own_keys_free_prices_and_postpaid_need_no_credit() -> None:
     assert own.byok
     assert own.held is not None
     assert own.held.microdollars == 0
-    free = _request(price=accepted().price.model_copy(update={"tiers": [_rates()]}))  # type: ignore[union-attr]
+    free = _request(price=accepted().price.model_copy(update={"tiers": [Rates(input=0, output=0)]}))  # type: ignore[union-attr]
     assert decide(_owner(0), free, RULES, None, byok=False, now_ms=NOW_MS).refusal is None
     postpaid = Rules(Limits(), Billing(prepaid=False))
     assert decide(_owner(0), _request(), postpaid, None, byok=False, now_ms=NOW_MS).refusal is None
-
-
-def _rates() -> Any:
-    from contracts.prices import Rates
-
-    return Rates(input=0, output=0)
 
 
 def test_a_model_without_a_price_is_not_given_away() -> None:
@@ -301,3 +300,31 @@ def test_rate_limits_say_where_they_stand_and_when_to_come_again() -> None:
         owner.throttle.ended(request_id(number), 10)
     late = NOW_MS + MINUTE_MS
     assert decide(owner, _request(4, accepted_at_ms=late), rules, None, byok=False, now_ms=late).refusal is None
+
+
+def test_a_price_that_changes_in_flight_changes_nothing_for_who_was_let_in() -> None:
+    owner, dear = _owner(10_000), PRICE.model_copy(update={"tiers": [Rates(input=20_000_000, output=80_000_000)]})
+    cheap = decide(owner, _request(1), RULES, None, byok=False, now_ms=NOW_MS)
+    assert cheap.held is not None
+    assert cheap.held.microdollars == 600
+    after = decide(owner, _request(2, price=dear), RULES, None, byok=False, now_ms=NOW_MS)
+    assert after.held is not None
+    assert (after.held.microdollars, owner.budget.held) == (6_000, 6_600)
+    usage = tell(
+        route(), Ending(Outcome.COMPLETED, tokens=TokenUsage(input_tokens=100, output_tokens=50)), NOW_MS
+    ).usage
+    assert cost_of(usage) == (600, PRICE.version), "by the price that it came with"
+
+
+def test_a_member_who_moved_is_counted_where_the_request_was_made() -> None:
+    before, after = _owner(10_000), _owner(10_000)
+    rules = policy(member_daily_limit_microdollars=700)
+    for owner, organization in ((before, "o"), (after, "p")):
+        caller = Caller(account_id="a", organization_id=organization, role="member")
+        decided = decide(owner, _request(1, caller=caller), RULES, rules, byok=False, now_ms=NOW_MS)
+        assert decided.held is not None
+        assert decided.held.owner == f"org:{organization}"
+    before.budget.ended(request_id(1), 600, account_id="a", at_ms=NOW_MS)
+    assert (before.budget.held, after.budget.held) == (600, 600)
+    assert before.budget.shortfall(101, account_id="a", at_ms=NOW_MS, prepaid=True, daily_limit=700) is not None
+    assert after.budget.shortfall(101, account_id="b", at_ms=NOW_MS, prepaid=True, daily_limit=700) is None

@@ -1,0 +1,180 @@
+"""Limits while rate-limit is killed and joined: never one request, never one microdollar too many."""
+
+import asyncio
+import signal
+from collections import Counter
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from tests.e2e.plane import Person, Plane
+from tests.e2e.test_spending import fund
+from tests.faults.books import audited
+from tests.stacks import chat, running_stack, until
+
+CLIENTS = 200
+LIMIT_MICRODOLLARS = 1_000_000
+COSTLY = "[[stub chunks=6000]]"
+"""Costs 48,000 microdollars and a few for its prompt, and can cost no more than 50,000."""
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def plane(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Plane]:
+    environment = {
+        "SLUICE_BILLING__PREPAID": "true",
+        "SLUICE_TRUSTED_PROXIES": "1",
+        "SLUICE_TIMEOUTS__ROUTE_S": "30",
+        "SLUICE_TIMEOUTS__FIRST_BYTE_S": "20",
+    }
+    folder = tmp_path_factory.mktemp("limits")
+    async with running_stack(folder, kafka, environment=environment, partitions=4) as gateway:
+        yield Plane(gateway, 1)
+
+
+async def _disturb(plane: Plane, stop: asyncio.Event) -> None:
+    """kill -9 of one of one, then of one of three; then back to one."""
+    stack = plane.gateway.stack
+    steps = (
+        lambda: stack.children["rate-limit"].kill(),
+        lambda: stack.start_service("rate-limit", 2),
+        lambda: stack.start_service("rate-limit", 3),
+        lambda: stack.children["rate-limit"].kill(),
+        lambda: stack.children["rate-limit-2"].stop(),
+        lambda: stack.children["rate-limit-3"].stop(),
+    )
+    for step in steps:
+        done = step()
+        if done is not None:
+            await done
+        try:
+            async with asyncio.timeout(6):
+                await stop.wait()
+        except TimeoutError:
+            continue
+
+
+async def _ready(plane: Plane) -> None:
+    async def ready() -> bool | None:
+        health = await plane.gateway.stack.health()
+        return health["rate-limit"].get("ready") or None
+
+    await until(ready, what="rate-limit")
+
+
+async def test_exactly_200_free_requests_an_hour_pass(plane: Plane) -> None:
+    stop, statuses = asyncio.Event(), Counter[int]()
+
+    async def client() -> None:
+        headers = {"X-Forwarded-For": "203.0.113.7", "Content-Type": "application/json"}
+        while not stop.is_set():
+            response = await plane.gateway.http.post(
+                f"{plane.gateway.base_url}/chat/completions", json=chat("hi", model="stub/echo:free"), headers=headers
+            )
+            statuses[response.status_code] += 1
+            if response.status_code == 429:
+                return
+
+    disturbing = asyncio.create_task(_disturb(plane, stop))
+    await asyncio.gather(*(client() for _ in range(CLIENTS)))
+    await disturbing
+    await _ready(plane)
+    await audited(plane.gateway)
+    completed = await plane.gateway.database.fetchval(
+        "select count(*) from ledger.usage where subject = 'ip:203.0.113.7' and outcome = 'completed'"
+    )
+    assert completed == statuses[200] == 200, statuses
+
+
+async def test_one_dollar_is_never_overrun_and_can_be_used(plane: Plane) -> None:
+    person = await plane.person()
+    await fund(plane, f"/api/accounts/{person.account_id}", "1.00")
+    stop, statuses = asyncio.Event(), Counter[int]()
+
+    async def client() -> None:
+        # Patient enough to see what is given back by those in flight.
+        refused = 0
+        while refused < 8 and not stop.is_set():
+            response = await _ask(plane, person)
+            statuses[response.status_code] += 1
+            if response.status_code == 402:
+                refused += 1
+                await asyncio.sleep(0.5)
+
+    disturbing = asyncio.create_task(_disturb(plane, stop))
+    await asyncio.gather(*(client() for _ in range(CLIENTS)))
+    await disturbing
+    await _ready(plane)
+    await audited(plane.gateway)
+    spent = await plane.gateway.database.fetchval(
+        "select sum(cost_microdollars)::bigint from ledger.usage where account_id = $1", person.account_id
+    )
+    over = await plane.gateway.database.fetchval(
+        "select count(*) from ledger.usage where cost_microdollars > reserved_microdollars"
+    )
+    assert over == 0
+    assert spent <= LIMIT_MICRODOLLARS, statuses
+    assert spent >= 0.9 * LIMIT_MICRODOLLARS, statuses
+    shown = await plane.call("GET", f"/api/accounts/{person.account_id}/credit")
+    assert shown["balance_microdollars"] == LIMIT_MICRODOLLARS - spent
+
+
+async def test_a_member_s_day_is_never_overrun(plane: Plane) -> None:
+    owner, member = await plane.person(), await plane.person()
+    organization = (await plane.call("POST", "/api/organizations", {"name": "L"}, key=owner.key))["id"]
+    path = f"/api/organizations/{organization}"
+    await plane.call("PUT", f"{path}/members/{member.account_id}", {"role": "member"}, key=owner.key)
+    await plane.call("PUT", f"{path}/policy", {"member_daily_limit_usd": "0.5"}, key=owner.key)
+    await fund(plane, path, "100")
+    await plane.becomes(400, member.key, organization)
+
+    async def limited() -> bool | None:
+        response = await plane.ask(member.key, "hi", organization, max_tokens=70_000)
+        return response.status_code == 402 or None
+
+    await until(limited, what="the daily limit")
+    stack = plane.gateway.stack
+
+    async def ask_on() -> None:
+        for _ in range(4):
+            await _ask(plane, member, organization)
+
+    asking = [asyncio.create_task(ask_on()) for _ in range(30)]
+    stack.children["metering"].kill()
+    stack.children["rate-limit"].kill()
+    await asyncio.gather(*asking)
+    await _ready(plane)
+    await audited(plane.gateway)
+    spent = await plane.gateway.database.fetchval(
+        "select sum(cost_microdollars)::bigint from ledger.usage where account_id = $1", member.account_id
+    )
+    assert 0.8 * 500_000 <= spent <= 500_000
+
+
+async def test_with_postgresql_away_for_longer_than_a_deadline_no_credit_is_spent_twice(plane: Plane) -> None:
+    person = await plane.person()
+    await fund(plane, f"/api/accounts/{person.account_id}", "0.20")
+
+    async def let_in() -> bool | None:
+        return (await _ask(plane, person)).status_code == 200 or None
+
+    await until(let_in, what="an answer")
+    postgres = plane.gateway.stack.children["postgres"]
+    postgres.kill(signal.SIGSTOP)
+    try:
+        answers = [(await _ask(plane, person)).status_code for _ in range(6)]
+        assert answers.count(200) == 3, "what has ended is held until its charge comes"
+        plane.gateway.stack.children["rate-limit"].kill()
+        await _ready(plane)
+        answers = [(await _ask(plane, person)).status_code for _ in range(3)]
+        assert answers == [402] * 3, "a successor knows what has ended and is not charged"
+    finally:
+        postgres.kill(signal.SIGCONT)
+    await audited(plane.gateway)
+    shown = await plane.call("GET", f"/api/accounts/{person.account_id}/credit")
+    assert 0 <= shown["balance_microdollars"] < 50_000
+
+
+async def _ask(plane: Plane, person: Person, organization: str | None = None) -> httpx.Response:
+    return await plane.ask(person.key, COSTLY, organization, max_tokens=6_000)
