@@ -38,6 +38,8 @@ class RequestAccepted(Record):
     caller: Caller
     surface: Surface
     model: str
+    asked_model: str | None = None
+    """What the client named, where that stands for another (``kilo-auto/*``)."""
     stream: bool
     free: bool
     price: Price | None = None

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from libs.config.gateway import GatewayConfig, Model, Provider
+from libs.config.gateway import AutoModel, GatewayConfig, Model, Provider
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +19,7 @@ class Catalog:
     """All offers by model ID."""
 
     def __init__(self, config: GatewayConfig) -> None:
+        self.auto: Mapping[str, AutoModel] = config.auto
         self.providers: Mapping[str, Provider] = config.providers
         self.offers: Mapping[str, Offer] = {
             model.id: Offer(model, model.provider, config.providers[model.provider]) for model in config.models

@@ -64,6 +64,10 @@ class Provider(_Section):
     """``env:NAME``: the vault reads it from its own environment. Never the key itself."""
     max_tokens_field: str = "max_tokens"
     """How the provider calls the limit of an answer's tokens."""
+    cache_key_field: str | None = None
+    """Where the provider takes a key that requests with a common beginning share; None if it takes none."""
+    user_field: str | None = None
+    """Where the provider takes an identifier of its customer's user; None if it takes none."""
     prices: str | None = None
     """The provider's ID in genai-prices."""
 
@@ -100,6 +104,26 @@ class Model(_Section):
     def free(self) -> bool:
         """Anonymous clients may use it, and nobody pays for it."""
         return self.id.endswith(":free")
+
+
+class AutoModel(_Section):
+    """A name that stands for a model to be chosen request by request; see `libs.config.auto`."""
+
+    default: str
+    modes: dict[str, str] = {}
+    """By ``x-kilocode-mode``, in lower case."""
+    surfaces: dict[str, str] = {}
+    """By the API that the client speaks, for example ``chat.completions``."""
+    one_of: list[str] = []
+    """One of these, the same for a task."""
+    without_balance: str | None = None
+    """For callers who have no credit."""
+
+    @property
+    def models(self) -> set[str]:
+        """All that it can stand for."""
+        found = {self.default, *self.modes.values(), *self.surfaces.values(), *self.one_of}
+        return found | ({self.without_balance} if self.without_balance else set())
 
 
 class RateLimits(_Section):
@@ -178,6 +202,8 @@ class GatewayConfig(BaseSettings):
 
     providers: dict[str, Provider] = {}
     models: list[Model] = []
+    auto: dict[str, AutoModel] = {}
+    """By the name that clients use."""
     limits: Limits = Limits()
     timeouts: Timeouts = Timeouts()
     billing: Billing = Billing()
@@ -209,6 +235,12 @@ class GatewayConfig(BaseSettings):
                     f"model {model.id} stands twice; several providers for one model are not supported yet"
                 )
             seen.add(model.id)
+        for name, auto in self.auto.items():
+            unknown = sorted(auto.models - seen)
+            if unknown:
+                raise ValueError(f"auto {name}: there is no model {', '.join(unknown)}")
+            if name in seen:
+                raise ValueError(f"auto {name}: this is the ID of a model")
         return self
 
 

@@ -63,11 +63,14 @@ class _Cut(Exception):
 
 
 class StubProvider:
-    """The ASGI application. ``GET /stub/stats`` gives what it served, for tests that compare it with the ledger."""
+    """The ASGI application. ``GET /stub/stats`` gives what it served, for tests that compare it with the ledger;
+    ``GET /stub/last`` the last request's body.
+    """
 
     def __init__(self, key: str | None) -> None:
         self._key = key
         self._counts: Counter[str] = Counter()
+        self._last: Any = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one request."""
@@ -75,6 +78,9 @@ class StubProvider:
             return
         if scope["path"] == "/stub/stats":
             await _json(send, 200, dict(self._counts))
+            return
+        if scope["path"] == "/stub/last":
+            await _json(send, 200, self._last)
             return
         if scope["path"].endswith("/models"):
             await _json(send, 200 if self._authorized(scope) else 401, {"object": "list", "data": []})
@@ -90,7 +96,8 @@ class StubProvider:
         self._counts["requests"] += 1
         self._counts["in_flight"] += 1
         try:
-            await self._answer(orjson.loads(body), _key_tail(scope), receive, send)
+            self._last = orjson.loads(body)
+            await self._answer(self._last, _key_tail(scope), receive, send)
         finally:
             self._counts["in_flight"] -= 1
 

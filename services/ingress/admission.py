@@ -3,7 +3,7 @@
 import ipaddress
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic_core import from_json
@@ -11,7 +11,8 @@ from pydantic_core import from_json
 from contracts.prices import Price
 from contracts.record import ReplyAddress
 from contracts.requests import Caller, RequestAccepted, Surface
-from libs.config.gateway import Limits, Model, Timeouts
+from libs.config.auto import choose
+from libs.config.gateway import AutoModel, Limits, Model, Timeouts
 from libs.pricing.bounds import input_tokens_most
 from services.ingress.errors import BadRequest, Unauthorized, WrongContentType
 
@@ -32,6 +33,8 @@ class Chat:
     max_tokens: int | None
     choices: int
     input_tokens_most: int
+    asked_model: str | None = None
+    """What the client named, where that stands for another."""
 
     @property
     def free(self) -> bool:
@@ -169,6 +172,30 @@ def _without_port(node: str) -> str:
     return node.partition(":")[0] if node.count(":") == 1 else node
 
 
+def resolve(
+    chat: Chat,
+    caller: Caller | None,
+    headers: Mapping[str, str],
+    *,
+    autos: Mapping[str, AutoModel],
+    ip: str,
+    has_balance: bool,
+) -> Chat:
+    """The same request for the model that its name stands for; most names stand for themselves."""
+    auto = autos.get(chat.model)
+    if auto is None:
+        return chat
+    task = _tag(headers, _TAGS["task_id"]) or ""
+    chosen = choose(
+        auto,
+        mode=_tag(headers, _TAGS["mode"]),
+        surface=Surface.CHAT_COMPLETIONS.value,
+        affinity=f"{caller.owner if caller else ip}/{task}",
+        has_balance=has_balance,
+    )
+    return replace(chat, model=chosen, asked_model=chat.model)
+
+
 def accept(
     chat: Chat,
     caller: Caller | None,
@@ -213,6 +240,7 @@ def accept(
         caller=who,
         surface=Surface.CHAT_COMPLETIONS,
         model=chat.model,
+        asked_model=chat.asked_model,
         stream=chat.stream,
         free=chat.free,
         price=price,

@@ -51,10 +51,10 @@ async def build(runtime: Runtime) -> AsyncIterator[None]:
         on_lost=replies.lost,
     )
     catalog = Catalog(config)
-    completions = ChatCompletions(
-        config, catalog, authenticator, claimant, replies, room, runtime.producer, runtime.watch, ingress_id
-    )
     balances = View(topics.BALANCES, BalanceChanged)
+    completions = ChatCompletions(
+        config, catalog, authenticator, balances, claimant, replies, room, runtime.producer, runtime.watch, ingress_id
+    )
     application = _application(catalog, completions, BalancePage(authenticator, balances))
     views = runtime.views(*authenticator.views, balances)
     runtime.health.check("reply partition", lambda: claimant.held is not None and replies.ready)

@@ -13,7 +13,11 @@ USD_PER_TOKEN = Decimal(10) ** -12
 
 def models(catalog: Catalog, now: datetime) -> dict[str, Any]:
     """The list of models, as OpenAI gives it, with context length and prices."""
-    return {"object": "list", "data": [_model(offer, now) for offer in catalog.offers.values()]}
+    autos = [
+        {"id": name, "object": "model", "created": 0, "owned_by": "kilo-auto", "name": name, "context_length": None}
+        for name in catalog.auto
+    ]
+    return {"object": "list", "data": [*(_model(offer, now) for offer in catalog.offers.values()), *autos]}
 
 
 def endpoints(catalog: Catalog, model_id: str, now: datetime) -> dict[str, Any] | None:

@@ -12,11 +12,13 @@ from starlette.types import Receive, Scope, Send
 
 from contracts import topics
 from contracts.clock import now_ms
+from contracts.credit import BalanceChanged
 from contracts.headers import event_headers
 from contracts.record import Record, Refusal, ReplyAddress
 from contracts.replies import Outcome, ReplyChunk, ReplyEnded, ReplyStarted
 from contracts.requests import KeyUsed, RequestAccepted, RequestCancelled
 from libs.bus.producer import Producer, settle
+from libs.bus.views import View
 from libs.bus.watch import BrokerWatch
 from libs.config.catalog import Catalog
 from libs.config.gateway import GatewayConfig
@@ -59,6 +61,7 @@ class ChatCompletions:
         config: GatewayConfig,
         catalog: Catalog,
         authenticator: Authenticator,
+        balances: View[BalanceChanged],
         claimant: Claimant,
         replies: RepliesReader,
         room: WaitingRoom,
@@ -70,6 +73,7 @@ class ChatCompletions:
         self._catalog = catalog
         self._prices = PriceBook(catalog)
         self._authenticator = authenticator
+        self._balances = balances
         self._claimant = claimant
         self._replies = replies
         self._room = room
@@ -131,13 +135,17 @@ class ChatCompletions:
         request_id = uuid_utils.uuid7()
         accepted_ms = request_id.int >> 80
         peer = scope["client"][0] if scope.get("client") else ""
+        ip = admission.client_ip(peer, headers, config.trusted_proxies)
+        if chat.model in self._catalog.auto:
+            has_balance = caller is not None and (not config.billing.prepaid or self._has_balance(caller.owner))
+            chat = admission.resolve(chat, caller, headers, autos=self._catalog.auto, ip=ip, has_balance=has_balance)
         offer = self._catalog.find(chat.model)
         request = admission.accept(
             chat,
             caller,
             headers,
             request_id=str(request_id),
-            ip=admission.client_ip(peer, headers, config.trusted_proxies),
+            ip=ip,
             price=self._prices.find(chat.model, accepted_ms),
             model=offer.model if offer else None,
             prompt_bytes=len(body),
@@ -224,6 +232,10 @@ class ChatCompletions:
         else:
             for message in whole(reply.status, (reply.body or "").encode(), headers):
                 await send(message)
+
+    def _has_balance(self, owner: str) -> bool:
+        balance = self._balances.get(owner)
+        return balance is not None and balance.balance_microdollars > 0
 
     def _note_key_used(self, fingerprint: str, at_ms: int) -> None:
         if at_ms - self._key_told_at_ms.get(fingerprint, 0) < KEY_USE_EVERY_MS:

@@ -24,6 +24,7 @@ from libs.bus.reading import read_to_end
 from libs.bus.received import PoisonError, Received, parse
 from libs.bus.settings import BusSettings
 from libs.config.catalog import Catalog
+from libs.policy.rules import check
 from libs.pricing.charging import cost_of
 from libs.sealing.credentials import credential_id
 from services.rate_limit.balances import Balances
@@ -212,10 +213,16 @@ class QuotaHandlers:
             return known[0]
         owner = request.caller.owner
         offer = self._catalog.find(request.model)
-        byok = offer is not None and credential_id(owner, offer.provider_id) in self._credentials
-        organization = request.caller.organization_id
-        policy = self._policies.get(organization) if organization else None
-        decision = decide(self._owner(part, owner), request, self._rules, policy, byok=byok, now_ms=now)
+        if offer is None:
+            # As policy says it: whose word the client gets is a matter of milliseconds.
+            unknown = check(request.model, self._catalog, None)
+            refusal = Refusal(status=unknown.status, message=unknown.message)
+            decision = QuotaReserved(request_id=request.request_id, refusal=refusal)
+        else:
+            byok = credential_id(owner, offer.provider_id) in self._credentials
+            organization = request.caller.organization_id
+            policy = self._policies.get(organization) if organization else None
+            decision = decide(self._owner(part, owner), request, self._rules, policy, byok=byok, now_ms=now)
         part.decided[request.request_id] = (decision, now)
         return decision
 

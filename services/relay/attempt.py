@@ -14,6 +14,7 @@ from contracts.routes import RoutePlanned
 from contracts.usage import TokenUsage
 from libs.config.gateway import Timeouts
 from libs.providers.errors import broke_off, timed_out
+from libs.providers.identifiers import identify
 from libs.providers.openai_chat import (
     ChatStream,
     ProtocolError,
@@ -101,10 +102,19 @@ class Attempt:
         except SealError as error:
             log.error("grant refused", request_id=request.request_id, reason=str(error))
             raise UpstreamError(NO_GRANT) from None
+        provider = self._upstreams.provider(route.provider_id)
         # Who pays with a key of their own is not held to what we reserve.
         capped = request.cap_tokens is not None and not route.grant.byok
-        cap = (self._upstreams.max_tokens_field(route.provider_id), request.cap_tokens or 0) if capped else None
-        content = build_request(self._prompt.body, upstream_model=route.upstream_model, stream=request.stream, cap=cap)
+        cap = (provider.max_tokens_field, request.cap_tokens or 0) if capped else None
+        body = identify(
+            self._prompt.body,
+            provider_id=route.provider_id,
+            caller=request.caller,
+            task_id=request.task_id,
+            cache_key_field=provider.cache_key_field,
+            user_field=provider.user_field,
+        )
+        content = build_request(body, upstream_model=route.upstream_model, stream=request.stream, cap=cap)
         self._called_at = time.monotonic()
         try:
             async with asyncio.timeout(self._timeouts.first_byte_s if request.stream else None) as patience:

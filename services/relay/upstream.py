@@ -41,7 +41,7 @@ class Upstreams:
             provider_id: httpx.URL(provider.base_url.rstrip("/") + openai_chat.PATH)
             for provider_id, provider in providers.items()
         }
-        self._max_tokens_fields = {name: provider.max_tokens_field for name, provider in providers.items()}
+        self._providers = providers
         self._timeout = httpx.Timeout(None, connect=timeouts.connect_s).as_dict()
         self._pools: dict[str, AiohttpTransport] = {}
 
@@ -58,9 +58,15 @@ class Upstreams:
         for pool in self._pools.values():
             await pool.aclose()
 
-    def max_tokens_field(self, provider_id: str) -> str:
-        """How a provider calls the limit of an answer's tokens."""
-        return self._max_tokens_fields.get(provider_id, "max_tokens")
+    def provider(self, provider_id: str) -> Provider:
+        """A provider's configuration.
+
+        Raises:
+            UpstreamError: it has none here.
+        """
+        if provider_id not in self._providers:
+            raise UpstreamError(unreachable(provider_id))
+        return self._providers[provider_id]
 
     @asynccontextmanager
     async def call(self, provider_id: str, key: Secret, content: bytes, *, byok: bool) -> AsyncIterator[httpx.Response]:

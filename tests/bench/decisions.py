@@ -15,17 +15,17 @@ from contracts.credit import BalanceChanged
 from contracts.requests import Caller, RequestAccepted
 from libs.cli.output import as_table, out
 from libs.config.catalog import Catalog
-from libs.config.gateway import Billing, GatewayConfig, Limits, Model, Provider, RateLimits
+from libs.config.gateway import Billing, Limits, Model, Provider, RateLimits
 from services.policy.rules import decide as decide_policy
 from services.rate_limit.balances import Balances
 from services.rate_limit.spending import Owner, Rules
 from services.rate_limit.spending import decide as decide_spending
 from services.rate_limit.windows import Limit, Window, admit
-from tests.unit.records import NOW_MS, accepted, request_id
+from tests.unit.records import NOW_MS, Config, accepted, request_id
 
 SIZES = (1_000, 100_000, 1_000_000)
 CATALOG = Catalog(
-    GatewayConfig(
+    Config(
         providers={"stub": Provider(base_url="http://x")},
         models=[Model(id=f"stub/m{number}", provider="stub", upstream_model="e") for number in range(50)],
     )

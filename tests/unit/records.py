@@ -1,6 +1,8 @@
 """Records for tests, with sensible defaults."""
 
-from typing import Any
+import os
+from pathlib import Path
+from typing import Any, ClassVar
 
 from contracts.control import PolicySet
 from contracts.decisions import CredentialGranted, PolicyDecided, QuotaReserved, SealedGrant
@@ -9,6 +11,14 @@ from contracts.prompts import PromptSubmitted
 from contracts.record import ReplyAddress
 from contracts.requests import Caller, RequestAccepted, Surface
 from contracts.routes import RoutePlanned
+from libs.config.gateway import GatewayConfig
+
+
+class Config(GatewayConfig):
+    """A configuration that is what it is given, and no file."""
+
+    file: ClassVar[Path | None] = Path(os.devnull)
+
 
 NOW_MS = 1_795_000_000_000
 PRICE = Price(version="test:1", tiers=[Rates(input=2_000_000, output=8_000_000)])

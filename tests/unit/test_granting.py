@@ -3,17 +3,17 @@
 from contracts.control import CredentialChanged, RelayAnnounced
 from contracts.requests import Caller, RequestAccepted
 from libs.config.catalog import Catalog
-from libs.config.gateway import GatewayConfig, Model, Provider
+from libs.config.gateway import Model, Provider
 from libs.sealing.credentials import at_rest, credential_id
 from libs.sealing.envelope import KeyRing, LocalKeys
 from libs.sealing.grants import EpochKey, RelayKeyPair, open_grant
 from services.key_vault.book import Credential, CredentialBook
 from services.key_vault.epochs import EPOCH_MS, KEPT_AFTER_MS, Epochs
 from services.key_vault.granting import Granting, own_keys
-from tests.unit.records import NOW_MS, accepted
+from tests.unit.records import NOW_MS, Config, accepted
 
 CATALOG = Catalog(
-    GatewayConfig(
+    Config(
         providers={
             "stub": Provider(base_url="http://x", api_key="env:STUB_KEY"),
             "local": Provider(base_url="http://y"),

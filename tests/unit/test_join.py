@@ -8,15 +8,15 @@ from contracts.record import Refusal
 from contracts.requests import RequestAccepted
 from contracts.routes import RequestRejected, RoutePlanned
 from libs.config.catalog import Catalog
-from libs.config.gateway import GatewayConfig, Model, Provider
+from libs.config.gateway import Model, Provider
 from services.router.join import Allowed, Join, Refused
 from services.router.plan import plan, reject
-from tests.unit.records import NOW_MS, accepted, decisions, request_id
+from tests.unit.records import NOW_MS, Config, accepted, decisions, request_id
 
 NO = Refusal(status=403, message="no")
 KEEP_MS = 30_000
 CATALOG = Catalog(
-    GatewayConfig(
+    Config(
         providers={"stub": Provider(base_url="http://x")},
         models=[Model(id="stub/echo", provider="stub", upstream_model="echo-1")],
     )

@@ -12,14 +12,14 @@ from contracts.prices import Price, Rates
 from contracts.replies import Outcome
 from contracts.usage import TokenUsage
 from libs.config.catalog import Catalog
-from libs.config.gateway import GatewayConfig, Model, Pricing, Provider, load_config
+from libs.config.gateway import Model, Pricing, Provider, load_config
 from libs.pricing.book import NoPriceError, PriceBook, price_of
 from libs.pricing.charging import UNPRICED
 from libs.pricing.cost import cost_microdollars, most_microdollars
 from libs.pricing.usd import parse_usd, usd
 from services.metering.pricing import charge
 from services.relay.ending import Ending, tell
-from tests.unit.records import NOW_MS, PRICE, route
+from tests.unit.records import NOW_MS, PRICE, Config, route
 
 AT = datetime(2026, 11, 24, tzinfo=UTC)
 DEFAULT = Catalog(load_config(None))
@@ -32,7 +32,7 @@ maybe = st.none() | rate
 
 def _catalog(pricing: Pricing | None, model_id: str = "stub/echo") -> Catalog:
     return Catalog(
-        GatewayConfig(
+        Config(
             providers={"stub": Provider(base_url="http://x")},
             models=[Model(id=model_id, provider="stub", upstream_model="echo-1", pricing=pricing)],
         )

@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 
 from contracts.requests import Caller
 from libs.config.catalog import Catalog
-from libs.config.gateway import GatewayConfig, Model, Provider
+from libs.config.gateway import Model, Provider
 from libs.policy.rules import allows
 from services.console.replay import Asked, Day, compare
 from services.policy.rules import decide
-from tests.unit.records import accepted, policy
+from tests.unit.records import Config, accepted, policy
 
 CATALOG = Catalog(
-    GatewayConfig(
+    Config(
         providers={name: Provider(base_url="http://x") for name in ("stub", "anthropic")},
         models=[
             Model(id="stub/echo", provider="stub", upstream_model="e"),

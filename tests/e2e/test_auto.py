@@ -1,0 +1,123 @@
+"""``kilo-auto/*`` and the identifiers that providers get."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from libs.config.auto import choose
+from libs.config.gateway import AutoModel, load_config
+from tests.e2e.plane import Plane
+from tests.e2e.test_spending import fund
+from tests.stacks import Gateway, chat, running_stack, until
+from tests.unit.records import Config
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def prepaid(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Plane]:
+    environment = {"SLUICE_BILLING__PREPAID": "true"}
+    async with running_stack(tmp_path_factory.mktemp("auto"), kafka, environment=environment) as started:
+        plane = Plane(started, 1)
+        await fund(plane, f"/api/accounts/{started.account_id}", "10")
+
+        async def let_in() -> bool | None:
+            return (await started.post(chat("hi"))).status_code == 200 or None
+
+        await until(let_in, what="credit at rate-limit")
+        yield plane
+
+
+@pytest.fixture
+def gateway(prepaid: Plane) -> Gateway:
+    """Not the one that others share: these ask for free models, of which there are 200 an hour."""
+    return prepaid.gateway
+
+
+async def _model(gateway: Gateway, asked: str, **headers: str) -> str:
+    response = await gateway.post(chat("hi", model=asked), **headers)
+    assert response.status_code == 200, response.text
+    answered: str = response.json()["model"]
+    entry = await gateway.entry(response.headers["x-request-id"])
+    assert entry["model"] == answered
+    return answered
+
+
+@pytest.mark.parametrize(
+    ("mode", "model"), [("plan", "stub/large"), ("PLAN", "stub/large"), ("code", "stub/echo"), (None, "stub/echo")]
+)
+async def test_the_mode_chooses_the_model(gateway: Gateway, mode: str | None, model: str) -> None:
+    headers = {"x-kilocode-mode": mode} if mode else {}
+    assert await _model(gateway, "kilo-auto/frontier", **headers) == model
+
+
+async def test_one_of_the_free_models_stays_the_same_for_a_task(gateway: Gateway) -> None:
+    found: dict[str, set[str]] = {}
+    for task in ("t1", "t2", "t3", "t4", "t5", "t6"):
+        for _ in range(2):
+            answered = await _model(gateway, "kilo-auto/free", **{"X-KiloCode-TaskId": task})
+            found.setdefault(task, set()).add(answered)
+    assert all(len(models) == 1 for models in found.values())
+    assert {next(iter(models)) for models in found.values()} == {"stub/echo:free", "stub/other:free"}
+
+
+async def test_without_a_key_the_free_ones_are_open_and_the_list_shows_them(gateway: Gateway) -> None:
+    url = f"{gateway.base_url}/chat/completions"
+    response = await gateway.http.post(url, json=chat("hi", model="kilo-auto/small"))
+    assert (response.status_code, response.json()["model"]) == (200, "stub/echo:free")
+    assert (await gateway.http.post(url, json=chat("hi", model="kilo-auto/frontier"))).status_code == 401
+    listed = (await gateway.http.get(f"{gateway.base_url}/models")).json()["data"]
+    assert {"kilo-auto/free", "kilo-auto/small"} <= {model["id"] for model in listed}
+
+
+async def test_who_has_no_balance_gets_the_free_small_model(prepaid: Plane) -> None:
+    person = await prepaid.person()
+
+    async def answered() -> Any:
+        response = await prepaid.ask(person.key, model="kilo-auto/small", max_tokens=100)
+        return response.json().get("model")
+
+    assert await answered() == "stub/echo:free"
+    await fund(prepaid, f"/api/accounts/{person.account_id}", "1")
+
+    async def paid() -> bool | None:
+        return await answered() == "stub/echo" or None
+
+    await until(paid, what="the paid model")
+
+
+async def test_a_provider_gets_a_cache_key_of_account_and_task_and_no_name_of_ours(gateway: Gateway) -> None:
+    async def sent(task: str, **more: Any) -> dict[str, Any]:
+        response = await gateway.post(chat("hi", **more), **{"X-KiloCode-TaskId": task})
+        assert response.status_code == 200
+        body: dict[str, Any] = (await gateway.http.get(f"{gateway.stack.stub_url}/stub/last")).json()
+        return body
+
+    one, again, other = await sent("task-1"), await sent("task-1"), await sent("task-2")
+    assert len(one["prompt_cache_key"]) == 32
+    assert one["prompt_cache_key"] == again["prompt_cache_key"] != other["prompt_cache_key"]
+    assert one["safety_identifier"] == other["safety_identifier"]
+    assert gateway.account_id not in str(one)
+    named = await sent("task-1", user="alice@example.com", prompt_cache_key="mine")
+    assert named["prompt_cache_key"] == "mine"
+    assert named["user"] != "alice@example.com"
+    assert "safety_identifier" not in named
+
+
+def test_the_default_file_s_frontier_is_as_documented() -> None:
+    autos = load_config(None).auto
+    assert set(autos) == {"kilo-auto/frontier", "kilo-auto/efficient", "kilo-auto/small", "kilo-auto/free"}
+
+    def frontier(mode: str | None) -> str:
+        return choose(autos["kilo-auto/frontier"], mode=mode, surface="chat.completions", affinity="", has_balance=True)
+
+    deep: tuple[str, ...] = ("plan", "general", "architect", "orchestrator", "ask", "debug")
+    for mode in deep:
+        assert frontier(mode) == "anthropic/claude-opus-4.7"
+    for other in ("build", "explore", "code", "unknown", None):
+        assert frontier(other) == "anthropic/claude-sonnet-4.6"
+
+
+def test_a_name_must_stand_for_models_that_exist() -> None:
+    with pytest.raises(ValueError, match="there is no model no/such"):
+        Config(auto={"kilo-auto/x": AutoModel(default="no/such")})
