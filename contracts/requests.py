@@ -13,6 +13,10 @@ class Surface(StrEnum):
     """The API that the client spoke."""
 
     CHAT_COMPLETIONS = "chat.completions"
+    RESPONSES = "responses"
+    MESSAGES = "messages"
+    EMBEDDINGS = "embeddings"
+    FIM = "fim.completions"
 
 
 class Caller(Record):

@@ -58,7 +58,9 @@ class Provider(_Section):
     """A company, or a machine of yours, that runs models."""
 
     name: str = ""
-    protocol: Literal["openai-chat"] = "openai-chat"
+    protocol: Literal["openai-chat", "anthropic-messages"] = "openai-chat"
+    native: list[Literal["responses"]] = []
+    """Surfaces beside its protocol that the provider speaks itself; requests of these pass as they are."""
     base_url: str
     api_key: str | None = None
     """``env:NAME``: the vault reads it from its own environment. Never the key itself."""

@@ -1,4 +1,6 @@
-"""The stub provider: speaks OpenAI's chat completions, answers the same to the same, and misbehaves on request.
+"""The stub provider: answers the same to the same, and misbehaves on request.
+
+It speaks OpenAI's chat completions, fill-in-the-middle and embeddings, and Anthropic's Messages.
 
 A client asks for misbehaviour in its last message, so that any SDK can: ``[[stub chunks=200 gap_ms=5]]``.
 
@@ -85,7 +87,7 @@ class StubProvider:
         if scope["path"].endswith("/models"):
             await _json(send, 200 if self._authorized(scope) else 401, {"object": "list", "data": []})
             return
-        if not scope["path"].endswith("/chat/completions"):
+        if not scope["path"].endswith(("/chat/completions", "/messages", "/embeddings", "/fim/completions")):
             await _json(send, 404, _error("no such route", "not_found"))
             return
         body = await _body(receive)
@@ -97,7 +99,12 @@ class StubProvider:
         self._counts["in_flight"] += 1
         try:
             self._last = orjson.loads(body)
-            await self._answer(self._last, _key_tail(scope), receive, send)
+            if scope["path"].endswith("/messages"):
+                await self._message(self._last, send)
+            elif scope["path"].endswith("/embeddings"):
+                await self._embed(self._last, send)
+            else:
+                await self._answer(self._last, _key_tail(scope), receive, send)
         finally:
             self._counts["in_flight"] -= 1
 
@@ -130,7 +137,8 @@ class StubProvider:
         usage = _usage(body, len(words), knobs.text("usage"))
         self._count(usage)
         if body.get("stream"):
-            asked = (body.get("stream_options") or {}).get("include_usage", False)
+            # Who fills in the middle always gives counts, as Mistral does.
+            asked = "prompt" in body or (body.get("stream_options") or {}).get("include_usage", False)
             gone = asyncio.create_task(_disconnected(receive))
             try:
                 await self._stream(body, knobs, words, usage if asked else None, gone, send)
@@ -147,6 +155,76 @@ class StubProvider:
         if usage is not None:
             answer["usage"] = usage
         await _json(send, 200, answer)
+
+    async def _embed(self, body: dict[str, Any], send: Send) -> None:
+        texts = body["input"] if isinstance(body["input"], list) else [body["input"]]
+        data = [{"object": "embedding", "index": n, "embedding": [0.25, -0.5]} for n in range(len(texts))]
+        tokens = sum(max(1, len(str(text)) // 4) for text in texts)
+        self._counts["input_tokens"] += tokens
+        usage = {"prompt_tokens": tokens, "total_tokens": tokens}
+        await _json(send, 200, {"object": "list", "data": data, "model": body["model"], "usage": usage})
+
+    async def _message(self, body: dict[str, Any], send: Send) -> None:
+        """Anthropic's Messages, with ``cache=N`` cached and ``think=1`` thought tokens."""
+        prompt = _last_text(body)
+        knobs = Knobs(prompt)
+        status = knobs.number("error")
+        if status:
+            error = {"type": "api_error", "message": f"the stub was asked for {status}"}
+            await _json(send, status, {"type": "error", "error": error})
+            return
+        words = _words(prompt, min(knobs.number("chunks", 8) or 0, body["max_tokens"]))
+        blocks: list[dict[str, Any]] = []
+        if knobs.text("think"):
+            blocks.append({"type": "thinking", "thinking": "Let me see.", "signature": "c2ln"})
+        blocks.append({"type": "text", "text": "".join(words)})
+        tools = body.get("tools")
+        if knobs.text("tool") and tools:
+            blocks.append(
+                {"type": "tool_use", "id": "toolu_stub1", "name": tools[0]["name"], "input": {"city": "Graz"}}
+            )
+        reason = "tool_use" if knobs.text("tool") else "end_turn"
+        if len(words) < (knobs.number("chunks", 8) or 0):
+            reason = "max_tokens"
+        usage = {
+            "input_tokens": max(1, len(prompt) // 4),
+            "cache_read_input_tokens": knobs.number("cache", 0),
+            "cache_creation_input_tokens": 0,
+            "output_tokens": len(words),
+        }
+        message: dict[str, Any] = {"id": "msg_stub", "type": "message", "role": "assistant", "model": body["model"]}
+        message |= {"stop_sequence": None}
+        if not body.get("stream"):
+            await _json(send, 200, {**message, "content": blocks, "stop_reason": reason, "usage": usage})
+            return
+        headers = [(b"content-type", b"text/event-stream")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+
+        async def put(kind: str, **content: Any) -> None:
+            data = orjson.dumps({"type": kind, **content})
+            body_ = b"event: %b\ndata: %b\n\n" % (kind.encode(), data)
+            await send({"type": "http.response.body", "body": body_, "more_body": True})
+
+        begun = {**usage, "output_tokens": 1}
+        await put("message_start", message={**message, "content": [], "stop_reason": None, "usage": begun})
+        await put("ping")
+        for index, block in enumerate(blocks):
+            empty: dict[str, dict[str, Any]] = {
+                "thinking": {"thinking": "", "signature": ""},
+                "text": {"text": ""},
+                "tool_use": {"input": {}},
+            }
+            await put("content_block_start", index=index, content_block={**block, **empty[block["type"]]})
+            for delta in _deltas(block, words):
+                await put("content_block_delta", index=index, delta=delta)
+            await put("content_block_stop", index=index)
+        if knobs.number("fail_after") is not None:
+            await put("error", error={"type": "overloaded_error", "message": "the stub was asked to fail"})
+            return
+        output = {"output_tokens": usage["output_tokens"]}
+        await put("message_delta", delta={"stop_reason": reason, "stop_sequence": None}, usage=output)
+        await put("message_stop")
+        await send({"type": "http.response.body", "body": b""})
 
     async def _stream(
         self,
@@ -196,8 +274,18 @@ class StubProvider:
 
 
 def _authorization(scope: Scope) -> bytes:
-    given: bytes = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
+    headers = dict(scope["headers"])
+    given: bytes = headers.get(b"authorization") or b"Bearer " + headers.get(b"x-api-key", b"")
     return given
+
+
+def _deltas(block: dict[str, Any], words: list[str]) -> list[dict[str, Any]]:
+    if block["type"] == "text":
+        return [{"type": "text_delta", "text": word} for word in words]
+    if block["type"] == "thinking":
+        thought = {"type": "thinking_delta", "thinking": block["thinking"]}
+        return [thought, {"type": "signature_delta", "signature": block["signature"]}]
+    return [{"type": "input_json_delta", "partial_json": part} for part in ('{"city":', '"Graz"}')]
 
 
 def _key_tail(scope: Scope) -> str:
@@ -235,7 +323,7 @@ def _identity(prompt: str, body: dict[str, Any], kind: str) -> dict[str, Any]:
 
 
 def _last_text(body: dict[str, Any]) -> str:
-    content = (body.get("messages") or [{}])[-1].get("content") or ""
+    content = body.get("prompt") or (body.get("messages") or [{}])[-1].get("content") or ""
     if isinstance(content, list):
         content = " ".join(part.get("text", "") for part in content if isinstance(part, dict))
     return str(content)

@@ -10,9 +10,10 @@ import orjson
 from pydantic_core import to_json
 
 from contracts.usage import TokenUsage
+from libs.surfaces.chat import DONE
+from libs.surfaces.registry import chat_texts
 
 PATH = "/chat/completions"
-DONE = "[DONE]"
 
 
 class ProtocolError(Exception):
@@ -21,6 +22,15 @@ class ProtocolError(Exception):
 
 class ProviderStreamError(Exception):
     """The provider sent an error inside its stream; the message is the provider's."""
+
+
+@dataclass(slots=True, frozen=True)
+class Parsed:
+    """A whole answer with what the books need of it."""
+
+    answer: dict[str, Any]
+    usage: TokenUsage | None
+    delivered_bytes: int
 
 
 def build_request(
@@ -47,36 +57,35 @@ def auth_headers(api_key: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {api_key}"}
 
 
-@dataclass(slots=True, frozen=True)
-class Answer:
-    """A whole answer, for the client, with what the books need."""
-
-    body: str
-    usage: TokenUsage | None
-    delivered_bytes: int
-
-
-def parse_response(data: bytes, *, model: str) -> Answer:
+def parse_response(data: bytes, *, model: str) -> "Parsed":
     """Reads an answer that was not streamed and names the model as the client did.
 
     Raises:
         ProtocolError: it is no chat completion.
     """
-    try:
-        answer = orjson.loads(data)
-    except orjson.JSONDecodeError:
-        raise ProtocolError("the answer is not JSON") from None
-    if not isinstance(answer, dict) or not isinstance(answer.get("choices"), list):
+    answer = parse_object(data)
+    if not isinstance(answer.get("choices"), list):
         raise ProtocolError("the answer has no choices")
     answer["model"] = model
     delivered = sum(_text_bytes(choice, "message") for choice in answer["choices"])
-    return Answer(orjson.dumps(answer).decode(), parse_usage(answer.get("usage")), delivered)
+    return Parsed(answer, parse_usage(answer.get("usage")), delivered)
 
 
-class ChatStream:
-    """Reads a stream, event by event, and rewrites it for the client.
+def parse_object(data: bytes | str) -> dict[str, Any]:
+    """A JSON object. Raises ProtocolError."""
+    try:
+        found = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        raise ProtocolError("the answer is not JSON") from None
+    if not isinstance(found, dict):
+        raise ProtocolError("the answer is not an object")
+    return found
 
-    The usage chunk is held back and comes last (`finish`), whatever the provider's habit.
+
+class ChatReader:
+    """Reads a stream, event by event.
+
+    The usage is held back for the `tail`, whatever the provider's habit.
     """
 
     def __init__(self, *, model: str) -> None:
@@ -89,8 +98,8 @@ class ChatStream:
         self.finished = False
         """A choice gave its finish_reason."""
 
-    def event(self, data: str) -> str:
-        """Takes the ``data`` of one server-sent event; returns what the client gets, often one event.
+    def read(self, data: str) -> list[dict[str, Any]]:
+        """Takes the ``data`` of one server-sent event; returns the chunks for the client, often one.
 
         Raises:
             ProtocolError: it is no chunk.
@@ -98,13 +107,8 @@ class ChatStream:
         """
         if data == DONE:
             self.done = True
-            return ""
-        try:
-            chunk = orjson.loads(data)
-        except orjson.JSONDecodeError:
-            raise ProtocolError("a chunk is not JSON") from None
-        if not isinstance(chunk, dict):
-            raise ProtocolError("a chunk is not an object")
+            return []
+        chunk = parse_object(data)
         if chunk.get("error") and not chunk.get("choices"):
             error = chunk["error"]
             message = error.get("message") if isinstance(error, dict) else error
@@ -122,50 +126,22 @@ class ChatStream:
         if not self._identity:
             self._identity = {name: chunk[name] for name in ("id", "object", "created") if name in chunk}
         if not choices and usage is not None:
-            return ""
+            return []
         for choice in choices:
             self.delivered_bytes += _text_bytes(choice, "delta")
             if isinstance(choice, dict) and choice.get("finish_reason"):
                 self.finished = True
-        return sse(chunk)
+        return [chunk]
 
-    def finish(self, counted: TokenUsage | None = None) -> str:
-        """The end of the stream for the client: the usage chunk, then ``[DONE]``.
+    def tail(self, counted: TokenUsage | None) -> dict[str, Any] | None:
+        """The chunk with the usage and no choices.
 
         Args:
             counted: our own count, used where the provider gave none.
         """
-        tail = self._tail
-        if tail is None and counted is not None:
-            tail = {**self._identity, "model": self._model, "choices": [], "usage": usage_json(counted)}
-        return (sse(tail) if tail else "") + f"data: {DONE}\n\n"
-
-
-def delivered_bytes(events: str) -> int:
-    """How much text, in UTF-8 bytes, server-sent events that we sent have brought to the client."""
-    total = 0
-    for line in events.split("\n"):
-        data = line.removeprefix("data: ")
-        if data is line or data == DONE:
-            continue
-        choices = orjson.loads(data).get("choices") or ()
-        total += sum(_text_bytes(choice, "delta") for choice in choices)
-    return total
-
-
-def sse(chunk: dict[str, Any]) -> str:
-    """One server-sent event."""
-    return f"data: {orjson.dumps(chunk).decode()}\n\n"
-
-
-def error_event(message: str, code: int) -> str:
-    """An error after the first byte, in the documented shape."""
-    return sse(
-        {
-            "error": {"message": message, "code": code},
-            "choices": [{"index": 0, "delta": {"content": ""}, "finish_reason": "error"}],
-        }
-    )
+        if self._tail is None and counted is not None:
+            return {**self._identity, "model": self._model, "choices": [], "usage": usage_json(counted)}
+        return self._tail
 
 
 def parse_usage(usage: Any) -> TokenUsage | None:
@@ -191,11 +167,15 @@ def parse_usage(usage: Any) -> TokenUsage | None:
 
 
 def usage_json(usage: TokenUsage) -> dict[str, Any]:
-    """Counts in the shape of the protocol."""
+    """Counts in the shape of the protocol; kinds that there are none of are left out."""
+    read = {"cached_tokens": usage.cache_read_tokens, "cache_write_tokens": usage.cache_write_tokens}
+    written = {"reasoning_tokens": usage.reasoning_tokens}
     return {
         "prompt_tokens": usage.input_tokens,
         "completion_tokens": usage.output_tokens,
         "total_tokens": usage.input_tokens + usage.output_tokens,
+        **({"prompt_tokens_details": read} if any(read.values()) else {}),
+        **({"completion_tokens_details": written} if any(written.values()) else {}),
     }
 
 
@@ -210,18 +190,4 @@ def _count(details: Any, name: str) -> int:
 
 
 def _text_bytes(choice: Any, part: str) -> int:
-    said = choice.get(part) if isinstance(choice, dict) else None
-    if not isinstance(said, dict):
-        return 0
-    total = sum(
-        len(said[name].encode())
-        for name in ("content", "reasoning_content", "reasoning", "refusal")
-        if isinstance(said.get(name), str)
-    )
-    for call in said.get("tool_calls") or ():
-        function = call.get("function") if isinstance(call, dict) else None
-        if isinstance(function, dict):
-            total += sum(
-                len(function[name].encode()) for name in ("name", "arguments") if isinstance(function.get(name), str)
-            )
-    return total
+    return sum(len(text.encode()) for text in chat_texts(choice, part))

@@ -2,8 +2,9 @@
 
 import ipaddress
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from pydantic_core import from_json
@@ -14,6 +15,9 @@ from contracts.requests import Caller, RequestAccepted, Surface
 from libs.config.auto import choose
 from libs.config.gateway import AutoModel, Limits, Model, Timeouts
 from libs.pricing.bounds import input_tokens_most
+from libs.providers.exchange import FIM_MOST_TOKENS
+from libs.surfaces.registry import DIALECTS
+from libs.surfaces.writer import SurfaceError
 from services.ingress.errors import BadRequest, Unauthorized, WrongContentType
 
 MOST_HEADER_CHARACTERS = 256
@@ -25,9 +29,10 @@ ORGANIZATION_HEADER = "x-kilocode-organizationid"
 
 
 @dataclass(frozen=True, slots=True)
-class Chat:
-    """What the gateway itself must know of a chat completion; the rest is the provider's to judge."""
+class Asked:
+    """What the gateway itself must know of a request; the rest is the provider's to judge."""
 
+    surface: Surface
     model: str
     stream: bool
     max_tokens: int | None
@@ -65,14 +70,17 @@ def check_content_type(headers: Mapping[str, str]) -> None:
 
 
 def bearer_token(headers: Mapping[str, str]) -> str | None:
-    """The API key, or None where there is no Authorization header at all.
+    """The API key, or None where there is no header for one at all. Anthropic's clients send it as ``x-api-key``.
 
     Raises:
         Unauthorized: the header is there but holds no bearer token; that is never taken for "no key".
     """
     given = headers.get("authorization")
     if given is None:
-        return None
+        alone = headers.get("x-api-key")
+        if alone is not None and not alone.strip():
+            raise Unauthorized("The header `x-api-key` is empty.")
+        return alone.strip() if alone else None
     scheme, _, token = given.partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise Unauthorized("Send `Authorization: Bearer <api key>`.")
@@ -84,11 +92,11 @@ def organization_of(headers: Mapping[str, str]) -> str | None:
     return _tag(headers, ORGANIZATION_HEADER)
 
 
-def parse_chat(raw: bytes) -> Chat:
-    """Reads a chat completion request.
+def parse(surface: Surface, raw: bytes) -> Asked:
+    """Reads a request of any surface.
 
     Raises:
-        BadRequest: it is not JSON, or lacks what every chat completion has.
+        BadRequest: it is not JSON, or lacks what every request of the surface has.
     """
     body = _object(raw)
     model = body.get("model")
@@ -96,23 +104,67 @@ def parse_chat(raw: bytes) -> Chat:
         raise BadRequest('`model` is missing: name one of GET /models, for example "model": "openai/gpt-5-mini".')
     if len(model) > MOST_MODEL_CHARACTERS or not model.isprintable():
         raise BadRequest(f"`model` must be at most {MOST_MODEL_CHARACTERS} printable characters.")
-    messages = body.get("messages")
-    if not isinstance(messages, list) or not messages:
-        raise BadRequest("`messages` must be a list of at least one message.")
     stream = body.get("stream", False)
     if stream is not None and not isinstance(stream, bool):
         raise BadRequest("`stream` must be true or false.")
-    limits = [body.get(name) for name in ("max_completion_tokens", "max_tokens")]
-    for limit in limits:
-        if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 1):
-            raise BadRequest("`max_tokens` must be a whole number of at least 1.")
-    choices = body.get("n", 1)
-    if choices is None:
-        choices = 1
+    messages, limit, choices = _PARSERS[surface](body)
+    most = input_tokens_most(messages, len(raw))
+    return Asked(surface, model, bool(stream), limit, choices, most)
+
+
+_Sizes = tuple[list[Any], int | None, int]
+"""The messages as a chat completion has them, the limit of output tokens, and how many choices."""
+
+
+def _chat(body: dict[str, Any]) -> _Sizes:
+    messages = body.get("messages")
+    if not isinstance(messages, list) or not messages:
+        raise BadRequest("`messages` must be a list of at least one message.")
+    limits = [limit for name in ("max_completion_tokens", "max_tokens") if (limit := _limit(body, name)) is not None]
+    choices = 1 if body.get("n") is None else body["n"]
     if not isinstance(choices, int) or isinstance(choices, bool) or not 1 <= choices <= MOST_CHOICES:
         raise BadRequest(f"`n` must be a whole number from 1 to {MOST_CHOICES}.")
-    given = [limit for limit in limits if limit is not None]
-    return Chat(model, bool(stream), max(given, default=None), choices, input_tokens_most(messages, len(raw)))
+    return messages, max(limits, default=None), choices
+
+
+def _translated(surface: Surface, field: str, body: dict[str, Any]) -> _Sizes:
+    limit = _limit(body, field)
+    try:
+        chat = DIALECTS[surface].to_chat(body)
+    except SurfaceError as error:
+        raise BadRequest(str(error)) from None
+    return chat["messages"], limit, 1
+
+
+def _embeddings(body: dict[str, Any]) -> _Sizes:
+    if not body.get("input") or not isinstance(body["input"], str | list):
+        raise BadRequest("`input` must be text, or a list of texts or tokens.")
+    if body.get("stream"):
+        raise BadRequest("embeddings are not streamed.")
+    return [], 0, 1
+
+
+def _fim(body: dict[str, Any]) -> _Sizes:
+    if not isinstance(body.get("prompt"), str):
+        raise BadRequest("`prompt` must be text: what stands before the place to fill.")
+    limit = _limit(body, "max_tokens")
+    return [], min(limit or FIM_MOST_TOKENS, FIM_MOST_TOKENS), 1
+
+
+def _limit(body: dict[str, Any], name: str) -> int | None:
+    limit = body.get(name)
+    if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 1):
+        raise BadRequest(f"`{name}` must be a whole number of at least 1.")
+    return limit
+
+
+_PARSERS: dict[Surface, Callable[[dict[str, Any]], _Sizes]] = {
+    Surface.CHAT_COMPLETIONS: _chat,
+    Surface.RESPONSES: partial(_translated, Surface.RESPONSES, "max_output_tokens"),
+    Surface.MESSAGES: partial(_translated, Surface.MESSAGES, "max_tokens"),
+    Surface.EMBEDDINGS: _embeddings,
+    Surface.FIM: _fim,
+}
 
 
 def _object(raw: bytes) -> dict[str, Any]:
@@ -173,31 +225,31 @@ def _without_port(node: str) -> str:
 
 
 def resolve(
-    chat: Chat,
+    asked: Asked,
     caller: Caller | None,
     headers: Mapping[str, str],
     *,
     autos: Mapping[str, AutoModel],
     ip: str,
     has_balance: bool,
-) -> Chat:
+) -> Asked:
     """The same request for the model that its name stands for; most names stand for themselves."""
-    auto = autos.get(chat.model)
+    auto = autos.get(asked.model)
     if auto is None:
-        return chat
+        return asked
     task = _tag(headers, _TAGS["task_id"]) or ""
     chosen = choose(
         auto,
         mode=_tag(headers, _TAGS["mode"]),
-        surface=Surface.CHAT_COMPLETIONS.value,
+        surface=asked.surface.value,
         affinity=f"{caller.owner if caller else ip}/{task}",
         has_balance=has_balance,
     )
-    return replace(chat, model=chosen, asked_model=chat.model)
+    return replace(asked, model=chosen, asked_model=asked.model)
 
 
 def accept(
-    chat: Chat,
+    asked: Asked,
     caller: Caller | None,
     headers: Mapping[str, str],
     *,
@@ -223,35 +275,35 @@ def accept(
         Unauthorized: a paid model without a key.
         BadRequest: a header is too long.
     """
-    if caller is None and not chat.free:
+    if caller is None and not asked.free:
         raise Unauthorized("This model needs an API key: send `Authorization: Bearer <api key>`.")
     who = caller or Caller()
-    if chat.free:
+    if asked.free:
         who, subject = who.model_copy(update={"ip": ip}), f"ip:{ip}"
     else:
         subject = who.owner
-    cap = None
-    if chat.max_tokens is None:
+    cap = 0
+    if asked.max_tokens is None:
         cap = (model.max_output_tokens if model else None) or limits.output_tokens
     context = model.context_length if model else None
     return RequestAccepted(
         request_id=request_id,
         subject=subject,
         caller=who,
-        surface=Surface.CHAT_COMPLETIONS,
-        model=chat.model,
-        asked_model=chat.asked_model,
-        stream=chat.stream,
-        free=chat.free,
+        surface=asked.surface,
+        model=asked.model,
+        asked_model=asked.asked_model,
+        stream=asked.stream,
+        free=asked.free,
         price=price,
         accepted_at_ms=now_ms,
         route_by_ms=now_ms + int(timeouts.route_s * 1000),
         deadline_ms=now_ms + int(timeouts.request_s * 1000),
         prompt_bytes=prompt_bytes,
-        max_tokens=chat.max_tokens,
-        cap_tokens=cap,
-        input_tokens_most=min(chat.input_tokens_most, context or chat.input_tokens_most),
-        output_tokens_most=(chat.max_tokens or cap or 0) * chat.choices,
+        max_tokens=asked.max_tokens,
+        cap_tokens=cap or None,
+        input_tokens_most=min(asked.input_tokens_most, context or asked.input_tokens_most),
+        output_tokens_most=(asked.max_tokens if asked.max_tokens is not None else cap) * asked.choices,
         reply_to=reply_to,
         **{field: _tag(headers, name) for field, name in _TAGS.items()},
     )

@@ -7,6 +7,8 @@ import orjson
 
 from contracts.decisions import QuotaWindow
 from contracts.record import Refusal
+from contracts.requests import Surface
+from libs.surfaces.messages import error_type
 
 RawHeaders = list[tuple[bytes, bytes]]
 Message = dict[str, Any]
@@ -20,11 +22,13 @@ _SSE = [
 ]
 
 
-def error_body(refusal: Refusal) -> bytes:
-    """The documented shape of an error."""
+def error_body(refusal: Refusal, surface: Surface = Surface.CHAT_COMPLETIONS) -> bytes:
+    """The documented shape of an error; for Messages with what Anthropic's clients look for."""
     error: dict[str, Any] = {"message": refusal.message, "code": refusal.status}
     if refusal.metadata:
         error["metadata"] = refusal.metadata
+    if surface is Surface.MESSAGES:
+        return orjson.dumps({"type": "error", "error": {"type": error_type(refusal.status), **error}})
     return orjson.dumps({"error": error})
 
 
@@ -59,11 +63,11 @@ def whole(status: int, body: bytes, headers: RawHeaders) -> list[Message]:
     ]
 
 
-def refused(refusal: Refusal, headers: RawHeaders) -> list[Message]:
+def refused(refusal: Refusal, headers: RawHeaders, surface: Surface = Surface.CHAT_COMPLETIONS) -> list[Message]:
     """The ASGI messages of an error before the first byte."""
     if refusal.retry_after_s is not None:
         headers = [*headers, (b"retry-after", str(refusal.retry_after_s).encode())]
-    return whole(refusal.status, error_body(refusal), headers)
+    return whole(refusal.status, error_body(refusal, surface), headers)
 
 
 def stream_start(headers: RawHeaders) -> Message:

@@ -16,6 +16,7 @@ from starlette.routing import Route
 from contracts import topics
 from contracts.credit import BalanceChanged
 from contracts.record import Refusal
+from contracts.requests import Surface
 from libs.bus.service import HttpServer, Runtime
 from libs.bus.views import View
 from libs.config.catalog import Catalog
@@ -25,12 +26,19 @@ from services.ingress.answers import error_body
 from services.ingress.authentication import Authenticator
 from services.ingress.balance import BalancePage
 from services.ingress.claimant import Claimant
-from services.ingress.completions import ChatCompletions
+from services.ingress.completions import Completions
 from services.ingress.replies import RepliesReader
 from services.ingress.settings import IngressSettings
 from services.ingress.waiting import WaitingRoom
 
 PREFIXES = ("/api/gateway", "/api/gateway/v1")
+PATHS = {
+    Surface.CHAT_COMPLETIONS: "/chat/completions",
+    Surface.RESPONSES: "/responses",
+    Surface.MESSAGES: "/messages",
+    Surface.EMBEDDINGS: "/embeddings",
+    Surface.FIM: "/fim/completions",
+}
 
 
 @asynccontextmanager
@@ -52,7 +60,7 @@ async def build(runtime: Runtime) -> AsyncIterator[None]:
     )
     catalog = Catalog(config)
     balances = View(topics.BALANCES, BalanceChanged)
-    completions = ChatCompletions(
+    completions = Completions(
         config, catalog, authenticator, balances, claimant, replies, room, runtime.producer, runtime.watch, ingress_id
     )
     application = _application(catalog, completions, BalancePage(authenticator, balances))
@@ -75,7 +83,7 @@ async def build(runtime: Runtime) -> AsyncIterator[None]:
             yield
 
 
-def _application(catalog: Catalog, completions: ChatCompletions, balance: BalancePage) -> Starlette:
+def _application(catalog: Catalog, completions: Completions, balance: BalancePage) -> Starlette:
     def page(make: Callable[[], Any]) -> Callable[[Request], Response]:
         async def show(_request: Request) -> Response:
             return Response(orjson.dumps(make()), media_type="application/json")
@@ -91,12 +99,16 @@ def _application(catalog: Catalog, completions: ChatCompletions, balance: Balanc
     routes = []
     for prefix in PREFIXES:
         routes += [
-            Route(f"{prefix}/chat/completions", completions, methods=["POST"]),
+            *(
+                Route(f"{prefix}{path}", completions.endpoint(surface), methods=["POST"])
+                for surface, path in PATHS.items()
+            ),
             Route(f"{prefix}/balance", balance),
             Route(f"{prefix}/models", page(lambda: catalog_pages.models(catalog, datetime.now(UTC)))),
             Route(f"{prefix}/models/{{model:path}}/endpoints", endpoints),
             Route(f"{prefix}/providers", page(lambda: catalog_pages.providers(catalog))),
         ]
+    routes.append(Route("/api/fim/completions", completions.endpoint(Surface.FIM), methods=["POST"]))
     return Starlette(routes=routes, exception_handlers={HTTPException: _no_route, Exception: _failed})
 
 

@@ -1,4 +1,4 @@
-"""``POST /chat/completions``: in, onto the log; off the log, out."""
+"""Requests of all surfaces: in, onto the log; off the log, out."""
 
 import asyncio
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import structlog
 import uuid_utils
 from aiokafka.errors import KafkaError
 from opentelemetry.trace import SpanKind
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from contracts import topics
 from contracts.clock import now_ms
@@ -16,14 +16,14 @@ from contracts.credit import BalanceChanged
 from contracts.headers import event_headers
 from contracts.record import Record, Refusal, ReplyAddress
 from contracts.replies import Outcome, ReplyChunk, ReplyEnded, ReplyStarted
-from contracts.requests import KeyUsed, RequestAccepted, RequestCancelled
+from contracts.requests import KeyUsed, RequestAccepted, RequestCancelled, Surface
 from libs.bus.producer import Producer, settle
 from libs.bus.views import View
 from libs.bus.watch import BrokerWatch
 from libs.config.catalog import Catalog
 from libs.config.gateway import GatewayConfig
 from libs.pricing.book import PriceBook
-from libs.providers.openai_chat import error_event
+from libs.surfaces.registry import DIALECTS
 from libs.telemetry.tracing import Step, new_traceparent
 from services.ingress import admission
 from services.ingress.answers import quota_headers, refused, stream_data, stream_start, whole
@@ -53,8 +53,8 @@ class _Admitted:
     step: Step
 
 
-class ChatCompletions:
-    """The ASGI application of one surface."""
+class Completions:
+    """Serves all surfaces; `endpoint` is the ASGI application of one."""
 
     def __init__(
         self,
@@ -83,12 +83,19 @@ class ChatCompletions:
         self._key_told_at_ms: dict[str, int] = {}
         self._background: set[asyncio.Task[None]] = set()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serves one request."""
+    def endpoint(self, surface: Surface) -> ASGIApp:
+        """The application of one surface."""
+
+        async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+            await self._serve(surface, scope, receive, send)
+
+        return _Endpoint(serve)
+
+    async def _serve(self, surface: Surface, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            admitted = await self._admit(scope, receive)
+            admitted = await self._admit(surface, scope, receive)
         except IngressError as error:
-            for message in refused(error.refusal, []):
+            for message in refused(error.refusal, [], surface):
                 await send(message)
             return
         except _ClientGone:
@@ -106,7 +113,7 @@ class ChatCompletions:
             status = await self._answer(request, waiting, headers, send)
         except IngressError as error:
             status = error.status
-            for message in refused(error.refusal, headers):
+            for message in refused(error.refusal, headers, surface):
                 await send(message)
         finally:
             overdue.cancel()
@@ -117,7 +124,7 @@ class ChatCompletions:
             step.note({"http.response.status_code": status})
             step.end(None if status < 400 else str(status))
 
-    async def _admit(self, scope: Scope, receive: Receive) -> _Admitted:
+    async def _admit(self, surface: Surface, scope: Scope, receive: Receive) -> _Admitted:
         config, started_ms = self._config, now_ms()
         headers = admission.header_map(scope["headers"])
         admission.check_content_type(headers)
@@ -130,23 +137,23 @@ class ChatCompletions:
         organization = admission.organization_of(headers)
         caller = None if token is None else await self._authenticator.caller(token, organization)
         body = await _read_body(headers, receive, config.limits.body_bytes)
-        chat = admission.parse_chat(body)
+        asked = admission.parse(surface, body)
         # One moment, by the ID: the ledger's ranges of time are ranges of IDs.
         request_id = uuid_utils.uuid7()
         accepted_ms = request_id.int >> 80
         peer = scope["client"][0] if scope.get("client") else ""
         ip = admission.client_ip(peer, headers, config.trusted_proxies)
-        if chat.model in self._catalog.auto:
+        if asked.model in self._catalog.auto:
             has_balance = caller is not None and (not config.billing.prepaid or self._has_balance(caller.owner))
-            chat = admission.resolve(chat, caller, headers, autos=self._catalog.auto, ip=ip, has_balance=has_balance)
-        offer = self._catalog.find(chat.model)
+            asked = admission.resolve(asked, caller, headers, autos=self._catalog.auto, ip=ip, has_balance=has_balance)
+        offer = self._catalog.find(asked.model)
         request = admission.accept(
-            chat,
+            asked,
             caller,
             headers,
             request_id=str(request_id),
             ip=ip,
-            price=self._prices.find(chat.model, accepted_ms),
+            price=self._prices.find(asked.model, accepted_ms),
             model=offer.model if offer else None,
             prompt_bytes=len(body),
             reply_to=ReplyAddress(partition=partition, ingress_id=self._ingress_id),
@@ -158,11 +165,11 @@ class ChatCompletions:
             self._note_key_used(request.caller.key_fingerprint, started_ms)
         traceparent = new_traceparent(config.telemetry.sample_ratio, headers.get("traceparent"))
         step = Step(
-            "POST /chat/completions",
+            f"POST /{surface.value.replace('.', '/')}",
             traceparent,
             kind=SpanKind.SERVER,
             started_ns=started_ms * 1_000_000,
-            attributes={"sluice.request.id": request.request_id, "gen_ai.request.model": chat.model},
+            attributes={"sluice.request.id": request.request_id, "gen_ai.request.model": asked.model},
         )
         return _Admitted(request, body, step)
 
@@ -221,10 +228,11 @@ class ChatCompletions:
     ) -> None:
         if streaming:
             refusal = reply.refusal
-            tail = reply.tail or (error_event(refusal.message, refusal.status) if refusal else "")
+            say_error = DIALECTS[request.surface].error_event
+            tail = reply.tail or (say_error(refusal.message, refusal.status) if refusal else "")
             await send(stream_data(tail, last=True))
         elif reply.refusal is not None:
-            for message in refused(reply.refusal, headers):
+            for message in refused(reply.refusal, headers, request.surface):
                 await send(message)
         elif request.stream and reply.outcome is Outcome.COMPLETED:
             await send(stream_start(headers))
@@ -264,6 +272,17 @@ class ChatCompletions:
             await settle([sent])
         except KafkaError as error:
             log.warning("not published", what=type(record).__name__, key=key, error=type(error).__name__)
+
+
+class _Endpoint:
+    """Starlette takes functions for endpoints that want a Request; an object is an application."""
+
+    def __init__(self, serve: ASGIApp) -> None:
+        self._serve = serve
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves one request."""
+        await self._serve(scope, receive, send)
 
 
 async def _read_body(headers: dict[str, str], receive: Receive, most: int) -> bytes:

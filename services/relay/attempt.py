@@ -14,17 +14,12 @@ from contracts.routes import RoutePlanned
 from contracts.usage import TokenUsage
 from libs.config.gateway import Timeouts
 from libs.providers.errors import broke_off, timed_out
+from libs.providers.exchange import Call, Exchange, Stream, exchange
 from libs.providers.identifiers import identify
-from libs.providers.openai_chat import (
-    ChatStream,
-    ProtocolError,
-    ProviderStreamError,
-    build_request,
-    error_event,
-    estimate,
-    parse_response,
-)
+from libs.providers.openai_chat import ProtocolError, ProviderStreamError, estimate
 from libs.sealing.hybrid import SealError
+from libs.surfaces.registry import DIALECTS
+from libs.surfaces.writer import SurfaceError
 from services.relay.ending import Ending, failed
 from services.relay.grants import Grants
 from services.relay.reply_stream import ReplyStream
@@ -59,7 +54,8 @@ class Attempt:
         self._timeouts = timeouts
         self._task: asyncio.Task[None] | None = None
         self._stop_as: Outcome | None = None
-        self._chat = ChatStream(model=route.request.model)
+        self._answer: Stream | None = None
+        """Once the provider is being called."""
         self._called_at = 0.0
         self._first_byte_ms: int | None = None
         self._ending: Ending | None = None
@@ -102,10 +98,28 @@ class Attempt:
         except SealError as error:
             log.error("grant refused", request_id=request.request_id, reason=str(error))
             raise UpstreamError(NO_GRANT) from None
+        call = self._exchange()
+        self._answer = call.stream
+        self._called_at = time.monotonic()
+        try:
+            async with asyncio.timeout(self._timeouts.first_byte_s if request.stream else None) as patience:
+                async with self._upstreams.call(route.provider_id, key, call, byok=route.grant.byok) as response:
+                    if request.stream:
+                        events = read_events(route.provider_id, response)
+                        await self._relay_stream(events, call.stream, patience)
+                    else:
+                        self._note_first_byte()
+                        self._ending = self._whole(call, await read_answer(route.provider_id, response))
+        except TimeoutError:
+            if not patience.expired():
+                raise
+            what = "begin its answer in time" if self._first_byte_ms is None else "go on with its answer in time"
+            raise UpstreamError(timed_out(route.provider_id, what)) from None
+
+    def _exchange(self) -> Exchange:
+        """What is to be sent, in the provider's words."""
+        route, request = self._route, self._route.request
         provider = self._upstreams.provider(route.provider_id)
-        # Who pays with a key of their own is not held to what we reserve.
-        capped = request.cap_tokens is not None and not route.grant.byok
-        cap = (provider.max_tokens_field, request.cap_tokens or 0) if capped else None
         body = identify(
             self._prompt.body,
             provider_id=route.provider_id,
@@ -114,31 +128,31 @@ class Attempt:
             cache_key_field=provider.cache_key_field,
             user_field=provider.user_field,
         )
-        content = build_request(body, upstream_model=route.upstream_model, stream=request.stream, cap=cap)
-        self._called_at = time.monotonic()
+        call = Call(
+            request.surface,
+            body,
+            request.model,
+            route.upstream_model,
+            request.stream,
+            # Who pays with a key of their own is not held to what we reserve.
+            cap_tokens=None if route.grant.byok else request.cap_tokens,
+            most_tokens=request.output_tokens_most,
+            created_s=now_ms() // 1000,
+            cache=request.task_id is not None,
+        )
         try:
-            async with asyncio.timeout(self._timeouts.first_byte_s if request.stream else None) as patience:
-                async with self._upstreams.call(route.provider_id, key, content, byok=route.grant.byok) as response:
-                    if request.stream:
-                        events = read_events(route.provider_id, response)
-                        await self._relay_stream(events, patience)
-                    else:
-                        self._note_first_byte()
-                        self._ending = self._whole(await read_answer(route.provider_id, response))
-        except TimeoutError:
-            if not patience.expired():
-                raise
-            what = "begin its answer in time" if self._first_byte_ms is None else "go on with its answer in time"
-            raise UpstreamError(timed_out(route.provider_id, what)) from None
+            return exchange(call, provider)
+        except SurfaceError as error:
+            raise UpstreamError(Refusal(status=400, message=str(error))) from None
 
     def _note_first_byte(self) -> None:
         if self._first_byte_ms is None:
             self._first_byte_ms = int((time.monotonic() - self._called_at) * 1000)
 
-    def _whole(self, data: bytes) -> Ending:
+    def _whole(self, call: Exchange, data: bytes) -> Ending:
         route = self._route
         try:
-            answer = parse_response(data, model=route.request.model)
+            answer = call.whole(data)
         except ProtocolError:
             raise UpstreamError(broke_off(route.provider_id)) from None
         tokens, estimated = self._tokens(answer.usage, answer.delivered_bytes)
@@ -150,33 +164,33 @@ class Attempt:
             first_byte_ms=self._first_byte_ms,
         )
 
-    async def _relay_stream(self, events: AsyncIterator[str], patience: asyncio.Timeout) -> None:
-        route, chat, loop = self._route, self._chat, asyncio.get_running_loop()
+    async def _relay_stream(self, events: AsyncIterator[str], answer: Stream, patience: asyncio.Timeout) -> None:
+        route, loop = self._route, asyncio.get_running_loop()
         try:
             async for data in events:
                 self._note_first_byte()
                 patience.reschedule(loop.time() + self._timeouts.idle_s)
                 # The log's back-pressure must not count as the provider's silence.
-                text = chat.event(data)
+                text = answer.event(data)
                 if text:
                     patience.reschedule(None)
                     await self._stream.write(text)
                     patience.reschedule(loop.time() + self._timeouts.idle_s)
-                if chat.done:
+                if answer.done:
                     break
         except ProtocolError:
             raise UpstreamError(broke_off(route.provider_id)) from None
         except ProviderStreamError as error:
             message = f"The provider {route.provider_id} failed: {str(error)[:500]}"
             raise UpstreamError(Refusal(status=502, message=message)) from None
-        if not chat.done and not chat.finished:
+        if not answer.done and not answer.finished:
             raise UpstreamError(broke_off(route.provider_id))
         patience.reschedule(None)
         await self._stream.close()
-        tokens, estimated = self._tokens(chat.usage, chat.delivered_bytes)
+        tokens, estimated = self._tokens(answer.usage, answer.delivered_bytes)
         self._ending = Ending(
             Outcome.COMPLETED,
-            tail=chat.finish(tokens if estimated else None),
+            tail=answer.finish(tokens if estimated else None),
             chunks=self._stream.chunks,
             tokens=tokens,
             estimated=estimated,
@@ -193,20 +207,23 @@ class Attempt:
         ending.outcome = outcome
         if outcome is Outcome.CANCELLED:
             ending.status, ending.refusal, ending.tail = 499, None, None
-        if self._called_at and self._chat.usage is None:
+        if self._called_at and self._answer and self._answer.usage is None:
             # The provider has worked on the prompt, whether or not a byte came back.
-            ending.tokens, ending.estimated = self._tokens(None, self._chat.delivered_bytes)
+            ending.tokens, ending.estimated = self._tokens(None, self._answer.delivered_bytes)
         return ending
 
     async def _failed(self, refusal: Refusal) -> Ending:
         """An error before the first byte is the status; after it, the stream's last event."""
         ending = failed(refusal)
         ending.first_byte_ms = self._first_byte_ms
+        answer = self._answer
+        if answer is None:
+            return ending
         if self._stream.started:
             await self._stream.close()
             ending.chunks = self._stream.chunks
-            ending.tail = error_event(refusal.message, refusal.status)
-            ending.tokens, ending.estimated = self._tokens(self._chat.usage, self._chat.delivered_bytes)
-        elif self._chat.usage is not None:
-            ending.tokens = self._chat.usage
+            ending.tail = DIALECTS[self._route.request.surface].error_event(refusal.message, refusal.status)
+            ending.tokens, ending.estimated = self._tokens(answer.usage, answer.delivered_bytes)
+        elif answer.usage is not None:
+            ending.tokens = answer.usage
         return ending

@@ -28,7 +28,8 @@ from libs.bus.reading import read_to_end
 from libs.bus.received import Poison, PoisonError, Received, parse
 from libs.bus.settings import BusSettings
 from libs.config.gateway import Timeouts
-from libs.providers.openai_chat import delivered_bytes, estimate
+from libs.providers.openai_chat import estimate
+from libs.surfaces.registry import delivered_bytes
 from libs.telemetry.tracing import Step
 from services.relay.attempt import Attempt
 from services.relay.ending import Ending, failed, rejected, tell

@@ -10,8 +10,8 @@ from httpx_sse import EventSource, SSEError
 
 from contracts.record import Refusal
 from libs.config.gateway import Provider, Timeouts
-from libs.providers import openai_chat
 from libs.providers.errors import broke_off, provider_refusal, timed_out, unreachable
+from libs.providers.exchange import Exchange
 from libs.sealing.secret import Secret
 
 MOST_CONNECTIONS = 2_000
@@ -37,10 +37,7 @@ class Upstreams:
     """
 
     def __init__(self, providers: Mapping[str, Provider], timeouts: Timeouts) -> None:
-        self._urls = {
-            provider_id: httpx.URL(provider.base_url.rstrip("/") + openai_chat.PATH)
-            for provider_id, provider in providers.items()
-        }
+        self._urls = {provider_id: provider.base_url.rstrip("/") for provider_id, provider in providers.items()}
         self._providers = providers
         self._timeout = httpx.Timeout(None, connect=timeouts.connect_s).as_dict()
         self._pools: dict[str, AiohttpTransport] = {}
@@ -69,8 +66,8 @@ class Upstreams:
         return self._providers[provider_id]
 
     @asynccontextmanager
-    async def call(self, provider_id: str, key: Secret, content: bytes, *, byok: bool) -> AsyncIterator[httpx.Response]:
-        """Posts a chat completion and gives the response, whose body may still be on its way.
+    async def call(self, provider_id: str, key: Secret, call: Exchange, *, byok: bool) -> AsyncIterator[httpx.Response]:
+        """Posts a request and gives the response, whose body may still be on its way.
 
         Raises:
             UpstreamError: no connection, a broken one, or a status of 400 or above.
@@ -78,9 +75,13 @@ class Upstreams:
         pool = self._pools.get(provider_id)
         if pool is None:
             raise UpstreamError(unreachable(provider_id))
-        headers = _HEADERS | (openai_chat.auth_headers(key.reveal()) if key.reveal() else {})
+        headers = _HEADERS | (call.auth_headers(key.reveal()) if key.reveal() else {})
         request = httpx.Request(
-            "POST", self._urls[provider_id], content=content, headers=headers, extensions={"timeout": self._timeout}
+            "POST",
+            self._urls[provider_id] + call.path,
+            content=call.content,
+            headers=headers,
+            extensions={"timeout": self._timeout},
         )
         with _our_words(provider_id):
             response = await pool.handle_async_request(request)

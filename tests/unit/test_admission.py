@@ -10,16 +10,16 @@ from pydantic_core import from_json, to_json
 
 from contracts.prompts import PromptSubmitted
 from contracts.record import ReplyAddress
-from contracts.requests import Caller
+from contracts.requests import Caller, Surface
 from libs.config.gateway import Limits, Model, Timeouts
 from services.ingress.admission import (
-    Chat,
+    Asked,
     accept,
     bearer_token,
     check_content_type,
     client_ip,
     header_map,
-    parse_chat,
+    parse,
 )
 from services.ingress.errors import BadRequest, IngressError, Unauthorized, WrongContentType
 from tests.unit.records import NOW_MS, request_id
@@ -27,11 +27,15 @@ from tests.unit.records import NOW_MS, request_id
 GOOD = {"model": "stub/echo", "messages": [{"role": "user", "content": "hi"}]}
 
 
-def _chat(model: str = "stub/echo") -> Chat:
-    return Chat(model, False, None, 1, 10)
+def _parse(raw: bytes) -> Asked:
+    return parse(Surface.CHAT_COMPLETIONS, raw)
 
 
-def _accept(chat: Chat, caller: Caller | None, headers: dict[str, str] | None = None) -> Any:
+def _chat(model: str = "stub/echo") -> Asked:
+    return Asked(Surface.CHAT_COMPLETIONS, model, False, None, 1, 10)
+
+
+def _accept(chat: Asked, caller: Caller | None, headers: dict[str, str] | None = None) -> Any:
     return accept(
         chat,
         caller,
@@ -68,12 +72,12 @@ def _accept(chat: Chat, caller: Caller | None, headers: dict[str, str] | None = 
         (orjson.dumps({**GOOD, "messages": "hi"}), "`messages`"),
         (orjson.dumps({**GOOD, "stream": "yes"}), "`stream`"),
         (orjson.dumps({**GOOD, "max_tokens": 0}), "`max_tokens`"),
-        (orjson.dumps({**GOOD, "max_completion_tokens": True}), "`max_tokens`"),
+        (orjson.dumps({**GOOD, "max_completion_tokens": True}), "`max_completion_tokens`"),
     ],
 )
 def test_bad_bodies_are_named(body: bytes, hint: str) -> None:
     with pytest.raises(BadRequest) as refused:
-        parse_chat(body)
+        _parse(body)
     assert hint in str(refused.value)
 
 
@@ -90,7 +94,7 @@ READ_BY_US = {"n", "stream", "max_tokens", "max_completion_tokens"}
 @given(st.dictionaries(st.text(max_size=8).filter(lambda name: name not in READ_BY_US), json_values, max_size=5))
 def test_what_is_admitted_is_what_the_relay_will_read(extra: dict[str, Any]) -> None:
     raw = to_json({**extra, **GOOD})
-    assert parse_chat(raw) == Chat("stub/echo", False, None, 1, len(raw))
+    assert _parse(raw) == Asked(Surface.CHAT_COMPLETIONS, "stub/echo", False, None, 1, len(raw))
     record = PromptSubmitted.model_validate_json(b'{"request_id":"%b","body":%b}' % (request_id(1).encode(), raw))
     assert record.body == from_json(raw)
 
@@ -98,7 +102,7 @@ def test_what_is_admitted_is_what_the_relay_will_read(extra: dict[str, Any]) -> 
 @given(st.binary(max_size=60))
 def test_no_bytes_make_it_fail_otherwise(raw: bytes) -> None:
     try:
-        parse_chat(raw)
+        _parse(raw)
     except IngressError as error:
         assert error.status == 400
 
@@ -184,12 +188,12 @@ def test_client_ip(peer: str, headers: dict[str, str], proxies: int, ip: str) ->
 )
 def test_input_is_bounded_by_its_bytes_and_media_by_what_providers_count_at_most(content: Any, most: int) -> None:
     raw = to_json({"model": "m/x", "messages": [{"role": "user", "content": content}]})
-    assert parse_chat(raw).input_tokens_most == len(raw) + most
+    assert _parse(raw).input_tokens_most == len(raw) + most
 
 
 def test_output_is_bounded_by_what_is_asked_for_or_what_the_relay_will_say() -> None:
     def bounds(model: Model | None = None, **asked: Any) -> tuple[int, int | None]:
-        chat = parse_chat(to_json({**GOOD, **asked}))
+        chat = _parse(to_json({**GOOD, **asked}))
         request = accept(
             chat,
             Caller(account_id="a"),

@@ -7,17 +7,23 @@ from hypothesis import strategies as st
 
 from contracts.usage import TokenUsage
 from libs.providers.errors import provider_refusal
+from libs.providers.exchange import Translated
 from libs.providers.openai_chat import (
-    ChatStream,
+    ChatReader,
     ProtocolError,
     ProviderStreamError,
     build_request,
-    delivered_bytes,
-    error_event,
     estimate,
     parse_response,
     parse_usage,
 )
+from libs.surfaces.chat import ChatWriter, error_event
+from libs.surfaces.registry import delivered_bytes
+
+
+def _stream(model: str) -> Translated:
+    return Translated(ChatReader(model=model), ChatWriter())
+
 
 USAGE = {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}
 
@@ -44,13 +50,13 @@ def test_the_model_is_renamed_and_usage_always_asked_for() -> None:
 
 @given(st.lists(st.text(max_size=5), max_size=8), st.integers(0, 8), st.booleans())
 def test_text_passes_whole_and_usage_comes_last(texts: list[str], usage_at: int, with_choices: bool) -> None:
-    stream, out = ChatStream(model="a/b"), ""
+    stream, out = _stream(model="a/b"), ""
     events = [_chunk(text) for text in texts]
     usage = _chunk(usage=USAGE) if with_choices else orjson.dumps({"id": "c", "choices": [], "usage": USAGE}).decode()
     events.insert(min(usage_at, len(events)), usage)
     for event in [*events, "[DONE]"]:
         out += stream.event(event)
-    out += stream.finish()
+    out += stream.finish(None)
     lines = [line.removeprefix("data: ") for line in out.split("\n\n") if line]
     assert lines[-1] == "[DONE]"
     chunks = [orjson.loads(line) for line in lines[:-1]]
@@ -64,7 +70,7 @@ def test_text_passes_whole_and_usage_comes_last(texts: list[str], usage_at: int,
 
 
 def test_without_usage_our_own_count_comes_last() -> None:
-    stream = ChatStream(model="a/b")
+    stream = _stream(model="a/b")
     stream.event(_chunk("hello"))
     assert stream.usage is None
     assert '"total_tokens":7' in stream.finish(TokenUsage(input_tokens=5, output_tokens=2))
@@ -73,18 +79,18 @@ def test_without_usage_our_own_count_comes_last() -> None:
 @pytest.mark.parametrize("data", ["nonsense", "[]", '{"hello":1}'])
 def test_what_is_no_chunk_is_an_error(data: str) -> None:
     with pytest.raises(ProtocolError):
-        ChatStream(model="m").event(data)
+        _stream(model="m").event(data)
 
 
 def test_an_error_inside_the_stream_is_the_providers() -> None:
     with pytest.raises(ProviderStreamError, match="overloaded"):
-        ChatStream(model="m").event('{"error":{"message":"overloaded"}}')
+        _stream(model="m").event('{"error":{"message":"overloaded"}}')
 
 
 def test_a_whole_answer_is_renamed_and_counted() -> None:
     data = orjson.dumps({"model": "up", "choices": [{"message": {"content": "héllo"}}], "usage": USAGE})
     answer = parse_response(data, model="a/b")
-    assert orjson.loads(answer.body)["model"] == "a/b"
+    assert answer.answer["model"] == "a/b"
     assert (answer.usage, answer.delivered_bytes) == (TokenUsage(input_tokens=5, output_tokens=2), 6)
     for wrong in (b"", b"[]", b'{"object":"x"}'):
         with pytest.raises(ProtocolError):

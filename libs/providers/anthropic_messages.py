@@ -1,0 +1,318 @@
+"""Anthropic's Messages protocol, as its provider speaks it. Sans-I/O.
+
+Source: the Anthropic API reference, "Messages", "Streaming Messages" and "Extended thinking".
+"""
+
+import secrets
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic_core import to_json
+
+from contracts.usage import TokenUsage
+from libs.providers.openai_chat import Parsed, ProtocolError, ProviderStreamError, parse_object, usage_json
+from libs.surfaces.messages import STOP_REASONS
+from libs.surfaces.writer import arguments_of, text_of
+
+PATH = "/messages"
+VERSION = "2023-06-01"
+STRUCTURED_OUTPUTS = "structured-outputs-2025-11-13"
+_FINISH_REASONS = {reason: finish for finish, reason in reversed(STOP_REASONS.items())} | {
+    "stop_sequence": "stop",
+    "pause_turn": "stop",
+    "model_context_window_exceeded": "length",
+}
+_SAME = ("temperature", "top_p", "top_k")
+_BUDGETS = {"minimal": 1_024, "low": 2_048, "medium": 8_192, "high": 16_384, "xhigh": 32_768}
+
+
+def build_request(chat: dict[str, Any], *, upstream_model: str, stream: bool, most_tokens: int, cache: bool) -> bytes:
+    """A chat completion's request for Anthropic.
+
+    What it cannot say is left out: ``n``, ``seed``, ``logprobs``, ``logit_bias``, penalties.
+
+    Args:
+        most_tokens: of the answer, where the request has no limit of its own; the protocol wants one.
+        cache: mark the ends of instructions and conversation as cacheable, unless the client marked something.
+    """
+    system, messages = _messages(chat.get("messages") or [])
+    limit = chat.get("max_completion_tokens") or chat.get("max_tokens") or most_tokens
+    request: dict[str, Any] = {"model": upstream_model, "max_tokens": limit, "stream": stream, "messages": messages}
+    request |= {name: chat[name] for name in _SAME if chat.get(name) is not None}
+    if system:
+        request["system"] = system
+    stop = chat.get("stop")
+    if stop:
+        request["stop_sequences"] = [stop] if isinstance(stop, str) else stop
+    tools = [_tool(tool) for tool in chat.get("tools") or () if isinstance(tool.get("function"), dict)]
+    if tools:
+        request["tools"] = tools
+        request["tool_choice"] = _choice(chat)
+    user = chat.get("safety_identifier") or chat.get("user")
+    if user:
+        request["metadata"] = {"user_id": user}
+    budget = _BUDGETS.get(str(chat.get("reasoning_effort")))
+    if budget and limit > budget:
+        request["thinking"] = {"type": "enabled", "budget_tokens": budget}
+        # Both are refused beside thinking ("Extended thinking": compatibility).
+        request.pop("temperature", None)
+        request.pop("top_k", None)
+    form = chat.get("response_format")
+    if isinstance(form, dict) and form.get("type") == "json_schema":
+        request["output_format"] = {"type": "json_schema", "schema": (form.get("json_schema") or {}).get("schema")}
+    if cache and not _marked(request):
+        _mark(request)
+    return to_json(request)
+
+
+def auth_headers(api_key: str) -> dict[str, str]:
+    """Headers that carry the key, and the version that this module speaks."""
+    return {"x-api-key": api_key, "anthropic-version": VERSION, "anthropic-beta": STRUCTURED_OUTPUTS}
+
+
+def parse_response(data: bytes, *, model: str, created_s: int) -> Parsed:
+    """A message as a chat completion of this time. Raises ProtocolError."""
+    message = parse_object(data)
+    blocks = message.get("content")
+    if not isinstance(blocks, list):
+        raise ProtocolError("the answer has no content")
+    said: dict[str, Any] = {"role": "assistant", "content": None}
+    for block in blocks:
+        kind = block.get("type")
+        if kind == "text":
+            said["content"] = (said["content"] or "") + str(block.get("text") or "")
+        elif kind == "thinking":
+            said["reasoning_content"] = said.get("reasoning_content", "") + str(block.get("thinking") or "")
+            said.setdefault("reasoning_details", []).append(_detail(block))
+        elif kind == "redacted_thinking":
+            said.setdefault("reasoning_details", []).append(_detail(block))
+        elif kind == "tool_use":
+            function = {"name": block.get("name"), "arguments": to_json(block.get("input") or {}).decode()}
+            call = {"id": block.get("id"), "type": "function", "function": function}
+            said.setdefault("tool_calls", []).append(call)
+    usage = parse_usage(message.get("usage"))
+    answer: dict[str, Any] = {
+        "id": message.get("id"),
+        "object": "chat.completion",
+        "created": created_s,
+        "model": model,
+        "choices": [{"index": 0, "message": said, "finish_reason": _finish(message.get("stop_reason"))}],
+    }
+    if usage is not None:
+        answer["usage"] = usage_json(usage)
+    delivered = len(text_of(blocks).encode()) + len(said.get("reasoning_content", "").encode())
+    return Parsed(answer, usage, delivered)
+
+
+class MessagesReader:
+    """Reads a message's events as chat chunks."""
+
+    def __init__(self, *, model: str, created_s: int) -> None:
+        self._identity: dict[str, Any] = {
+            "id": f"msg_{secrets.token_hex(12)}",
+            "object": "chat.completion.chunk",
+            "created": created_s,
+            "model": model,
+        }
+        self._counts: dict[str, Any] = {}
+        self._calls = -1
+        self.delivered_bytes = 0
+        self.done = False
+        self.finished = False
+
+    @property
+    def usage(self) -> TokenUsage | None:
+        """The provider's counts, as far as they were told."""
+        return parse_usage(self._counts) if "output_tokens" in self._counts and self.finished else None
+
+    def read(self, data: str) -> list[dict[str, Any]]:
+        """See `libs.providers.openai_chat.ChatReader.read`."""
+        event = parse_object(data)
+        match event.get("type"):
+            case "message_start":
+                message = event.get("message") or {}
+                self._identity["id"] = message.get("id") or self._identity["id"]
+                self._counts |= message.get("usage") or {}
+                return [self._chunk({"role": "assistant", "content": ""})]
+            case "content_block_start":
+                return self._started(event.get("content_block") or {})
+            case "content_block_delta":
+                return self._grown(event.get("delta") or {})
+            case "message_delta":
+                self._counts |= {name: n for name, n in (event.get("usage") or {}).items() if n is not None}
+                self.finished = True
+                return [self._chunk({}, _finish((event.get("delta") or {}).get("stop_reason")))]
+            case "message_stop":
+                self.done = True
+            case "error":
+                raise ProviderStreamError(str((event.get("error") or {}).get("message") or "it gave no reason"))
+            case None:
+                raise ProtocolError("an event has no type")
+        return []
+
+    def tail(self, counted: TokenUsage | None) -> dict[str, Any] | None:
+        """See `libs.providers.openai_chat.ChatReader.tail`."""
+        usage = self.usage or counted
+        return {**self._identity, "choices": [], "usage": usage_json(usage)} if usage else None
+
+    def _started(self, block: dict[str, Any]) -> list[dict[str, Any]]:
+        if block.get("type") == "tool_use":
+            self._calls += 1
+            function = {"name": block.get("name"), "arguments": ""}
+            self.delivered_bytes += len(str(block.get("name") or "").encode())
+            call = {"index": self._calls, "id": block.get("id"), "type": "function", "function": function}
+            return [self._chunk({"tool_calls": [call]})]
+        if block.get("type") == "redacted_thinking":
+            return [self._chunk({"reasoning_details": [_detail(block)]})]
+        return []
+
+    def _grown(self, delta: dict[str, Any]) -> list[dict[str, Any]]:
+        match delta.get("type"):
+            case "text_delta":
+                return [self._said("content", str(delta.get("text") or ""))]
+            case "thinking_delta":
+                return [self._said("reasoning_content", str(delta.get("thinking") or ""))]
+            case "signature_delta":
+                detail = {"type": "reasoning.text", "text": "", "signature": delta.get("signature")}
+                return [self._chunk({"reasoning_details": [detail]})]
+            case "input_json_delta":
+                text = str(delta.get("partial_json") or "")
+                self.delivered_bytes += len(text.encode())
+                return [self._chunk({"tool_calls": [{"index": self._calls, "function": {"arguments": text}}]})]
+        return []
+
+    def _said(self, name: str, text: str) -> dict[str, Any]:
+        self.delivered_bytes += len(text.encode())
+        return self._chunk({name: text})
+
+    def _chunk(self, delta: dict[str, Any], reason: str | None = None) -> dict[str, Any]:
+        return {**self._identity, "choices": [{"index": 0, "delta": delta, "finish_reason": reason}]}
+
+
+def parse_usage(usage: Any) -> TokenUsage | None:
+    """Anthropic counts cached tokens beside ``input_tokens``; ours are part of it."""
+    if not isinstance(usage, dict):
+        return None
+    names = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+    counts = [usage.get(name) or 0 for name in names]
+    if usage.get("output_tokens") is None or not all(isinstance(n, int) and n >= 0 for n in counts):
+        return None
+    fresh, output, read, written = counts
+    return TokenUsage(
+        input_tokens=fresh + read + written, output_tokens=output, cache_read_tokens=read, cache_write_tokens=written
+    )
+
+
+def _messages(given: Iterable[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The instructions, and the conversation with neighbours of one role made one."""
+    system: list[dict[str, Any]] = []
+    messages: list[dict[str, Any]] = []
+    for message in given:
+        role = message.get("role")
+        if role in ("system", "developer"):
+            system += _blocks(message.get("content"))
+            continue
+        if role == "tool":
+            content = message.get("content")
+            result = {"type": "tool_result", "tool_use_id": message.get("tool_call_id"), "content": _blocks(content)}
+            role, blocks = "user", [result]
+        elif role == "assistant":
+            blocks = _said(message)
+        else:
+            role, blocks = "user", _blocks(message.get("content"))
+        if messages and messages[-1]["role"] == role:
+            messages[-1]["content"] += blocks
+        elif blocks:
+            messages.append({"role": role, "content": blocks})
+    return system, messages
+
+
+def _said(message: dict[str, Any]) -> list[dict[str, Any]]:
+    blocks: list[dict[str, Any]] = []
+    for detail in message.get("reasoning_details") or ():
+        if detail.get("type") == "reasoning.encrypted":
+            blocks.append({"type": "redacted_thinking", "data": detail.get("data")})
+        elif detail.get("signature"):
+            # Without its signature a thought is refused.
+            thought = {"thinking": detail.get("text") or "", "signature": detail["signature"]}
+            blocks.append({"type": "thinking", **thought})
+    blocks += _blocks(message.get("content"))
+    blocks += [
+        {
+            "type": "tool_use",
+            "id": call.get("id"),
+            "name": (call.get("function") or {}).get("name"),
+            "input": arguments_of(call),
+        }
+        for call in message.get("tool_calls") or ()
+    ]
+    return blocks
+
+
+def _blocks(content: Any) -> list[dict[str, Any]]:
+    if isinstance(content, str):
+        return [{"type": "text", "text": content}] if content else []
+    return [_block(part) for part in content or () if isinstance(part, dict)]
+
+
+def _block(part: dict[str, Any]) -> dict[str, Any]:
+    kept = {"cache_control": part["cache_control"]} if "cache_control" in part else {}
+    kind = part.get("type")
+    if kind == "image_url":
+        image = part.get("image_url")
+        url = image.get("url") if isinstance(image, dict) else image
+        return {"type": "image", "source": _source(str(url)), **kept}
+    if kind == "file":
+        file = part.get("file") or {}
+        return {"type": "document", "source": _source(str(file.get("file_data"))), **kept}
+    return {"type": "text", "text": str(part.get("text") or ""), **kept}
+
+
+def _source(url: str) -> dict[str, Any]:
+    if url.startswith("data:"):
+        media_type, _, data = url.removeprefix("data:").partition(";base64,")
+        return {"type": "base64", "media_type": media_type, "data": data}
+    return {"type": "url", "url": url}
+
+
+def _tool(tool: dict[str, Any]) -> dict[str, Any]:
+    function = tool["function"]
+    found = {"name": function.get("name"), "input_schema": function.get("parameters") or {"type": "object"}}
+    if function.get("description"):
+        found["description"] = function["description"]
+    if "cache_control" in tool:
+        found["cache_control"] = tool["cache_control"]
+    return found
+
+
+def _choice(chat: dict[str, Any]) -> dict[str, Any]:
+    choice = chat.get("tool_choice") or "auto"
+    if isinstance(choice, dict):
+        found = {"type": "tool", "name": (choice.get("function") or {}).get("name")}
+    else:
+        found = {"type": {"required": "any", "none": "none"}.get(choice, "auto")}
+    if chat.get("parallel_tool_calls") is False and found["type"] != "none":
+        found["disable_parallel_tool_use"] = True
+    return found
+
+
+def _marked(request: dict[str, Any]) -> bool:
+    blocks = [*request.get("system", ()), *request.get("tools", ())]
+    blocks += [block for message in request["messages"] for block in message["content"]]
+    return any("cache_control" in block for block in blocks)
+
+
+def _mark(request: dict[str, Any]) -> None:
+    for blocks in (request.get("system"), request["messages"][-1]["content"] if request["messages"] else None):
+        if blocks and blocks[-1].get("type") in ("text", "image", "document", "tool_result"):
+            blocks[-1]["cache_control"] = {"type": "ephemeral"}
+
+
+def _detail(block: dict[str, Any]) -> dict[str, Any]:
+    if block.get("type") == "redacted_thinking":
+        return {"type": "reasoning.encrypted", "data": block.get("data")}
+    return {"type": "reasoning.text", "text": block.get("thinking"), "signature": block.get("signature")}
+
+
+def _finish(reason: Any) -> str:
+    return _FINISH_REASONS.get(str(reason), "stop")

@@ -1,0 +1,323 @@
+"""Anthropic's Messages as clients speak it.
+
+Source: the Anthropic API reference, "Messages" and "Streaming Messages".
+"""
+
+import secrets
+from typing import Any
+
+import orjson
+
+from libs.surfaces.writer import SurfaceError, arguments_of, is_list_of_objects, named_event, reasoning_of, text_of
+
+STOP_REASONS = {
+    "stop": "end_turn",
+    "length": "max_tokens",
+    "tool_calls": "tool_use",
+    "function_call": "tool_use",
+    "content_filter": "refusal",
+}
+_SAME = ("temperature", "top_p", "top_k", "stream", "service_tier")
+_EFFORTS = ((2_048, "low"), (8_192, "medium"))
+
+
+def to_chat(body: dict[str, Any]) -> dict[str, Any]:
+    """The request as a chat completion.
+
+    Raises:
+        SurfaceError: it is not of the form that the reference gives.
+    """
+    if not isinstance(body.get("max_tokens"), int):
+        raise SurfaceError("`max_tokens` is missing: the Messages API wants a whole number.")
+    messages = body.get("messages")
+    if not is_list_of_objects(messages) or not messages:
+        raise SurfaceError("`messages` must be a list of at least one message.")
+    chat: dict[str, Any] = {name: body[name] for name in _SAME if name in body}
+    chat |= {"model": body.get("model"), "max_tokens": body["max_tokens"], "messages": []}
+    if body.get("system"):
+        chat["messages"].append({"role": "system", "content": _system(body["system"])})
+    for message in messages:
+        chat["messages"] += _said(message)
+    if body.get("stop_sequences"):
+        chat["stop"] = body["stop_sequences"]
+    if is_list_of_objects(body.get("tools")) and body["tools"]:
+        chat["tools"] = [_tool(tool) for tool in body["tools"]]
+    choice = body.get("tool_choice")
+    if isinstance(choice, dict):
+        named = {"type": "function", "function": {"name": choice.get("name")}}
+        chat["tool_choice"] = {"auto": "auto", "any": "required", "none": "none"}.get(str(choice.get("type")), named)
+        if choice.get("disable_parallel_tool_use"):
+            chat["parallel_tool_calls"] = False
+    user = (body.get("metadata") or {}).get("user_id") if isinstance(body.get("metadata"), dict) else None
+    if isinstance(user, str):
+        chat["user"] = user
+    thinking = body.get("thinking")
+    if isinstance(thinking, dict) and thinking.get("type") == "enabled":
+        budget = thinking.get("budget_tokens") or 0
+        chat["reasoning_effort"] = next((effort for most, effort in _EFFORTS if budget <= most), "high")
+    return chat
+
+
+def whole(answer: dict[str, Any], _body: dict[str, Any]) -> dict[str, Any]:
+    """A chat completion as a message."""
+    choice = (answer.get("choices") or [{}])[0]
+    said = choice.get("message") or {}
+    content: list[dict[str, Any]] = []
+    if thought := reasoning_of(said):
+        content.append({"type": "thinking", "thinking": thought, "signature": _signature(said)})
+    if text := text_of(said.get("content")) or str(said.get("refusal") or ""):
+        content.append({"type": "text", "text": text})
+    content += [
+        {"type": "tool_use", "id": call.get("id"), "name": _name(call), "input": arguments_of(call)}
+        for call in said.get("tool_calls") or ()
+    ]
+    return {
+        "id": _id(answer),
+        "type": "message",
+        "role": "assistant",
+        "model": answer.get("model"),
+        "content": content,
+        "stop_reason": STOP_REASONS.get(choice.get("finish_reason") or "stop", "end_turn"),
+        "stop_sequence": None,
+        "usage": usage_json(answer.get("usage")),
+    }
+
+
+class MessagesWriter:
+    """A stream of chat chunks as the events of a message: blocks that open, grow and close, one after the other."""
+
+    def __init__(self, model: str) -> None:
+        self._model = model
+        self._begun = False
+        self._block = -1
+        self._open: str | None = None
+        self._calls: dict[int, int] = {}
+        """Blocks by the index of their tool call; a call that goes on after another has begun is not split."""
+        self._reason = "end_turn"
+
+    def chunk(self, chunk: dict[str, Any]) -> str:
+        """See `libs.surfaces.writer.Writer`."""
+        out = self._begin(chunk)
+        for choice in chunk.get("choices") or ():
+            if choice.get("index"):
+                continue
+            delta = choice.get("delta") or {}
+            if thought := reasoning_of(delta):
+                out += self._grow("thinking", {"type": "thinking", "thinking": "", "signature": ""}, thought)
+            if text := text_of(delta.get("content")) or str(delta.get("refusal") or ""):
+                out += self._grow("text", {"type": "text", "text": ""}, text)
+            for call in delta.get("tool_calls") or ():
+                out += self._call(call)
+            if choice.get("finish_reason"):
+                self._reason = STOP_REASONS.get(choice["finish_reason"], "end_turn")
+        return out
+
+    def finish(self, tail: dict[str, Any] | None) -> str:
+        """See `libs.surfaces.writer.Writer`."""
+        out = self._begin(tail or {}) + self._close()
+        delta = {"stop_reason": self._reason, "stop_sequence": None}
+        out += named_event({"type": "message_delta", "delta": delta, "usage": usage_json((tail or {}).get("usage"))})
+        return out + named_event({"type": "message_stop"})
+
+    def _begin(self, chunk: dict[str, Any]) -> str:
+        if self._begun:
+            return ""
+        self._begun = True
+        message: dict[str, Any] = {
+            "id": _id(chunk),
+            "type": "message",
+            "role": "assistant",
+            "model": self._model,
+            "content": [],
+            "stop_reason": None,
+            "stop_sequence": None,
+            "usage": usage_json(None),
+        }
+        return named_event({"type": "message_start", "message": message})
+
+    def _grow(self, kind: str, block: dict[str, Any], text: str) -> str:
+        out = ""
+        if self._open != kind:
+            out = self._close() + self._start(kind, block)
+        name = {"thinking": "thinking", "text": "text"}[kind]
+        delta = {"type": f"{kind}_delta", name: text}
+        return out + named_event({"type": "content_block_delta", "index": self._block, "delta": delta})
+
+    def _call(self, call: dict[str, Any]) -> str:
+        number, function = call.get("index") or 0, call.get("function") or {}
+        out, kind = "", f"call {number}"
+        if number not in self._calls:
+            block: dict[str, Any] = {
+                "type": "tool_use",
+                "id": call.get("id"),
+                "name": function.get("name"),
+                "input": {},
+            }
+            out = self._close() + self._start(kind, block)
+            self._calls[number] = self._block
+        if function.get("arguments"):
+            delta = {"type": "input_json_delta", "partial_json": function["arguments"]}
+            out += named_event({"type": "content_block_delta", "index": self._calls[number], "delta": delta})
+        return out
+
+    def _start(self, kind: str, block: dict[str, Any]) -> str:
+        self._block += 1
+        self._open = kind
+        return named_event({"type": "content_block_start", "index": self._block, "content_block": block})
+
+    def _close(self) -> str:
+        if self._open is None:
+            return ""
+        self._open = None
+        return named_event({"type": "content_block_stop", "index": self._block})
+
+
+def error_event(message: str, code: int) -> str:
+    """An error after the first byte."""
+    return named_event({"type": "error", "error": {"type": error_type(code), "message": message, "code": code}})
+
+
+def error_type(code: int) -> str:
+    """Anthropic's name of an HTTP status ("Errors")."""
+    return {
+        400: "invalid_request_error",
+        401: "authentication_error",
+        402: "billing_error",
+        403: "permission_error",
+        404: "not_found_error",
+        413: "request_too_large",
+        429: "rate_limit_error",
+        503: "overloaded_error",
+        504: "timeout_error",
+    }.get(code, "api_error")
+
+
+def usage_json(usage: Any) -> dict[str, int]:
+    """Counts as a message gives them: ``input_tokens`` without the cached ones."""
+    usage = usage if isinstance(usage, dict) else {}
+    details = usage.get("prompt_tokens_details") or {}
+    read, written = details.get("cached_tokens") or 0, details.get("cache_write_tokens") or 0
+    return {
+        "input_tokens": max(0, (usage.get("prompt_tokens") or 0) - read - written),
+        "cache_creation_input_tokens": written,
+        "cache_read_input_tokens": read,
+        "output_tokens": usage.get("completion_tokens") or 0,
+    }
+
+
+def _said(message: dict[str, Any]) -> list[dict[str, Any]]:
+    role, content = message.get("role"), message.get("content")
+    if role not in ("user", "assistant"):
+        raise SurfaceError("a message's `role` is `user` or `assistant`; instructions go to `system`.")
+    if isinstance(content, str):
+        return [{"role": role, "content": content}]
+    if not is_list_of_objects(content):
+        raise SurfaceError("a message's `content` is text or a list of blocks.")
+    assert isinstance(content, list)
+    return _assistant(content) if role == "assistant" else _user(content)
+
+
+def _assistant(content: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    message: dict[str, Any] = {"role": "assistant", "content": None}
+    texts = [block for block in content if block.get("type") == "text"]
+    if texts:
+        message["content"] = "".join(str(block.get("text") or "") for block in texts)
+    thoughts = [block for block in content if block.get("type") in ("thinking", "redacted_thinking")]
+    if thoughts:
+        message["reasoning_content"] = "".join(str(block.get("thinking") or "") for block in thoughts)
+        message["reasoning_details"] = [
+            {"type": "reasoning.text", "text": block.get("thinking"), "signature": block.get("signature")}
+            if block["type"] == "thinking"
+            else {"type": "reasoning.encrypted", "data": block.get("data")}
+            for block in thoughts
+        ]
+    calls = [
+        {
+            "id": block.get("id"),
+            "type": "function",
+            "function": {"name": block.get("name"), "arguments": orjson.dumps(block.get("input") or {}).decode()},
+        }
+        for block in content
+        if block.get("type") == "tool_use"
+    ]
+    if calls:
+        message["tool_calls"] = calls
+    return [message]
+
+
+def _user(content: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    messages: list[dict[str, Any]] = [
+        {"role": "tool", "tool_call_id": block.get("tool_use_id"), "content": _result(block)}
+        for block in content
+        if block.get("type") == "tool_result"
+    ]
+    rest = [_part(block) for block in content if block.get("type") != "tool_result"]
+    if rest:
+        messages.append({"role": "user", "content": rest})
+    return messages
+
+
+def _result(block: dict[str, Any]) -> Any:
+    content = block.get("content")
+    if isinstance(content, list) and any(part.get("type") != "text" for part in content if isinstance(part, dict)):
+        return [_part(part) for part in content if isinstance(part, dict)]
+    text = text_of(content)
+    return f"Error: {text}" if block.get("is_error") else text
+
+
+def _part(block: dict[str, Any]) -> dict[str, Any]:
+    kind = block.get("type")
+    kept = {"cache_control": block["cache_control"]} if "cache_control" in block else {}
+    if kind == "text":
+        return {"type": "text", "text": block.get("text") or "", **kept}
+    source = block.get("source")
+    if kind == "image" and isinstance(source, dict):
+        return {"type": "image_url", "image_url": {"url": _url(source)}, **kept}
+    if kind == "document" and isinstance(source, dict):
+        if source.get("type") == "text":
+            return {"type": "text", "text": source.get("data") or "", **kept}
+        file = {"filename": block.get("title") or "document.pdf", "file_data": _url(source)}
+        return {"type": "file", "file": file, **kept}
+    raise SurfaceError(f"a block of type {str(kind)[:50]!r} cannot be sent to this model.")
+
+
+def _url(source: dict[str, Any]) -> str:
+    if source.get("type") == "base64":
+        return f"data:{source.get('media_type')};base64,{source.get('data')}"
+    return str(source.get("url") or "")
+
+
+def _system(system: Any) -> Any:
+    if isinstance(system, str):
+        return system
+    if not is_list_of_objects(system):
+        raise SurfaceError("`system` is text or a list of text blocks.")
+    return [_part(block) for block in system]
+
+
+def _tool(tool: dict[str, Any]) -> dict[str, Any]:
+    if not isinstance(tool.get("input_schema"), dict):
+        raise SurfaceError(
+            f"the tool {str(tool.get('name'))[:50]!r} has no `input_schema`; Anthropic's own tools are not here."
+        )
+    function = {"name": tool.get("name"), "parameters": tool["input_schema"]}
+    if tool.get("description"):
+        function["description"] = tool["description"]
+    return {"type": "function", "function": function} | (
+        {"cache_control": tool["cache_control"]} if "cache_control" in tool else {}
+    )
+
+
+def _name(call: dict[str, Any]) -> Any:
+    return (call.get("function") or {}).get("name")
+
+
+def _signature(said: dict[str, Any]) -> str:
+    for detail in said.get("reasoning_details") or ():
+        if isinstance(detail, dict) and detail.get("signature"):
+            return str(detail["signature"])
+    return ""
+
+
+def _id(answer: dict[str, Any]) -> str:
+    return f"msg_{answer.get('id') or secrets.token_hex(12)}"

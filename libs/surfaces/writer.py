@@ -1,0 +1,60 @@
+"""What every surface must say, and what they share. Sans-I/O.
+
+Chat completions are the common tongue: a request of another surface is translated into one, and a stream of chat chunks
+into that surface's events.
+"""
+
+from typing import Any, Protocol
+
+import orjson
+
+
+class SurfaceError(Exception):
+    """The client's request cannot be said as a chat completion; the message is for the client."""
+
+
+class Writer(Protocol):
+    """Writes one stream for a client."""
+
+    def chunk(self, chunk: dict[str, Any]) -> str:
+        """The events that one chat chunk becomes; often one, sometimes none."""
+
+    def finish(self, tail: dict[str, Any] | None) -> str:
+        """The last events. ``tail`` is the chunk with the usage and no choices, where there is usage."""
+
+
+def named_event(content: dict[str, Any]) -> str:
+    """A server-sent event that is named by its own ``type``."""
+    return f"event: {content['type']}\ndata: {orjson.dumps(content).decode()}\n\n"
+
+
+def text_of(content: Any) -> str:
+    """The text of a message's content, of whatever form."""
+    if isinstance(content, str):
+        return content
+    if isinstance(content, list):
+        return "".join(str(part.get("text") or "") for part in content if isinstance(part, dict))
+    return ""
+
+
+def reasoning_of(said: dict[str, Any]) -> str:
+    """What a model thought, as providers of chat completions name it."""
+    for name in ("reasoning_content", "reasoning"):
+        if isinstance(said.get(name), str):
+            return str(said[name])
+    return ""
+
+
+def arguments_of(call: dict[str, Any]) -> dict[str, Any]:
+    """A tool call's arguments as an object; what is no JSON object is kept under ``_raw``."""
+    text = (call.get("function") or {}).get("arguments") or "{}"
+    try:
+        found = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        found = None
+    return found if isinstance(found, dict) else {"_raw": text}
+
+
+def is_list_of_objects(value: Any) -> bool:
+    """True for a list of objects, the empty one included."""
+    return isinstance(value, list) and all(isinstance(item, dict) for item in value)

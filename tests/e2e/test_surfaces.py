@@ -1,0 +1,316 @@
+"""Every surface with any model, through the real SDKs: what the client speaks need not be what the provider does."""
+
+import asyncio
+import json
+from typing import Any
+
+import anthropic
+import openai
+import pytest
+from pydantic import BaseModel
+
+from tests.e2e.plane import Plane
+from tests.faults.books import audited
+from tests.stacks import Gateway
+
+MODELS = ("stub/echo", "claude/echo")
+"""The first's provider speaks chat completions, the second's Anthropic's Messages."""
+CHAT_TOOL: Any = {
+    "type": "function",
+    "function": {"name": "weather", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}},
+}
+RESPONSES_TOOL: Any = {"type": "function", **CHAT_TOOL["function"], "strict": False}
+MESSAGES_TOOL: Any = {"name": "weather", "input_schema": CHAT_TOOL["function"]["parameters"]}
+PIXEL = "data:image/png;base64,iVBORw0KGgo="
+
+
+def _openai(gateway: Gateway) -> openai.AsyncOpenAI:
+    return openai.AsyncOpenAI(base_url=gateway.base_url, api_key=gateway.key, max_retries=0)
+
+
+def _anthropic(gateway: Gateway, key: str | None = None) -> anthropic.AsyncAnthropic:
+    """It adds ``/v1/messages`` to its base URL, and sends its key as ``x-api-key``."""
+    return anthropic.AsyncAnthropic(base_url=gateway.base_url, api_key=key or gateway.key, max_retries=0)
+
+
+async def _sent(gateway: Gateway) -> Any:
+    return (await gateway.http.get(f"{gateway.stack.stub_url}/stub/last")).json()
+
+
+@pytest.mark.parametrize("model", MODELS)
+async def test_chat_completions(gateway: Gateway, model: str) -> None:
+    async with _openai(gateway) as client:
+        whole = await client.chat.completions.create(model=model, messages=[{"role": "user", "content": "hello"}])
+        stream = await client.chat.completions.create(
+            model=model, messages=[{"role": "user", "content": "hello"}], stream=True
+        )
+        chunks = [chunk async for chunk in stream]
+    text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
+    assert text == whole.choices[0].message.content
+    assert len(text.split()) == 8
+    assert chunks[-1].usage == whole.usage
+    assert (whole.model, whole.choices[0].finish_reason) == (model, "stop")
+
+
+@pytest.mark.parametrize("model", MODELS)
+async def test_responses(gateway: Gateway, model: str) -> None:
+    async with _openai(gateway) as client:
+        raw = await client.responses.with_raw_response.create(model=model, input="hello", instructions="Be brief.")
+        whole = raw.parse()
+        async with client.responses.stream(model=model, input="hello", instructions="Be brief.") as stream:
+            kinds = [event.type async for event in stream]
+            final = await stream.get_final_response()
+    assert whole.output_text == final.output_text
+    assert len(whole.output_text.split()) == 8
+    assert (whole.status, whole.model, final.status) == ("completed", model, "completed")
+    assert whole.usage is not None
+    assert final.usage is not None
+    assert final.usage.output_tokens == whole.usage.output_tokens == 8
+    assert kinds[:2] == ["response.created", "response.in_progress"]
+    assert kinds[-1] == "response.completed"
+    entry = await gateway.entry(raw.headers["x-request-id"])
+    assert (entry["surface"], entry["outcome"], entry["output_tokens"]) == ("responses", "completed", 8)
+
+
+@pytest.mark.parametrize("model", MODELS)
+async def test_messages(gateway: Gateway, model: str) -> None:
+    ask: Any = {
+        "model": model,
+        "max_tokens": 100,
+        "system": "Be brief.",
+        "messages": [{"role": "user", "content": "hello"}],
+    }
+    async with _anthropic(gateway) as client:
+        raw = await client.messages.with_raw_response.create(**ask)
+        whole = await raw.parse()
+        async with client.messages.stream(**ask) as stream:
+            text = "".join([piece async for piece in stream.text_stream])
+            final = await stream.get_final_message()
+    assert whole.content[0].type == "text"
+    assert text == whole.content[0].text
+    assert len(text.split()) == 8
+    assert (whole.stop_reason, final.stop_reason, whole.model, final.model) == ("end_turn", "end_turn", model, model)
+    assert (final.usage.input_tokens, final.usage.output_tokens) == (whole.usage.input_tokens, 8)
+    entry = await gateway.entry(raw.headers["x-request-id"])
+    assert (entry["surface"], entry["output_tokens"], entry["input_tokens"]) == (
+        "messages",
+        8,
+        whole.usage.input_tokens,
+    )
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("stream", [False, True])
+async def test_tools_go_there_and_back_on_every_surface(gateway: Gateway, model: str, stream: bool) -> None:
+    said = "[[stub tool=1 chunks=0]]"
+    async with _openai(gateway) as client:
+        ask: Any = {"model": model, "input": said, "tools": [RESPONSES_TOOL]}
+        if stream:
+            async with client.responses.stream(**ask) as events:
+                [event async for event in events]
+                response = await events.get_final_response()
+        else:
+            response = await client.responses.create(**ask)
+        call: Any = next(item for item in response.output if item.type == "function_call")
+        assert (call.name, json.loads(call.arguments)) == ("weather", {"city": "Graz"})
+        result: Any = {"type": "function_call_output", "call_id": call.call_id, "output": "sunny"}
+        history: Any = [{"role": "user", "content": "hi"}, call.model_dump(exclude_none=True), result]
+        await client.responses.create(model=model, input=history)
+        assert "sunny" in json.dumps(await _sent(gateway))
+    async with _anthropic(gateway) as claude:
+        messages: Any = [{"role": "user", "content": said}]
+        asked: Any = {"model": model, "max_tokens": 100, "messages": messages, "tools": [MESSAGES_TOOL]}
+        if stream:
+            async with claude.messages.stream(**asked) as running:
+                message = await running.get_final_message()
+        else:
+            message = await claude.messages.create(**asked)
+        used: Any = next(block for block in message.content if block.type == "tool_use")
+        assert (used.name, used.input, message.stop_reason) == ("weather", {"city": "Graz"}, "tool_use")
+        answer = {"type": "tool_result", "tool_use_id": used.id, "content": "rainy"}
+        history = [*messages, {"role": "assistant", "content": message.content}, {"role": "user", "content": [answer]}]
+        await claude.messages.create(model=model, max_tokens=100, messages=history)
+        sent = await _sent(gateway)
+        assert "rainy" in json.dumps(sent)
+        assert used.id in json.dumps(sent)
+
+
+@pytest.mark.parametrize("model", MODELS)
+async def test_images_and_limits_reach_the_provider(gateway: Gateway, model: str) -> None:
+    async with _openai(gateway) as client:
+        content: Any = [
+            {"type": "input_text", "text": "what"},
+            {"type": "input_image", "image_url": PIXEL, "detail": "low"},
+        ]
+        await client.responses.create(model=model, input=[{"role": "user", "content": content}], max_output_tokens=77)
+        sent = await _sent(gateway)
+        assert "iVBORw0KGgo=" in json.dumps(sent)
+        assert sent["max_tokens"] == 77
+    async with _anthropic(gateway) as claude:
+        image: Any = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "iVBORw0KGgo="}}
+        blocks: Any = [image, {"type": "text", "text": "what", "cache_control": {"type": "ephemeral"}}]
+        await claude.messages.create(model=model, max_tokens=66, messages=[{"role": "user", "content": blocks}])
+        sent = await _sent(gateway)
+        assert "iVBORw0KGgo=" in json.dumps(sent)
+        assert "ephemeral" in json.dumps(sent)
+        assert sent["max_tokens"] == 66
+
+
+class City(BaseModel):
+    """What is asked for."""
+
+    name: str
+
+
+async def test_structured_output_is_asked_for_in_the_provider_s_words(gateway: Gateway) -> None:
+    for model, field in (("stub/echo", "response_format"), ("claude/echo", "output_format")):
+        async with _openai(gateway) as client:
+            with pytest.raises(ValueError, match="JSON"):
+                await client.responses.parse(model=model, input="hi", text_format=City)
+        sent = await _sent(gateway)
+        assert sent[field]["type"] == "json_schema"
+        assert '"name"' in json.dumps(sent[field])
+
+
+async def test_thoughts_and_cached_tokens_come_back_and_are_priced(gateway: Gateway) -> None:
+    ask: Any = {"model": "claude/echo", "max_tokens": 5_000, "thinking": {"type": "enabled", "budget_tokens": 2_048}}
+    said: Any = [{"role": "user", "content": "[[stub think=1 cache=1000]]"}]
+    async with _anthropic(gateway) as client:
+        raw = await client.messages.with_raw_response.create(messages=said, **ask)
+        message = await raw.parse()
+        first: Any = message.content[0]
+        assert (first.type, first.thinking, first.signature) == ("thinking", "Let me see.", "c2ln")
+        assert message.usage.cache_read_input_tokens == 1_000
+    entry = await gateway.entry(raw.headers["x-request-id"])
+    fresh = message.usage.input_tokens
+    assert (entry["input_tokens"], entry["cache_read_tokens"]) == (fresh + 1_000, 1_000)
+    assert entry["cost_microdollars"] == (fresh * 3_000_000 + 1_000 * 300_000 + 8 * 15_000_000 + 500_000) // 1_000_000
+    async with _openai(gateway) as chat:
+        answer: Any = await chat.chat.completions.create(model="claude/echo", messages=said)
+        assert answer.choices[0].message.reasoning_content == "Let me see."
+        assert answer.usage.prompt_tokens_details.cached_tokens == 1_000
+        response = await chat.responses.create(model="claude/echo", input="[[stub think=1]]")
+        assert response.output[0].type == "reasoning"
+
+
+async def test_a_task_s_conversation_is_marked_for_anthropic_s_cache(gateway: Gateway) -> None:
+    body: Any = {
+        "model": "claude/echo",
+        "messages": [{"role": "system", "content": "s"}, {"role": "user", "content": "u"}],
+    }
+    assert (await gateway.post(body, **{"X-KiloCode-TaskId": "t"})).status_code == 200
+    sent = await _sent(gateway)
+    assert sent["system"][-1]["cache_control"] == {"type": "ephemeral"}
+    assert sent["messages"][-1]["content"][-1]["cache_control"] == {"type": "ephemeral"}
+    assert (await gateway.post(body)).status_code == 200
+    assert "cache_control" not in json.dumps(await _sent(gateway))
+
+
+async def test_embeddings(gateway: Gateway) -> None:
+    async with _openai(gateway) as client:
+        raw = await client.embeddings.with_raw_response.create(
+            model="stub/embed", input=["one two three", "four"], encoding_format="float"
+        )
+    found = raw.parse()
+    assert [item.embedding for item in found.data] == [[0.25, -0.5]] * 2
+    assert found.model == "stub/embed"
+    entry = await gateway.entry(raw.headers["x-request-id"])
+    assert (entry["surface"], entry["input_tokens"], entry["output_tokens"]) == ("embeddings", 4, 0)
+
+
+@pytest.mark.parametrize("path", ["/fim/completions", "/v1/fim/completions"])
+@pytest.mark.parametrize("stream", [False, True])
+async def test_fill_in_the_middle(gateway: Gateway, path: str, stream: bool) -> None:
+    body = {
+        "model": "stub/echo",
+        "prompt": "def add(a, b):",
+        "suffix": "return c",
+        "max_tokens": 5_000,
+        "stream": stream,
+    }
+    headers = {"Authorization": f"Bearer {gateway.key}"}
+    response = await gateway.http.post(f"{gateway.base_url}{path}", json=body, headers=headers)
+    assert response.status_code == 200, response.text
+    assert response.text.endswith("data: [DONE]\n\n") == stream
+    sent = await _sent(gateway)
+    assert (sent["max_tokens"], sent["suffix"]) == (1_000, "return c")
+    entry = await gateway.entry(response.headers["x-request-id"])
+    assert (entry["surface"], entry["output_tokens"]) == ("fim.completions", 8)
+    alone = gateway.base_url.replace("/api/gateway", "/api/fim/completions")
+    assert (await gateway.http.post(alone, json=body, headers=headers)).status_code == 200
+
+
+async def test_errors_are_those_that_each_sdk_knows(gateway: Gateway) -> None:
+    async with _anthropic(gateway) as client:
+        ask: Any = {"max_tokens": 10, "messages": [{"role": "user", "content": "[[stub error=429]]"}]}
+        for model in MODELS:
+            with pytest.raises(anthropic.RateLimitError):
+                await client.messages.create(model=model, **ask)
+        with pytest.raises(anthropic.BadRequestError, match="GET /models"):
+            await client.messages.create(model="no/such", **ask)
+        unknown: Any = [{"role": "user", "content": [{"type": "container_upload", "file_id": "x"}]}]
+        with pytest.raises(anthropic.BadRequestError, match="container_upload"):
+            await client.messages.create(model="stub/echo", max_tokens=10, messages=unknown)
+    async with _anthropic(gateway, "nonsense") as stranger:
+        with pytest.raises(anthropic.AuthenticationError):
+            await stranger.messages.create(model="stub/echo", **ask)
+    async with _openai(gateway) as chat:
+        with pytest.raises(openai.BadRequestError, match="whole conversation"):
+            await chat.responses.create(model="stub/echo", input="hi", previous_response_id="resp_1")
+        with pytest.raises(openai.BadRequestError, match="only `function` tools"):
+            await chat.responses.create(model="stub/echo", input="hi", tools=[{"type": "web_search"}])
+
+
+@pytest.mark.parametrize("model", MODELS)
+async def test_a_stream_that_fails_ends_with_each_surface_s_own_error(gateway: Gateway, model: str) -> None:
+    said = "[[stub fail_after=2]]"
+    async with _anthropic(gateway) as client:
+        ask: Any = {"model": model, "max_tokens": 100, "messages": [{"role": "user", "content": said}]}
+        with pytest.raises(anthropic.APIStatusError, match="asked to fail"):
+            async with client.messages.stream(**ask) as stream:
+                await stream.get_final_message()
+    async with _openai(gateway) as chat:
+        events = [event async for event in await chat.responses.create(model=model, input=said, stream=True)]
+        last: Any = events[-1]
+        assert (last.type, last.code) == ("error", "502")
+        assert "asked to fail" in last.message
+
+
+async def test_a_client_that_leaves_stops_the_provider_on_every_surface(gateway: Gateway) -> None:
+    before = (await gateway.stub_stats()).get("cancelled", 0)
+    async with _openai(gateway) as client:
+        stream = await client.responses.create(model="stub/echo", input="[[stub chunks=500 gap_ms=30]]", stream=True)
+        async for event in stream:
+            if event.type == "response.output_text.delta":
+                break
+        await stream.close()
+    async with asyncio.timeout(20):
+        while (await gateway.stub_stats()).get("cancelled", 0) == before:
+            await asyncio.sleep(0.05)
+    report = await audited(gateway)
+    assert report["outcomes"]["cancelled"] >= 1
+
+
+async def test_a_policy_holds_on_every_surface(gateway: Gateway) -> None:
+    plane = Plane(gateway, 1)
+    owner = await plane.person()
+    organization = (await plane.call("POST", "/api/organizations", {"name": "S"}, key=owner.key))["id"]
+    await plane.call("PUT", f"/api/organizations/{organization}/policy", {"model_allow": ["claude/*"]}, key=owner.key)
+    await plane.becomes(400, owner.key, organization)
+    headers = {"Authorization": f"Bearer {owner.key}", "X-KiloCode-OrganizationId": organization}
+    bodies: dict[str, Any] = {
+        "chat/completions": {"messages": [{"role": "user", "content": "hi"}]},
+        "responses": {"input": "hi"},
+        "messages": {"max_tokens": 5, "messages": [{"role": "user", "content": "hi"}]},
+        "embeddings": {"input": "hi"},
+        "fim/completions": {"prompt": "hi"},
+    }
+
+    async def status(path: str) -> int:
+        body = {"model": "stub/echo", **bodies[path]}
+        return (await gateway.http.post(f"{gateway.base_url}/{path}", json=body, headers=headers)).status_code
+
+    async with asyncio.timeout(20):
+        while await status("chat/completions") != 403:
+            await asyncio.sleep(0.05)
+    assert {path: await status(path) for path in bodies} == dict.fromkeys(bodies, 403)
