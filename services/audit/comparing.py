@@ -7,6 +7,7 @@ from uuid import UUID
 
 from contracts.charges import ChargePosted
 
+MOST_NAMED = 5
 OVERDUE_MS = 60_000
 """After its deadline, a request may take this long to be in the books: the ingress waits 5 s for the last answer."""
 
@@ -69,6 +70,8 @@ class Report:
 
     accepted: int
     in_flight: int
+    oldest_in_flight: list[str]
+    """The first few of them."""
     outcomes: Mapping[str, int]
     unreadable: int
     held_microdollars: int
@@ -88,10 +91,11 @@ def audit(books: Books) -> Report:
     """Compares. Charges are compared for the requests that the log still holds."""
     outcomes = Counter(booked.outcome for request_id, booked in books.booked.items() if request_id in books.accepted)
     missing = [request_id for request_id in books.accepted if request_id not in books.booked]
-    in_flight = sum(1 for request_id in missing if books.accepted[request_id] + OVERDUE_MS > books.now_ms)
+    in_flight = sorted(one for one in missing if books.accepted[one] + OVERDUE_MS > books.now_ms)
     return Report(
         accepted=len(books.accepted),
-        in_flight=in_flight,
+        in_flight=len(in_flight),
+        oldest_in_flight=[str(request_id) for request_id in in_flight[:MOST_NAMED]],
         outcomes=dict(sorted(outcomes.items())),
         unreadable=books.unreadable,
         held_microdollars=sum(books.held.get(request_id, 0) for request_id in missing),

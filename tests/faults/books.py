@@ -44,10 +44,24 @@ async def audited(gateway: Gateway) -> dict[str, Any]:
     out, _ = await process.communicate()
     report: dict[str, Any] = orjson.loads(out)
     assert report["differences"] == []
-    assert (report["in_flight"], report["held_microdollars"]) == (0, 0)
+    if report["in_flight"]:
+        raise AssertionError("; ".join([await _where(gateway, name) for name in report["oldest_in_flight"]]))
+    assert report["held_microdollars"] == 0
     assert process.returncode == 0
     assert report["accepted"] == sum(report["outcomes"].values())
     return report
+
+
+async def _where(gateway: Gateway, request_id: str) -> str:
+    """How far a request has come, by the topics that know of it."""
+    told = []
+    for topic in (topics.REQUESTS, topics.DECISIONS, topics.ROUTES, topics.ATTEMPTS, topics.USAGE, topics.CHARGES):
+        told += [
+            f"{topic.name}/{raw.partition}@{raw.offset} {header(raw.headers, 'ce_type')}"
+            async for raw in read_to_end(gateway.stack.bus, topic)
+            if header(raw.headers, "ce_subject") == request_id
+        ]
+    return f"{request_id} is only on: {', '.join(told)}"
 
 
 async def check_books(gateway: Gateway, completed: set[str]) -> dict[str, int]:

@@ -76,6 +76,8 @@ async def _decisions(bus: BusSettings, subject: str) -> list[bool]:
 
 async def test_a_successor_knows_what_was_admitted(bus: BusSettings, producer: Producer) -> None:
     subject, now, limit = f"ip:{secrets.token_hex(6)}", now_ms(), Limits(free_requests=5, free_window_s=60)
+    while await producer.partition_for(topics.DECISIONS, subject) != PARTITION:
+        subject = f"ip:{secrets.token_hex(6)}"
     first = _handlers(bus, producer, limit)
     await first.assigned({topics.REQUESTS: {PARTITION}})
     await first.handle(_batch(subject, range(3), now))
