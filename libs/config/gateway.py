@@ -66,6 +66,8 @@ class Provider(_Section):
     """``env:NAME``: the vault reads it from its own environment. Never the key itself."""
     max_tokens_field: str = "max_tokens"
     """How the provider calls the limit of an answer's tokens."""
+    tool_call_ids: Literal["anthropic", "mistral"] | None = None
+    """The form that the provider demands of tool calls' IDs; None: any."""
     cache_key_field: str | None = None
     """Where the provider takes a key that requests with a common beginning share; None if it takes none."""
     user_field: str | None = None

@@ -13,6 +13,7 @@ from libs.config.gateway import Provider
 from libs.providers import anthropic_messages, native, openai_chat
 from libs.providers.anthropic_messages import MessagesReader
 from libs.providers.openai_chat import ChatReader, Parsed
+from libs.providers.tool_calls import repair
 from libs.surfaces.registry import DIALECTS
 from libs.surfaces.writer import Writer
 
@@ -183,12 +184,20 @@ def exchange(call: Call, provider: Provider) -> Exchange:
 
 
 def _to_chat(call: Call, provider: Provider, anthropic: bool) -> dict[str, Any]:
-    if call.surface is Surface.CHAT_COMPLETIONS:
-        return call.body
     chat = DIALECTS[call.surface].to_chat(call.body)
+    messages = chat.get("messages")
+    if isinstance(messages, list) and any(isinstance(one, dict) and _is_of_tools(one) for one in messages):
+        form = "anthropic" if anthropic else provider.tool_call_ids
+        chat = {**chat, "messages": repair(messages, id_form=form)}
+    if call.surface is Surface.CHAT_COMPLETIONS:
+        return chat
     if not anthropic and provider.max_tokens_field != "max_tokens" and "max_tokens" in chat:
         chat[provider.max_tokens_field] = chat.pop("max_tokens")
     return chat
+
+
+def _is_of_tools(message: dict[str, Any]) -> bool:
+    return message.get("role") == "tool" or bool(message.get("tool_calls"))
 
 
 def _native(call: Call, path: str, auth: Callable[[str], dict[str, str]], stream: Stream) -> Exchange:

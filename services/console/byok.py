@@ -70,7 +70,7 @@ class OwnKeys:
 
     async def _check(self, provider_id: str, key: Secret) -> None:
         try:
-            refusal = await refusal_of(provider_id, self._providers[provider_id].base_url, key)
+            refusal = await refusal_of(provider_id, self._providers[provider_id], key)
         except NoAnswerError as error:
             raise Away(f"{error}; nothing was stored (add without the check)") from None
         if refusal:

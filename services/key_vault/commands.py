@@ -74,7 +74,7 @@ class CommandHandlers:
             data = at_rest(about.owner, about.provider_id)
             secret = Secret(self._ring.open(credential.envelope, data).decode())
             provider = self._providers.get(about.provider_id)
-            error = await refusal_of(about.provider_id, provider.base_url, secret) if provider else "no such provider"
+            error = await refusal_of(about.provider_id, provider, secret) if provider else "no such provider"
         except (EnvelopeError, NoAnswerError) as failure:
             error = str(failure)
         record = CredentialUsed(credential_id=name, used_at_ms=now_ms(), error=error)

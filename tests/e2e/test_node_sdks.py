@@ -1,4 +1,4 @@
-"""The openai SDK for Node and the Vercel AI SDK, with Node from a Python package."""
+"""The SDKs of OpenAI and Anthropic for Node and the Vercel AI SDK, with Node from a Python package."""
 
 import asyncio
 import hashlib
@@ -58,3 +58,8 @@ async def test_the_node_sdks(gateway: Gateway, node_folder: Path) -> None:
         "limited": ["RateLimitError", 429],
         "key": ["AuthenticationError", 401],
     }
+    assert len(seen["vercel"]) == 6
+    for case, found in seen["vercel"].items():
+        expected = {"same": True, "usage": True, "tool": "weather", "result": "sunny in Graz"}
+        assert found == expected, case
+    assert seen["claude"] == {"stub/echo": True, "claude/echo": True}
