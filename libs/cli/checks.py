@@ -9,6 +9,7 @@ import typer
 from libs.cli.output import fail, say
 from libs.devstack.home import ROOT
 
+_BENCHES = ("ledger", "decisions", "outage")
 _STATIC = (
     ("formatting", ("ruff", "format", "--check", "--quiet", ".")),
     ("lint", ("ruff", "check", "--quiet", ".")),
@@ -28,10 +29,11 @@ def test(context: typer.Context) -> None:
 
 
 def bench(context: typer.Context) -> None:
-    """Measure throughput and latency against the stub provider; or ``ledger``: the books, ``decisions``: the cores."""
-    modules = {"ledger": "tests.bench.ledger", "decisions": "tests.bench.decisions"}
-    part, arguments = (context.args[0], context.args[1:]) if context.args[:1] else ("", [])
-    module, arguments = (modules[part], arguments) if part in modules else ("tests.bench", context.args)
+    """Measure throughput and latency against the stub provider; or ``ledger``, ``decisions``, ``outage``."""
+    first = context.args[0] if context.args else ""
+    module, arguments = (
+        (f"tests.bench.{first}", context.args[1:]) if first in _BENCHES else ("tests.bench", context.args)
+    )
     sys.exit(subprocess.call([sys.executable, "-m", module, *arguments], cwd=ROOT))  # noqa: S603
 
 

@@ -14,7 +14,7 @@ from contracts.record import ReplyAddress
 from contracts.requests import Caller, RequestAccepted, Surface
 from libs.config.auto import choose
 from libs.config.gateway import AutoModel, Limits, Model, Timeouts
-from libs.pricing.bounds import input_tokens_most
+from libs.pricing.bounds import Size, size_of
 from libs.providers.exchange import FIM_MOST_TOKENS
 from libs.surfaces.registry import DIALECTS
 from libs.surfaces.writer import SurfaceError
@@ -37,7 +37,7 @@ class Asked:
     stream: bool
     max_tokens: int | None
     choices: int
-    input_tokens_most: int
+    size: Size
     asked_model: str | None = None
     """What the client named, where that stands for another."""
 
@@ -108,8 +108,7 @@ def parse(surface: Surface, raw: bytes) -> Asked:
     if stream is not None and not isinstance(stream, bool):
         raise BadRequest("`stream` must be true or false.")
     messages, limit, choices = _PARSERS[surface](body)
-    most = input_tokens_most(messages, len(raw))
-    return Asked(surface, model, bool(stream), limit, choices, most)
+    return Asked(surface, model, bool(stream), limit, choices, size_of(messages, len(raw)))
 
 
 _Sizes = tuple[list[Any], int | None, int]
@@ -273,7 +272,7 @@ def accept(
 
     Raises:
         Unauthorized: a paid model without a key.
-        BadRequest: a header is too long.
+        BadRequest: a header is too long, or the request certainly does not fit into the model's context window.
     """
     if caller is None and not asked.free:
         raise Unauthorized("This model needs an API key: send `Authorization: Bearer <api key>`.")
@@ -286,6 +285,11 @@ def accept(
     if asked.max_tokens is None:
         cap = (model.max_output_tokens if model else None) or limits.output_tokens
     context = model.context_length if model else None
+    if context and asked.size.tokens_least > context:
+        raise BadRequest(
+            f"The context window of {asked.model!r} has {context} tokens, and this request about "
+            f"{asked.size.tokens_about}; shorten it, or use a model with a larger one."
+        )
     return RequestAccepted(
         request_id=request_id,
         subject=subject,
@@ -302,7 +306,7 @@ def accept(
         prompt_bytes=prompt_bytes,
         max_tokens=asked.max_tokens,
         cap_tokens=cap or None,
-        input_tokens_most=min(asked.input_tokens_most, context or asked.input_tokens_most),
+        input_tokens_most=min(asked.size.tokens_most, context or asked.size.tokens_most),
         output_tokens_most=(asked.max_tokens if asked.max_tokens is not None else cap) * asked.choices,
         reply_to=reply_to,
         **{field: _tag(headers, name) for field, name in _TAGS.items()},

@@ -78,6 +78,7 @@ async def test_exactly_200_free_requests_an_hour_pass(plane: Plane) -> None:
 
     disturbing = asyncio.create_task(_disturb(plane, stop))
     await asyncio.gather(*(client() for _ in range(CLIENTS)))
+    stop.set()
     await disturbing
     await _ready(plane)
     await audited(plane.gateway)
@@ -104,6 +105,7 @@ async def test_one_dollar_is_never_overrun_and_can_be_used(plane: Plane) -> None
 
     disturbing = asyncio.create_task(_disturb(plane, stop))
     await asyncio.gather(*(client() for _ in range(CLIENTS)))
+    stop.set()
     await disturbing
     await _ready(plane)
     await audited(plane.gateway)

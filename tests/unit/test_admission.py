@@ -1,5 +1,6 @@
 """What the ingress reads of a request, and what it refuses in words that help."""
 
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -12,6 +13,7 @@ from contracts.prompts import PromptSubmitted
 from contracts.record import ReplyAddress
 from contracts.requests import Caller, Surface
 from libs.config.gateway import Limits, Model, Timeouts
+from libs.pricing.bounds import Size
 from services.ingress.admission import (
     Asked,
     accept,
@@ -32,7 +34,7 @@ def _parse(raw: bytes) -> Asked:
 
 
 def _chat(model: str = "stub/echo") -> Asked:
-    return Asked(Surface.CHAT_COMPLETIONS, model, False, None, 1, 10)
+    return Asked(Surface.CHAT_COMPLETIONS, model, False, None, 1, Size(10, 0))
 
 
 def _accept(chat: Asked, caller: Caller | None, headers: dict[str, str] | None = None) -> Any:
@@ -94,7 +96,7 @@ READ_BY_US = {"n", "stream", "max_tokens", "max_completion_tokens"}
 @given(st.dictionaries(st.text(max_size=8).filter(lambda name: name not in READ_BY_US), json_values, max_size=5))
 def test_what_is_admitted_is_what_the_relay_will_read(extra: dict[str, Any]) -> None:
     raw = to_json({**extra, **GOOD})
-    assert _parse(raw) == Asked(Surface.CHAT_COMPLETIONS, "stub/echo", False, None, 1, len(raw))
+    assert _parse(raw) == Asked(Surface.CHAT_COMPLETIONS, "stub/echo", False, None, 1, Size(len(raw), 0))
     record = PromptSubmitted.model_validate_json(b'{"request_id":"%b","body":%b}' % (request_id(1).encode(), raw))
     assert record.body == from_json(raw)
 
@@ -188,7 +190,7 @@ def test_client_ip(peer: str, headers: dict[str, str], proxies: int, ip: str) ->
 )
 def test_input_is_bounded_by_its_bytes_and_media_by_what_providers_count_at_most(content: Any, most: int) -> None:
     raw = to_json({"model": "m/x", "messages": [{"role": "user", "content": content}]})
-    assert _parse(raw).input_tokens_most == len(raw) + most
+    assert _parse(raw).size.tokens_most == len(raw) + most
 
 
 def test_output_is_bounded_by_what_is_asked_for_or_what_the_relay_will_say() -> None:
@@ -219,3 +221,25 @@ def test_output_is_bounded_by_what_is_asked_for_or_what_the_relay_will_say() -> 
     for wrong in (0, -1, 129, "2", True, 1.5):
         with pytest.raises(BadRequest, match="`n`"):
             bounds(n=wrong)
+
+
+def test_what_certainly_does_not_fit_the_context_window_is_refused_with_both_numbers() -> None:
+    def ask(text_bytes: int) -> Any:
+        return accept(
+            replace(_chat(), size=Size(text_bytes, 0)),
+            Caller(account_id="a"),
+            {},
+            request_id=request_id(1),
+            ip="10.0.0.1",
+            price=None,
+            model=Model(id="stub/echo", provider="p", upstream_model="u", context_length=100),
+            prompt_bytes=text_bytes,
+            reply_to=ReplyAddress(partition=0, ingress_id="i"),
+            limits=Limits(),
+            timeouts=Timeouts(),
+            now_ms=NOW_MS,
+        )
+
+    assert ask(1_600).input_tokens_most == 100
+    with pytest.raises(BadRequest, match=r"100 tokens, and this request about 404"):
+        ask(1_616)

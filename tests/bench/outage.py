@@ -1,0 +1,138 @@
+"""``./sluice bench outage``: what memory does while PostgreSQL is away, and how fast the books are made up after."""
+
+import asyncio
+import signal
+import tempfile
+import time
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import httpx
+import psutil
+
+from libs.cli.client import ManagementClient
+from libs.cli.output import as_table, out, say
+from libs.devstack.home import Home
+from libs.devstack.ports import free_port
+from libs.devstack.stack import STUB_CONFIG, Stack, StackOptions
+
+WATCHED = ("metering", "rate-limit", "relay", "router", "console", "broker")
+ENVIRONMENT = {"SLUICE_TELEMETRY__SAMPLE_RATIO": "0", "SLUICE_BILLING__PREPAID": "false"}
+
+
+async def main(options: Namespace) -> None:
+    """Measures and prints."""
+    with tempfile.TemporaryDirectory(prefix="sluice-bench-") as folder:
+        Path(folder).chmod(0o755)
+        port = free_port()
+        given = StackOptions(config=STUB_CONFIG, stub=True, kafka=options.kafka, port=port, environment=ENVIRONMENT)
+        stack = Stack(Home(Path(folder) / "home"), given, say)
+        await stack.start()
+        try:
+            await _measure(stack, options)
+        finally:
+            await stack.stop()
+
+
+async def _measure(stack: Stack, options: Namespace) -> None:
+    console = ManagementClient(stack.console_url, stack.operator_token())
+    account = await asyncio.to_thread(console.call, "POST", "/api/accounts", {"email": "outage@example.com"})
+    issued = await asyncio.to_thread(console.call, "POST", f"/api/accounts/{account['id']}/keys", {})
+    load = _Load(stack, issued["key"], options.rate)
+    postgres = stack.children["postgres"]
+    async with load:
+        await asyncio.sleep(5)
+        before = _memory(stack)
+        postgres.kill(signal.SIGSTOP)
+        say(f"PostgreSQL stands still for {options.seconds:.0f} s, at {options.rate} requests/s")
+        try:
+            await asyncio.sleep(options.seconds)
+            during = _memory(stack)
+            waiting = load.answered
+        finally:
+            postgres.kill(signal.SIGCONT)
+        started = time.monotonic()
+        behind = await _caught_up(stack, load)
+        took = time.monotonic() - started
+    await _caught_up(stack, load)
+    after = _memory(stack)
+    rows = [
+        {"process": name, "MiB before": before[name], "at the end of the outage": during[name], "after": after[name]}
+        for name in WATCHED
+    ]
+    as_table(rows, "")
+    rate = behind / took
+    out.print(f"\n{waiting} requests were answered by the end of the outage, {load.failed} failed")
+    times = rate / options.rate
+    out.print(f"the ledger made up {behind} in {took:.1f} s: {rate:.0f}/s, {times:.0f} times the rate of arrival")
+
+
+class _Load:
+    """Requests at a steady rate, whatever their answers do."""
+
+    def __init__(self, stack: Stack, key: str, rate: float) -> None:
+        self._url = f"{stack.base_url}/chat/completions"
+        self._headers = {"Authorization": f"Bearer {key}"}
+        self._rate = rate
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.answered = 0
+        self.failed = 0
+
+    async def __aenter__(self) -> "_Load":
+        self._http = httpx.AsyncClient(timeout=60, trust_env=False)
+        self._running = asyncio.create_task(self._run())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._running.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._http.aclose()
+
+    async def _run(self) -> None:
+        due = time.monotonic()
+        while True:
+            due += 1 / self._rate
+            await asyncio.sleep(max(0, due - time.monotonic()))
+            task = asyncio.create_task(self._ask())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _ask(self) -> None:
+        body = {"model": "stub/echo", "messages": [{"role": "user", "content": "hello"}]}
+        try:
+            response = await self._http.post(self._url, json=body, headers=self._headers)
+        except httpx.HTTPError:
+            self.failed += 1
+            return
+        self.answered += response.status_code == 200
+        self.failed += response.status_code != 200
+
+
+async def _caught_up(stack: Stack, load: _Load) -> int:
+    """Waits until the ledger has all that is answered; returns how many it had to make up."""
+    connection = await asyncpg.connect(stack.postgres.admin_url(), timeout=30)
+    try:
+
+        async def booked() -> int:
+            return int(await connection.fetchval("select count(*) from ledger.usage"))
+
+        before, there = await booked(), 0
+        while (there := await booked()) < load.answered:
+            await asyncio.sleep(0.02)
+        return there - before
+    finally:
+        await connection.close()
+
+
+def _memory(stack: Stack) -> dict[str, Any]:
+    return {name: psutil.Process(stack.children[name].pid).memory_info().rss // 2**20 for name in WATCHED}
+
+
+if __name__ == "__main__":
+    parser = ArgumentParser(prog="sluice bench outage", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=60, help="without PostgreSQL")
+    parser.add_argument("--rate", type=float, default=30, help="requests a second")
+    parser.add_argument("--kafka", default="embedded", help="embedded, apache, or HOST:PORT")
+    asyncio.run(main(parser.parse_args()))
