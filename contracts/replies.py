@@ -25,6 +25,9 @@ class ReplyStarted(Record):
     request_id: RequestId
     ingress_id: str
     windows: list[QuotaWindow] = []
+    provider_id: str | None = None
+    tried: list[str] = []
+    """See `ReplyEnded.tried`."""
 
 
 class ReplyChunk(Record):
@@ -50,6 +53,10 @@ class ReplyEnded(Record):
     chunks: Annotated[int, Field(ge=0)] = 0
     """How many `ReplyChunk` records came before."""
     windows: list[QuotaWindow] = []
+    provider_id: str | None = None
+    """Who answered, or was asked last."""
+    tried: list[str] = []
+    """Providers that failed before, as ``provider=status``."""
 
 
 Reply = ReplyStarted | ReplyChunk | ReplyEnded

@@ -46,8 +46,12 @@ class RequestAccepted(Record):
     """What the client named, where that stands for another (``kilo-auto/*``)."""
     stream: bool
     free: bool
-    price: Price | None = None
-    """What the request will be charged by, whatever the price is when it ends. None for free models."""
+    prices: dict[str, Price] = {}
+    """By provider: what the request will be charged by, whatever the price is when it ends. None of free models."""
+    provider_order: list[str] = []
+    """Providers that the client wants asked first, in this order."""
+    allow_fallbacks: bool = True
+    """Another provider may be asked where the first fails before its first byte."""
     accepted_at_ms: EpochMs
     route_by_ms: EpochMs
     """A request without a route by then is failed."""

@@ -5,6 +5,14 @@ from contracts.record import EpochMs, Record, Refusal, RequestId
 from contracts.requests import RequestAccepted
 
 
+class Fallback(Record):
+    """Where to turn if the provider before fails without a byte."""
+
+    provider_id: str
+    upstream_model: str
+    grant: SealedGrant
+
+
 class RoutePlanned(Record):
     """Call this provider for this request, with this key."""
 
@@ -12,6 +20,8 @@ class RoutePlanned(Record):
     provider_id: str
     upstream_model: str
     grant: SealedGrant
+    fallbacks: list[Fallback] = []
+    """Never for a user's own key."""
     windows: list[QuotaWindow] = []
     reserved_microdollars: int | None = None
     """None where nobody pays here."""

@@ -44,7 +44,7 @@ class UsageRecorded(Record):
     byok: bool = False
     free: bool = False
     price: Price | None = None
-    """The one of the accepted request. None where nobody pays, or the model has none."""
+    """Of the provider, as the accepted request had it. None where nobody pays, or the model has none."""
     reserved_microdollars: int | None = None
     """What was held for it; None where nothing was."""
     attempts: Annotated[int, Field(ge=0)] = 0

@@ -16,15 +16,21 @@ class Offer:
 
 
 class Catalog:
-    """All offers by model ID."""
+    """All offers by model ID; ``offers`` has the first of each."""
 
     def __init__(self, config: GatewayConfig) -> None:
         self.auto: Mapping[str, AutoModel] = config.auto
         self.providers: Mapping[str, Provider] = config.providers
-        self.offers: Mapping[str, Offer] = {
-            model.id: Offer(model, model.provider, config.providers[model.provider]) for model in config.models
-        }
+        self._all: dict[str, tuple[Offer, ...]] = {}
+        for model in config.models:
+            offer = Offer(model, model.provider, config.providers[model.provider])
+            self._all[model.id] = (*self._all.get(model.id, ()), offer)
+        self.offers: Mapping[str, Offer] = {model_id: offers[0] for model_id, offers in self._all.items()}
 
     def find(self, model_id: str) -> Offer | None:
-        """The offer of a model, if it is served here."""
+        """The first offer of a model, if it is served here."""
         return self.offers.get(model_id)
+
+    def all_of(self, model_id: str) -> tuple[Offer, ...]:
+        """A model at all its providers, in the order in which they are asked."""
+        return self._all.get(model_id, ())

@@ -89,7 +89,10 @@ class Provider(_Section):
 
 
 class Model(_Section):
-    """A model as clients name it, and where it runs."""
+    """A model as clients name it, and where it runs.
+
+    One that runs at several providers stands several times, with the same ID; the first is asked first.
+    """
 
     id: str = Field(pattern=r"^[^\s/]+(/[^\s/]+)+$")
     provider: str
@@ -230,14 +233,14 @@ class GatewayConfig(BaseSettings):
     @model_validator(mode="after")
     def _references_exist(self) -> "GatewayConfig":
         seen: set[str] = set()
+        places: set[tuple[str, str]] = set()
         for model in self.models:
             if model.provider not in self.providers:
                 known = ", ".join(sorted(self.providers))
                 raise ValueError(f"model {model.id}: unknown provider {model.provider!r}; there are: {known}")
-            if model.id in seen:
-                raise ValueError(
-                    f"model {model.id} stands twice; several providers for one model are not supported yet"
-                )
+            if (model.id, model.provider) in places:
+                raise ValueError(f"model {model.id} stands twice at the provider {model.provider}")
+            places.add((model.id, model.provider))
             seen.add(model.id)
         for name, auto in self.auto.items():
             unknown = sorted(auto.models - seen)

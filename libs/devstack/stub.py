@@ -1,6 +1,7 @@
 """The stub provider: answers the same to the same, and misbehaves on request.
 
 It speaks OpenAI's chat completions, fill-in-the-middle and embeddings, and Anthropic's Messages.
+A model of the name ``fails:error=429`` fails so always.
 
 A client asks for misbehaviour in its last message, so that any SDK can: ``[[stub chunks=200 gap_ms=5]]``.
 
@@ -117,7 +118,7 @@ class StubProvider:
 
     async def _answer(self, body: dict[str, Any], used_key: str, receive: Receive, send: Send) -> None:
         prompt = _last_text(body)
-        knobs = Knobs(prompt)
+        knobs = Knobs(_wish(body))
         status = knobs.number("error")
         if status:
             headers = [(b"retry-after", b"7")] if status == 429 else []
@@ -277,6 +278,12 @@ def _authorization(scope: Scope) -> bytes:
     headers = dict(scope["headers"])
     given: bytes = headers.get(b"authorization") or b"Bearer " + headers.get(b"x-api-key", b"")
     return given
+
+
+def _wish(body: dict[str, Any]) -> str:
+    """The prompt; or, for a model that is named ``fails:<knobs>``, whatever that says."""
+    model = str(body.get("model"))
+    return f"[[stub {model.removeprefix('fails:')}]]" if model.startswith("fails:") else _last_text(body)
 
 
 def _deltas(block: dict[str, Any], words: list[str]) -> list[dict[str, Any]]:

@@ -25,7 +25,7 @@ def check(model: str, catalog: Catalog, policy: PolicySet | None) -> Verdict:
     if offer is None:
         message = f"The model {model!r} is not served here; GET /models lists those that are."
         return Verdict(rule="model", status=400, message=message)
-    providers: tuple[str, ...] = (offer.provider_id,)
+    providers = tuple(one.provider_id for one in catalog.all_of(model))
     if policy is None:
         return Verdict(providers)
     if policy.model_allow is not None and not allows(policy.model_allow, model):

@@ -1,5 +1,6 @@
 """The price book: the configuration's own prices, else those of genai-prices."""
 
+import contextlib
 import hashlib
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
@@ -38,29 +39,29 @@ class PriceBook:
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
-        self._known: dict[str, tuple[int, Price | None]] = {}
+        self._known: dict[str, tuple[int, dict[str, Price]]] = {}
 
-    def find(self, model_id: str, now_ms: int) -> Price | None:
-        """The price of a model; None for free models, and for those that have none or are not served here."""
+    def find(self, model_id: str, now_ms: int) -> dict[str, Price]:
+        """The prices of a model by provider; none of free models, and of those that are not served here."""
         minute = now_ms // _MINUTE_MS
         known = self._known.get(model_id)
         if known and known[0] == minute:
             return known[1]
-        offer = self._catalog.find(model_id)
-        if offer is None or offer.model.free:
-            return None
-        try:
-            price = price_of(offer, datetime.fromtimestamp(now_ms / 1000, UTC))
-        except NoPriceError:
-            price = None
-        self._known[model_id] = (minute, price)
-        return price
+        prices: dict[str, Price] = {}
+        for offer in self._catalog.all_of(model_id):
+            if not offer.model.free:
+                with contextlib.suppress(NoPriceError):
+                    prices[offer.provider_id] = price_of(offer, datetime.fromtimestamp(now_ms / 1000, UTC))
+        if prices:
+            self._known[model_id] = (minute, prices)
+        return prices
 
     def check(self, now: datetime) -> None:
         """Raises NoPriceError for the first model that costs money and has no price."""
-        for offer in self._catalog.offers.values():
-            if not offer.model.free:
-                price_of(offer, now)
+        for model_id in self._catalog.offers:
+            for offer in self._catalog.all_of(model_id):
+                if not offer.model.free:
+                    price_of(offer, now)
 
 
 def price_of(offer: Offer, at: datetime) -> Price:

@@ -23,6 +23,7 @@ from services.ingress.errors import BadRequest, Unauthorized, WrongContentType
 MOST_HEADER_CHARACTERS = 256
 MOST_MODEL_CHARACTERS = 200
 MOST_CHOICES = 128
+MOST_PROVIDERS = 20
 _TAGS = {"task_id": "x-kilocode-taskid", "client_version": "x-kilocode-version", "mode": "x-kilocode-mode"}
 _FORWARDED_FOR = re.compile(r"""(?:^|;)\s*for=("[^"]*"|[^;,\s]+)""", re.IGNORECASE)
 ORGANIZATION_HEADER = "x-kilocode-organizationid"
@@ -38,6 +39,8 @@ class Asked:
     max_tokens: int | None
     choices: int
     size: Size
+    provider_order: tuple[str, ...] = ()
+    allow_fallbacks: bool = True
     asked_model: str | None = None
     """What the client named, where that stands for another."""
 
@@ -108,7 +111,25 @@ def parse(surface: Surface, raw: bytes) -> Asked:
     if stream is not None and not isinstance(stream, bool):
         raise BadRequest("`stream` must be true or false.")
     messages, limit, choices = _PARSERS[surface](body)
-    return Asked(surface, model, bool(stream), limit, choices, size_of(messages, len(raw)))
+    order, fallbacks = _preferences(body.get("provider"))
+    size = size_of(messages, len(raw))
+    return Asked(surface, model, bool(stream), limit, choices, size, order, fallbacks)
+
+
+def _preferences(wanted: Any) -> tuple[tuple[str, ...], bool]:
+    """``provider.order`` and ``provider.allow_fallbacks``, in OpenRouter's shape."""
+    if wanted is None:
+        return (), True
+    if not isinstance(wanted, dict):
+        raise BadRequest('`provider` must be an object, for example {"order": ["openai"], "allow_fallbacks": false}.')
+    order, fallbacks = wanted.get("order") or [], wanted.get("allow_fallbacks", True)
+    if not isinstance(order, list) or len(order) > MOST_PROVIDERS or not all(isinstance(one, str) for one in order):
+        raise BadRequest(
+            f"`provider.order` must be a list of at most {MOST_PROVIDERS} providers; GET /providers lists them."
+        )
+    if not isinstance(fallbacks, bool):
+        raise BadRequest("`provider.allow_fallbacks` must be true or false.")
+    return tuple(order), fallbacks
 
 
 _Sizes = tuple[list[Any], int | None, int]
@@ -254,7 +275,7 @@ def accept(
     *,
     request_id: str,
     ip: str,
-    price: Price | None,
+    prices: dict[str, Price],
     model: Model | None,
     prompt_bytes: int,
     reply_to: ReplyAddress,
@@ -267,7 +288,7 @@ def accept(
     Args:
         caller: None for an anonymous client, who may ask for free models only.
         ip: as `client_ip` gives it; free models count against it whoever asks.
-        price: of the model, now.
+        prices: of the model, now, by provider.
         model: as it is configured, if it is.
 
     Raises:
@@ -299,7 +320,9 @@ def accept(
         asked_model=asked.asked_model,
         stream=asked.stream,
         free=asked.free,
-        price=price,
+        prices=prices,
+        provider_order=list(asked.provider_order),
+        allow_fallbacks=asked.allow_fallbacks,
         accepted_at_ms=now_ms,
         route_by_ms=now_ms + int(timeouts.route_s * 1000),
         deadline_ms=now_ms + int(timeouts.request_s * 1000),

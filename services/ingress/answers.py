@@ -7,6 +7,7 @@ import orjson
 
 from contracts.decisions import QuotaWindow
 from contracts.record import Refusal
+from contracts.replies import ReplyEnded, ReplyStarted
 from contracts.requests import Surface
 from libs.surfaces.messages import error_type
 
@@ -30,6 +31,16 @@ def error_body(refusal: Refusal, surface: Surface = Surface.CHAT_COMPLETIONS) ->
     if surface is Surface.MESSAGES:
         return orjson.dumps({"type": "error", "error": {"type": error_type(refusal.status), **error}})
     return orjson.dumps({"error": error})
+
+
+def reply_headers(reply: ReplyStarted | ReplyEnded) -> RawHeaders:
+    """Where quotas stand, who answered, and who was tried before."""
+    headers = quota_headers(reply.windows)
+    if reply.provider_id:
+        headers.append((b"x-sluice-provider", reply.provider_id.encode()))
+    if reply.tried:
+        headers.append((b"x-sluice-tried", ", ".join(reply.tried).encode()))
+    return headers
 
 
 def quota_headers(windows: Iterable[QuotaWindow]) -> RawHeaders:

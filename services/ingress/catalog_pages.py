@@ -25,19 +25,22 @@ def endpoints(catalog: Catalog, model_id: str, now: datetime) -> dict[str, Any] 
     offer = catalog.find(model_id)
     if offer is None:
         return None
-    endpoint = {
-        "name": f"{offer.provider.name or offer.provider_id} | {offer.model.id}",
-        "provider_name": offer.provider.name or offer.provider_id,
-        "tag": offer.provider_id,
-        "context_length": offer.model.context_length,
-        "pricing": _pricing(offer, now),
-    }
-    return {"data": {"id": offer.model.id, "name": offer.model.name or offer.model.id, "endpoints": [endpoint]}}
+    endpoints = [
+        {
+            "name": f"{one.provider.name or one.provider_id} | {one.model.id}",
+            "provider_name": one.provider.name or one.provider_id,
+            "tag": one.provider_id,
+            "context_length": one.model.context_length,
+            "pricing": _pricing(one, now),
+        }
+        for one in catalog.all_of(model_id)
+    ]
+    return {"data": {"id": offer.model.id, "name": offer.model.name or offer.model.id, "endpoints": endpoints}}
 
 
 def providers(catalog: Catalog) -> dict[str, Any]:
     """The providers that models come from."""
-    used = {offer.provider_id for offer in catalog.offers.values()}
+    used = {offer.provider_id for model_id in catalog.offers for offer in catalog.all_of(model_id)}
     return {
         "data": [
             {"name": provider.name or provider_id, "slug": provider_id}

@@ -26,7 +26,7 @@ from libs.pricing.book import PriceBook
 from libs.surfaces.registry import DIALECTS
 from libs.telemetry.tracing import Step, new_traceparent
 from services.ingress import admission
-from services.ingress.answers import quota_headers, refused, stream_data, stream_start, whole
+from services.ingress.answers import refused, reply_headers, stream_data, stream_start, whole
 from services.ingress.authentication import Authenticator
 from services.ingress.claimant import Claimant
 from services.ingress.errors import IngressError, TooLarge, Unavailable
@@ -153,7 +153,7 @@ class Completions:
             headers,
             request_id=str(request_id),
             ip=ip,
-            price=self._prices.find(asked.model, accepted_ms),
+            prices=self._prices.find(asked.model, accepted_ms),
             model=offer.model if offer else None,
             prompt_bytes=len(body),
             reply_to=ReplyAddress(partition=partition, ingress_id=self._ingress_id),
@@ -213,14 +213,14 @@ class Completions:
         while True:
             reply = await waiting.next()
             if isinstance(reply, ReplyStarted):
-                await send(stream_start([*headers, *quota_headers(reply.windows)]))
+                await send(stream_start([*headers, *reply_headers(reply)]))
                 streaming = True
             elif isinstance(reply, ReplyChunk):
                 await send(stream_data(reply.data))
             elif reply.refusal is GONE:
                 return GONE.status
             else:
-                await self._end(request, reply, streaming, [*headers, *quota_headers(reply.windows)], send)
+                await self._end(request, reply, streaming, [*headers, *reply_headers(reply)], send)
                 return reply.status
 
     async def _end(

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from contracts.decisions import CredentialGranted
+from contracts.decisions import CredentialGranted, SealedGrant
 from contracts.record import Refusal
 from contracts.requests import RequestAccepted
 from libs.config.catalog import Catalog
@@ -14,7 +14,7 @@ from services.key_vault.book import Credential, CredentialBook
 
 
 class Granting:
-    """Seals one key for each request: the caller's own where there is one, else the gateway's.
+    """Seals keys for each request: the caller's own where there is one, else the gateway's for each provider.
 
     Where the caller's own key cannot be used the request is refused; the gateway's is never tried instead.
     """
@@ -31,30 +31,48 @@ class Granting:
 
     def grant(self, request: RequestAccepted, epoch: EpochKey) -> CredentialGranted:
         """The decision on one request. A model that nobody serves is policy's affair and gets no grant here."""
-        offer = self._catalog.find(request.model)
-        if offer is None:
+        offers = self._catalog.all_of(request.model)
+        if not offers:
             return CredentialGranted(request_id=request.request_id)
-        provider_id = offer.provider_id
-        credential = self._book.find(request, provider_id)
-        try:
-            secret = self._open(credential) if credential else self._own_keys.get(provider_id)
-        except (EnvelopeError, OSError):
-            message = f"Your own key for {provider_id} cannot be opened; store it again."
-            return _refused(request, message)
-        if secret is None:
+        for offer in offers:
+            credential = self._book.find(request, offer.provider_id)
+            if credential:
+                return self._own(request, credential, offer.provider_id, epoch)
+        grants = [
+            self._seal(request, secret, offer.provider_id, epoch, byok=False)
+            for offer in offers
+            if (secret := self._own_keys.get(offer.provider_id)) is not None
+        ]
+        if not grants:
+            first = offers[0]
             return _refused(
                 request,
-                f"The gateway has no key for the provider {provider_id}; its operator can set the environment "
-                f"variable {offer.provider.api_key_variable} and restart it, or you add your own key.",
+                f"The gateway has no key for the provider {first.provider_id}; its operator can set the environment "
+                f"variable {first.provider.api_key_variable} and restart it, or you add your own key.",
             )
-        sealed = epoch.seal(
+        return CredentialGranted(request_id=request.request_id, grants=grants)
+
+    def _own(
+        self, request: RequestAccepted, credential: Credential, provider_id: str, epoch: EpochKey
+    ) -> CredentialGranted:
+        """The caller's own key, and no other: it is never fallen back from."""
+        try:
+            secret = self._open(credential)
+        except (EnvelopeError, OSError):
+            return _refused(request, f"Your own key for {provider_id} cannot be opened; store it again.")
+        grant = self._seal(request, secret, provider_id, epoch, byok=True)
+        return CredentialGranted(request_id=request.request_id, grants=[grant])
+
+    def _seal(
+        self, request: RequestAccepted, secret: Secret, provider_id: str, epoch: EpochKey, *, byok: bool
+    ) -> SealedGrant:
+        return epoch.seal(
             secret,
             request_id=request.request_id,
             provider_id=provider_id,
             expires_at_ms=request.deadline_ms,
-            byok=credential is not None,
+            byok=byok,
         )
-        return CredentialGranted(request_id=request.request_id, grants=[sealed])
 
     def _open(self, credential: Credential) -> Secret:
         data = at_rest(credential.about.owner, credential.about.provider_id)

@@ -219,7 +219,10 @@ class QuotaHandlers:
             refusal = Refusal(status=unknown.status, message=unknown.message)
             decision = QuotaReserved(request_id=request.request_id, refusal=refusal)
         else:
-            byok = credential_id(owner, offer.provider_id) in self._credentials
+            byok = any(
+                credential_id(owner, one.provider_id) in self._credentials
+                for one in self._catalog.all_of(request.model)
+            )
             organization = request.caller.organization_id
             policy = self._policies.get(organization) if organization else None
             decision = decide(self._owner(part, owner), request, self._rules, policy, byok=byok, now_ms=now)

@@ -58,10 +58,13 @@ def decide(
         return QuotaReserved(request_id=request.request_id, refusal=refusal, windows=_windows(standing))
     microdollars = 0
     if not byok:
-        if request.price is None:
+        if not request.prices:
             message = f"The model {request.model!r} has no price; the operator of this gateway has to set one."
             return QuotaReserved(request_id=request.request_id, refusal=Refusal(status=503, message=message))
-        microdollars = most_microdollars(request.price, request.input_tokens_most, request.output_tokens_most)
+        microdollars = max(
+            most_microdollars(price, request.input_tokens_most, request.output_tokens_most)
+            for price in request.prices.values()
+        )
         for request_id in owner.budget.expire(now_ms):
             owner.throttle.ended(request_id, None)
         short = owner.budget.shortfall(

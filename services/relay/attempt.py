@@ -10,7 +10,7 @@ from contracts.clock import now_ms
 from contracts.prompts import PromptSubmitted
 from contracts.record import Refusal
 from contracts.replies import Outcome
-from contracts.routes import RoutePlanned
+from contracts.routes import Fallback, RoutePlanned
 from contracts.usage import TokenUsage
 from libs.config.gateway import Timeouts
 from libs.providers.errors import broke_off, timed_out
@@ -54,8 +54,12 @@ class Attempt:
         self._timeouts = timeouts
         self._task: asyncio.Task[None] | None = None
         self._stop_as: Outcome | None = None
+        first = Fallback(provider_id=route.provider_id, upstream_model=route.upstream_model, grant=route.grant)
+        self._targets = [first, *route.fallbacks]
+        self._at = first
+        self._tried: list[str] = []
         self._answer: Stream | None = None
-        """Once the provider is being called."""
+        """Once a provider is being called."""
         self._called_at = 0.0
         self._first_byte_ms: int | None = None
         self._ending: Ending | None = None
@@ -68,7 +72,13 @@ class Attempt:
                 self._task.cancel()
 
     async def run(self) -> Ending:
-        """Calls the provider and relays its answer."""
+        """Calls the providers, one after the other until one answers, and relays the answer."""
+        ending = await self._run()
+        ending.provider_id, ending.upstream_model = self._at.provider_id, self._at.upstream_model
+        ending.tried, ending.attempts = self._tried, len(self._tried) + 1
+        return ending
+
+    async def _run(self) -> Ending:
         self._task = asyncio.create_task(self._call_within_deadline())
         if self._stop_as is not None:
             self._task.cancel()
@@ -87,14 +97,33 @@ class Attempt:
         remaining_s = (self._route.request.deadline_ms - now_ms()) / 1000
         try:
             async with asyncio.timeout(remaining_s):
-                await self._call()
+                for target in self._targets:
+                    self._turn_to(target)
+                    try:
+                        await self._call()
+                        return
+                    except UpstreamError as error:
+                        if target is self._targets[-1] or not self._may_turn_away(error):
+                            raise
+                        self._tried.append(f"{target.provider_id}={error.refusal.status}")
+                        log.info("falling back", request_id=self._route.request_id, tried=self._tried)
         except TimeoutError:
-            raise UpstreamError(timed_out(self._route.provider_id, "end its answer before the deadline")) from None
+            raise UpstreamError(timed_out(self._at.provider_id, "end its answer before the deadline")) from None
+
+    def _turn_to(self, target: Fallback) -> None:
+        self._at, self._answer, self._first_byte_ms = target, None, None
+        self._stream.provider_id, self._stream.tried = target.provider_id, self._tried
+
+    def _may_turn_away(self, error: UpstreamError) -> bool:
+        """Nothing has come back, and what is wrong is not the request."""
+        if self._route.request.stream and self._first_byte_ms is not None:
+            return False
+        return error.refusal.status == 429 or error.refusal.status >= 500
 
     async def _call(self) -> None:
-        route, request = self._route, self._route.request
+        at, request = self._at, self._route.request
         try:
-            key = await self._grants.open(route.grant, request.request_id)
+            key = await self._grants.open(at.grant, request.request_id)
         except SealError as error:
             log.error("grant refused", request_id=request.request_id, reason=str(error))
             raise UpstreamError(NO_GRANT) from None
@@ -103,26 +132,28 @@ class Attempt:
         self._called_at = time.monotonic()
         try:
             async with asyncio.timeout(self._timeouts.first_byte_s if request.stream else None) as patience:
-                async with self._upstreams.call(route.provider_id, key, call, byok=route.grant.byok) as response:
+                async with self._upstreams.call(at.provider_id, key, call, byok=at.grant.byok) as response:
                     if request.stream:
-                        events = read_events(route.provider_id, response)
+                        events = read_events(at.provider_id, response)
                         await self._relay_stream(events, call.stream, patience)
                     else:
                         self._note_first_byte()
-                        self._ending = self._whole(call, await read_answer(route.provider_id, response))
+                        self._ending = self._whole(call, await read_answer(at.provider_id, response))
         except TimeoutError:
             if not patience.expired():
                 raise
             what = "begin its answer in time" if self._first_byte_ms is None else "go on with its answer in time"
-            raise UpstreamError(timed_out(route.provider_id, what)) from None
+            raise UpstreamError(timed_out(at.provider_id, what)) from None
 
     def _exchange(self) -> Exchange:
         """What is to be sent, in the provider's words."""
-        route, request = self._route, self._route.request
-        provider = self._upstreams.provider(route.provider_id)
+        at, request = self._at, self._route.request
+        provider = self._upstreams.provider(at.provider_id)
+        said = self._prompt.body
+        # The client's preferences among providers are for us.
         body = identify(
-            self._prompt.body,
-            provider_id=route.provider_id,
+            {name: value for name, value in said.items() if name != "provider"} if "provider" in said else said,
+            provider_id=at.provider_id,
             caller=request.caller,
             task_id=request.task_id,
             cache_key_field=provider.cache_key_field,
@@ -132,10 +163,10 @@ class Attempt:
             request.surface,
             body,
             request.model,
-            route.upstream_model,
+            at.upstream_model,
             request.stream,
             # Who pays with a key of their own is not held to what we reserve.
-            cap_tokens=None if route.grant.byok else request.cap_tokens,
+            cap_tokens=None if at.grant.byok else request.cap_tokens,
             most_tokens=request.output_tokens_most,
             created_s=now_ms() // 1000,
             cache=request.task_id is not None,
@@ -150,11 +181,10 @@ class Attempt:
             self._first_byte_ms = int((time.monotonic() - self._called_at) * 1000)
 
     def _whole(self, call: Exchange, data: bytes) -> Ending:
-        route = self._route
         try:
             answer = call.whole(data)
         except ProtocolError:
-            raise UpstreamError(broke_off(route.provider_id)) from None
+            raise UpstreamError(broke_off(self._at.provider_id)) from None
         tokens, estimated = self._tokens(answer.usage, answer.delivered_bytes)
         return Ending(
             Outcome.COMPLETED,
@@ -165,7 +195,7 @@ class Attempt:
         )
 
     async def _relay_stream(self, events: AsyncIterator[str], answer: Stream, patience: asyncio.Timeout) -> None:
-        route, loop = self._route, asyncio.get_running_loop()
+        loop = asyncio.get_running_loop()
         try:
             async for data in events:
                 self._note_first_byte()
@@ -179,12 +209,12 @@ class Attempt:
                 if answer.done:
                     break
         except ProtocolError:
-            raise UpstreamError(broke_off(route.provider_id)) from None
+            raise UpstreamError(broke_off(self._at.provider_id)) from None
         except ProviderStreamError as error:
-            message = f"The provider {route.provider_id} failed: {str(error)[:500]}"
+            message = f"The provider {self._at.provider_id} failed: {str(error)[:500]}"
             raise UpstreamError(Refusal(status=502, message=message)) from None
         if not answer.done and not answer.finished:
-            raise UpstreamError(broke_off(route.provider_id))
+            raise UpstreamError(broke_off(self._at.provider_id))
         patience.reschedule(None)
         await self._stream.close()
         tokens, estimated = self._tokens(answer.usage, answer.delivered_bytes)

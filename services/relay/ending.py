@@ -23,6 +23,11 @@ class Ending:
     estimated: bool = False
     first_byte_ms: int | None = None
     attempts: int = 1
+    provider_id: str | None = None
+    """Who was asked last; None: the first of the route."""
+    upstream_model: str | None = None
+    tried: list[str] = field(default_factory=list)
+    """Who failed before, as ``provider=status``."""
 
 
 def failed(refusal: Refusal, *, attempts: int = 1) -> Ending:
@@ -40,6 +45,7 @@ def tell(route: RoutePlanned | RequestRejected, ending: Ending, now_ms: int) -> 
     """The record from which everybody is told: the ledger through ``usage``, the client through ``reply``."""
     request = route.request
     planned = route if isinstance(route, RoutePlanned) else None
+    provider_id = ending.provider_id or (planned.provider_id if planned else None)
     return AttemptEnded(
         request_id=request.request_id,
         reply_to=request.reply_to,
@@ -49,15 +55,15 @@ def tell(route: RoutePlanned | RequestRejected, ending: Ending, now_ms: int) -> 
             caller=request.caller,
             surface=request.surface,
             model=request.model,
-            provider_id=planned.provider_id if planned else None,
-            upstream_model=planned.upstream_model if planned else None,
+            provider_id=provider_id,
+            upstream_model=ending.upstream_model or (planned.upstream_model if planned else None),
             outcome=ending.outcome,
             status=ending.status,
             tokens=ending.tokens,
             estimated=ending.estimated,
             byok=planned.grant.byok if planned else False,
             free=request.free,
-            price=request.price,
+            price=request.prices.get(provider_id or ""),
             reserved_microdollars=planned.reserved_microdollars if planned else None,
             attempts=ending.attempts,
             accepted_at_ms=request.accepted_at_ms,
@@ -77,5 +83,7 @@ def tell(route: RoutePlanned | RequestRejected, ending: Ending, now_ms: int) -> 
             tail=ending.tail,
             chunks=ending.chunks,
             windows=route.windows,
+            provider_id=provider_id,
+            tried=ending.tried,
         ),
     )

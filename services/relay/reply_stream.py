@@ -38,6 +38,9 @@ class ReplyStream:
         self._closing = False
         self._pump: asyncio.Task[None] | None = None
         self.chunks = 0
+        self.provider_id: str | None = None
+        self.tried: list[str] = []
+        """To be told with the first chunk."""
 
     @property
     def started(self) -> bool:
@@ -67,7 +70,11 @@ class ReplyStream:
     async def _run(self) -> None:
         request = self._request
         started = ReplyStarted(
-            request_id=request.request_id, ingress_id=request.reply_to.ingress_id, windows=self._windows
+            request_id=request.request_id,
+            ingress_id=request.reply_to.ingress_id,
+            windows=self._windows,
+            provider_id=self.provider_id,
+            tried=self.tried,
         )
         first: list[Record] = [started]
         while self._buffer or not self._closing:

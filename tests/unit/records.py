@@ -39,7 +39,7 @@ def accepted(number: int = 1, **changes: Any) -> RequestAccepted:
         "model": "stub/echo",
         "stream": False,
         "free": False,
-        "price": PRICE,
+        "prices": {"stub": PRICE},
         "accepted_at_ms": NOW_MS,
         "route_by_ms": NOW_MS + 15_000,
         "deadline_ms": NOW_MS + 600_000,

@@ -144,8 +144,9 @@ def test_who_does_not_pay() -> None:
 
 def test_a_version_names_the_content_of_a_price() -> None:
     def version(prompt: str) -> str:
-        price = PriceBook(_catalog(Pricing(prompt=Decimal(prompt), completion=Decimal(0)))).find("stub/echo", NOW_MS)
-        assert price
+        price = PriceBook(_catalog(Pricing(prompt=Decimal(prompt), completion=Decimal(0)))).find("stub/echo", NOW_MS)[
+            "stub"
+        ]
         return price.version
 
     assert version("0.000002") == version("0.0000020")
@@ -154,7 +155,7 @@ def test_a_version_names_the_content_of_a_price() -> None:
 
 def test_a_model_without_a_price_says_what_to_do() -> None:
     book = PriceBook(_catalog(None))
-    assert book.find("stub/echo", NOW_MS) is None
+    assert book.find("stub/echo", NOW_MS) == {}
     with pytest.raises(NoPriceError, match="add `pricing`"):
         book.check(AT)
 

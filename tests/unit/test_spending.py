@@ -262,14 +262,14 @@ def test_own_keys_free_prices_and_postpaid_need_no_credit() -> None:
     assert own.byok
     assert own.held is not None
     assert own.held.microdollars == 0
-    free = _request(price=accepted().price.model_copy(update={"tiers": [Rates(input=0, output=0)]}))  # type: ignore[union-attr]
+    free = _request(prices={"stub": PRICE.model_copy(update={"tiers": [Rates(input=0, output=0)]})})
     assert decide(_owner(0), free, RULES, None, byok=False, now_ms=NOW_MS).refusal is None
     postpaid = Rules(Limits(), Billing(prepaid=False))
     assert decide(_owner(0), _request(), postpaid, None, byok=False, now_ms=NOW_MS).refusal is None
 
 
 def test_a_model_without_a_price_is_not_given_away() -> None:
-    refusal = decide(_owner(10**9), _request(price=None), RULES, None, byok=False, now_ms=NOW_MS).refusal
+    refusal = decide(_owner(10**9), _request(prices={}), RULES, None, byok=False, now_ms=NOW_MS).refusal
     assert refusal is not None
     assert refusal.status == 503
 
@@ -307,7 +307,7 @@ def test_a_price_that_changes_in_flight_changes_nothing_for_who_was_let_in() -> 
     cheap = decide(owner, _request(1), RULES, None, byok=False, now_ms=NOW_MS)
     assert cheap.held is not None
     assert cheap.held.microdollars == 600
-    after = decide(owner, _request(2, price=dear), RULES, None, byok=False, now_ms=NOW_MS)
+    after = decide(owner, _request(2, prices={"stub": dear}), RULES, None, byok=False, now_ms=NOW_MS)
     assert after.held is not None
     assert (after.held.microdollars, owner.budget.held) == (6_000, 6_600)
     usage = tell(

@@ -1,0 +1,112 @@
+"""One model at several providers: the next is asked where one fails without a byte, and never for a user's own key."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.e2e.plane import Plane
+from tests.stacks import Gateway, chat, until
+
+
+async def _ask(gateway: Gateway, way: str, *, stream: bool = False, **more: Any) -> httpx.Response:
+    return await gateway.post(chat("hello", model=f"pair/{way}", stream=stream, **more))
+
+
+WAYS = [
+    ("429", "first=429"),
+    ("500", "first=502"),
+    ("cut", "first=502"),
+    ("garbage", "first=502"),
+    ("absent", "absent=503, refusing=502"),
+]
+STREAMED = [(way, tried, True) for way, tried in (*WAYS, ("hang", "first=504"))]
+"""Only a stream has a time by which its first byte must come."""
+
+
+@pytest.mark.parametrize(("way", "tried", "stream"), [*((way, tried, False) for way, tried in WAYS), *STREAMED])
+async def test_the_next_provider_is_asked_in_each_way_of_failing(
+    gateway: Gateway, way: str, tried: str, stream: bool
+) -> None:
+    response = await _ask(gateway, way, stream=stream)
+    assert response.status_code == 200, response.text
+    assert (response.headers["x-sluice-provider"], response.headers["x-sluice-tried"]) == ("stub", tried)
+    entry = await gateway.entry(response.headers["x-request-id"])
+    assert (entry["provider_id"], entry["upstream_model"], entry["outcome"]) == ("stub", "echo-1", "completed")
+    assert entry["attempts"] == tried.count("=") + 1
+    assert entry["cost_microdollars"] == 2 * entry["input_tokens"] + 8 * entry["output_tokens"]
+    assert entry["reserved_microdollars"] >= entry["cost_microdollars"]
+
+
+async def test_what_is_wrong_with_the_request_is_not_tried_elsewhere(gateway: Gateway) -> None:
+    response = await _ask(gateway, "400")
+    assert response.status_code == 400
+    assert "x-sluice-tried" not in response.headers
+    assert response.headers["x-sluice-provider"] == "first"
+
+
+async def test_after_the_first_byte_there_is_no_other_provider(gateway: Gateway) -> None:
+    response = await _ask(gateway, "late", stream=True)
+    assert response.status_code == 200
+    assert '"error"' in response.text
+    assert "[DONE]" not in response.text
+    entry = await gateway.entry(response.headers["x-request-id"])
+    assert (entry["provider_id"], entry["attempts"], entry["outcome"]) == ("first", 1, "failed")
+
+
+async def test_a_client_chooses_the_order_and_may_want_no_other(gateway: Gateway) -> None:
+    response = await _ask(gateway, "500", provider={"order": ["nobody", "stub"]})
+    assert (response.status_code, response.headers["x-sluice-provider"]) == (200, "stub")
+    assert "x-sluice-tried" not in response.headers
+    sent = (await gateway.http.get(f"{gateway.stack.stub_url}/stub/last")).json()
+    assert "provider" not in sent
+    assert (await _ask(gateway, "500", provider={"allow_fallbacks": False})).status_code == 502
+    for wrong in ("stub", {"order": "stub"}, {"order": [1]}, {"allow_fallbacks": "no"}):
+        assert (await _ask(gateway, "500", provider=wrong)).status_code == 400
+
+
+async def test_a_policy_leaves_providers_out(gateway: Gateway) -> None:
+    plane = Plane(gateway, 1)
+    owner = await plane.person()
+    organization = (await plane.call("POST", "/api/organizations", {"name": "F"}, key=owner.key))["id"]
+    await plane.becomes(400, owner.key, organization)
+
+    async def status(allow: list[str]) -> tuple[int, str | None]:
+        path = f"/api/organizations/{organization}/policy"
+        version = (await plane.call("PUT", path, {"provider_allow": allow}, key=owner.key))["version"]
+        blocked = {"model": "no/such", "messages": [{"role": "user", "content": "x"}]}
+
+        async def known() -> bool | None:
+            headers = {"Authorization": f"Bearer {owner.key}", "X-KiloCode-OrganizationId": organization}
+            response = await gateway.post({**blocked, "model": "claude/echo"}, **headers)
+            return response.json()["error"]["metadata"]["policyVersion"] == version or None
+
+        await until(known, what=f"version {version} of the policy")
+        response = await plane.ask(owner.key, organization_id=organization, model="pair/500")
+        return response.status_code, response.headers.get("x-sluice-tried")
+
+    assert await status(["stub"]) == (200, None)
+    assert await status(["first"]) == (502, None)
+
+
+async def test_a_user_s_own_key_is_never_fallen_back_from(gateway: Gateway) -> None:
+    plane = Plane(gateway, 1)
+    person = await plane.person()
+    path = f"/api/accounts/{person.account_id}/provider-keys/first"
+    await plane.call("PUT", path, {"key": "sk-stub-mine"}, key=person.key)
+
+    async def own() -> httpx.Response | None:
+        response = await plane.ask(person.key, model="pair/429")
+        return response if response.status_code == 429 else None
+
+    response = await until(own, what="the provider's own refusal")
+    assert "x-sluice-tried" not in response.headers
+    entry = await gateway.entry(response.headers["x-request-id"])
+    assert (entry["byok"], entry["provider_id"], entry["attempts"]) == (True, "first", 1)
+
+
+async def test_the_endpoints_of_a_model_are_listed_with_their_prices(gateway: Gateway) -> None:
+    listed = (await gateway.http.get(f"{gateway.base_url}/models/pair/429/endpoints")).json()["data"]["endpoints"]
+    assert [(one["tag"], one["pricing"]["prompt"]) for one in listed] == [("first", "0.00002"), ("stub", "0.000002")]
+    models = (await gateway.http.get(f"{gateway.base_url}/models")).json()["data"]
+    assert sum(model["id"] == "pair/429" for model in models) == 1
