@@ -10,6 +10,8 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import psutil
+
 from libs.devstack.errors import StackError
 
 RESTART_FIRST_S = 0.2
@@ -94,6 +96,13 @@ class Child:
     def kill(self, signal_number: int = signal.SIGKILL) -> None:
         """For fault tests: the keeper starts it again."""
         os.kill(self.pid, signal_number)
+
+    def kill_tree(self, signal_number: int) -> None:
+        """The same for the process and all that it started: a PostgreSQL server works in its children."""
+        process = psutil.Process(self.pid)
+        for one in (*process.children(recursive=True), process):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                one.send_signal(signal_number)
 
     def last_words(self, lines: int = 15) -> str:
         """The end of its log."""

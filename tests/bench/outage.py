@@ -5,6 +5,7 @@ import signal
 import tempfile
 import time
 from argparse import ArgumentParser, Namespace
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -44,19 +45,19 @@ async def _measure(stack: Stack, options: Namespace) -> None:
     postgres = stack.children["postgres"]
     async with load:
         await asyncio.sleep(5)
-        before = _memory(stack)
-        postgres.kill(signal.SIGSTOP)
+        before, booked = _memory(stack), await _booked(stack, 0)
+        postgres.kill_tree(signal.SIGSTOP)
         say(f"PostgreSQL stands still for {options.seconds:.0f} s, at {options.rate} requests/s")
         try:
             await asyncio.sleep(options.seconds)
             during = _memory(stack)
             waiting = load.answered
         finally:
-            postgres.kill(signal.SIGCONT)
+            postgres.kill_tree(signal.SIGCONT)
         started = time.monotonic()
-        behind = await _caught_up(stack, load)
+        behind = await _booked(stack, waiting) - booked
         took = time.monotonic() - started
-    await _caught_up(stack, load)
+    await _booked(stack, load.answered)
     after = _memory(stack)
     rows = [
         {"process": name, "MiB before": before[name], "at the end of the outage": during[name], "after": after[name]}
@@ -64,7 +65,7 @@ async def _measure(stack: Stack, options: Namespace) -> None:
     ]
     as_table(rows, "")
     rate = behind / took
-    out.print(f"\n{waiting} requests were answered by the end of the outage, {load.failed} failed")
+    out.print(f"\n{waiting} requests were answered by the end of the outage, {dict(load.failed)} failed")
     times = rate / options.rate
     out.print(f"the ledger made up {behind} in {took:.1f} s: {rate:.0f}/s, {times:.0f} times the rate of arrival")
 
@@ -78,7 +79,7 @@ class _Load:
         self._rate = rate
         self._tasks: set[asyncio.Task[None]] = set()
         self.answered = 0
-        self.failed = 0
+        self.failed: Counter[str] = Counter()
 
     async def __aenter__(self) -> "_Load":
         self._http = httpx.AsyncClient(timeout=60, trust_env=False)
@@ -103,25 +104,22 @@ class _Load:
         body = {"model": "stub/echo", "messages": [{"role": "user", "content": "hello"}]}
         try:
             response = await self._http.post(self._url, json=body, headers=self._headers)
-        except httpx.HTTPError:
-            self.failed += 1
+        except httpx.HTTPError as error:
+            self.failed[type(error).__name__] += 1
             return
-        self.answered += response.status_code == 200
-        self.failed += response.status_code != 200
+        if response.status_code == 200:
+            self.answered += 1
+        else:
+            self.failed[str(response.status_code)] += 1
 
 
-async def _caught_up(stack: Stack, load: _Load) -> int:
-    """Waits until the ledger has all that is answered; returns how many it had to make up."""
+async def _booked(stack: Stack, wanted: int) -> int:
+    """How many requests the ledger has, once it has so many."""
     connection = await asyncpg.connect(stack.postgres.admin_url(), timeout=30)
     try:
-
-        async def booked() -> int:
-            return int(await connection.fetchval("select count(*) from ledger.usage"))
-
-        before, there = await booked(), 0
-        while (there := await booked()) < load.answered:
+        while (there := await connection.fetchval("select count(*) from ledger.usage")) < wanted:
             await asyncio.sleep(0.02)
-        return there - before
+        return int(there)
     finally:
         await connection.close()
 

@@ -96,11 +96,11 @@ async def test_without_postgresql_requests_go_on_and_the_ledger_catches_up(own: 
     postgres = own.stack.children["postgres"]
     async with Load(own) as load:
         await load.more(10)
-        postgres.kill(signal.SIGSTOP)
+        postgres.kill_tree(signal.SIGSTOP)
         try:
             await load.more(60)
         finally:
-            postgres.kill(signal.SIGCONT)
+            postgres.kill_tree(signal.SIGCONT)
         postgres.kill()
         await load.more(60)
     assert set(load.statuses) == {200}

@@ -163,7 +163,7 @@ async def test_with_postgresql_away_for_longer_than_a_deadline_no_credit_is_spen
 
     await until(let_in, what="an answer")
     postgres = plane.gateway.stack.children["postgres"]
-    postgres.kill(signal.SIGSTOP)
+    postgres.kill_tree(signal.SIGSTOP)
     try:
         answers = [(await _ask(plane, person)).status_code for _ in range(6)]
         assert answers.count(200) == 3, "what has ended is held until its charge comes"
@@ -172,7 +172,7 @@ async def test_with_postgresql_away_for_longer_than_a_deadline_no_credit_is_spen
         answers = [(await _ask(plane, person)).status_code for _ in range(3)]
         assert answers == [402] * 3, "a successor knows what has ended and is not charged"
     finally:
-        postgres.kill(signal.SIGCONT)
+        postgres.kill_tree(signal.SIGCONT)
     await audited(plane.gateway)
     shown = await plane.call("GET", f"/api/accounts/{person.account_id}/credit")
     assert 0 <= shown["balance_microdollars"] < 50_000
