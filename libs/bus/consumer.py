@@ -175,7 +175,12 @@ class Consumer:
         configuration = self._broker.config.broker_config
         arguments = {**configuration.builder.keywords, **self._settings.connection(), "enable_auto_commit": False}  # type: ignore[attr-defined]
         configuration.builder = partial(_PatientConsumer, owner=self, **arguments)
-        await self._broker.start()
+        try:
+            await self._broker.start()
+        except BaseException:
+            # Who is stopped while joining leaves too: a ghost among the members would hold up everybody's rebalance.
+            await self._broker.stop()
+            raise
         self._committer = asyncio.create_task(self._commit_regularly())
 
     async def stop(self) -> None:

@@ -43,7 +43,8 @@ def audit(
         ended = ", ".join(f"{count} {outcome}" for outcome, count in report["outcomes"].items()) or "none ended"
         out.print(f"accepted   {report['accepted']} = {ended}, {report['in_flight']} in flight", markup=False)
         out.print(f"held       {usd(report['held_microdollars'])} USD for those in flight", markup=False)
-        out.print(f"charged    {usd(report['charged_microdollars'])} USD for these", markup=False)
+        charged, reserved = usd(report["charged_microdollars"]), usd(report["reserved_microdollars"])
+        out.print(f"charged    {charged} USD for these, of {reserved} that were held for them", markup=False)
         out.print(f"revenue    {usd(report['revenue_microdollars'])} USD in all the ledger", markup=False)
         if report["unreadable"]:
             out.print(f"{report['unreadable']} records of requests could not be read (dead letters)", markup=False)

@@ -76,6 +76,8 @@ class Report:
     unreadable: int
     held_microdollars: int
     """For requests that are not in the ledger yet: 0 at rest."""
+    reserved_microdollars: int
+    """What was held for those that are charged: beside it, how good the estimate is."""
     charged_microdollars: int
     revenue_microdollars: int
     retold: int
@@ -99,6 +101,9 @@ def audit(books: Books) -> Report:
         outcomes=dict(sorted(outcomes.items())),
         unreadable=books.unreadable,
         held_microdollars=sum(books.held.get(request_id, 0) for request_id in missing),
+        reserved_microdollars=sum(
+            booked.reserved_microdollars or 0 for booked in books.booked.values() if booked.cost_microdollars
+        ),
         charged_microdollars=sum(books.charged.get(request_id, 0) for request_id in books.booked),
         revenue_microdollars=books.revenue,
         retold=books.retold,

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from libs.config.catalog import Catalog
 from libs.policy.rules import check
-from libs.pricing.usd import parse_usd
+from libs.pricing.usd import parse_usd, usd
 from services.console import organizations, replay, usage
 from services.console.authorization import Action
 from services.console.billing_api import Usd
@@ -68,7 +68,8 @@ class PolicyRoutes:
     async def show_policy(self, organization_id: str, call: Call) -> dict[str, Any]:
         """The organization's policy and its version."""
         async with self._in_organization(call, organization_id, Action.SEE) as (connection, _actor):
-            return await organizations.current_policy(connection, organization_id)
+            current = await organizations.current_policy(connection, organization_id)
+            return {**current, "policy": _shown(current["policy"])}
 
     async def set_policy(self, organization_id: str, body: PolicyDocument, call: Call) -> dict[str, Any]:
         """Set the policy's next version."""
@@ -130,6 +131,17 @@ def _document(body: PolicyDocument) -> dict[str, Any]:
             account_id: _limit(text) for account_id, text in body.member_daily_limits_usd.items()
         }
     return document
+
+
+def _shown(document: dict[str, Any]) -> dict[str, Any]:
+    """The inverse of `_document`: what is shown can be set again."""
+    shown = {name: value for name, value in document.items() if not name.startswith("member_daily_limit")}
+    if "member_daily_limit_microdollars" in document:
+        shown["member_daily_limit_usd"] = usd(document["member_daily_limit_microdollars"])
+    if "member_daily_limits" in document:
+        limits = document["member_daily_limits"].items()
+        shown["member_daily_limits_usd"] = {account_id: usd(amount) for account_id, amount in limits}
+    return shown
 
 
 def _limit(text: str) -> int:

@@ -110,6 +110,11 @@ async def test_one_of_an_organization_s_members_cannot_spend_more_than_a_day_s_l
     await becomes(plane, 200, owner, organization)
     limits = {"member_daily_limit_usd": "0.0501", "member_daily_limits_usd": {owner.account_id: "5"}}
     await plane.call("PUT", f"{path}/policy", limits, key=owner.key)
+    shown = (await plane.call("GET", f"{path}/policy", key=member.key))["policy"]
+    assert shown == {
+        "member_daily_limit_usd": "0.050100",
+        "member_daily_limits_usd": {owner.account_id: "5.000000"},
+    }
     costly = "[[stub chunks=1000]]"
     refused = await becomes(plane, 402, member, organization, text=costly)
     assert "daily limit" in refused.json()["error"]["message"]

@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 
 from tests.e2e.plane import LET_IN, Plane
+from tests.faults.books import audited
 from tests.stacks import running_stack, until
 
 
@@ -72,3 +73,4 @@ async def test_no_confirmed_change_is_lost(plane: Plane, victim: str) -> None:
         await until(told, what="an empty outbox")
     finally:
         await admin.close()
+    await audited(plane.gateway)
