@@ -225,7 +225,7 @@ def _plain(call: Call) -> Exchange:
 
 def _answer(call: Call, parsed: Parsed) -> Answer:
     body = DIALECTS[call.surface].whole(parsed.answer, call.body)
-    return Answer(orjson.dumps(body).decode(), parsed.usage, parsed.delivered_bytes)
+    return Answer(to_json(body).decode(), parsed.usage, parsed.delivered_bytes)
 
 
 def _same(parsed: Parsed) -> Answer:

@@ -6,7 +6,7 @@ Source: the Anthropic API reference, "Messages" and "Streaming Messages".
 import secrets
 from typing import Any
 
-import orjson
+from pydantic_core import to_json
 
 from libs.surfaces.writer import SurfaceError, arguments_of, is_list_of_objects, named_event, reasoning_of, text_of
 
@@ -235,7 +235,7 @@ def _assistant(content: list[dict[str, Any]]) -> list[dict[str, Any]]:
         {
             "id": block.get("id"),
             "type": "function",
-            "function": {"name": block.get("name"), "arguments": orjson.dumps(block.get("input") or {}).decode()},
+            "function": {"name": block.get("name"), "arguments": to_json(block.get("input") or {}).decode()},
         }
         for block in content
         if block.get("type") == "tool_use"

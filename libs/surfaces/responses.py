@@ -6,7 +6,7 @@ Source: the OpenAI API reference, "Responses" and "Streaming events".
 import secrets
 from typing import Any
 
-import orjson
+from pydantic_core import to_json
 
 from libs.surfaces.writer import SurfaceError, is_list_of_objects, named_event, reasoning_of, text_of
 
@@ -255,7 +255,7 @@ def _input(given: Any) -> list[dict[str, Any]]:
                 messages.append({"role": "assistant", "content": None, "tool_calls": [call]})
         elif kind == "function_call_output":
             output = item.get("output")
-            content = output if isinstance(output, str) else orjson.dumps(output).decode()
+            content = output if isinstance(output, str) else to_json(output).decode()
             messages.append({"role": "tool", "tool_call_id": item.get("call_id"), "content": content})
         elif kind == "message":
             messages.append(_said(item))

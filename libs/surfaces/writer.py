@@ -7,6 +7,7 @@ into that surface's events.
 from typing import Any, Protocol
 
 import orjson
+from pydantic_core import from_json
 
 
 class SurfaceError(Exception):
@@ -49,8 +50,9 @@ def arguments_of(call: dict[str, Any]) -> dict[str, Any]:
     """A tool call's arguments as an object; what is no JSON object is kept under ``_raw``."""
     text = (call.get("function") or {}).get("arguments") or "{}"
     try:
-        found = orjson.loads(text)
-    except orjson.JSONDecodeError:
+        # As everywhere with what clients and models say: whole numbers of any size.
+        found = from_json(text)
+    except ValueError:
         found = None
     return found if isinstance(found, dict) else {"_raw": text}
 

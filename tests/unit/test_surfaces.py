@@ -6,6 +6,7 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic_core import from_json
 
 from contracts.requests import Surface
 from contracts.usage import TokenUsage
@@ -94,7 +95,7 @@ def requests(draw: st.DrawFn) -> dict[str, Any]:
 @given(requests())
 def test_messages_as_chat_as_messages_are_the_same(body: dict[str, Any]) -> None:
     chat = messages.to_chat(body)
-    again = orjson.loads(
+    again = from_json(
         anthropic_messages.build_request(chat, upstream_model="a/b", stream=False, most_tokens=1, cache=False)
     )
     assert again == {**body, "stream": False}
@@ -105,7 +106,7 @@ def test_messages_for_a_provider_that_speaks_them_are_not_touched(body: dict[str
     provider = Provider(base_url="http://x", protocol="anthropic-messages")
     found = exchange(_call(Surface.MESSAGES, body), provider)
     assert found.path == "/messages"
-    assert orjson.loads(found.content) == {**body, "model": "up", "stream": True}
+    assert from_json(found.content) == {**body, "model": "up", "stream": True}
 
 
 def test_responses_for_a_provider_that_speaks_them_are_not_touched() -> None:
@@ -322,3 +323,16 @@ def test_a_native_stream_holds_its_end_back_and_tells_our_name_of_the_model() ->
 def test_what_cannot_be_said_is_refused_in_words(surface: Surface, body: dict[str, Any], hint: str) -> None:
     with pytest.raises(SurfaceError, match=hint):
         DIALECTS[surface].to_chat({"model": "a/b", **body})
+
+
+def test_whole_numbers_of_any_size_are_said_as_they_are() -> None:
+    use_ = {"type": "tool_use", "id": "a", "name": "f", "input": {"n": 2**70}}
+    body = {
+        "model": "a/b",
+        "max_tokens": 1,
+        "messages": [{"role": "user", "content": "x"}, {"role": "assistant", "content": [use_]}],
+    }
+    chat = messages.to_chat(body)
+    assert str(2**70) in chat["messages"][-1]["tool_calls"][0]["function"]["arguments"]
+    answer = {"choices": [{"message": chat["messages"][-1], "finish_reason": "tool_calls"}]}
+    assert messages.whole(answer, {})["content"] == [use_]
