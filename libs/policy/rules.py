@@ -42,6 +42,13 @@ def check(model: str, catalog: Catalog, policy: PolicySet | None) -> Verdict:
     return Verdict(providers)
 
 
+def daily_limit(policy: PolicySet | None, account_id: str | None) -> int | None:
+    """What a member may spend a day, in microdollars; None without a limit."""
+    if policy is None:
+        return None
+    return policy.member_daily_limits.get(account_id or "", policy.member_daily_limit_microdollars)
+
+
 def allows(patterns: list[str], model: str) -> bool:
     """True if one of the patterns (exact, or with ``*``) names the model; case does not matter."""
     name = model.lower()

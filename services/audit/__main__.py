@@ -129,10 +129,9 @@ class Auditor:
         books.usage_total = await connection.fetchval(
             "select coalesce(sum(cost_microdollars), 0)::bigint from ledger.usage"
         )
-        rolled_up = await connection.fetchval(
+        books.rolled_up = await connection.fetchval(
             "select coalesce(sum(cost_microdollars), 0)::bigint from ledger.usage_daily"
         )
-        books.rolled_up = (rolled_up, books.usage_total)
         self._progress.update(task, total=1, completed=1)
 
 

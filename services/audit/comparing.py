@@ -47,8 +47,8 @@ class Books:
     """Charges of one ID that differ from each other."""
     balances: dict[str, tuple[int, int]] = field(default_factory=dict)
     """Owners whose balance (first) is not the sum of their entries (second)."""
-    rolled_up: tuple[int, int] = (0, 0)
-    """Microdollars in the daily roll-ups, and in the usage that they sum up."""
+    rolled_up: int = 0
+    """Microdollars in the daily roll-ups."""
     revenue: int = 0
     """Microdollars that charges brought, in all the ledger."""
     usage_total: int = 0
@@ -143,5 +143,5 @@ def _differences(books: Books, missing: list[UUID]) -> Iterator[str]:
         yield f"{owner} has a balance of {balance} microdollars, and entries of {sum_of_entries}"
     if books.revenue != books.usage_total:
         yield f"revenue is {books.revenue} microdollars, and usage {books.usage_total}"
-    if books.rolled_up[0] != books.rolled_up[1]:
-        yield f"the daily roll-ups say {books.rolled_up[0]} microdollars, and the usage under them {books.rolled_up[1]}"
+    if books.rolled_up != books.usage_total:
+        yield f"the daily roll-ups say {books.rolled_up} microdollars, and the usage under them {books.usage_total}"

@@ -28,6 +28,7 @@ from services.console.byok import OwnKeys
 from services.console.calls import Body, Call, Calls
 from services.console.errors import BadInput, ConsoleError, NotFound
 from services.console.policy_api import PolicyRoutes
+from services.console.records import organization_of
 from services.console.signing import SigningKeys, jwks
 
 MOST_BODY_BYTES = 64 * 1024
@@ -372,13 +373,13 @@ class ManagementApi:
     ) -> dict[str, Any]:
         key = Secret(body.key.get_secret_value())
         name = await self._own_keys.add(owner, provider, key, actor.name, check=body.check)
-        await audit.note(connection, actor, "provider_key.put", name, organization_id=_organization(owner))
+        await audit.note(connection, actor, "provider_key.put", name, organization_id=organization_of(owner))
         return {"id": name, "provider": provider}
 
     async def _remove_key(self, connection: Any, actor: Actor, owner: str, provider: str) -> dict[str, Any]:
         await self._own_keys.remove(owner, provider, actor.name)
         name = credential_id(owner, provider)
-        await audit.note(connection, actor, "provider_key.remove", name, organization_id=_organization(owner))
+        await audit.note(connection, actor, "provider_key.remove", name, organization_id=organization_of(owner))
         return {"id": name, "removed": True}
 
     # The audit trail.
@@ -456,10 +457,6 @@ class _LimitedBody:
             return message
 
         await self._app(scope, counted, send)
-
-
-def _organization(owner: str) -> str | None:
-    return owner.removeprefix("org:") if owner.startswith("org:") else None
 
 
 def _issued(key: accounts.IssuedKey) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from services.console.audit import note
 from services.console.authorization import Actor
 from services.console.errors import Conflict
 from services.console.outbox import enqueue
+from services.console.records import organization_of
 
 MOST_ENTRIES = 20
 
@@ -72,13 +73,12 @@ async def order(
         ordered_at_ms=now_ms(),
     )
     await enqueue(connection, topics.ORDERS, owner, record)
-    organization_id = owner.removeprefix("org:") if owner.startswith("org:") else None
     await note(
         connection,
         actor,
         f"credit.{wanted.kind.value}",
         owner,
-        organization_id=organization_id,
+        organization_id=organization_of(owner),
         entry=entry_id,
         usd=usd(wanted.amount_microdollars),
     )
@@ -127,8 +127,8 @@ async def set_settings(connection: Any, actor: Actor, settings: CreditSettingsSe
         settings.top_up_microdollars,
     )
     await enqueue(connection, topics.CREDIT_SETTINGS, settings.owner, settings)
-    organization_id = settings.owner.removeprefix("org:") if settings.owner.startswith("org:") else None
     shown = _shown(settings.model_dump())
+    organization_id = organization_of(settings.owner)
     await note(connection, actor, "credit.settings", settings.owner, organization_id=organization_id, **shown)
     return {"owner": settings.owner, **shown}
 

@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from pydantic import Field
 
 from libs.config.catalog import Catalog
-from libs.policy.rules import check
+from libs.policy.rules import check, daily_limit
 from libs.pricing.usd import parse_usd, usd
 from services.console import organizations, replay, usage
 from services.console.authorization import Action
@@ -91,7 +91,7 @@ class PolicyRoutes:
                 version, document = 0, _document(body.policy)
             rules = policy(organization_id, max(version, 1), document)
             verdict = check(body.model, self._catalog, rules)
-            limit = rules.member_daily_limits.get(account_id, rules.member_daily_limit_microdollars)
+            limit = daily_limit(rules, account_id)
             spent = await usage.spent_today(connection, organization_id, account_id)
             rule, message = verdict.rule, verdict.message
             if rule is None and limit is not None and spent >= limit:

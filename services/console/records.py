@@ -29,6 +29,11 @@ def policy(organization_id: str, version: int, document: dict[str, Any]) -> Poli
     return PolicySet.model_validate({"organization_id": organization_id, "version": version, **document})
 
 
+def organization_of(owner: str) -> str | None:
+    """The organization of an owner such as ``org:<id>``; None for an account's own."""
+    return owner.removeprefix("org:") if owner.startswith("org:") else None
+
+
 def revocation(jti: str, revoked_at: datetime, expires_at: datetime) -> KeyRevoked:
     """The record of a revoked key."""
     return KeyRevoked(jti=jti, revoked_at_ms=_ms(revoked_at), expires_at_ms=_ms(expires_at))

@@ -12,7 +12,7 @@ from typing import Any
 
 from contracts.control import PolicySet
 from libs.config.catalog import Catalog
-from libs.policy.rules import check
+from libs.policy.rules import check, daily_limit
 from libs.pricing.usd import usd
 from services.console.usage import Span
 
@@ -87,10 +87,6 @@ def compare(
         "days_over_limit": [
             {"member": day.account_id, "day": day.day, "usd": usd(day.cost_microdollars), "limit_usd": usd(limit)}
             for day in sorted(days_, key=lambda day: (day.day, day.account_id))
-            if (limit := _limit(draft, day.account_id)) is not None and day.cost_microdollars > limit
+            if (limit := daily_limit(draft, day.account_id)) is not None and day.cost_microdollars > limit
         ],
     }
-
-
-def _limit(policy: PolicySet, account_id: str) -> int | None:
-    return policy.member_daily_limits.get(account_id, policy.member_daily_limit_microdollars)

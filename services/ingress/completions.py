@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import structlog
@@ -85,11 +86,7 @@ class Completions:
 
     def endpoint(self, surface: Surface) -> ASGIApp:
         """The application of one surface."""
-
-        async def serve(scope: Scope, receive: Receive, send: Send) -> None:
-            await self._serve(surface, scope, receive, send)
-
-        return _Endpoint(serve)
+        return _Endpoint(partial(self._serve, surface))
 
     async def _serve(self, surface: Surface, scope: Scope, receive: Receive, send: Send) -> None:
         try:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from contracts.charges import ChargePosted
 from contracts.credit import CreditKind, CreditOrdered
+from contracts.requests import Caller
 
 ANONYMOUS = "anonymous"
 """The owner of usage that no account stands behind."""
@@ -24,16 +25,13 @@ class Entry:
     amount_microdollars: int
 
 
-def owner_of(charge: ChargePosted) -> str:
-    """Whose credit a charge takes, as `contracts.requests.Caller.owner` has it."""
-    if charge.organization_id:
-        return f"org:{charge.organization_id}"
-    return f"acct:{charge.account_id}" if charge.account_id else ANONYMOUS
+def owner_of(caller: Caller) -> str:
+    """Whose credit a request takes."""
+    return caller.owner if caller.account_id or caller.organization_id else ANONYMOUS
 
 
-def charged(charge: ChargePosted) -> Entry:
+def charged(charge: ChargePosted, owner: str) -> Entry:
     """The entry of a request, of 0 microdollars where it cost nothing."""
-    owner = owner_of(charge)
     debit = "nobody" if owner == ANONYMOUS else f"credit:{owner}"
     return Entry(charge.charge_id, "charge", debit, "revenue", charge.cost_microdollars)
 

@@ -88,6 +88,11 @@ class Metered:
     charge: ChargePosted
     traceparent: str
 
+    @property
+    def owner(self) -> str:
+        """Whose credit it takes."""
+        return owner_of(self.usage.caller)
+
 
 class Ledger:
     """Writes batches, each in one transaction with what it says on the log. Wake the outbox afterwards."""
@@ -113,24 +118,23 @@ class Ledger:
             first.setdefault(UUID(metered.usage.request_id), metered)
         await self._ensure_months(first)
         rows = [
-            (request_id, *_entry_values(charged(one.charge)), *_usage_values(one)) for request_id, one in first.items()
+            (request_id, *_entry_values(charged(one.charge, one.owner)), *_usage_values(one))
+            for request_id, one in first.items()
         ]
         async with self._database.pool.acquire() as connection, connection.transaction():
             written = await connection.fetch(_INSERT, *map(list, zip(*rows, strict=True)))
             new = [first[row["request_id"]] for row in written]
             await self._note_prices(connection, new)
-            balances = await _balances(
-                connection, {owner_of(one.charge) for one in new if one.charge.cost_microdollars}
-            )
-            spending = await _spending(connection, {_spender(one.charge) for one in new if _is_spending(one.charge)})
+            balances = await _balances(connection, {one.owner for one in new if one.charge.cost_microdollars})
+            spending = await _spending(connection, {_spender(one) for one in new if _is_spending(one.charge)})
             charges = [
                 Outgoing(
                     topics.CHARGES,
                     one.charge.subject,
                     one.charge.model_copy(
                         update={
-                            "balance": balances.get(owner_of(one.charge)),
-                            "spent": spending.get(_spender(one.charge)),
+                            "balance": balances.get(one.owner),
+                            "spent": spending.get(_spender(one)),
                         }
                     ),
                     event_id=one.charge.charge_id,
@@ -248,8 +252,8 @@ def _is_spending(charge: ChargePosted) -> bool:
     return bool(charge.organization_id and charge.account_id and charge.cost_microdollars)
 
 
-def _spender(charge: ChargePosted) -> Spender:
-    return owner_of(charge), charge.account_id or "", _time(charge.accepted_at_ms).date()
+def _spender(metered: Metered) -> Spender:
+    return metered.owner, metered.usage.caller.account_id or "", _time(metered.usage.accepted_at_ms).date()
 
 
 async def _spending(connection: Any, spenders: set[Spender]) -> dict[Spender, MemberSpent]:
@@ -297,7 +301,7 @@ def _entry_values(entry: Entry) -> tuple[object, ...]:
 def _usage_values(metered: Metered) -> tuple[object, ...]:
     usage, charge, tokens = metered.usage, metered.charge, metered.usage.tokens
     return (
-        owner_of(charge),
+        metered.owner,
         usage.subject,
         usage.caller.account_id,
         usage.caller.organization_id,

@@ -8,6 +8,7 @@ from contracts.decisions import Held, QuotaReserved, QuotaWindow
 from contracts.record import Refusal
 from contracts.requests import RequestAccepted
 from libs.config.gateway import Billing, Limits, RateLimits
+from libs.policy.rules import daily_limit
 from libs.pricing.cost import most_microdollars
 from libs.pricing.usd import usd
 from services.rate_limit.budget import Budget, Shortfall
@@ -116,13 +117,6 @@ def scopes(owner: str, account_id: str | None, model: str, limits: Limits) -> li
     else:
         found.append(("account", limits.account))
     return found
-
-
-def daily_limit(policy: PolicySet | None, account_id: str | None) -> int | None:
-    """What a member may spend a day, in microdollars; None without a limit."""
-    if policy is None:
-        return None
-    return policy.member_daily_limits.get(account_id or "", policy.member_daily_limit_microdollars)
 
 
 def _too_dear(short: Shortfall, organization: bool, billing: Billing) -> Refusal:

@@ -12,7 +12,7 @@ from contracts.replies import Outcome
 from contracts.requests import Caller
 from services.audit.comparing import OVERDUE_MS, Booked, Books, audit
 from services.metering.alerts import Told, notice
-from services.metering.journal import charged, ordered
+from services.metering.journal import charged, ordered, owner_of
 from services.metering.pricing import charge
 from services.relay.ending import Ending, tell
 from tests.unit.records import NOW_MS, request_id, route
@@ -56,7 +56,7 @@ def test_an_order_moves_its_amount_into_or_out_of_the_owner_s_credit(kind: Credi
 )
 def test_a_charge_is_paid_by_the_owner(caller: Caller, debit: str) -> None:
     usage = tell(route(), Ending(Outcome.COMPLETED), NOW_MS).usage.model_copy(update={"caller": caller})
-    entry = charged(charge(usage, NOW_MS))
+    entry = charged(charge(usage, NOW_MS), owner_of(caller))
     assert (entry.debit_account, entry.credit_account) == (debit, "revenue")
 
 
@@ -97,7 +97,7 @@ def exact_books(draw: st.DrawFn) -> Books:
             books.unpublished.add(name)
         books.usage_total += cost
     books.revenue = books.usage_total
-    books.rolled_up = (books.usage_total, books.usage_total)
+    books.rolled_up = books.usage_total
     return books
 
 
