@@ -8,6 +8,9 @@ from pydantic import Field
 from contracts.prices import Price
 from contracts.record import EpochMs, Record, ReplyAddress, RequestId, Subject
 
+FIM_MOST_TOKENS = 1_000
+"""Of a fill-in-the-middle answer (gateway facts)."""
+
 
 class Surface(StrEnum):
     """The API that the client spoke."""

@@ -103,7 +103,7 @@ async def running_stack(folder: Path, kafka: str, **options: Any) -> AsyncIterat
         lambda _text: None,
     )
     environment["SLUICE_PROVIDERS__REFUSING__BASE_URL"] = f"{stack.stub_url}/v1"
-    for provider in ("CLAUDE", "FIRST"):
+    for provider in ("CLAUDE", "FIRST", "GEMINI", "CONVERSE", "RESPONSES"):
         environment[f"SLUICE_PROVIDERS__{provider}__BASE_URL"] = f"{stack.stub_url}/v1"
     environment["SLUICE_PROVIDERS__ABSENT__BASE_URL"] = f"http://127.0.0.1:{free_port()}/v1"
     started_ms = now_ms()

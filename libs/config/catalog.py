@@ -13,6 +13,7 @@ class Offer:
     model: Model
     provider_id: str
     provider: Provider
+    """With what is particular to the model."""
 
 
 class Catalog:
@@ -23,7 +24,7 @@ class Catalog:
         self.providers: Mapping[str, Provider] = config.providers
         self._all: dict[str, tuple[Offer, ...]] = {}
         for model in config.models:
-            offer = Offer(model, model.provider, config.providers[model.provider])
+            offer = Offer(model, model.provider, model.spoken_to(config.providers[model.provider]))
             self._all[model.id] = (*self._all.get(model.id, ()), offer)
         self.offers: Mapping[str, Offer] = {model_id: offers[0] for model_id, offers in self._all.items()}
 
@@ -34,3 +35,10 @@ class Catalog:
     def all_of(self, model_id: str) -> tuple[Offer, ...]:
         """A model at all its providers, in the order in which they are asked."""
         return self._all.get(model_id, ())
+
+    def at(self, model_id: str, provider_id: str) -> Provider | None:
+        """A provider as one model of it is spoken to; as it is, where it does not have the model."""
+        for offer in self.all_of(model_id):
+            if offer.provider_id == provider_id:
+                return offer.provider
+        return self.providers.get(provider_id)

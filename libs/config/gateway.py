@@ -54,11 +54,15 @@ class Pricing(_Section):
         return str(value) if isinstance(value, float) else value
 
 
+ProtocolName = Literal["openai-chat", "openai-responses", "anthropic-messages", "gemini", "bedrock-converse"]
+Thinking = Literal["budget", "adaptive"]
+
+
 class Provider(_Section):
     """A company, or a machine of yours, that runs models."""
 
     name: str = ""
-    protocol: Literal["openai-chat", "anthropic-messages"] = "openai-chat"
+    protocol: ProtocolName = "openai-chat"
     native: list[Literal["responses"]] = []
     """Surfaces beside its protocol that the provider speaks itself; requests of these pass as they are."""
     base_url: str
@@ -66,6 +70,14 @@ class Provider(_Section):
     """``env:NAME``: the vault reads it from its own environment. Never the key itself."""
     max_tokens_field: str = "max_tokens"
     """How the provider calls the limit of an answer's tokens."""
+    stream_usage: bool = True
+    """The provider wants to be asked for the counts of a stream; others give them anyway, or never."""
+    renamed: dict[str, str] = {}
+    """Fields of chat completions that the provider calls otherwise."""
+    unsupported: list[str] = []
+    """Fields that the provider refuses: they are left out, and the client is told so in a header."""
+    thinking: Thinking = "budget"
+    """How Claude is told to think: with a budget of tokens, or (from 4.6 on) with an effort alone."""
     tool_call_ids: Literal["anthropic", "mistral"] | None = None
     """The form that the provider demands of tool calls' IDs; None: any."""
     cache_key_field: str | None = None
@@ -101,6 +113,12 @@ class Model(_Section):
     context_length: int | None = Field(default=None, gt=0)
     pricing: Pricing | None = None
     """None: from genai-prices. Models whose ID ends in ``:free`` cost nothing whatever stands here."""
+    protocol: ProtocolName | None = None
+    """Where the provider has this model behind another protocol than its others."""
+    unsupported: list[str] = []
+    """Beside the provider's own."""
+    thinking: Thinking | None = None
+    """Where it differs from the provider's."""
     max_output_tokens: int | None = Field(default=None, gt=0)
     """Of an answer whose client sets no limit; None: ``limits.output_tokens``."""
     data_collection: Literal["allow", "deny"] = "deny"
@@ -111,6 +129,16 @@ class Model(_Section):
     def free(self) -> bool:
         """Anonymous clients may use it, and nobody pays for it."""
         return self.id.endswith(":free")
+
+    def spoken_to(self, provider: Provider) -> Provider:
+        """The provider as this model of it is spoken to."""
+        return provider.model_copy(
+            update={
+                "protocol": self.protocol or provider.protocol,
+                "unsupported": [*provider.unsupported, *self.unsupported],
+                "thinking": self.thinking or provider.thinking,
+            }
+        )
 
 
 class AutoModel(_Section):

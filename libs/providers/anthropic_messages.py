@@ -4,41 +4,75 @@ Source: the Anthropic API reference, "Messages", "Streaming Messages" and "Exten
 """
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic_core import to_json
 
 from contracts.usage import TokenUsage
-from libs.providers.openai_chat import Parsed, ProtocolError, ProviderStreamError, parse_object, usage_json
+from libs.config.gateway import Provider
+from libs.providers.openai_chat import usage_json
+from libs.providers.protocol import (
+    Adapter,
+    Addressed,
+    Call,
+    Outgoing,
+    Parsed,
+    ProtocolError,
+    ProviderStreamError,
+    limit_of,
+    parse_object,
+    unsaid,
+)
 from libs.surfaces.messages import STOP_REASONS
 from libs.surfaces.writer import arguments_of, text_of
 
 PATH = "/messages"
 VERSION = "2023-06-01"
-STRUCTURED_OUTPUTS = "structured-outputs-2025-11-13"
-_FINISH_REASONS = {reason: finish for finish, reason in reversed(STOP_REASONS.items())} | {
+FINISH_REASONS = {reason: finish for finish, reason in reversed(STOP_REASONS.items())} | {
     "stop_sequence": "stop",
     "pause_turn": "stop",
     "model_context_window_exceeded": "length",
 }
-_SAME = ("temperature", "top_p", "top_k")
-_BUDGETS = {"minimal": 1_024, "low": 2_048, "medium": 8_192, "high": 16_384, "xhigh": 32_768}
+SAMPLING = ("temperature", "top_p", "top_k")
+BUDGETS = {"minimal": 1_024, "low": 2_048, "medium": 8_192, "high": 16_384, "xhigh": 32_768, "max": 65_536}
+"""Tokens of thought that stand for an effort, for models that are told a budget."""
+_EFFORTS = {"minimal": "low"}
+_SAID = frozenset(
+    {
+        *SAMPLING,
+        "max_tokens",
+        "max_completion_tokens",
+        "stop",
+        "tools",
+        "tool_choice",
+        "parallel_tool_calls",
+        "user",
+        "safety_identifier",
+        "reasoning_effort",
+        "response_format",
+        "service_tier",
+        "prompt_cache_key",
+    }
+)
 
 
-def build_request(chat: dict[str, Any], *, upstream_model: str, stream: bool, most_tokens: int, cache: bool) -> bytes:
+def build_request(chat: dict[str, Any], call: Call, provider: Provider) -> Outgoing:
     """A chat completion's request for Anthropic.
 
-    What it cannot say is left out: ``n``, ``seed``, ``logprobs``, ``logit_bias``, penalties.
-
-    Args:
-        most_tokens: of the answer, where the request has no limit of its own; the protocol wants one.
-        cache: mark the ends of instructions and conversation as cacheable, unless the client marked something.
+    Cacheable are the ends of instructions and conversation, if the call is one of many, unless the client marked
+    something.
     """
     system, messages = _messages(chat.get("messages") or [])
-    limit = chat.get("max_completion_tokens") or chat.get("max_tokens") or most_tokens
-    request: dict[str, Any] = {"model": upstream_model, "max_tokens": limit, "stream": stream, "messages": messages}
-    request |= {name: chat[name] for name in _SAME if chat.get(name) is not None}
+    limit = limit_of(chat) or call.cap_tokens or call.most_tokens
+    request: dict[str, Any] = {
+        "model": call.upstream_model,
+        "max_tokens": limit,
+        "stream": call.streamed,
+        "messages": messages,
+    }
+    dropped = set(unsaid(chat, _SAID))
+    request |= {name: chat[name] for name in SAMPLING if chat.get(name) is not None}
     if system:
         request["system"] = system
     stop = chat.get("stop")
@@ -51,23 +85,54 @@ def build_request(chat: dict[str, Any], *, upstream_model: str, stream: bool, mo
     user = chat.get("safety_identifier") or chat.get("user")
     if user:
         request["metadata"] = {"user_id": user}
-    budget = _BUDGETS.get(str(chat.get("reasoning_effort")))
-    if budget and limit > budget:
-        request["thinking"] = {"type": "enabled", "budget_tokens": budget}
-        # Both are refused beside thinking ("Extended thinking": compatibility).
-        request.pop("temperature", None)
-        request.pop("top_k", None)
-    form = chat.get("response_format")
-    if isinstance(form, dict) and form.get("type") == "json_schema":
-        request["output_format"] = {"type": "json_schema", "schema": (form.get("json_schema") or {}).get("schema")}
-    if cache and not _marked(request):
+    for name, value in thinking(chat, limit, provider).items():
+        request[name] = value
+        # Sampling is refused beside a budget of thought ("Extended thinking": compatibility).
+        dropped |= {gone for gone in ("temperature", "top_k") if request.pop(gone, None) is not None}
+    if schema := schema_of(chat):
+        request["output_config"] = {**request.get("output_config", {}), "format": {"type": "json_schema", **schema}}
+    elif asks_for_json(chat):
+        dropped.add("response_format")
+    dropped |= {name for name in provider.unsupported if request.pop(name, None) is not None}
+    if call.cache and not _marked(request):
         _mark(request)
-    return to_json(request)
+    return Outgoing(PATH, to_json(request), tuple(sorted(dropped)))
 
 
-def auth_headers(api_key: str) -> dict[str, str]:
-    """Headers that carry the key, and the version that this module speaks."""
-    return {"x-api-key": api_key, "anthropic-version": VERSION, "anthropic-beta": STRUCTURED_OUTPUTS}
+def thinking(chat: Mapping[str, Any], limit: int, provider: Provider) -> dict[str, Any]:
+    """How Claude is told to think; nothing where the client did not ask.
+
+    Models from 4.6 on decide themselves how much ("Adaptive thinking"); older ones want a budget.
+    """
+    effort = str(chat.get("reasoning_effort"))
+    if effort not in BUDGETS:
+        return {}
+    if provider.thinking == "adaptive":
+        return {
+            "thinking": {"type": "adaptive", "display": "summarized"},
+            "output_config": {"effort": _EFFORTS.get(effort, effort)},
+        }
+    budget = BUDGETS[effort]
+    return {"thinking": {"type": "enabled", "budget_tokens": budget}} if limit > budget else {}
+
+
+def schema_of(chat: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The JSON schema that the answer must have, if one was asked for."""
+    form = chat.get("response_format")
+    if not isinstance(form, dict) or form.get("type") != "json_schema":
+        return None
+    return {"schema": (form.get("json_schema") or {}).get("schema")}
+
+
+def asks_for_json(chat: Mapping[str, Any]) -> bool:
+    """JSON of any form was asked for, which Claude cannot be held to."""
+    form = chat.get("response_format")
+    return isinstance(form, dict) and form.get("type") == "json_object"
+
+
+def authorize(key: str, url: str, _content: bytes) -> Addressed:
+    """The key, and the version that this module speaks."""
+    return Addressed(url, {"anthropic-version": VERSION} | ({"x-api-key": key} if key else {}))
 
 
 def parse_response(data: bytes, *, model: str, created_s: int) -> Parsed:
@@ -315,4 +380,14 @@ def _detail(block: dict[str, Any]) -> dict[str, Any]:
 
 
 def _finish(reason: Any) -> str:
-    return _FINISH_REASONS.get(str(reason), "stop")
+    return FINISH_REASONS.get(str(reason), "stop")
+
+
+ADAPTER = Adapter(
+    build=build_request,
+    parse=lambda data, call: parse_response(data, model=call.model, created_s=call.created_s),
+    reader=lambda call: MessagesReader(model=call.model, created_s=call.created_s),
+    authorize=authorize,
+    check=lambda key, base_url: authorize(key, base_url + "/models", b""),
+    tool_call_ids="anthropic",
+)

@@ -9,7 +9,9 @@ from contracts.record import Refusal
 _MESSAGE_BYTES = 1_000
 
 
-def provider_refusal(status: int, body: bytes, *, provider_id: str, byok: bool, retry_after: str | None) -> Refusal:
+def provider_refusal(
+    status: int, body: bytes, *, provider_id: str, byok: bool, retry_after: str | None = None
+) -> Refusal:
     """Maps an HTTP error of a provider.
 
     A fault of the client's request is passed on with the provider's words. A fault of *our* key or account is our
@@ -22,9 +24,10 @@ def provider_refusal(status: int, body: bytes, *, provider_id: str, byok: bool, 
     """
     words = _message(body)
     metadata: dict[str, str | int | float | bool | None] = {"provider": provider_id, "provider_status": status}
-    if status in (401, 403) and byok:
+    about_key = is_about_the_key(status, body)
+    if about_key and byok:
         return Refusal(
-            status=status,
+            status=401 if status == 400 else status,
             message=f"Your own key for {provider_id} was refused by the provider: {words}",
             metadata=metadata,
         )
@@ -37,7 +40,7 @@ def provider_refusal(status: int, body: bytes, *, provider_id: str, byok: bool, 
             metadata=metadata,
             retry_after_s=60,
         )
-    if status in (401, 403):
+    if about_key:
         return Refusal(
             status=502,
             message=f"The provider {provider_id} refused the gateway's credentials; its operator has to mend this.",
@@ -62,6 +65,11 @@ def provider_refusal(status: int, body: bytes, *, provider_id: str, byok: bool, 
     return Refusal(
         status=502, message=f"The provider {provider_id} failed (HTTP {status}); try again.", metadata=metadata
     )
+
+
+def is_about_the_key(status: int, body: bytes) -> bool:
+    """The key is the reason; Google says so with 400 ("API key not valid", reason ``API_KEY_INVALID``)."""
+    return status in (401, 403) or (status == 400 and b"API_KEY_INVALID" in body)
 
 
 def unreachable(provider_id: str) -> Refusal:
@@ -95,9 +103,12 @@ def _message(body: bytes) -> str:
         parsed: Any = orjson.loads(body)
     except orjson.JSONDecodeError:
         return "it gave no reason"
+    if isinstance(parsed, list) and parsed:
+        # Google's errors of streams stand in a list.
+        parsed = parsed[0]
     found = parsed.get("error", parsed) if isinstance(parsed, dict) else parsed
     if isinstance(found, dict):
-        found = found.get("message") or found.get("detail")
+        found = found.get("message") or found.get("Message") or found.get("detail")
     return found[:_MESSAGE_BYTES] if isinstance(found, str) and found else "it gave no reason"
 
 

@@ -7,21 +7,19 @@ from typing import Any, Protocol
 import orjson
 from pydantic_core import to_json
 
-from contracts.requests import Surface
+from contracts.requests import FIM_MOST_TOKENS, Surface
 from contracts.usage import TokenUsage
 from libs.config.gateway import Provider
-from libs.providers import anthropic_messages, native, openai_chat
-from libs.providers.anthropic_messages import MessagesReader
-from libs.providers.openai_chat import ChatReader, Parsed
+from libs.providers import anthropic_messages, gemini, native, openai_chat, openai_responses
+from libs.providers.openai_chat import ChatReader
+from libs.providers.protocol import Addressed, Call, Framing, Outgoing, Parsed, Reader, unsaid
+from libs.providers.registry import ADAPTERS
 from libs.providers.tool_calls import repair
 from libs.surfaces.registry import DIALECTS
-from libs.surfaces.writer import Writer
+from libs.surfaces.writer import SurfaceError, Writer
 
 EMBEDDINGS_PATH = "/embeddings"
 FIM_PATH = "/fim/completions"
-RESPONSES_PATH = "/responses"
-FIM_MOST_TOKENS = 1_000
-"""Of a fill-in-the-middle answer (gateway facts)."""
 
 
 class Stream(Protocol):
@@ -55,21 +53,10 @@ class Stream(Protocol):
         """The end of the stream. ``counted`` is our own count, where the provider gave none."""
 
 
-class _Reader(Protocol):
-    delivered_bytes: int
-    done: bool
-    finished: bool
-
-    @property
-    def usage(self) -> TokenUsage | None: ...
-    def read(self, data: str) -> list[dict[str, Any]]: ...
-    def tail(self, counted: TokenUsage | None) -> dict[str, Any] | None: ...
-
-
 class Translated:
     """A reader of what the provider speaks, and a writer of what the client does."""
 
-    def __init__(self, reader: _Reader, writer: Writer) -> None:
+    def __init__(self, reader: Reader, writer: Writer) -> None:
         self._reader = reader
         self._writer = writer
 
@@ -115,84 +102,47 @@ class Answer:
 class Exchange:
     """What is sent, and how what comes back is read."""
 
-    path: str
-    content: bytes
-    auth_headers: Callable[[str], dict[str, str]]
+    outgoing: Outgoing
+    dropped: tuple[str, ...]
+    """What of the client's request could not be said."""
+    authorize: Callable[[str, str, bytes], Addressed]
+    framing: Callable[[], Framing] | None
+    """None: server-sent events."""
     stream: Stream
     whole: Callable[[bytes], Answer]
     """Raises ProtocolError."""
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A client's request on its way to a provider's model."""
-
-    surface: Surface
-    body: dict[str, Any]
-    model: str
-    """As the client is told."""
-    upstream_model: str
-    streamed: bool
-    cap_tokens: int | None
-    """The limit of the answer to tell the provider; None where the client set one, or pays the provider itself."""
-    most_tokens: int
-    """The limit where the protocol wants one and nobody set any."""
-    created_s: int
-    """The time of the answer, where the provider tells none (epoch)."""
-    cache: bool = False
-    """Requests with the same beginning will follow."""
-
-
 def exchange(call: Call, provider: Provider) -> Exchange:
     """The exchange of a call with a provider. Raises `libs.surfaces.writer.SurfaceError`."""
-    if call.surface in (Surface.EMBEDDINGS, Surface.FIM):
-        return _plain(call)
-    if call.surface is Surface.RESPONSES and "responses" in provider.native:
-        return _native(call, RESPONSES_PATH, openai_chat.auth_headers, native.responses_stream(call.model))
-    anthropic = provider.protocol == "anthropic-messages"
-    if anthropic and call.surface is Surface.MESSAGES:
-        return _native(
-            call, anthropic_messages.PATH, anthropic_messages.auth_headers, native.messages_stream(call.model)
-        )
-    chat = _to_chat(call, provider, anthropic)
-    writer = DIALECTS[call.surface].writer(call.model, call.body)
-    if anthropic:
-        content = anthropic_messages.build_request(
-            chat,
-            upstream_model=call.upstream_model,
-            stream=call.streamed,
-            most_tokens=call.cap_tokens or call.most_tokens,
-            cache=call.cache,
-        )
-        return Exchange(
-            anthropic_messages.PATH,
-            content,
-            anthropic_messages.auth_headers,
-            Translated(MessagesReader(model=call.model, created_s=call.created_s), writer),
-            lambda data: _answer(
-                call, anthropic_messages.parse_response(data, model=call.model, created_s=call.created_s)
-            ),
-        )
-    cap = (provider.max_tokens_field, call.cap_tokens) if call.cap_tokens else None
+    if call.surface is Surface.EMBEDDINGS:
+        return _embeddings(call, provider)
+    if call.surface is Surface.FIM:
+        return _fill_in_the_middle(call, provider)
+    if call.surface is Surface.RESPONSES and (
+        provider.protocol == "openai-responses" or "responses" in provider.native
+    ):
+        return _native(call, provider, openai_responses.PATH, native.responses_stream(call.model))
+    if call.surface is Surface.MESSAGES and provider.protocol == "anthropic-messages":
+        return _native(call, provider, anthropic_messages.PATH, native.messages_stream(call.model))
+    adapter, dialect = ADAPTERS[provider.protocol], DIALECTS[call.surface]
+    chat = _repaired(dialect.to_chat(call.body), adapter.tool_call_ids or provider.tool_call_ids)
+    outgoing = adapter.build(chat, call, provider)
+    unheard = unsaid(call.body, dialect.heard) if dialect.heard else ()
     return Exchange(
-        openai_chat.PATH,
-        openai_chat.build_request(chat, upstream_model=call.upstream_model, stream=call.streamed, cap=cap),
-        openai_chat.auth_headers,
-        Translated(ChatReader(model=call.model), writer),
-        lambda data: _answer(call, openai_chat.parse_response(data, model=call.model)),
+        outgoing,
+        tuple(sorted({*outgoing.dropped, *unheard})),
+        adapter.authorize,
+        adapter.framing,
+        Translated(adapter.reader(call), dialect.writer(call.model, call.body)),
+        lambda data: _translated(adapter.parse(data, call), call),
     )
 
 
-def _to_chat(call: Call, provider: Provider, anthropic: bool) -> dict[str, Any]:
-    chat = DIALECTS[call.surface].to_chat(call.body)
+def _repaired(chat: dict[str, Any], id_form: str | None) -> dict[str, Any]:
     messages = chat.get("messages")
     if isinstance(messages, list) and any(isinstance(one, dict) and _is_of_tools(one) for one in messages):
-        form = "anthropic" if anthropic else provider.tool_call_ids
-        chat = {**chat, "messages": repair(messages, id_form=form)}
-    if call.surface is Surface.CHAT_COMPLETIONS:
-        return chat
-    if not anthropic and provider.max_tokens_field != "max_tokens" and "max_tokens" in chat:
-        chat[provider.max_tokens_field] = chat.pop("max_tokens")
+        return {**chat, "messages": repair(messages, id_form=id_form)}
     return chat
 
 
@@ -200,33 +150,57 @@ def _is_of_tools(message: dict[str, Any]) -> bool:
     return message.get("role") == "tool" or bool(message.get("tool_calls"))
 
 
-def _native(call: Call, path: str, auth: Callable[[str], dict[str, str]], stream: Stream) -> Exchange:
+def _native(call: Call, provider: Provider, path: str, stream: Stream) -> Exchange:
     body = {**call.body, "model": call.upstream_model, "stream": call.streamed}
     if call.cap_tokens and call.surface is Surface.RESPONSES:
         body["max_output_tokens"] = call.cap_tokens
-    return Exchange(
-        path, to_json(body), auth, stream, lambda data: _same(native.parse_response(data, model=call.model))
+    return _plain(
+        Outgoing(path, to_json(body)), provider, stream, lambda data: native.parse_response(data, model=call.model)
     )
 
 
-def _plain(call: Call) -> Exchange:
-    body = {**call.body, "model": call.upstream_model}
-    reader = Translated(ChatReader(model=call.model), DIALECTS[call.surface].writer(call.model, call.body))
-    if call.surface is Surface.EMBEDDINGS:
-        path, parse = EMBEDDINGS_PATH, native.parse_response
-    else:
-        path, parse = FIM_PATH, openai_chat.parse_response
-        asked = body.get("max_tokens")
-        body |= {"stream": call.streamed, "max_tokens": min(asked or FIM_MOST_TOKENS, FIM_MOST_TOKENS)}
-    return Exchange(
-        path, to_json(body), openai_chat.auth_headers, reader, lambda data: _same(parse(data, model=call.model))
+def _embeddings(call: Call, provider: Provider) -> Exchange:
+    stream = Translated(ChatReader(model=call.model), DIALECTS[call.surface].writer(call.model, call.body))
+    if provider.protocol == "gemini":
+        outgoing = gemini.build_embeddings(call.body, call.upstream_model)
+        return _plain(outgoing, provider, stream, lambda data: gemini.parse_embeddings(data, model=call.model))
+    _wants_openai(provider, "embeddings")
+    content = to_json({**call.body, "model": call.upstream_model})
+    return _plain(
+        Outgoing(EMBEDDINGS_PATH, content),
+        provider,
+        stream,
+        lambda data: native.parse_response(data, model=call.model),
     )
 
 
-def _answer(call: Call, parsed: Parsed) -> Answer:
+def _fill_in_the_middle(call: Call, provider: Provider) -> Exchange:
+    _wants_openai(provider, "fill-in-the-middle")
+    limit = min(call.body.get("max_tokens") or FIM_MOST_TOKENS, FIM_MOST_TOKENS)
+    body = {**call.body, "model": call.upstream_model, "stream": call.streamed, "max_tokens": limit}
+    return _plain(
+        Outgoing(FIM_PATH, to_json(body)),
+        provider,
+        Translated(ChatReader(model=call.model), DIALECTS[call.surface].writer(call.model, call.body)),
+        lambda data: openai_chat.parse_response(data, model=call.model),
+    )
+
+
+def _wants_openai(provider: Provider, what: str) -> None:
+    if not provider.protocol.startswith("openai"):
+        raise SurfaceError(f"this model's provider ({provider.name}) has no {what}; GET /models lists others.")
+
+
+def _plain(outgoing: Outgoing, provider: Provider, stream: Stream, parse: Callable[[bytes], Parsed]) -> Exchange:
+    """What passes without a translation of its answer."""
+
+    def whole(data: bytes) -> Answer:
+        parsed = parse(data)
+        return Answer(orjson.dumps(parsed.answer).decode(), parsed.usage, parsed.delivered_bytes)
+
+    return Exchange(outgoing, outgoing.dropped, ADAPTERS[provider.protocol].authorize, None, stream, whole)
+
+
+def _translated(parsed: Parsed, call: Call) -> Answer:
     body = DIALECTS[call.surface].whole(parsed.answer, call.body)
     return Answer(to_json(body).decode(), parsed.usage, parsed.delivered_bytes)
-
-
-def _same(parsed: Parsed) -> Answer:
-    return Answer(orjson.dumps(parsed.answer).decode(), parsed.usage, parsed.delivered_bytes)

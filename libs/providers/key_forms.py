@@ -4,6 +4,7 @@ A key of the wrong form is refused when it is added, not when the first request 
 """
 
 import re
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -22,8 +23,7 @@ def check_form(provider_id: str, key: str) -> None:
     """Raises KeyFormError where this cannot be a key of the provider."""
     if not key or len(key) > MOST_CHARACTERS or not key.isascii() or not key.isprintable():
         raise KeyFormError(f"a key is 1 to {MOST_CHARACTERS} printable ASCII characters")
-    if provider_id == "bedrock" and key.lstrip().startswith("{"):
-        _check_bedrock(key)
+    if provider_id == "bedrock" and bedrock_access_key(key):
         return
     if any(character.isspace() for character in key):
         raise KeyFormError("a key holds no white space")
@@ -32,7 +32,23 @@ def check_form(provider_id: str, key: str) -> None:
         raise KeyFormError(f"keys of {provider_id} begin with {prefix!r}")
 
 
-def _check_bedrock(key: str) -> None:
+@dataclass(frozen=True, slots=True)
+class AccessKey:
+    """An access key of AWS. Its repr shows no secret."""
+
+    key_id: str
+    secret: str = field(repr=False)
+    region: str
+
+
+def bedrock_access_key(key: str) -> AccessKey | None:
+    """The access key in a key of Bedrock; None for a Bedrock API key, which is a bearer token.
+
+    Raises:
+        KeyFormError: it is JSON, but no access key.
+    """
+    if not key.lstrip().startswith("{"):
+        return None
     wanted = 'a Bedrock API key, or {"accessKeyId": "...", "secretAccessKey": "...", "region": "us-east-1"}'
     try:
         parts: Any = orjson.loads(key)
@@ -44,3 +60,4 @@ def _check_bedrock(key: str) -> None:
         raise KeyFormError(f"give {wanted}")
     if not _ACCESS_KEY.match(parts["accessKeyId"]) or not _REGION.match(parts["region"]):
         raise KeyFormError(f"the access key or the region has not the form that AWS gives it; give {wanted}")
+    return AccessKey(parts["accessKeyId"], parts["secretAccessKey"], parts["region"])

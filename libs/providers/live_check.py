@@ -3,8 +3,8 @@
 import httpx
 
 from libs.config.gateway import Provider
-from libs.providers import anthropic_messages, openai_chat
-from libs.providers.errors import provider_refusal
+from libs.providers.errors import is_about_the_key, provider_refusal
+from libs.providers.registry import ADAPTERS
 from libs.sealing.secret import Secret
 
 WITHIN_S = 10.0
@@ -20,14 +20,13 @@ async def refusal_of(provider_id: str, provider: Provider, key: Secret) -> str |
     Raises:
         NoAnswerError: it cannot be reached, or fails.
     """
-    url = provider.base_url.rstrip("/") + "/models"
-    protocol = anthropic_messages if provider.protocol == "anthropic-messages" else openai_chat
+    asked = ADAPTERS[provider.protocol].check(key.reveal(), provider.base_url.rstrip("/"))
     try:
         async with httpx.AsyncClient(timeout=WITHIN_S) as http:
-            answer = await http.get(url, headers=protocol.auth_headers(key.reveal()))
+            answer = await http.get(asked.url, headers=asked.headers)
     except httpx.HTTPError:
         raise NoAnswerError(f"{provider_id} does not answer") from None
-    if answer.status_code in (401, 403):
+    if is_about_the_key(answer.status_code, answer.content):
         refusal = provider_refusal(
             answer.status_code, answer.content[:65_536], provider_id=provider_id, byok=True, retry_after=None
         )

@@ -8,8 +8,8 @@ from typing import Any
 import orjson
 
 from contracts.usage import TokenUsage
-from libs.providers import anthropic_messages
-from libs.providers.openai_chat import Parsed, ProviderStreamError, parse_object
+from libs.providers import anthropic_messages, openai_responses
+from libs.providers.protocol import Parsed, ProviderStreamError, parse_object
 from libs.surfaces.registry import delivered_bytes
 from libs.surfaces.writer import named_event
 
@@ -85,13 +85,7 @@ def _usage(usage: Any) -> TokenUsage | None:
     if not isinstance(usage, dict):
         return None
     if "input_tokens_details" in usage or "output_tokens_details" in usage:
-        read, written = usage.get("input_tokens_details") or {}, usage.get("output_tokens_details") or {}
-        return TokenUsage(
-            input_tokens=usage.get("input_tokens") or 0,
-            output_tokens=usage.get("output_tokens") or 0,
-            cache_read_tokens=read.get("cached_tokens") or 0,
-            reasoning_tokens=written.get("reasoning_tokens") or 0,
-        )
+        return openai_responses.parse_usage(usage)
     if isinstance(usage.get("prompt_tokens"), int):
         return TokenUsage(input_tokens=usage["prompt_tokens"], output_tokens=usage.get("completion_tokens") or 0)
     return anthropic_messages.parse_usage(usage)

@@ -3,61 +3,55 @@
 Source: the OpenAI API reference, "Chat Completions".
 """
 
-from dataclasses import dataclass
 from typing import Any
 
-import orjson
 from pydantic_core import to_json
 
 from contracts.usage import TokenUsage
+from libs.config.gateway import Provider
+from libs.providers.protocol import (
+    Adapter,
+    Call,
+    Outgoing,
+    Parsed,
+    ProtocolError,
+    ProviderStreamError,
+    ask_for_models,
+    bearer,
+    limit_of,
+    parse_object,
+    unsaid,
+)
 from libs.surfaces.chat import DONE
 from libs.surfaces.registry import chat_texts
 
 PATH = "/chat/completions"
+LIMITS = ("max_completion_tokens", "max_tokens")
+"""Two names of one thing; a provider takes one of them."""
 
 
-class ProtocolError(Exception):
-    """The provider's bytes are not what the protocol says."""
-
-
-class ProviderStreamError(Exception):
-    """The provider sent an error inside its stream; the message is the provider's."""
-
-
-@dataclass(slots=True, frozen=True)
-class Parsed:
-    """A whole answer with what the books need of it."""
-
-    answer: dict[str, Any]
-    usage: TokenUsage | None
-    delivered_bytes: int
-
-
-def build_request(
-    body: dict[str, Any], *, upstream_model: str, stream: bool, cap: tuple[str, int] | None = None
-) -> bytes:
-    """The client's body for the provider: its own model name, and usage always asked for.
-
-    Args:
-        cap: the field and the number that limit the answer's tokens, where the client set no limit.
-    """
-    request = {**body, "model": upstream_model, "stream": stream}
-    if cap:
-        request[cap[0]] = cap[1]
-    if stream:
-        options = body.get("stream_options")
+def build_request(chat: dict[str, Any], call: Call, provider: Provider) -> Outgoing:
+    """The chat completion as it is, with the provider's own names of fields, and usage always asked for."""
+    request = {**chat, "model": call.upstream_model, "stream": call.streamed}
+    limit = limit_of(chat) or call.cap_tokens
+    if limit:
+        for name in LIMITS:
+            request.pop(name, None)
+        request[provider.max_tokens_field] = limit
+    if call.streamed and provider.stream_usage:
+        options = chat.get("stream_options")
         request["stream_options"] = {**(options if isinstance(options, dict) else {}), "include_usage": True}
     else:
         request.pop("stream_options", None)
-    return to_json(request)
+    for name, theirs in provider.renamed.items():
+        if name in request:
+            request[theirs] = request.pop(name)
+    unsupported = [name for name in provider.unsupported if name in request]
+    dropped = unsaid({name: request.pop(name) for name in unsupported}, ()) if unsupported else ()
+    return Outgoing(PATH, to_json(request), dropped)
 
 
-def auth_headers(api_key: str) -> dict[str, str]:
-    """Headers that carry the key."""
-    return {"Authorization": f"Bearer {api_key}"}
-
-
-def parse_response(data: bytes, *, model: str) -> "Parsed":
+def parse_response(data: bytes, *, model: str) -> Parsed:
     """Reads an answer that was not streamed and names the model as the client did.
 
     Raises:
@@ -69,17 +63,6 @@ def parse_response(data: bytes, *, model: str) -> "Parsed":
     answer["model"] = model
     delivered = sum(_text_bytes(choice, "message") for choice in answer["choices"])
     return Parsed(answer, parse_usage(answer.get("usage")), delivered)
-
-
-def parse_object(data: bytes | str) -> dict[str, Any]:
-    """A JSON object. Raises ProtocolError."""
-    try:
-        found = orjson.loads(data)
-    except orjson.JSONDecodeError:
-        raise ProtocolError("the answer is not JSON") from None
-    if not isinstance(found, dict):
-        raise ProtocolError("the answer is not an object")
-    return found
 
 
 class ChatReader:
@@ -191,3 +174,12 @@ def _count(details: Any, name: str) -> int:
 
 def _text_bytes(choice: Any, part: str) -> int:
     return sum(len(text.encode()) for text in chat_texts(choice, part))
+
+
+ADAPTER = Adapter(
+    build=build_request,
+    parse=lambda data, call: parse_response(data, model=call.model),
+    reader=lambda call: ChatReader(model=call.model),
+    authorize=bearer,
+    check=ask_for_models,
+)

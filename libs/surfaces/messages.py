@@ -18,6 +18,22 @@ STOP_REASONS = {
     "content_filter": "refusal",
 }
 _SAME = ("temperature", "top_p", "top_k", "stream", "service_tier")
+HEARD = frozenset(
+    {
+        *_SAME,
+        "model",
+        "max_tokens",
+        "messages",
+        "metadata",
+        "output_config",
+        "output_format",
+        "stop_sequences",
+        "system",
+        "thinking",
+        "tool_choice",
+        "tools",
+    }
+)
 _EFFORTS = ((2_048, "low"), (8_192, "medium"))
 
 
@@ -52,9 +68,17 @@ def to_chat(body: dict[str, Any]) -> dict[str, Any]:
     if isinstance(user, str):
         chat["user"] = user
     thinking = body.get("thinking")
+    config = body.get("output_config") if isinstance(body.get("output_config"), dict) else {}
+    assert isinstance(config, dict)
     if isinstance(thinking, dict) and thinking.get("type") == "enabled":
         budget = thinking.get("budget_tokens") or 0
         chat["reasoning_effort"] = next((effort for most, effort in _EFFORTS if budget <= most), "high")
+    elif isinstance(thinking, dict) and thinking.get("type") == "adaptive":
+        chat["reasoning_effort"] = config.get("effort") or "high"
+    form = config.get("format") or body.get("output_format")
+    if isinstance(form, dict) and form.get("type") == "json_schema":
+        schema = {"name": "answer", "schema": form.get("schema"), "strict": True}
+        chat["response_format"] = {"type": "json_schema", "json_schema": schema}
     return chat
 
 
@@ -65,6 +89,7 @@ def whole(answer: dict[str, Any], _body: dict[str, Any]) -> dict[str, Any]:
     content: list[dict[str, Any]] = []
     if thought := reasoning_of(said):
         content.append({"type": "thinking", "thinking": thought, "signature": _signature(said)})
+    content += [{"type": "redacted_thinking", "data": data} for data in _redacted(said)]
     if text := text_of(said.get("content")) or str(said.get("refusal") or ""):
         content.append({"type": "text", "text": text})
     content += [
@@ -104,6 +129,11 @@ class MessagesWriter:
             delta = choice.get("delta") or {}
             if thought := reasoning_of(delta):
                 out += self._grow("thinking", {"type": "thinking", "thinking": "", "signature": ""}, thought)
+            if (signature := _signature(delta)) and self._open == "thinking":
+                sign = {"type": "signature_delta", "signature": signature}
+                out += named_event({"type": "content_block_delta", "index": self._block, "delta": sign})
+            for data in _redacted(delta):
+                out += self._close() + self._start("redacted", {"type": "redacted_thinking", "data": data})
             if text := text_of(delta.get("content")) or str(delta.get("refusal") or ""):
                 out += self._grow("text", {"type": "text", "text": ""}, text)
             for call in delta.get("tool_calls") or ():
@@ -317,6 +347,15 @@ def _signature(said: dict[str, Any]) -> str:
         if isinstance(detail, dict) and detail.get("signature"):
             return str(detail["signature"])
     return ""
+
+
+def _redacted(said: dict[str, Any]) -> list[Any]:
+    """Thoughts that only their model can read; those with an ID are OpenAI's, which go back to nobody else."""
+    return [
+        detail.get("data")
+        for detail in said.get("reasoning_details") or ()
+        if isinstance(detail, dict) and detail.get("type") == "reasoning.encrypted" and not detail.get("id")
+    ]
 
 
 def _id(answer: dict[str, Any]) -> str:

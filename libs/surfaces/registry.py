@@ -23,6 +23,8 @@ class Dialect:
     """Of a stream, given the model as the client named it, and the client's body."""
     error_event: Callable[[str, int], str]
     """An error after the first byte."""
+    heard: frozenset[str] = frozenset()
+    """Fields of a request that have an effect, or need none; empty: all."""
 
 
 _CHAT = Dialect(
@@ -30,9 +32,15 @@ _CHAT = Dialect(
 )
 DIALECTS: dict[Surface, Dialect] = {
     Surface.CHAT_COMPLETIONS: _CHAT,
-    Surface.RESPONSES: Dialect(responses.to_chat, responses.whole, responses.ResponsesWriter, responses.error_event),
+    Surface.RESPONSES: Dialect(
+        responses.to_chat, responses.whole, responses.ResponsesWriter, responses.error_event, responses.HEARD
+    ),
     Surface.MESSAGES: Dialect(
-        messages.to_chat, messages.whole, lambda model, _body: messages.MessagesWriter(model), messages.error_event
+        messages.to_chat,
+        messages.whole,
+        lambda model, _body: messages.MessagesWriter(model),
+        messages.error_event,
+        messages.HEARD,
     ),
     Surface.EMBEDDINGS: _CHAT,
     Surface.FIM: _CHAT,

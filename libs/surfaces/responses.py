@@ -20,6 +20,20 @@ _SAME = (
     "safety_identifier",
     "prompt_cache_key",
 )
+HEARD = frozenset(
+    {
+        *_SAME,
+        "input",
+        "instructions",
+        "max_output_tokens",
+        "metadata",
+        "reasoning",
+        "store",
+        "text",
+        "tool_choice",
+        "tools",
+    }
+)
 _ECHOED = (
     "instructions",
     "max_output_tokens",
@@ -81,6 +95,8 @@ def to_chat(body: dict[str, Any]) -> dict[str, Any]:
         chat["response_format"] = {"type": "json_schema", "json_schema": kept}
     elif isinstance(form, dict) and form.get("type") == "json_object":
         chat["response_format"] = {"type": "json_object"}
+    if isinstance(body.get("text"), dict) and body["text"].get("verbosity"):
+        chat["verbosity"] = body["text"]["verbosity"]
     return chat
 
 

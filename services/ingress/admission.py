@@ -11,11 +11,10 @@ from pydantic_core import from_json
 
 from contracts.prices import Price
 from contracts.record import ReplyAddress
-from contracts.requests import Caller, RequestAccepted, Surface
+from contracts.requests import FIM_MOST_TOKENS, Caller, RequestAccepted, Surface
 from libs.config.auto import choose
 from libs.config.gateway import AutoModel, Limits, Model, Timeouts
 from libs.pricing.bounds import Size, size_of
-from libs.providers.exchange import FIM_MOST_TOKENS
 from libs.surfaces.registry import DIALECTS
 from libs.surfaces.writer import SurfaceError
 from services.ingress.errors import BadRequest, Unauthorized, WrongContentType

@@ -11,6 +11,7 @@ from libs.bus.follower import Follower, From
 from libs.bus.service import Runtime
 from libs.bus.upkeep import Upkeep
 from libs.bus.views import View
+from libs.config.catalog import Catalog
 from libs.config.gateway import GatewayConfig
 from services.relay.grants import Grants
 from services.relay.handlers import GROUP, RelayHandlers
@@ -33,6 +34,7 @@ async def build(runtime: Runtime) -> AsyncIterator[None]:
         runtime.dead_letters,
         grants=grants,
         upstreams=upstreams,
+        catalog=Catalog(config),
         timeouts=config.timeouts,
     )
     handlers.consumer = runtime.consumer(

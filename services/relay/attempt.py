@@ -12,11 +12,13 @@ from contracts.record import Refusal
 from contracts.replies import Outcome
 from contracts.routes import Fallback, RoutePlanned
 from contracts.usage import TokenUsage
+from libs.config.catalog import Catalog
 from libs.config.gateway import Timeouts
-from libs.providers.errors import broke_off, timed_out
-from libs.providers.exchange import Call, Exchange, Stream, exchange
+from libs.providers.errors import broke_off, timed_out, unreachable
+from libs.providers.exchange import Exchange, Stream, exchange
 from libs.providers.identifiers import identify
-from libs.providers.openai_chat import ProtocolError, ProviderStreamError, estimate
+from libs.providers.openai_chat import estimate
+from libs.providers.protocol import Call, ProtocolError, ProviderStreamError
 from libs.sealing.hybrid import SealError
 from libs.surfaces.registry import DIALECTS
 from libs.surfaces.writer import SurfaceError
@@ -44,6 +46,7 @@ class Attempt:
         *,
         grants: Grants,
         upstreams: Upstreams,
+        catalog: Catalog,
         timeouts: Timeouts,
     ) -> None:
         self._route = route
@@ -51,6 +54,7 @@ class Attempt:
         self._stream = stream
         self._grants = grants
         self._upstreams = upstreams
+        self._catalog = catalog
         self._timeouts = timeouts
         self._task: asyncio.Task[None] | None = None
         self._stop_as: Outcome | None = None
@@ -134,7 +138,8 @@ class Attempt:
             async with asyncio.timeout(self._timeouts.first_byte_s if request.stream else None) as patience:
                 async with self._upstreams.call(at.provider_id, key, call, byok=at.grant.byok) as response:
                     if request.stream:
-                        events = read_events(at.provider_id, response)
+                        framing = call.framing() if call.framing else None
+                        events = read_events(at.provider_id, response, framing)
                         await self._relay_stream(events, call.stream, patience)
                     else:
                         self._note_first_byte()
@@ -148,7 +153,9 @@ class Attempt:
     def _exchange(self) -> Exchange:
         """What is to be sent, in the provider's words."""
         at, request = self._at, self._route.request
-        provider = self._upstreams.provider(at.provider_id)
+        provider = self._catalog.at(request.model, at.provider_id)
+        if provider is None:
+            raise UpstreamError(unreachable(at.provider_id))
         said = self._prompt.body
         # The client's preferences among providers are for us.
         body = identify(

@@ -27,6 +27,7 @@ from libs.bus.producer import Producer, settle
 from libs.bus.reading import read_to_end
 from libs.bus.received import Poison, PoisonError, Received, parse
 from libs.bus.settings import BusSettings
+from libs.config.catalog import Catalog
 from libs.config.gateway import Timeouts
 from libs.providers.openai_chat import estimate
 from libs.surfaces.registry import delivered_bytes
@@ -71,6 +72,7 @@ class RelayHandlers:
         *,
         grants: Grants,
         upstreams: Upstreams,
+        catalog: Catalog,
         timeouts: Timeouts,
     ) -> None:
         self._relay_id = relay_id
@@ -79,6 +81,7 @@ class RelayHandlers:
         self._dead_letters = dead_letters
         self._grants = grants
         self._upstreams = upstreams
+        self._catalog = catalog
         self._timeouts = timeouts
         self._keep_ms = int(timeouts.route_s * 2_000) + RECALL_BEFORE_MS
         self._intake: Intake[Place] = Intake(prompt_within_ms=PROMPT_WITHIN_MS, keep_ms=self._keep_ms)
@@ -304,6 +307,7 @@ class RelayHandlers:
                 stream,
                 grants=self._grants,
                 upstreams=self._upstreams,
+                catalog=self._catalog,
                 timeouts=self._timeouts,
             )
             self._running[request_id] = attempt

@@ -12,6 +12,8 @@ from contracts.record import Refusal
 from libs.config.gateway import Provider, Timeouts
 from libs.providers.errors import broke_off, provider_refusal, timed_out, unreachable
 from libs.providers.exchange import Exchange
+from libs.providers.key_forms import KeyFormError
+from libs.providers.protocol import Framing, ProtocolError
 from libs.sealing.secret import Secret
 
 MOST_CONNECTIONS = 2_000
@@ -38,7 +40,6 @@ class Upstreams:
 
     def __init__(self, providers: Mapping[str, Provider], timeouts: Timeouts) -> None:
         self._urls = {provider_id: provider.base_url.rstrip("/") for provider_id, provider in providers.items()}
-        self._providers = providers
         self._timeout = httpx.Timeout(None, connect=timeouts.connect_s).as_dict()
         self._pools: dict[str, AiohttpTransport] = {}
 
@@ -55,16 +56,6 @@ class Upstreams:
         for pool in self._pools.values():
             await pool.aclose()
 
-    def provider(self, provider_id: str) -> Provider:
-        """A provider's configuration.
-
-        Raises:
-            UpstreamError: it has none here.
-        """
-        if provider_id not in self._providers:
-            raise UpstreamError(unreachable(provider_id))
-        return self._providers[provider_id]
-
     @asynccontextmanager
     async def call(self, provider_id: str, key: Secret, call: Exchange, *, byok: bool) -> AsyncIterator[httpx.Response]:
         """Posts a request and gives the response, whose body may still be on its way.
@@ -75,12 +66,16 @@ class Upstreams:
         pool = self._pools.get(provider_id)
         if pool is None:
             raise UpstreamError(unreachable(provider_id))
-        headers = _HEADERS | (call.auth_headers(key.reveal()) if key.reveal() else {})
+        content = call.outgoing.content
+        try:
+            address = call.authorize(key.reveal(), self._urls[provider_id] + call.outgoing.path, content)
+        except KeyFormError:
+            raise UpstreamError(provider_refusal(401, b"", provider_id=provider_id, byok=byok)) from None
         request = httpx.Request(
             "POST",
-            self._urls[provider_id] + call.path,
-            content=call.content,
-            headers=headers,
+            address.url,
+            content=content,
+            headers={**_HEADERS, **address.headers},
             extensions={"timeout": self._timeout},
         )
         with _our_words(provider_id):
@@ -140,15 +135,20 @@ async def read_answer(provider_id: str, response: httpx.Response) -> bytes:
     return bytes(body)
 
 
-async def read_events(provider_id: str, response: httpx.Response) -> AsyncIterator[str]:
-    """The ``data`` of each server-sent event.
+async def read_events(provider_id: str, response: httpx.Response, framing: Framing | None = None) -> AsyncIterator[str]:
+    """The ``data`` of each server-sent event, or the events that the protocol's own framing gives.
 
     Raises:
-        UpstreamError: the stream broke off.
+        UpstreamError: the stream broke off, or makes no sense.
     """
     with _our_words(provider_id):
         try:
-            async for event in EventSource(response).aiter_sse():
-                yield event.data
-        except SSEError:
+            if framing is None:
+                async for event in EventSource(response).aiter_sse():
+                    yield event.data
+            else:
+                async for piece in response.aiter_bytes():
+                    for data in framing.feed(piece):
+                        yield data
+        except (SSEError, ProtocolError):
             raise UpstreamError(broke_off(provider_id)) from None

@@ -1,22 +1,25 @@
 """The chat completions protocol: what goes up, what comes down, and what the books learn of it."""
 
+from typing import Any
+
 import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contracts.requests import Surface
 from contracts.usage import TokenUsage
+from libs.config.gateway import Provider
 from libs.providers.errors import provider_refusal
 from libs.providers.exchange import Translated
 from libs.providers.openai_chat import (
     ChatReader,
-    ProtocolError,
-    ProviderStreamError,
     build_request,
     estimate,
     parse_response,
     parse_usage,
 )
+from libs.providers.protocol import Call, ProtocolError, ProviderStreamError
 from libs.surfaces.chat import ChatWriter, error_event
 from libs.surfaces.registry import delivered_bytes
 
@@ -37,7 +40,10 @@ def _chunk(text: str | None = None, **more: object) -> str:
 
 def test_the_model_is_renamed_and_usage_always_asked_for() -> None:
     body = {"model": "a/b", "messages": [], "tools": [1], "stream_options": {"x": 1}}
-    up = orjson.loads(build_request(body, upstream_model="b-1", stream=True))
+    provider = Provider(base_url="http://x", unsupported=["seed"])
+    sent = build_request({**body, "seed": 7}, _call(body, streamed=True), provider)
+    assert sent.dropped == ("seed",)
+    up = orjson.loads(sent.content)
     assert up == {
         "model": "b-1",
         "messages": [],
@@ -45,7 +51,20 @@ def test_the_model_is_renamed_and_usage_always_asked_for() -> None:
         "stream": True,
         "stream_options": {"x": 1, "include_usage": True},
     }
-    assert "stream_options" not in orjson.loads(build_request(body, upstream_model="b-1", stream=False))
+    assert "stream_options" not in orjson.loads(build_request(body, _call(body, streamed=False), provider).content)
+
+
+@pytest.mark.parametrize("said", ["max_tokens", "max_completion_tokens"])
+@pytest.mark.parametrize("theirs", ["max_tokens", "max_completion_tokens"])
+def test_a_limit_has_the_name_that_the_provider_knows(said: str, theirs: str) -> None:
+    body: dict[str, Any] = {"messages": [], said: 9}
+    sent = build_request(body, _call(body, streamed=False), Provider(base_url="http://x", max_tokens_field=theirs))
+    limits = {name: value for name, value in orjson.loads(sent.content).items() if name.startswith("max_")}
+    assert limits == {theirs: 9}
+
+
+def _call(body: dict[str, Any], *, streamed: bool) -> Call:
+    return Call(Surface.CHAT_COMPLETIONS, body, "a/b", "b-1", streamed, cap_tokens=None, most_tokens=100, created_s=1)
 
 
 @given(st.lists(st.text(max_size=5), max_size=8), st.integers(0, 8), st.booleans())

@@ -13,12 +13,13 @@ from contracts.usage import TokenUsage
 from libs.config.gateway import Provider
 from libs.providers import anthropic_messages, native
 from libs.providers.anthropic_messages import MessagesReader
-from libs.providers.exchange import Call, exchange
-from libs.providers.openai_chat import ProtocolError, ProviderStreamError
+from libs.providers.exchange import exchange
+from libs.providers.protocol import Call, ProtocolError, ProviderStreamError
 from libs.surfaces import messages, responses
 from libs.surfaces.registry import DIALECTS, delivered_bytes
 from libs.surfaces.writer import SurfaceError
 
+ANTHROPIC = Provider(base_url="http://x", protocol="anthropic-messages")
 names = st.text("abcdefgh_", min_size=1, max_size=6)
 words = st.text("héllo wörld", min_size=1, max_size=8)
 arguments = st.dictionaries(names, st.integers() | words, max_size=2)
@@ -95,31 +96,29 @@ def requests(draw: st.DrawFn) -> dict[str, Any]:
 @given(requests())
 def test_messages_as_chat_as_messages_are_the_same(body: dict[str, Any]) -> None:
     chat = messages.to_chat(body)
-    again = from_json(
-        anthropic_messages.build_request(chat, upstream_model="a/b", stream=False, most_tokens=1, cache=False)
-    )
-    assert again == {**body, "stream": False}
+    again = from_json(anthropic_messages.build_request(chat, _call(Surface.MESSAGES, body), ANTHROPIC).content)
+    assert again == {**body, "model": "up", "stream": True}
 
 
 @given(requests())
 def test_messages_for_a_provider_that_speaks_them_are_not_touched(body: dict[str, Any]) -> None:
     provider = Provider(base_url="http://x", protocol="anthropic-messages")
     found = exchange(_call(Surface.MESSAGES, body), provider)
-    assert found.path == "/messages"
-    assert from_json(found.content) == {**body, "model": "up", "stream": True}
+    assert found.outgoing.path == "/messages"
+    assert from_json(found.outgoing.content) == {**body, "model": "up", "stream": True}
 
 
 def test_responses_for_a_provider_that_speaks_them_are_not_touched() -> None:
     body = {"model": "a/b", "input": "hi", "tools": [{"type": "web_search"}], "previous_response_id": "resp_1"}
     provider = Provider(base_url="http://x", native=["responses"])
     found = exchange(_call(Surface.RESPONSES, body, cap_tokens=50), provider)
-    assert found.path == "/responses"
-    assert orjson.loads(found.content) == {**body, "model": "up", "stream": True, "max_output_tokens": 50}
+    assert found.outgoing.path == "/responses"
+    assert orjson.loads(found.outgoing.content) == {**body, "model": "up", "stream": True, "max_output_tokens": 50}
     plain = {"model": "a/b", "input": "hi", "max_output_tokens": 9}
     translated = exchange(
         _call(Surface.RESPONSES, plain), Provider(base_url="http://x", max_tokens_field="max_completion_tokens")
     )
-    assert orjson.loads(translated.content)["max_completion_tokens"] == 9
+    assert orjson.loads(translated.outgoing.content)["max_completion_tokens"] == 9
 
 
 def _call(surface: Surface, body: dict[str, Any], cap_tokens: int | None = None) -> Call:

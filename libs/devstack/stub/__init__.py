@@ -1,0 +1,23 @@
+"""The stub provider: speaks every protocol, answers the same to the same, and misbehaves on request.
+
+A client asks for misbehaviour in its last message, so that any SDK can: ``[[stub chunks=200 gap_ms=5]]``.
+A model of the name ``fails:error=429`` fails so always.
+
+| knob | effect |
+|---|---|
+| ``chunks=N`` | the answer has N words, one chunk each, but no more than its limit |
+| ``gap_ms=N`` | pause between chunks (and before an answer that is not streamed) |
+| ``error=STATUS`` | that HTTP status, in the protocol's shape |
+| ``hang=1`` | never answers |
+| ``hang_after=N`` | silent for ever after N chunks |
+| ``cut_after=N`` | closes the connection after N chunks (0: before the first byte) |
+| ``fail_after=N`` | an error event after N chunks |
+| ``usage=none`` | gives no counts; ``usage=zero`` gives zeros |
+| ``tool=N`` | calls the first of the request's tools N times, and says nothing unless ``chunks`` is there |
+| ``think=1`` | thinks aloud first |
+| ``cache=N`` | N more tokens of the prompt came from the cache |
+| ``garbage=1`` | answers with something that is no answer |
+"""
+
+KEY_VARIABLE = "SLUICE_STUB_KEY"
+"""The environment variable with the key that it takes, beside testers' own."""

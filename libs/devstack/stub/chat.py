@@ -1,0 +1,94 @@
+"""OpenAI's chat completions, and fill-in-the-middle, which answers in the same shape."""
+
+from typing import Any
+
+from libs.devstack.stub.said import ARGUMENT_PIECES, CREATED_S, Heard, Said, text_in
+from libs.devstack.stub.speech import EVENTS, data_event
+
+
+class Chat:
+    """See `libs.devstack.stub.speech.Speech`."""
+
+    content_type = EVENTS
+    call_prefix = "call_stub"
+
+    def hear(self, path: str, body: dict[str, Any]) -> Heard:
+        fills = path.endswith("/fim/completions")
+        messages = body.get("messages") or []
+        prompt = text_in(body["prompt"] if fills else messages[-1].get("content"))
+        asked = body.get("stream_options") or {}
+        return Heard(
+            body=body,
+            model=str(body.get("model")),
+            prompt=prompt,
+            characters=sum(len(str(message.get("content") or "")) for message in messages),
+            most_tokens=body.get("max_completion_tokens") or body.get("max_tokens"),
+            streamed=bool(body.get("stream")),
+            tools=tuple(tool["function"]["name"] for tool in body.get("tools") or ()),
+            # Who fills in the middle always gives counts, as Mistral does.
+            counts_wanted=fills or not body.get("stream") or bool(asked.get("include_usage")),
+        )
+
+    def whole(self, said: Said) -> dict[str, Any]:
+        message: dict[str, Any] = {"role": "assistant", "content": said.text if said.words else None}
+        if said.thought:
+            message["reasoning_content"] = said.thought
+        if said.calls:
+            message["tool_calls"] = [_call(*call) for call in said.calls]
+        choices = [{"index": 0, "message": message, "finish_reason": _reason(said)}]
+        answer: dict[str, Any] = {**_identity(said, "chat.completion"), "choices": choices}
+        return {**answer, "usage": _usage(said)} if said.counted else answer
+
+    def opening(self, said: Said) -> list[bytes]:
+        begun = [self._chunk(said, {"role": "assistant", "content": ""})]
+        return [*begun, self._chunk(said, {"reasoning_content": said.thought})] if said.thought else begun
+
+    def word(self, said: Said, number: int) -> bytes:
+        return self._chunk(said, {"content": said.words[number]})
+
+    def closing(self, said: Said) -> list[bytes]:
+        out = []
+        for index, (call_id, name) in enumerate(said.calls):
+            begun = _call(call_id, name)
+            begun["function"]["arguments"] = ""
+            out.append(self._chunk(said, {"tool_calls": [{"index": index, **begun}]}))
+            out += [
+                self._chunk(said, {"tool_calls": [{"index": index, "function": {"arguments": piece}}]})
+                for piece in ARGUMENT_PIECES
+            ]
+        out.append(self._chunk(said, {}, _reason(said)))
+        if said.counted:
+            out.append(data_event({**_identity(said, "chat.completion.chunk"), "choices": [], "usage": _usage(said)}))
+        return [*out, b"data: [DONE]\n\n"]
+
+    def failure(self, message: str) -> bytes:
+        return data_event(self.error(500, message))
+
+    def error(self, status: int, message: str) -> Any:
+        code = "invalid_api_key" if status == 401 else "stub_error"
+        return {"error": {"message": message, "type": code, "code": code}}
+
+    def _chunk(self, said: Said, delta: dict[str, Any], reason: str | None = None) -> bytes:
+        choices = [{"index": 0, "delta": delta, "finish_reason": reason}]
+        return data_event({**_identity(said, "chat.completion.chunk"), "choices": choices})
+
+
+def _identity(said: Said, kind: str) -> dict[str, Any]:
+    return {"id": f"chatcmpl-{said.name}", "object": kind, "created": CREATED_S, "model": said.model}
+
+
+def _call(call_id: str, name: str) -> dict[str, Any]:
+    return {"id": call_id, "type": "function", "function": {"name": name, "arguments": "".join(ARGUMENT_PIECES)}}
+
+
+def _reason(said: Said) -> str:
+    return "tool_calls" if said.calls else "length" if said.cut else "stop"
+
+
+def _usage(said: Said) -> dict[str, Any]:
+    return {
+        "prompt_tokens": said.input_tokens,
+        "completion_tokens": said.output_tokens,
+        "total_tokens": said.input_tokens + said.output_tokens,
+        **({"prompt_tokens_details": {"cached_tokens": said.cached_tokens}} if said.cached_tokens else {}),
+    }

@@ -1,0 +1,122 @@
+"""What the stub says, before any protocol says how. Pure: the same request is answered in the same way."""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import Any
+
+CREATED_S = 1_767_225_600
+THOUGHT = "Let me see."
+SIGNATURE = "c2ln"
+ARGUMENTS = {"city": "Graz"}
+ARGUMENT_PIECES = ('{"city":', '"Graz"}')
+_KNOBS = re.compile(r"\[\[stub ([^\]]*)\]\]")
+_WORDS = tuple(
+    "the quick gateway counts every token and never loses one of them on its way through the log".split()  # noqa: SIM905
+)
+
+
+class Knobs:
+    """How one answer is to be given."""
+
+    def __init__(self, text: str) -> None:
+        found = _KNOBS.search(text)
+        self._values: dict[str, str] = (
+            dict(part.partition("=")[::2] for part in found.group(1).split()) if found else {}
+        )
+
+    def number(self, name: str, default: int | None = None) -> int | None:
+        """A whole number, or the default."""
+        value = self._values.get(name, "")
+        return int(value) if value.isdigit() else default
+
+    def text(self, name: str) -> str:
+        """A word, or nothing."""
+        return self._values.get(name, "")
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A request, whatever its protocol: what matters to an answer."""
+
+    body: dict[str, Any]
+    model: str
+    prompt: str
+    """The text of the last message."""
+    characters: int
+    """Of all messages."""
+    most_tokens: int | None
+    streamed: bool
+    tools: tuple[str, ...]
+    """Their names."""
+    counts_wanted: bool = True
+
+    @property
+    def knobs(self) -> Knobs:
+        """What the client, or the model's name, asks for."""
+        if self.model.startswith("fails:"):
+            return Knobs(f"[[stub {self.model.removeprefix('fails:')}]]")
+        return Knobs(self.prompt)
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """An answer."""
+
+    name: str
+    """24 hex digits of the prompt."""
+    model: str
+    words: list[str]
+    thought: str
+    calls: list[tuple[str, str]]
+    """Call IDs and names of tools."""
+    cut: bool
+    """There would have been more."""
+    fresh_tokens: int
+    cached_tokens: int
+    output_tokens: int
+    counted: bool
+
+    @property
+    def text(self) -> str:
+        """All words."""
+        return "".join(self.words)
+
+    @property
+    def input_tokens(self) -> int:
+        """Fresh and cached."""
+        return self.fresh_tokens + self.cached_tokens
+
+
+def answer(heard: Heard, call_prefix: str) -> Said:
+    """The answer to a request. IDs of calls begin with the prefix."""
+    knobs = heard.knobs
+    calls = (knobs.number("tool", 0) or 0) if heard.tools else 0
+    wanted = knobs.number("chunks", 0 if calls else 8) or 0
+    words = _words(heard.prompt, min(wanted, heard.most_tokens) if heard.most_tokens else wanted)
+    zero = knobs.text("usage") == "zero"
+    return Said(
+        name=hashlib.sha256(heard.prompt.encode()).hexdigest()[:24],
+        model=heard.model,
+        words=words,
+        thought=THOUGHT if knobs.text("think") else "",
+        calls=[(f"{call_prefix}{number + 1}", heard.tools[0]) for number in range(calls)],
+        cut=len(words) < wanted,
+        fresh_tokens=0 if zero else max(1, heard.characters // 4),
+        cached_tokens=knobs.number("cache", 0) or 0,
+        output_tokens=0 if zero else len(words),
+        counted=heard.counts_wanted and knobs.text("usage") != "none",
+    )
+
+
+def text_in(content: Any) -> str:
+    """The text of a message's content, whatever the protocol calls its parts."""
+    if isinstance(content, list):
+        return " ".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
+    return str(content or "")
+
+
+def _words(prompt: str, count: int) -> list[str]:
+    start = int.from_bytes(hashlib.sha256(prompt.encode()).digest()[:4], "big")
+    chosen = [_WORDS[(start + number) % len(_WORDS)] for number in range(count)]
+    return [word if number == 0 else f" {word}" for number, word in enumerate(chosen)]

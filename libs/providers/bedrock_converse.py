@@ -1,0 +1,405 @@
+"""AWS Bedrock's Converse protocol. Sans-I/O; signing and the framing of streams are botocore's.
+
+Source: the Bedrock API reference, "Converse" and "ConverseStream"; AWS Signature Version 4; "Amazon event stream".
+"""
+
+import secrets
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import quote
+
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+from botocore.eventstream import EventStreamBuffer, ParserError
+from pydantic_core import to_json
+
+from contracts.usage import TokenUsage
+from libs.config.gateway import Provider
+from libs.providers.anthropic_messages import FINISH_REASONS, asks_for_json, schema_of, thinking
+from libs.providers.key_forms import bedrock_access_key
+from libs.providers.openai_chat import usage_json
+from libs.providers.protocol import (
+    Adapter,
+    Addressed,
+    Call,
+    Outgoing,
+    Parsed,
+    ProtocolError,
+    ProviderStreamError,
+    bearer,
+    limit_of,
+    parse_object,
+    unsaid,
+)
+from libs.surfaces.writer import SurfaceError, arguments_of, text_of
+
+REGION = "us-east-1"
+"""Of a key that names none."""
+_FINISH_REASONS = FINISH_REASONS | {
+    "guardrail_intervened": "content_filter",
+    "content_filtered": "content_filter",
+    "malformed_model_output": "stop",
+    "malformed_tool_use": "stop",
+}
+_DOCUMENTS = {
+    "application/pdf": "pdf",
+    "text/plain": "txt",
+    "text/csv": "csv",
+    "text/html": "html",
+    "text/markdown": "md",
+    "application/msword": "doc",
+    "application/vnd.openxmlformats-officedocument.wordprocessingml.document": "docx",
+    "application/vnd.ms-excel": "xls",
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": "xlsx",
+}
+_CACHE_POINT = {"cachePoint": {"type": "default"}}
+_SAID = frozenset(
+    {
+        "temperature",
+        "top_p",
+        "max_tokens",
+        "max_completion_tokens",
+        "stop",
+        "tools",
+        "tool_choice",
+        "reasoning_effort",
+        "response_format",
+        "user",
+        "safety_identifier",
+        "prompt_cache_key",
+    }
+)
+
+
+def build_request(chat: dict[str, Any], call: Call, provider: Provider) -> Outgoing:
+    """A chat completion's request for Converse. Raises SurfaceError for images and files by address."""
+    said = {name: value for name, value in chat.items() if name not in provider.unsupported}
+    dropped = set(unsaid(chat, _SAID.difference(provider.unsupported) | {"top_k"}))
+    system, messages = _messages(chat.get("messages") or [])
+    request: dict[str, Any] = {"messages": messages}
+    if system:
+        request["system"] = system
+    limit = limit_of(chat) or call.cap_tokens or call.most_tokens
+    config: dict[str, Any] = {"maxTokens": limit}
+    config |= {theirs: said[n] for n, theirs in _SAMPLING.items() if said.get(n) is not None}
+    stop = said.get("stop")
+    if stop:
+        config["stopSequences"] = [stop] if isinstance(stop, str) else stop
+    more = {"top_k": said["top_k"]} if said.get("top_k") is not None else {}
+    if thought := thinking(said, limit, provider):
+        more |= thought
+        dropped |= {name for name in ("temperature", "top_k") if config.pop(name, None) or more.pop(name, None)}
+    request["inferenceConfig"] = config
+    if more:
+        request["additionalModelRequestFields"] = more
+    tools = [_tool(tool) for tool in said.get("tools") or () if isinstance(tool.get("function"), dict)]
+    none = said.get("tool_choice") == "none"
+    if tools and (not none or _calls(messages)):
+        # Converse has no word for "none", and wants the tools wherever one was called before.
+        request["toolConfig"] = {"tools": tools, **_choice(said.get("tool_choice"))}
+        dropped |= {"tool_choice"} if none else set()
+    if schema := schema_of(said):
+        form = {"schema": to_json(schema["schema"]).decode(), "name": "answer"}
+        request["outputConfig"] = {"textFormat": {"type": "json_schema", "structure": {"jsonSchema": form}}}
+    elif asks_for_json(said):
+        dropped.add("response_format")
+    if call.cache and not _marked(request):
+        for blocks in (request.get("system"), messages[-1]["content"] if messages else None):
+            if blocks:
+                blocks.append(_CACHE_POINT)
+    path = f"/model/{quote(call.upstream_model, safe='')}/{'converse-stream' if call.streamed else 'converse'}"
+    return Outgoing(path, to_json(request), tuple(sorted(dropped)))
+
+
+def authorize(key: str, url: str, content: bytes) -> Addressed:
+    """A Bedrock API key as a bearer token; an access key signs the request, for the region that it names."""
+    return _signed(key, url, content, "POST")
+
+
+def check(key: str, base_url: str) -> Addressed:
+    """The list of foundation models, which another host has."""
+    address = base_url.replace("//bedrock-runtime.", "//bedrock.") + "/foundation-models"
+    return _signed(key, address, b"", "GET")
+
+
+def _signed(key: str, url: str, content: bytes, method: str) -> Addressed:
+    access = bedrock_access_key(key)
+    region = access.region if access else REGION
+    url = url.replace("{region}", region)
+    if access is None:
+        return bearer(key, url, content)
+    request = AWSRequest(method=method, url=url, data=content, headers={"Content-Type": "application/json"})
+    SigV4Auth(Credentials(access.key_id, access.secret), "bedrock", region).add_auth(request)
+    return Addressed(url, {name: request.headers[name] for name in ("Authorization", "X-Amz-Date")})
+
+
+class EventStream:
+    """Cuts ``application/vnd.amazon.eventstream`` into events: each the union that the reference gives, as JSON."""
+
+    def __init__(self) -> None:
+        self._buffer = EventStreamBuffer()
+
+    def feed(self, data: bytes) -> list[str]:
+        """See `libs.providers.protocol.Framing`."""
+        self._buffer.add_data(data)
+        found: list[str] = []
+        try:
+            for message in self._buffer:
+                kind = message.headers.get(":event-type") or message.headers.get(":exception-type") or "error"
+                found.append(f'{{"{kind}":{message.payload.decode() or "{}"}}}')
+        except (ParserError, UnicodeDecodeError):
+            raise ProtocolError("the stream is damaged") from None
+        return found
+
+
+def parse_response(data: bytes, *, model: str, created_s: int) -> Parsed:
+    """An answer as a chat completion of this time. Raises ProtocolError."""
+    found = parse_object(data)
+    blocks = ((found.get("output") or {}).get("message") or {}).get("content")
+    if not isinstance(blocks, list):
+        raise ProtocolError("the answer has no message")
+    said: dict[str, Any] = {"role": "assistant", "content": None}
+    delivered = 0
+    for block in blocks:
+        if "text" in block:
+            said["content"] = (said["content"] or "") + str(block["text"])
+        elif "toolUse" in block:
+            use = block["toolUse"]
+            function = {"name": use.get("name"), "arguments": to_json(use.get("input") or {}).decode()}
+            call = {"id": use.get("toolUseId"), "type": "function", "function": function}
+            said.setdefault("tool_calls", []).append(call)
+            delivered += len((str(function["name"]) + function["arguments"]).encode())
+        elif "reasoningContent" in block:
+            thought = block["reasoningContent"]
+            text = (thought.get("reasoningText") or {}).get("text") or ""
+            said["reasoning_content"] = said.get("reasoning_content", "") + text
+            said.setdefault("reasoning_details", []).append(_detail(thought))
+    usage = parse_usage(found.get("usage"))
+    answer: dict[str, Any] = {
+        "id": f"msg_{secrets.token_hex(12)}",
+        "object": "chat.completion",
+        "created": created_s,
+        "model": model,
+        "choices": [{"index": 0, "message": said, "finish_reason": _finish(found.get("stopReason"))}],
+    }
+    if usage is not None:
+        answer["usage"] = usage_json(usage)
+    delivered += len(((said["content"] or "") + said.get("reasoning_content", "")).encode())
+    return Parsed(answer, usage, delivered)
+
+
+class ConverseReader:
+    """Reads Converse's events as chat chunks. See `libs.providers.protocol.Reader`."""
+
+    def __init__(self, *, model: str, created_s: int) -> None:
+        self._identity: dict[str, Any] = {
+            "id": f"msg_{secrets.token_hex(12)}",
+            "object": "chat.completion.chunk",
+            "created": created_s,
+            "model": model,
+        }
+        self._calls = -1
+        self.usage: TokenUsage | None = None
+        self.delivered_bytes = 0
+        self.done = False
+        self.finished = False
+
+    def read(self, data: str) -> list[dict[str, Any]]:
+        """See `libs.providers.protocol.Reader`."""
+        for kind, content in parse_object(data).items():
+            if not isinstance(content, dict):
+                raise ProtocolError("an event has no content")
+            match kind:
+                case "messageStart":
+                    return [self._chunk({"role": "assistant", "content": ""})]
+                case "contentBlockStart":
+                    return self._started((content.get("start") or {}).get("toolUse"))
+                case "contentBlockDelta":
+                    return self._grown(content.get("delta") or {})
+                case "messageStop":
+                    self.finished = True
+                    return [self._chunk({}, _finish(content.get("stopReason")))]
+                case "metadata":
+                    self.usage = parse_usage(content.get("usage"))
+                    self.done = True
+                case "contentBlockStop":
+                    pass
+                case _ if kind.endswith("Exception") or kind == "error":
+                    raise ProviderStreamError(str(content.get("message") or kind))
+        return []
+
+    def tail(self, counted: TokenUsage | None) -> dict[str, Any] | None:
+        """See `libs.providers.protocol.Reader`."""
+        usage = self.usage or counted
+        return {**self._identity, "choices": [], "usage": usage_json(usage)} if usage else None
+
+    def _started(self, use: Any) -> list[dict[str, Any]]:
+        if not isinstance(use, dict):
+            return []
+        self._calls += 1
+        self.delivered_bytes += len(str(use.get("name") or "").encode())
+        function = {"name": use.get("name"), "arguments": ""}
+        call = {"index": self._calls, "id": use.get("toolUseId"), "type": "function", "function": function}
+        return [self._chunk({"tool_calls": [call]})]
+
+    def _grown(self, delta: dict[str, Any]) -> list[dict[str, Any]]:
+        if "text" in delta:
+            return [self._said("content", str(delta["text"]))]
+        if "toolUse" in delta:
+            text = str(delta["toolUse"].get("input") or "")
+            self.delivered_bytes += len(text.encode())
+            return [self._chunk({"tool_calls": [{"index": self._calls, "function": {"arguments": text}}]})]
+        thought = delta.get("reasoningContent")
+        if not isinstance(thought, dict):
+            return []
+        if "text" in thought:
+            return [self._said("reasoning_content", str(thought["text"]))]
+        wrapped = {"reasoningText": thought} if "signature" in thought else thought
+        return [self._chunk({"reasoning_details": [_detail(wrapped)]})]
+
+    def _said(self, name: str, text: str) -> dict[str, Any]:
+        self.delivered_bytes += len(text.encode())
+        return self._chunk({name: text})
+
+    def _chunk(self, delta: dict[str, Any], reason: str | None = None) -> dict[str, Any]:
+        return {**self._identity, "choices": [{"index": 0, "delta": delta, "finish_reason": reason}]}
+
+
+def parse_usage(usage: Any) -> TokenUsage | None:
+    """As Anthropic does, AWS counts cached tokens beside ``inputTokens``; ours are part of it."""
+    if not isinstance(usage, dict):
+        return None
+    names = ("inputTokens", "outputTokens", "cacheReadInputTokens", "cacheWriteInputTokens")
+    counts = [usage.get(name) or 0 for name in names]
+    if usage.get("outputTokens") is None or not all(isinstance(n, int) and n >= 0 for n in counts):
+        return None
+    fresh, output, read, written = counts
+    return TokenUsage(
+        input_tokens=fresh + read + written, output_tokens=output, cache_read_tokens=read, cache_write_tokens=written
+    )
+
+
+_SAMPLING = {"temperature": "temperature", "top_p": "topP"}
+
+
+def _messages(given: Iterable[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The instructions, and the conversation with neighbours of one role made one."""
+    system: list[dict[str, Any]] = []
+    messages: list[dict[str, Any]] = []
+    for message in given:
+        role = message.get("role")
+        if role in ("system", "developer"):
+            system += _blocks(message.get("content"))
+            continue
+        if role == "tool":
+            result = {"toolUseId": message.get("tool_call_id"), "content": _result(message.get("content"))}
+            role, blocks = "user", [{"toolResult": result}]
+        elif role == "assistant":
+            blocks = _said(message)
+        else:
+            role, blocks = "user", _blocks(message.get("content"))
+        if messages and messages[-1]["role"] == role:
+            messages[-1]["content"] += blocks
+        elif blocks:
+            messages.append({"role": role, "content": blocks})
+    return system, messages
+
+
+def _said(message: dict[str, Any]) -> list[dict[str, Any]]:
+    blocks: list[dict[str, Any]] = []
+    for detail in message.get("reasoning_details") or ():
+        if detail.get("type") == "reasoning.encrypted":
+            blocks.append({"reasoningContent": {"redactedContent": detail.get("data")}})
+        elif detail.get("signature"):
+            # Without its signature a thought is refused.
+            text = {"text": detail.get("text") or "", "signature": detail["signature"]}
+            blocks.append({"reasoningContent": {"reasoningText": text}})
+    blocks += _blocks(message.get("content"))
+    for call in message.get("tool_calls") or ():
+        name = (call.get("function") or {}).get("name")
+        blocks.append({"toolUse": {"toolUseId": call.get("id"), "name": name, "input": arguments_of(call)}})
+    return blocks
+
+
+def _result(content: Any) -> list[dict[str, Any]]:
+    return _blocks(content) or [{"text": text_of(content)}]
+
+
+def _blocks(content: Any) -> list[dict[str, Any]]:
+    if isinstance(content, str):
+        return [{"text": content}] if content else []
+    found: list[dict[str, Any]] = []
+    for part in content or ():
+        if isinstance(part, dict):
+            found.append(_block(part))
+            if "cache_control" in part:
+                found.append(_CACHE_POINT)
+    return found
+
+
+def _block(part: dict[str, Any]) -> dict[str, Any]:
+    kind = part.get("type")
+    if kind == "image_url":
+        image = part.get("image_url")
+        media_type, data = _bytes(str(image.get("url") if isinstance(image, dict) else image))
+        return {"image": {"format": media_type.partition("/")[2].replace("jpg", "jpeg"), "source": {"bytes": data}}}
+    if kind == "file":
+        file = part.get("file") or {}
+        media_type, data = _bytes(str(file.get("file_data")))
+        name = "".join(one if one.isalnum() else " " for one in str(file.get("filename") or "document"))
+        form = _DOCUMENTS.get(media_type, "txt")
+        return {"document": {"format": form, "name": " ".join(name.split())[:200], "source": {"bytes": data}}}
+    return {"text": str(part.get("text") or "")}
+
+
+def _bytes(url: str) -> tuple[str, str]:
+    media_type, mark, data = url.removeprefix("data:").partition(";base64,")
+    if not url.startswith("data:") or not mark:
+        raise SurfaceError("this model takes images and files as `data:` URLs in base64 only, not by address.")
+    return media_type, data
+
+
+def _tool(tool: dict[str, Any]) -> dict[str, Any]:
+    function = tool["function"]
+    found = {"name": function.get("name"), "inputSchema": {"json": function.get("parameters") or {"type": "object"}}}
+    if function.get("description"):
+        found["description"] = function["description"]
+    return {"toolSpec": found}
+
+
+def _choice(choice: Any) -> dict[str, Any]:
+    if isinstance(choice, dict):
+        return {"toolChoice": {"tool": {"name": (choice.get("function") or {}).get("name")}}}
+    return {"toolChoice": {"any": {}}} if choice == "required" else {}
+
+
+def _calls(messages: list[dict[str, Any]]) -> bool:
+    return any("toolUse" in block or "toolResult" in block for message in messages for block in message["content"])
+
+
+def _marked(request: dict[str, Any]) -> bool:
+    blocks = [*request.get("system", ()), *(block for message in request["messages"] for block in message["content"])]
+    return any("cachePoint" in block for block in blocks)
+
+
+def _detail(thought: dict[str, Any]) -> dict[str, Any]:
+    if "redactedContent" in thought:
+        return {"type": "reasoning.encrypted", "data": thought["redactedContent"]}
+    text = thought.get("reasoningText") or {}
+    return {"type": "reasoning.text", "text": text.get("text") or "", "signature": text.get("signature")}
+
+
+def _finish(reason: Any) -> str:
+    return _FINISH_REASONS.get(str(reason), "stop")
+
+
+ADAPTER = Adapter(
+    build=build_request,
+    parse=lambda data, call: parse_response(data, model=call.model, created_s=call.created_s),
+    reader=lambda call: ConverseReader(model=call.model, created_s=call.created_s),
+    authorize=authorize,
+    check=check,
+    framing=EventStream,
+    tool_call_ids="anthropic",
+)
