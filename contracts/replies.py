@@ -28,6 +28,8 @@ class ReplyStarted(Record):
     provider_id: str | None = None
     tried: list[str] = []
     """See `ReplyEnded.tried`."""
+    dropped: list[str] = []
+    """See `ReplyEnded.dropped`."""
 
 
 class ReplyChunk(Record):
@@ -57,6 +59,8 @@ class ReplyEnded(Record):
     """Who answered, or was asked last."""
     tried: list[str] = []
     """Providers that failed before, as ``provider=status``."""
+    dropped: list[str] = []
+    """Fields of the client's request that the provider was not sent: it cannot be told them, or refuses them."""
 
 
 Reply = ReplyStarted | ReplyChunk | ReplyEnded

@@ -3,6 +3,7 @@
 Chat completions are the common tongue; every adapter translates them to one protocol and back.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -126,13 +127,19 @@ class Adapter:
 
 _ENVELOPE = frozenset({"model", "messages", "stream", "stream_options", "store", "metadata"})
 """Fields without an effect on the answer."""
+MOST_TOLD = 20
+_NAME = re.compile(r"[A-Za-z0-9_]{1,64}\Z")
 _NEUTRAL: dict[str, Any] = {"n": 1, "presence_penalty": 0, "frequency_penalty": 0, "truncation": "disabled"}
 
 
 def unsaid(chat: Mapping[str, Any], said: Iterable[str]) -> tuple[str, ...]:
-    """Fields of a chat completion's request that ask for something and are not among those that are said."""
+    """Fields of a request that ask for something and are not among those that are said.
+
+    They end in a header: only names that can be one are told, and not all of many.
+    """
     known = _ENVELOPE.union(said)
-    return tuple(sorted(name for name, value in chat.items() if name not in known and not _asks_nothing(name, value)))
+    found = (name for name, value in chat.items() if name not in known and not _asks_nothing(name, value))
+    return tuple(sorted(name for name in found if _NAME.match(name))[:MOST_TOLD])
 
 
 def _asks_nothing(name: str, value: Any) -> bool:

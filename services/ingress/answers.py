@@ -34,12 +34,14 @@ def error_body(refusal: Refusal, surface: Surface = Surface.CHAT_COMPLETIONS) ->
 
 
 def reply_headers(reply: ReplyStarted | ReplyEnded) -> RawHeaders:
-    """Where quotas stand, who answered, and who was tried before."""
+    """Where quotas stand, who answered, who was tried before, and what was not sent."""
     headers = quota_headers(reply.windows)
     if reply.provider_id:
         headers.append((b"x-sluice-provider", reply.provider_id.encode()))
     if reply.tried:
         headers.append((b"x-sluice-tried", ", ".join(reply.tried).encode()))
+    if reply.dropped:
+        headers.append((b"x-sluice-dropped", ", ".join(reply.dropped).encode()))
     return headers
 
 

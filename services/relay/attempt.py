@@ -80,6 +80,7 @@ class Attempt:
         ending = await self._run()
         ending.provider_id, ending.upstream_model = self._at.provider_id, self._at.upstream_model
         ending.tried, ending.attempts = self._tried, len(self._tried) + 1
+        ending.dropped = self._stream.dropped
         return ending
 
     async def _run(self) -> Ending:
@@ -116,7 +117,7 @@ class Attempt:
 
     def _turn_to(self, target: Fallback) -> None:
         self._at, self._answer, self._first_byte_ms = target, None, None
-        self._stream.provider_id, self._stream.tried = target.provider_id, self._tried
+        self._stream.provider_id, self._stream.tried, self._stream.dropped = target.provider_id, self._tried, []
 
     def _may_turn_away(self, error: UpstreamError) -> bool:
         """Nothing has come back, and what is wrong is not the request."""
@@ -133,6 +134,7 @@ class Attempt:
             raise UpstreamError(NO_GRANT) from None
         call = self._exchange()
         self._answer = call.stream
+        self._stream.dropped = list(call.dropped)
         self._called_at = time.monotonic()
         try:
             async with asyncio.timeout(self._timeouts.first_byte_s if request.stream else None) as patience:

@@ -28,6 +28,8 @@ class Ending:
     upstream_model: str | None = None
     tried: list[str] = field(default_factory=list)
     """Who failed before, as ``provider=status``."""
+    dropped: list[str] = field(default_factory=list)
+    """What the provider was not sent."""
 
 
 def failed(refusal: Refusal, *, attempts: int = 1) -> Ending:
@@ -85,5 +87,6 @@ def tell(route: RoutePlanned | RequestRejected, ending: Ending, now_ms: int) -> 
             windows=route.windows,
             provider_id=provider_id,
             tried=ending.tried,
+            dropped=ending.dropped,
         ),
     )

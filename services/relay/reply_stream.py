@@ -40,7 +40,8 @@ class ReplyStream:
         self.chunks = 0
         self.provider_id: str | None = None
         self.tried: list[str] = []
-        """To be told with the first chunk."""
+        self.dropped: list[str] = []
+        """All three are told with the first chunk."""
 
     @property
     def started(self) -> bool:
@@ -75,6 +76,7 @@ class ReplyStream:
             windows=self._windows,
             provider_id=self.provider_id,
             tried=self.tried,
+            dropped=self.dropped,
         )
         first: list[Record] = [started]
         while self._buffer or not self._closing:

@@ -259,6 +259,38 @@ async def test_fill_in_the_middle(gateway: Gateway, path: str, stream: bool) -> 
     assert (await gateway.http.post(alone, json=body, headers=headers)).status_code == 200
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_what_a_provider_is_not_sent_is_told_in_a_header(gateway: Gateway, stream: bool) -> None:
+    body = {
+        "messages": [{"role": "user", "content": "hi"}],
+        "stream": stream,
+        "seed": 7,
+        "n": 1,
+        "logit_bias": {"1": 1},
+    }
+    expected = {"stub/echo": None, "claude/echo": "logit_bias, seed", "gemini/echo": "logit_bias"}
+    for model, dropped in expected.items():
+        response = await gateway.post({**body, "model": model, "bad\nname": 1})
+        assert response.status_code == 200
+        assert response.headers.get("x-sluice-dropped") == dropped
+    headers = {"Authorization": f"Bearer {gateway.key}"}
+    odd = {"model": "gemini/echo", "max_tokens": 5, "messages": body["messages"], "container": "c", "stream": stream}
+    response = await gateway.http.post(f"{gateway.base_url}/messages", json=odd, headers=headers)
+    assert response.headers["x-sluice-dropped"] == "container"
+
+
+async def test_who_has_no_such_thing_says_so(gateway: Gateway) -> None:
+    headers = {"Authorization": f"Bearer {gateway.key}"}
+    for path, body in (("embeddings", {"input": "hi"}), ("fim/completions", {"prompt": "hi"})):
+        asked = {"model": "claude/echo", **body}
+        response = await gateway.http.post(f"{gateway.base_url}/{path}", json=asked, headers=headers)
+        assert response.status_code == 400, path
+        assert "Speaks Messages" in response.json()["error"]["message"]
+    both = {"model": "gemini/echo", "input": ["a", "b"]}
+    response = await gateway.http.post(f"{gateway.base_url}/embeddings", json=both, headers=headers)
+    assert [one["embedding"] for one in response.json()["data"]] == [[0.25, -0.5]] * 2
+
+
 async def test_errors_are_those_that_each_sdk_knows(gateway: Gateway) -> None:
     async with _anthropic(gateway) as client:
         ask: Any = {"max_tokens": 10, "messages": [{"role": "user", "content": "[[stub error=429]]"}]}

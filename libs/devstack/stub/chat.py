@@ -40,22 +40,17 @@ class Chat:
         return {**answer, "usage": _usage(said)} if said.counted else answer
 
     def opening(self, said: Said) -> list[bytes]:
-        begun = [self._chunk(said, {"role": "assistant", "content": ""})]
-        return [*begun, self._chunk(said, {"reasoning_content": said.thought})] if said.thought else begun
+        return [self._chunk(said, {"reasoning_content": said.thought})] if said.thought else []
 
     def word(self, said: Said, number: int) -> bytes:
-        return self._chunk(said, {"content": said.words[number]})
+        role = {} if number else {"role": "assistant"}
+        return self._chunk(said, {**role, "content": said.words[number]})
 
     def closing(self, said: Said) -> list[bytes]:
-        out = []
-        for index, (call_id, name) in enumerate(said.calls):
-            begun = _call(call_id, name)
-            begun["function"]["arguments"] = ""
-            out.append(self._chunk(said, {"tool_calls": [{"index": index, **begun}]}))
-            out += [
-                self._chunk(said, {"tool_calls": [{"index": index, "function": {"arguments": piece}}]})
-                for piece in ARGUMENT_PIECES
-            ]
+        out = [
+            self._chunk(said, {"role": "assistant", "tool_calls": [{"index": index, **_call(*call)}]})
+            for index, call in enumerate(said.calls)
+        ]
         out.append(self._chunk(said, {}, _reason(said)))
         if said.counted:
             out.append(data_event({**_identity(said, "chat.completion.chunk"), "choices": [], "usage": _usage(said)}))

@@ -1,0 +1,194 @@
+"""Adapters against plain models: botocore's own service model for Converse, and streams in every way of being cut."""
+
+from collections.abc import AsyncIterator
+from itertools import pairwise
+from typing import Any
+
+import botocore.session
+import httpx
+import orjson
+import pytest
+from botocore.auth import SigV4Auth
+from botocore.validate import ParamValidator
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contracts.requests import Surface
+from libs.config.gateway import ProtocolName, Provider
+from libs.devstack.stub.app import _SPEECHES
+from libs.devstack.stub.said import Heard, answer
+from libs.devstack.stub.speech import Speech
+from libs.providers import anthropic_messages, bedrock_converse, gemini
+from libs.providers.protocol import Call, ProtocolError
+from libs.providers.registry import ADAPTERS
+from services.relay.upstream import UpstreamError, read_events
+
+BODY: dict[str, Any] = {
+    "model": "a/b",
+    "messages": [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": [{"type": "text", "text": "héllo"}]},
+        {
+            "role": "assistant",
+            "content": "so",
+            "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "f", "arguments": '{"a":1}'}}],
+        },
+        {"role": "tool", "tool_call_id": "c1", "content": "sunny"},
+        {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk="}}]},
+    ],
+    "tools": [{"type": "function", "function": {"name": "f", "description": "d", "parameters": {"type": "object"}}}],
+    "tool_choice": "required",
+    "temperature": 0.5,
+    "stop": "x",
+    "max_tokens": 9,
+    "reasoning_effort": "low",
+    "response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "object"}}},
+    "seed": 7,
+    "logit_bias": {"1": 2},
+}
+SPEECHES: dict[ProtocolName, Speech] = {
+    "openai-chat": dict(_SPEECHES)["/chat/completions"],
+    "openai-responses": dict(_SPEECHES)["/responses"],
+    "anthropic-messages": dict(_SPEECHES)["/messages"],
+    "gemini": dict(_SPEECHES)[":generateContent"],
+    "bedrock-converse": dict(_SPEECHES)["/converse"],
+}
+
+
+def _call(*, streamed: bool = False, upstream_model: str = "up") -> Call:
+    return Call(
+        Surface.CHAT_COMPLETIONS,
+        BODY,
+        "a/b",
+        upstream_model,
+        streamed,
+        cap_tokens=None,
+        most_tokens=100,
+        created_s=1,
+        cache=True,
+    )
+
+
+def _provider(protocol: ProtocolName, **more: Any) -> Provider:
+    return Provider(base_url="http://x", protocol=protocol, **more)
+
+
+def test_converse_takes_what_is_sent_by_aws_s_own_model() -> None:
+    sent = bedrock_converse.build_request(BODY, _call(upstream_model="us.m:0"), _provider("bedrock-converse"))
+    assert sent.path == "/model/us.m%3A0/converse"
+    assert sent.dropped == ("logit_bias", "seed")
+    shape = botocore.session.get_session().get_service_model("bedrock-runtime").operation_model("Converse").input_shape
+    request = {**orjson.loads(sent.content), "modelId": "us.m:0"}
+    report = ParamValidator().validate(request, shape)
+    assert not report.has_errors(), report.generate_report()
+
+
+def test_an_access_key_signs_as_botocore_does_and_goes_to_its_region(monkeypatch: pytest.MonkeyPatch) -> None:
+    key = '{"accessKeyId":"AKIAIOSFODNN7EXAMPLE","secretAccessKey":"not-a-secret","region":"eu-west-1"}'
+    sent = bedrock_converse.authorize(key, "https://bedrock-runtime.{region}.amazonaws.com/model/m/converse", b"{}")
+    assert sent.url == "https://bedrock-runtime.eu-west-1.amazonaws.com/model/m/converse"
+    assert "/eu-west-1/bedrock/aws4_request" in sent.headers["Authorization"]
+    assert "not-a-secret" not in repr(sent) + str(dict(sent.headers))
+    bearer = bedrock_converse.authorize("abc", "https://bedrock-runtime.{region}.amazonaws.com/x", b"")
+    assert (bearer.url.split(".")[1], bearer.headers) == ("us-east-1", {"Authorization": "Bearer abc"})
+    seen: list[str] = []
+
+    def sign(_self: SigV4Auth, request: Any) -> None:
+        seen.append(request.url)
+        request.headers["Authorization"] = request.headers["X-Amz-Date"] = "x"
+
+    monkeypatch.setattr(SigV4Auth, "add_auth", sign)
+    bedrock_converse.check(key, "https://bedrock-runtime.{region}.amazonaws.com")
+    assert seen == ["https://bedrock.eu-west-1.amazonaws.com/foundation-models"]
+
+
+def test_gemini_says_all_that_it_can() -> None:
+    sent = gemini.build_request(BODY, _call(streamed=True, upstream_model="gemini-3-pro"), _provider("gemini"))
+    assert sent.path == "/models/gemini-3-pro:streamGenerateContent?alt=sse"
+    assert sent.dropped == ("logit_bias",)
+    request = orjson.loads(sent.content)
+    assert [content["role"] for content in request["contents"]] == ["user", "model", "user"]
+    call = request["contents"][1]["parts"][1]
+    assert call == {
+        "functionCall": {"id": "c1", "name": "f", "args": {"a": 1}},
+        "thoughtSignature": gemini.UNSIGNED,
+    }
+    result, image = request["contents"][2]["parts"]
+    assert result["functionResponse"] == {"id": "c1", "name": "f", "response": {"result": "sunny"}}
+    assert image["inlineData"] == {"mimeType": "image/png", "data": "aGk="}
+    assert request["generationConfig"] == {
+        "temperature": 0.5,
+        "seed": 7,
+        "maxOutputTokens": 9,
+        "stopSequences": ["x"],
+        "responseMimeType": "application/json",
+        "responseJsonSchema": {"type": "object"},
+        "thinkingConfig": {"includeThoughts": True, "thinkingLevel": "low"},
+    }
+    assert request["toolConfig"] == {"functionCallingConfig": {"mode": "ANY"}}
+
+
+def test_claude_thinks_as_its_version_wants() -> None:
+    body = {**BODY, "max_tokens": 9_000}
+    old = anthropic_messages.build_request(body, _call(), _provider("anthropic-messages"))
+    request = orjson.loads(old.content)
+    assert request["thinking"] == {"type": "enabled", "budget_tokens": 2_048}
+    assert "temperature" in old.dropped
+    assert "temperature" not in request
+    new = anthropic_messages.build_request(body, _call(), _provider("anthropic-messages", thinking="adaptive"))
+    request = orjson.loads(new.content)
+    assert request["thinking"]["type"] == "adaptive"
+    assert request["output_config"]["effort"] == "low"
+    assert request["output_config"]["format"]["type"] == "json_schema"
+
+
+class _Pieces(httpx.AsyncByteStream):
+    def __init__(self, pieces: list[bytes]) -> None:
+        self._pieces = pieces
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for piece in self._pieces:
+            yield piece
+
+
+async def _read(protocol: ProtocolName, pieces: list[bytes]) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
+    adapter = ADAPTERS[protocol]
+    response = httpx.Response(200, headers={"content-type": "text/event-stream"}, stream=_Pieces(pieces))
+    reader = adapter.reader(_call(streamed=True))
+    chunks = []
+    async for data in read_events("p", response, adapter.framing() if adapter.framing else None):
+        chunks += reader.read(data)
+    assert reader.finished
+    return [chunk["choices"][0]["delta"] for chunk in chunks if chunk["choices"]], reader.tail(None)
+
+
+@pytest.mark.parametrize("protocol", SPEECHES)
+@given(cuts=st.lists(st.integers(0, 5_000), max_size=12))
+async def test_a_stream_is_the_same_however_it_is_cut(protocol: ProtocolName, cuts: list[int]) -> None:
+    speech = SPEECHES[protocol]
+    heard = Heard({}, "up", "[[stub chunks=4 tool=2 think=1 cache=3]] hé", 9, None, True, ("weather",))
+    said = answer(heard, speech.call_prefix)
+    words = [speech.word(said, number) for number in range(len(said.words))]
+    data = b"".join([*speech.opening(said), *words, *speech.closing(said)])
+    places = sorted({0, len(data), *(cut % len(data) for cut in cuts)})
+    pieces = [data[begin:end] for begin, end in pairwise(places)]
+    deltas, tail = await _read(protocol, pieces)
+    assert "".join(delta.get("content") or "" for delta in deltas) == said.text
+    assert "".join(delta.get("reasoning_content") or "" for delta in deltas) == said.thought
+    calls = [call for delta in deltas for call in delta.get("tool_calls", ())]
+    for number in range(2):
+        arguments = "".join(call["function"]["arguments"] for call in calls if call["index"] == number)
+        assert orjson.loads(arguments) == {"city": "Graz"}
+    assert tail is not None
+    assert tail["usage"]["prompt_tokens"] == said.input_tokens
+    assert tail["usage"]["completion_tokens"] == said.output_tokens
+
+
+async def test_a_damaged_frame_is_no_answer() -> None:
+    speech = SPEECHES["bedrock-converse"]
+    data = bytearray(b"".join(speech.opening(answer(Heard({}, "up", "x", 1, None, True, ()), "c"))))
+    data[-1] ^= 1
+    with pytest.raises(ProtocolError):
+        bedrock_converse.EventStream().feed(bytes(data))
+    with pytest.raises(UpstreamError):
+        await _read("bedrock-converse", [bytes(data)])
