@@ -321,6 +321,9 @@ class RelayHandlers:
                     "gen_ai.usage.input_tokens": ending.tokens.input_tokens,
                     "gen_ai.usage.output_tokens": ending.tokens.output_tokens,
                     "sluice.outcome": ending.outcome.value,
+                    "gen_ai.provider.name": ending.provider_id or route.provider_id,
+                    "sluice.attempts": ending.attempts,
+                    "sluice.tried": ", ".join(ending.tried),
                 }
             )
             step.end(None if ending.refusal is None else str(ending.refusal.status))

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from contracts.requests import Surface
 from libs.config.gateway import ProtocolName, Provider
-from libs.devstack.stub.app import _SPEECHES
+from libs.devstack.stub.app import SPEECHES as BY_PATH
 from libs.devstack.stub.said import Heard, answer
 from libs.devstack.stub.speech import Speech
 from libs.providers import anthropic_messages, bedrock_converse, gemini
@@ -47,11 +47,11 @@ BODY: dict[str, Any] = {
     "logit_bias": {"1": 2},
 }
 SPEECHES: dict[ProtocolName, Speech] = {
-    "openai-chat": dict(_SPEECHES)["/chat/completions"],
-    "openai-responses": dict(_SPEECHES)["/responses"],
-    "anthropic-messages": dict(_SPEECHES)["/messages"],
-    "gemini": dict(_SPEECHES)[":generateContent"],
-    "bedrock-converse": dict(_SPEECHES)["/converse"],
+    "openai-chat": dict(BY_PATH)["/chat/completions"],
+    "openai-responses": dict(BY_PATH)["/responses"],
+    "anthropic-messages": dict(BY_PATH)["/messages"],
+    "gemini": dict(BY_PATH)[":generateContent"],
+    "bedrock-converse": dict(BY_PATH)["/converse"],
 }
 
 

@@ -20,7 +20,7 @@ OWN_KEY_PREFIX = b"sk-stub-"
 """Keys that begin like this are accepted too: a tester's own."""
 SIGNED = b"AWS4-HMAC-SHA256 "
 """So begins what an AWS access key signs; the signature has its test elsewhere."""
-_SPEECHES: tuple[tuple[str, Speech], ...] = (
+SPEECHES: tuple[tuple[str, Speech], ...] = (
     ("/chat/completions", Chat()),
     ("/fim/completions", Chat()),
     ("/messages", Messages()),
@@ -60,7 +60,7 @@ class StubProvider:
         if path.endswith(("/models", "/foundation-models")):
             await _json(send, 200 if self._authorized(scope) else 401, {"object": "list", "data": []})
             return
-        speech = next((speech for end, speech in _SPEECHES if path.endswith(end)), None)
+        speech = next((speech for end, speech in SPEECHES if path.endswith(end)), None)
         if speech is None and not path.endswith(("/embeddings", ":batchEmbedContents")):
             await _json(send, 404, Chat().error(404, "no such route"))
             return
