@@ -3,16 +3,17 @@
 Source: the Anthropic API reference, "Messages", "Streaming Messages" and "Extended thinking".
 """
 
-import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic_core import to_json
 
 from contracts.usage import TokenUsage
 from libs.config.gateway import Provider
-from libs.providers.openai_chat import usage_json
+from libs.providers.chunks import ChunkReader, choice, completion
+from libs.providers.conversation import conversation
 from libs.providers.protocol import (
+    COMMON,
     Adapter,
     Addressed,
     Call,
@@ -20,12 +21,14 @@ from libs.providers.protocol import (
     Parsed,
     ProtocolError,
     ProviderStreamError,
+    functions_of,
     limit_of,
     parse_object,
+    stops_of,
     unsaid,
 )
 from libs.surfaces.messages import STOP_REASONS
-from libs.surfaces.writer import arguments_of, text_of
+from libs.surfaces.writer import arguments_of, image_url_of, inline_data, name_of, text_of
 
 PATH = "/messages"
 VERSION = "2023-06-01"
@@ -35,26 +38,13 @@ FINISH_REASONS = {reason: finish for finish, reason in reversed(STOP_REASONS.ite
     "model_context_window_exceeded": "length",
 }
 SAMPLING = ("temperature", "top_p", "top_k")
+NOT_BESIDE_THOUGHT = ("temperature", "top_k")
+"""Refused where the model thinks ("Extended thinking": compatibility)."""
 BUDGETS = {"minimal": 1_024, "low": 2_048, "medium": 8_192, "high": 16_384, "xhigh": 32_768, "max": 65_536}
 """Tokens of thought that stand for an effort, for models that are told a budget."""
 _EFFORTS = {"minimal": "low"}
-_SAID = frozenset(
-    {
-        *SAMPLING,
-        "max_tokens",
-        "max_completion_tokens",
-        "stop",
-        "tools",
-        "tool_choice",
-        "parallel_tool_calls",
-        "user",
-        "safety_identifier",
-        "reasoning_effort",
-        "response_format",
-        "service_tier",
-        "prompt_cache_key",
-    }
-)
+_SAID = COMMON | {*SAMPLING, "parallel_tool_calls", "service_tier", "stop"}
+USAGE = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 
 
 def build_request(chat: dict[str, Any], call: Call, provider: Provider) -> Outgoing:
@@ -63,7 +53,13 @@ def build_request(chat: dict[str, Any], call: Call, provider: Provider) -> Outgo
     Cacheable are the ends of instructions and conversation, if the call is one of many, unless the client marked
     something.
     """
-    system, messages = _messages(chat.get("messages") or [])
+    system, messages = conversation(
+        chat.get("messages") or (),
+        instructed=lambda message: _blocks(message.get("content")),
+        asked=lambda message: _blocks(message.get("content")),
+        answered=_said,
+        resulted=_result,
+    )
     limit = limit_of(chat) or call.cap_tokens or call.most_tokens
     request: dict[str, Any] = {
         "model": call.upstream_model,
@@ -75,25 +71,22 @@ def build_request(chat: dict[str, Any], call: Call, provider: Provider) -> Outgo
     request |= {name: chat[name] for name in SAMPLING if chat.get(name) is not None}
     if system:
         request["system"] = system
-    stop = chat.get("stop")
-    if stop:
-        request["stop_sequences"] = [stop] if isinstance(stop, str) else stop
-    tools = [_tool(tool) for tool in chat.get("tools") or () if isinstance(tool.get("function"), dict)]
+    if stops := stops_of(chat):
+        request["stop_sequences"] = stops
+    tools = [_tool(tool) for tool in functions_of(chat)]
     if tools:
         request["tools"] = tools
         request["tool_choice"] = _choice(chat)
     user = chat.get("safety_identifier") or chat.get("user")
     if user:
         request["metadata"] = {"user_id": user}
-    for name, value in thinking(chat, limit, provider).items():
-        request[name] = value
-        # Sampling is refused beside a budget of thought ("Extended thinking": compatibility).
-        dropped |= {gone for gone in ("temperature", "top_k") if request.pop(gone, None) is not None}
+    if thought := thinking(chat, limit, provider):
+        request |= thought
+        dropped |= {name for name in NOT_BESIDE_THOUGHT if request.pop(name, None) is not None}
     if schema := schema_of(chat):
         request["output_config"] = {**request.get("output_config", {}), "format": {"type": "json_schema", **schema}}
     elif asks_for_json(chat):
         dropped.add("response_format")
-    dropped |= {name for name in provider.unsupported if request.pop(name, None) is not None}
     if call.cache and not _marked(request):
         _mark(request)
     return Outgoing(PATH, to_json(request), tuple(sorted(dropped)))
@@ -156,34 +149,24 @@ def parse_response(data: bytes, *, model: str, created_s: int) -> Parsed:
             call = {"id": block.get("id"), "type": "function", "function": function}
             said.setdefault("tool_calls", []).append(call)
     usage = parse_usage(message.get("usage"))
-    answer: dict[str, Any] = {
-        "id": message.get("id"),
-        "object": "chat.completion",
-        "created": created_s,
-        "model": model,
-        "choices": [{"index": 0, "message": said, "finish_reason": _finish(message.get("stop_reason"))}],
-    }
-    if usage is not None:
-        answer["usage"] = usage_json(usage)
+    answer = completion(
+        message.get("id"),
+        created_s=created_s,
+        model=model,
+        choices=[choice(said, _finish(message.get("stop_reason")))],
+        usage=usage,
+    )
     delivered = len(text_of(blocks).encode()) + len(said.get("reasoning_content", "").encode())
     return Parsed(answer, usage, delivered)
 
 
-class MessagesReader:
+class MessagesReader(ChunkReader):
     """Reads a message's events as chat chunks."""
 
     def __init__(self, *, model: str, created_s: int) -> None:
-        self._identity: dict[str, Any] = {
-            "id": f"msg_{secrets.token_hex(12)}",
-            "object": "chat.completion.chunk",
-            "created": created_s,
-            "model": model,
-        }
+        super().__init__(model=model, created_s=created_s)
         self._counts: dict[str, Any] = {}
         self._calls = -1
-        self.delivered_bytes = 0
-        self.done = False
-        self.finished = False
 
     @property
     def usage(self) -> TokenUsage | None:
@@ -191,12 +174,12 @@ class MessagesReader:
         return parse_usage(self._counts) if "output_tokens" in self._counts and self.finished else None
 
     def read(self, data: str) -> list[dict[str, Any]]:
-        """See `libs.providers.openai_chat.ChatReader.read`."""
+        """See `libs.providers.protocol.Reader`."""
         event = parse_object(data)
         match event.get("type"):
             case "message_start":
                 message = event.get("message") or {}
-                self._identity["id"] = message.get("id") or self._identity["id"]
+                self._named(message.get("id"))
                 self._counts |= message.get("usage") or {}
                 return [self._chunk({"role": "assistant", "content": ""})]
             case "content_block_start":
@@ -215,18 +198,10 @@ class MessagesReader:
                 raise ProtocolError("an event has no type")
         return []
 
-    def tail(self, counted: TokenUsage | None) -> dict[str, Any] | None:
-        """See `libs.providers.openai_chat.ChatReader.tail`."""
-        usage = self.usage or counted
-        return {**self._identity, "choices": [], "usage": usage_json(usage)} if usage else None
-
     def _started(self, block: dict[str, Any]) -> list[dict[str, Any]]:
         if block.get("type") == "tool_use":
             self._calls += 1
-            function = {"name": block.get("name"), "arguments": ""}
-            self.delivered_bytes += len(str(block.get("name") or "").encode())
-            call = {"index": self._calls, "id": block.get("id"), "type": "function", "function": function}
-            return [self._chunk({"tool_calls": [call]})]
+            return [self._called(self._calls, block.get("id"), block.get("name"))]
         if block.get("type") == "redacted_thinking":
             return [self._chunk({"reasoning_details": [_detail(block)]})]
         return []
@@ -234,62 +209,32 @@ class MessagesReader:
     def _grown(self, delta: dict[str, Any]) -> list[dict[str, Any]]:
         match delta.get("type"):
             case "text_delta":
-                return [self._said("content", str(delta.get("text") or ""))]
+                return [self._said("content", delta.get("text"))]
             case "thinking_delta":
-                return [self._said("reasoning_content", str(delta.get("thinking") or ""))]
+                return [self._said("reasoning_content", delta.get("thinking"))]
             case "signature_delta":
                 detail = {"type": "reasoning.text", "text": "", "signature": delta.get("signature")}
                 return [self._chunk({"reasoning_details": [detail]})]
             case "input_json_delta":
-                text = str(delta.get("partial_json") or "")
-                self.delivered_bytes += len(text.encode())
-                return [self._chunk({"tool_calls": [{"index": self._calls, "function": {"arguments": text}}]})]
+                return [self._argued(self._calls, delta.get("partial_json"))]
         return []
 
-    def _said(self, name: str, text: str) -> dict[str, Any]:
-        self.delivered_bytes += len(text.encode())
-        return self._chunk({name: text})
 
-    def _chunk(self, delta: dict[str, Any], reason: str | None = None) -> dict[str, Any]:
-        return {**self._identity, "choices": [{"index": 0, "delta": delta, "finish_reason": reason}]}
+def parse_usage(usage: Any, names: tuple[str, str, str, str] = USAGE) -> TokenUsage | None:
+    """Anthropic, and AWS after it, count cached tokens beside those of the input; ours are part of it.
 
-
-def parse_usage(usage: Any) -> TokenUsage | None:
-    """Anthropic counts cached tokens beside ``input_tokens``; ours are part of it."""
+    Args:
+        names: of the counts of fresh input, output, what was read from the cache, and what was written to it.
+    """
     if not isinstance(usage, dict):
         return None
-    names = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
     counts = [usage.get(name) or 0 for name in names]
-    if usage.get("output_tokens") is None or not all(isinstance(n, int) and n >= 0 for n in counts):
+    if usage.get(names[1]) is None or not all(isinstance(n, int) and n >= 0 for n in counts):
         return None
     fresh, output, read, written = counts
     return TokenUsage(
         input_tokens=fresh + read + written, output_tokens=output, cache_read_tokens=read, cache_write_tokens=written
     )
-
-
-def _messages(given: Iterable[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """The instructions, and the conversation with neighbours of one role made one."""
-    system: list[dict[str, Any]] = []
-    messages: list[dict[str, Any]] = []
-    for message in given:
-        role = message.get("role")
-        if role in ("system", "developer"):
-            system += _blocks(message.get("content"))
-            continue
-        if role == "tool":
-            content = message.get("content")
-            result = {"type": "tool_result", "tool_use_id": message.get("tool_call_id"), "content": _blocks(content)}
-            role, blocks = "user", [result]
-        elif role == "assistant":
-            blocks = _said(message)
-        else:
-            role, blocks = "user", _blocks(message.get("content"))
-        if messages and messages[-1]["role"] == role:
-            messages[-1]["content"] += blocks
-        elif blocks:
-            messages.append({"role": role, "content": blocks})
-    return system, messages
 
 
 def _said(message: dict[str, Any]) -> list[dict[str, Any]]:
@@ -306,12 +251,17 @@ def _said(message: dict[str, Any]) -> list[dict[str, Any]]:
         {
             "type": "tool_use",
             "id": call.get("id"),
-            "name": (call.get("function") or {}).get("name"),
+            "name": name_of(call),
             "input": arguments_of(call),
         }
         for call in message.get("tool_calls") or ()
     ]
     return blocks
+
+
+def _result(message: dict[str, Any]) -> list[dict[str, Any]]:
+    content = _blocks(message.get("content"))
+    return [{"type": "tool_result", "tool_use_id": message.get("tool_call_id"), "content": content}]
 
 
 def _blocks(content: Any) -> list[dict[str, Any]]:
@@ -324,9 +274,7 @@ def _block(part: dict[str, Any]) -> dict[str, Any]:
     kept = {"cache_control": part["cache_control"]} if "cache_control" in part else {}
     kind = part.get("type")
     if kind == "image_url":
-        image = part.get("image_url")
-        url = image.get("url") if isinstance(image, dict) else image
-        return {"type": "image", "source": _source(str(url)), **kept}
+        return {"type": "image", "source": _source(image_url_of(part)), **kept}
     if kind == "file":
         file = part.get("file") or {}
         return {"type": "document", "source": _source(str(file.get("file_data"))), **kept}
@@ -334,10 +282,10 @@ def _block(part: dict[str, Any]) -> dict[str, Any]:
 
 
 def _source(url: str) -> dict[str, Any]:
-    if url.startswith("data:"):
-        media_type, _, data = url.removeprefix("data:").partition(";base64,")
-        return {"type": "base64", "media_type": media_type, "data": data}
-    return {"type": "url", "url": url}
+    inline = inline_data(url)
+    if inline is None:
+        return {"type": "url", "url": url}
+    return {"type": "base64", "media_type": inline[0], "data": inline[1]}
 
 
 def _tool(tool: dict[str, Any]) -> dict[str, Any]:
@@ -351,11 +299,11 @@ def _tool(tool: dict[str, Any]) -> dict[str, Any]:
 
 
 def _choice(chat: dict[str, Any]) -> dict[str, Any]:
-    choice = chat.get("tool_choice") or "auto"
-    if isinstance(choice, dict):
-        found = {"type": "tool", "name": (choice.get("function") or {}).get("name")}
+    wanted = chat.get("tool_choice") or "auto"
+    if isinstance(wanted, dict):
+        found = {"type": "tool", "name": name_of(wanted)}
     else:
-        found = {"type": {"required": "any", "none": "none"}.get(choice, "auto")}
+        found = {"type": {"required": "any", "none": "none"}.get(wanted, "auto")}
     if chat.get("parallel_tool_calls") is False and found["type"] != "none":
         found["disable_parallel_tool_use"] = True
     return found

@@ -3,8 +3,6 @@
 Source: the Bedrock API reference, "Converse" and "ConverseStream"; AWS Signature Version 4; "Amazon event stream".
 """
 
-import secrets
-from collections.abc import Iterable
 from typing import Any
 from urllib.parse import quote
 
@@ -14,12 +12,21 @@ from botocore.credentials import Credentials
 from botocore.eventstream import EventStreamBuffer, ParserError
 from pydantic_core import to_json
 
-from contracts.usage import TokenUsage
 from libs.config.gateway import Provider
-from libs.providers.anthropic_messages import FINISH_REASONS, asks_for_json, schema_of, thinking
+from libs.providers.anthropic_messages import (
+    FINISH_REASONS,
+    NOT_BESIDE_THOUGHT,
+    asks_for_json,
+    parse_usage,
+    schema_of,
+    thinking,
+)
+from libs.providers.chunks import ChunkReader, choice, completion
+from libs.providers.conversation import conversation
 from libs.providers.key_forms import bedrock_access_key
-from libs.providers.openai_chat import usage_json
+from libs.providers.openai_chat import text_bytes
 from libs.providers.protocol import (
+    COMMON,
     Adapter,
     Addressed,
     Call,
@@ -28,11 +35,13 @@ from libs.providers.protocol import (
     ProtocolError,
     ProviderStreamError,
     bearer,
+    functions_of,
     limit_of,
     parse_object,
+    stops_of,
     unsaid,
 )
-from libs.surfaces.writer import SurfaceError, arguments_of, text_of
+from libs.surfaces.writer import SurfaceError, arguments_of, image_url_of, inline_data, name_of
 
 REGION = "us-east-1"
 """Of a key that names none."""
@@ -54,55 +63,47 @@ _DOCUMENTS = {
     "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": "xlsx",
 }
 _CACHE_POINT = {"cachePoint": {"type": "default"}}
-_SAID = frozenset(
-    {
-        "temperature",
-        "top_p",
-        "max_tokens",
-        "max_completion_tokens",
-        "stop",
-        "tools",
-        "tool_choice",
-        "reasoning_effort",
-        "response_format",
-        "user",
-        "safety_identifier",
-        "prompt_cache_key",
-    }
-)
+_SAMPLING = {"temperature": "temperature", "top_p": "topP"}
+_SAID = COMMON | {*_SAMPLING, "stop", "top_k"}
+_USAGE = ("inputTokens", "outputTokens", "cacheReadInputTokens", "cacheWriteInputTokens")
 
 
 def build_request(chat: dict[str, Any], call: Call, provider: Provider) -> Outgoing:
     """A chat completion's request for Converse. Raises SurfaceError for images and files by address."""
-    said = {name: value for name, value in chat.items() if name not in provider.unsupported}
-    dropped = set(unsaid(chat, _SAID.difference(provider.unsupported) | {"top_k"}))
-    system, messages = _messages(chat.get("messages") or [])
+    dropped = set(unsaid(chat, _SAID))
+    system, messages = conversation(
+        chat.get("messages") or (),
+        instructed=lambda message: _blocks(message.get("content")),
+        asked=lambda message: _blocks(message.get("content")),
+        answered=_said,
+        resulted=_result,
+    )
     request: dict[str, Any] = {"messages": messages}
     if system:
         request["system"] = system
     limit = limit_of(chat) or call.cap_tokens or call.most_tokens
+    if thought := thinking(chat, limit, provider):
+        gone = {name for name in NOT_BESIDE_THOUGHT if chat.get(name) is not None}
+        dropped |= gone
+        chat = {name: value for name, value in chat.items() if name not in gone}
     config: dict[str, Any] = {"maxTokens": limit}
-    config |= {theirs: said[n] for n, theirs in _SAMPLING.items() if said.get(n) is not None}
-    stop = said.get("stop")
-    if stop:
-        config["stopSequences"] = [stop] if isinstance(stop, str) else stop
-    more = {"top_k": said["top_k"]} if said.get("top_k") is not None else {}
-    if thought := thinking(said, limit, provider):
-        more |= thought
-        dropped |= {name for name in ("temperature", "top_k") if config.pop(name, None) or more.pop(name, None)}
+    config |= {theirs: chat[name] for name, theirs in _SAMPLING.items() if chat.get(name) is not None}
+    if stops := stops_of(chat):
+        config["stopSequences"] = stops
     request["inferenceConfig"] = config
+    more = thought | ({"top_k": chat["top_k"]} if chat.get("top_k") is not None else {})
     if more:
         request["additionalModelRequestFields"] = more
-    tools = [_tool(tool) for tool in said.get("tools") or () if isinstance(tool.get("function"), dict)]
-    none = said.get("tool_choice") == "none"
+    tools = [_tool(tool) for tool in functions_of(chat)]
+    none = chat.get("tool_choice") == "none"
     if tools and (not none or _calls(messages)):
         # Converse has no word for "none", and wants the tools wherever one was called before.
-        request["toolConfig"] = {"tools": tools, **_choice(said.get("tool_choice"))}
+        request["toolConfig"] = {"tools": tools, **_choice(chat.get("tool_choice"))}
         dropped |= {"tool_choice"} if none else set()
-    if schema := schema_of(said):
+    if schema := schema_of(chat):
         form = {"schema": to_json(schema["schema"]).decode(), "name": "answer"}
         request["outputConfig"] = {"textFormat": {"type": "json_schema", "structure": {"jsonSchema": form}}}
-    elif asks_for_json(said):
+    elif asks_for_json(chat):
         dropped.add("response_format")
     if call.cache and not _marked(request):
         for blocks in (request.get("system"), messages[-1]["content"] if messages else None):
@@ -160,7 +161,6 @@ def parse_response(data: bytes, *, model: str, created_s: int) -> Parsed:
     if not isinstance(blocks, list):
         raise ProtocolError("the answer has no message")
     said: dict[str, Any] = {"role": "assistant", "content": None}
-    delivered = 0
     for block in blocks:
         if "text" in block:
             said["content"] = (said["content"] or "") + str(block["text"])
@@ -169,41 +169,23 @@ def parse_response(data: bytes, *, model: str, created_s: int) -> Parsed:
             function = {"name": use.get("name"), "arguments": to_json(use.get("input") or {}).decode()}
             call = {"id": use.get("toolUseId"), "type": "function", "function": function}
             said.setdefault("tool_calls", []).append(call)
-            delivered += len((str(function["name"]) + function["arguments"]).encode())
         elif "reasoningContent" in block:
             thought = block["reasoningContent"]
             text = (thought.get("reasoningText") or {}).get("text") or ""
             said["reasoning_content"] = said.get("reasoning_content", "") + text
             said.setdefault("reasoning_details", []).append(_detail(thought))
-    usage = parse_usage(found.get("usage"))
-    answer: dict[str, Any] = {
-        "id": f"msg_{secrets.token_hex(12)}",
-        "object": "chat.completion",
-        "created": created_s,
-        "model": model,
-        "choices": [{"index": 0, "message": said, "finish_reason": _finish(found.get("stopReason"))}],
-    }
-    if usage is not None:
-        answer["usage"] = usage_json(usage)
-    delivered += len(((said["content"] or "") + said.get("reasoning_content", "")).encode())
-    return Parsed(answer, usage, delivered)
+    usage = parse_usage(found.get("usage"), _USAGE)
+    only = choice(said, _finish(found.get("stopReason")))
+    answer = completion(None, created_s=created_s, model=model, choices=[only], usage=usage)
+    return Parsed(answer, usage, text_bytes(only, "message"))
 
 
-class ConverseReader:
-    """Reads Converse's events as chat chunks. See `libs.providers.protocol.Reader`."""
+class ConverseReader(ChunkReader):
+    """Reads Converse's events as chat chunks."""
 
     def __init__(self, *, model: str, created_s: int) -> None:
-        self._identity: dict[str, Any] = {
-            "id": f"msg_{secrets.token_hex(12)}",
-            "object": "chat.completion.chunk",
-            "created": created_s,
-            "model": model,
-        }
+        super().__init__(model=model, created_s=created_s)
         self._calls = -1
-        self.usage: TokenUsage | None = None
-        self.delivered_bytes = 0
-        self.done = False
-        self.finished = False
 
     def read(self, data: str) -> list[dict[str, Any]]:
         """See `libs.providers.protocol.Reader`."""
@@ -221,7 +203,7 @@ class ConverseReader:
                     self.finished = True
                     return [self._chunk({}, _finish(content.get("stopReason")))]
                 case "metadata":
-                    self.usage = parse_usage(content.get("usage"))
+                    self._usage = parse_usage(content.get("usage"), _USAGE)
                     self.done = True
                 case "contentBlockStop":
                     pass
@@ -229,81 +211,24 @@ class ConverseReader:
                     raise ProviderStreamError(str(content.get("message") or kind))
         return []
 
-    def tail(self, counted: TokenUsage | None) -> dict[str, Any] | None:
-        """See `libs.providers.protocol.Reader`."""
-        usage = self.usage or counted
-        return {**self._identity, "choices": [], "usage": usage_json(usage)} if usage else None
-
     def _started(self, use: Any) -> list[dict[str, Any]]:
         if not isinstance(use, dict):
             return []
         self._calls += 1
-        self.delivered_bytes += len(str(use.get("name") or "").encode())
-        function = {"name": use.get("name"), "arguments": ""}
-        call = {"index": self._calls, "id": use.get("toolUseId"), "type": "function", "function": function}
-        return [self._chunk({"tool_calls": [call]})]
+        return [self._called(self._calls, use.get("toolUseId"), use.get("name"))]
 
     def _grown(self, delta: dict[str, Any]) -> list[dict[str, Any]]:
         if "text" in delta:
-            return [self._said("content", str(delta["text"]))]
+            return [self._said("content", delta["text"])]
         if "toolUse" in delta:
-            text = str(delta["toolUse"].get("input") or "")
-            self.delivered_bytes += len(text.encode())
-            return [self._chunk({"tool_calls": [{"index": self._calls, "function": {"arguments": text}}]})]
+            return [self._argued(self._calls, delta["toolUse"].get("input"))]
         thought = delta.get("reasoningContent")
         if not isinstance(thought, dict):
             return []
         if "text" in thought:
-            return [self._said("reasoning_content", str(thought["text"]))]
+            return [self._said("reasoning_content", thought["text"])]
         wrapped = {"reasoningText": thought} if "signature" in thought else thought
         return [self._chunk({"reasoning_details": [_detail(wrapped)]})]
-
-    def _said(self, name: str, text: str) -> dict[str, Any]:
-        self.delivered_bytes += len(text.encode())
-        return self._chunk({name: text})
-
-    def _chunk(self, delta: dict[str, Any], reason: str | None = None) -> dict[str, Any]:
-        return {**self._identity, "choices": [{"index": 0, "delta": delta, "finish_reason": reason}]}
-
-
-def parse_usage(usage: Any) -> TokenUsage | None:
-    """As Anthropic does, AWS counts cached tokens beside ``inputTokens``; ours are part of it."""
-    if not isinstance(usage, dict):
-        return None
-    names = ("inputTokens", "outputTokens", "cacheReadInputTokens", "cacheWriteInputTokens")
-    counts = [usage.get(name) or 0 for name in names]
-    if usage.get("outputTokens") is None or not all(isinstance(n, int) and n >= 0 for n in counts):
-        return None
-    fresh, output, read, written = counts
-    return TokenUsage(
-        input_tokens=fresh + read + written, output_tokens=output, cache_read_tokens=read, cache_write_tokens=written
-    )
-
-
-_SAMPLING = {"temperature": "temperature", "top_p": "topP"}
-
-
-def _messages(given: Iterable[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """The instructions, and the conversation with neighbours of one role made one."""
-    system: list[dict[str, Any]] = []
-    messages: list[dict[str, Any]] = []
-    for message in given:
-        role = message.get("role")
-        if role in ("system", "developer"):
-            system += _blocks(message.get("content"))
-            continue
-        if role == "tool":
-            result = {"toolUseId": message.get("tool_call_id"), "content": _result(message.get("content"))}
-            role, blocks = "user", [{"toolResult": result}]
-        elif role == "assistant":
-            blocks = _said(message)
-        else:
-            role, blocks = "user", _blocks(message.get("content"))
-        if messages and messages[-1]["role"] == role:
-            messages[-1]["content"] += blocks
-        elif blocks:
-            messages.append({"role": role, "content": blocks})
-    return system, messages
 
 
 def _said(message: dict[str, Any]) -> list[dict[str, Any]]:
@@ -317,13 +242,14 @@ def _said(message: dict[str, Any]) -> list[dict[str, Any]]:
             blocks.append({"reasoningContent": {"reasoningText": text}})
     blocks += _blocks(message.get("content"))
     for call in message.get("tool_calls") or ():
-        name = (call.get("function") or {}).get("name")
-        blocks.append({"toolUse": {"toolUseId": call.get("id"), "name": name, "input": arguments_of(call)}})
+        use = {"toolUseId": call.get("id"), "name": name_of(call), "input": arguments_of(call)}
+        blocks.append({"toolUse": use})
     return blocks
 
 
-def _result(content: Any) -> list[dict[str, Any]]:
-    return _blocks(content) or [{"text": text_of(content)}]
+def _result(message: dict[str, Any]) -> list[dict[str, Any]]:
+    content = _blocks(message.get("content")) or [{"text": ""}]
+    return [{"toolResult": {"toolUseId": message.get("tool_call_id"), "content": content}}]
 
 
 def _blocks(content: Any) -> list[dict[str, Any]]:
@@ -341,8 +267,7 @@ def _blocks(content: Any) -> list[dict[str, Any]]:
 def _block(part: dict[str, Any]) -> dict[str, Any]:
     kind = part.get("type")
     if kind == "image_url":
-        image = part.get("image_url")
-        media_type, data = _bytes(str(image.get("url") if isinstance(image, dict) else image))
+        media_type, data = _bytes(image_url_of(part))
         return {"image": {"format": media_type.partition("/")[2].replace("jpg", "jpeg"), "source": {"bytes": data}}}
     if kind == "file":
         file = part.get("file") or {}
@@ -354,10 +279,10 @@ def _block(part: dict[str, Any]) -> dict[str, Any]:
 
 
 def _bytes(url: str) -> tuple[str, str]:
-    media_type, mark, data = url.removeprefix("data:").partition(";base64,")
-    if not url.startswith("data:") or not mark:
+    inline = inline_data(url)
+    if inline is None or ";base64," not in url:
         raise SurfaceError("this model takes images and files as `data:` URLs in base64 only, not by address.")
-    return media_type, data
+    return inline
 
 
 def _tool(tool: dict[str, Any]) -> dict[str, Any]:
@@ -368,10 +293,10 @@ def _tool(tool: dict[str, Any]) -> dict[str, Any]:
     return {"toolSpec": found}
 
 
-def _choice(choice: Any) -> dict[str, Any]:
-    if isinstance(choice, dict):
-        return {"toolChoice": {"tool": {"name": (choice.get("function") or {}).get("name")}}}
-    return {"toolChoice": {"any": {}}} if choice == "required" else {}
+def _choice(wanted: Any) -> dict[str, Any]:
+    if isinstance(wanted, dict):
+        return {"toolChoice": {"tool": {"name": name_of(wanted)}}}
+    return {"toolChoice": {"any": {}}} if wanted == "required" else {}
 
 
 def _calls(messages: list[dict[str, Any]]) -> bool:

@@ -1,7 +1,7 @@
 """One call of one provider, from the client's body to the client's answer, whatever either of them speaks. Sans-I/O."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import orjson
@@ -103,8 +103,6 @@ class Exchange:
     """What is sent, and how what comes back is read."""
 
     outgoing: Outgoing
-    dropped: tuple[str, ...]
-    """What of the client's request could not be said."""
     authorize: Callable[[str, str, bytes], Addressed]
     framing: Callable[[], Framing] | None
     """None: server-sent events."""
@@ -127,11 +125,12 @@ def exchange(call: Call, provider: Provider) -> Exchange:
         return _native(call, provider, anthropic_messages.PATH, native.messages_stream(call.model))
     adapter, dialect = ADAPTERS[provider.protocol], DIALECTS[call.surface]
     chat = _repaired(dialect.to_chat(call.body), adapter.tool_call_ids or provider.tool_call_ids)
-    outgoing = adapter.build(chat, call, provider)
+    supported = {name: value for name, value in chat.items() if name not in provider.unsupported}
+    outgoing = adapter.build(supported, call, provider)
+    refused = unsaid(chat, supported) if len(supported) < len(chat) else ()
     unheard = unsaid(call.body, dialect.heard) if dialect.heard else ()
     return Exchange(
-        outgoing,
-        tuple(sorted({*outgoing.dropped, *unheard})),
+        replace(outgoing, dropped=tuple(sorted({*outgoing.dropped, *refused, *unheard}))),
         adapter.authorize,
         adapter.framing,
         Translated(adapter.reader(call), dialect.writer(call.model, call.body)),
@@ -198,7 +197,7 @@ def _plain(outgoing: Outgoing, provider: Provider, stream: Stream, parse: Callab
         parsed = parse(data)
         return Answer(orjson.dumps(parsed.answer).decode(), parsed.usage, parsed.delivered_bytes)
 
-    return Exchange(outgoing, outgoing.dropped, ADAPTERS[provider.protocol].authorize, None, stream, whole)
+    return Exchange(outgoing, ADAPTERS[provider.protocol].authorize, None, stream, whole)
 
 
 def _translated(parsed: Parsed, call: Call) -> Answer:

@@ -5,7 +5,7 @@ Source: the Gemini API reference, "Generating content", "Function calling", "Thi
 """
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -13,8 +13,10 @@ from pydantic_core import to_json
 
 from contracts.usage import TokenUsage
 from libs.config.gateway import Provider
-from libs.providers.openai_chat import usage_json
+from libs.providers.chunks import ChunkReader, completion
+from libs.providers.conversation import conversation
 from libs.providers.protocol import (
+    COMMON,
     Adapter,
     Addressed,
     Call,
@@ -22,11 +24,13 @@ from libs.providers.protocol import (
     Parsed,
     ProtocolError,
     ProviderStreamError,
+    functions_of,
     limit_of,
     parse_object,
+    stops_of,
     unsaid,
 )
-from libs.surfaces.writer import SurfaceError, arguments_of, text_of
+from libs.surfaces.writer import SurfaceError, arguments_of, image_url_of, inline_data, name_of, text_of
 
 UNSIGNED = "skip_thought_signature_validator"
 """Stands for the signature of a call that another model made, or whose client lost it ("Thought signatures")."""
@@ -42,47 +46,31 @@ _CONFIG = {
     "frequency_penalty": "frequencyPenalty",
 }
 _LEVELS = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "high", "max": "high"}
-_SAID = frozenset(
-    {
-        *_CONFIG,
-        "max_tokens",
-        "max_completion_tokens",
-        "stop",
-        "tools",
-        "tool_choice",
-        "reasoning_effort",
-        "response_format",
-        "user",
-        "safety_identifier",
-        "prompt_cache_key",
-    }
-)
+_SAID = COMMON | {*_CONFIG, "stop"}
 
 
-def build_request(chat: dict[str, Any], call: Call, provider: Provider) -> Outgoing:
+def build_request(chat: dict[str, Any], call: Call, _provider: Provider) -> Outgoing:
     """A chat completion's request for Gemini."""
-    system, contents = _contents(chat.get("messages") or [], signed=_signs(call.upstream_model))
+    system, contents = _contents(chat.get("messages") or (), signed=_signs(call.upstream_model))
     request: dict[str, Any] = {"contents": contents}
     if system:
         request["systemInstruction"] = {"parts": system}
-    functions = [_function(tool) for tool in chat.get("tools") or () if isinstance(tool.get("function"), dict)]
+    functions = [_function(tool) for tool in functions_of(chat)]
     if functions:
         request["tools"] = [{"functionDeclarations": functions}]
         request["toolConfig"] = {"functionCallingConfig": _calling(chat.get("tool_choice"))}
-    said = {name: value for name, value in chat.items() if name not in provider.unsupported}
-    config = {theirs: said[name] for name, theirs in _CONFIG.items() if said.get(name) is not None}
+    config = {theirs: chat[name] for name, theirs in _CONFIG.items() if chat.get(name) is not None}
     limit = limit_of(chat) or call.cap_tokens
     if limit:
         config["maxOutputTokens"] = limit
-    stop = said.get("stop")
-    if stop:
-        config["stopSequences"] = [stop] if isinstance(stop, str) else stop
-    config |= _form(said.get("response_format")) | _thinking(said.get("reasoning_effort"), call.upstream_model)
+    if stops := stops_of(chat):
+        config["stopSequences"] = stops
+    config |= _form(chat.get("response_format")) | _thinking(chat.get("reasoning_effort"), call.upstream_model)
     if config:
         request["generationConfig"] = config
     method = "streamGenerateContent?alt=sse" if call.streamed else "generateContent"
     path = f"/models/{quote(call.upstream_model, safe='')}:{method}"
-    return Outgoing(path, to_json(request), unsaid(chat, _SAID.difference(provider.unsupported)))
+    return Outgoing(path, to_json(request), unsaid(chat, _SAID))
 
 
 def authorize(key: str, url: str, _content: bytes) -> Addressed:
@@ -105,30 +93,21 @@ def parse_response(data: bytes, *, model: str, created_s: int) -> Parsed:
             )
             _add(choice["message"], part["delta"])
             choice["finish_reason"] = part["finish_reason"] or choice["finish_reason"]
-    answer = {**reader.identity, "object": "chat.completion", "choices": list(choices.values())}
-    if reader.usage is not None:
-        answer["usage"] = usage_json(reader.usage)
+    answer = completion(
+        found.get("responseId"), created_s=created_s, model=model, choices=list(choices.values()), usage=reader.usage
+    )
     return Parsed(answer, reader.usage, reader.delivered_bytes)
 
 
-class GeminiReader:
-    """Reads a stream of answers, each with more parts, as chat chunks. See `libs.providers.protocol.Reader`."""
+class GeminiReader(ChunkReader):
+    """Reads a stream of answers, each with more parts, as chat chunks. It is never `done`: the connection ends it."""
 
     def __init__(self, *, model: str, created_s: int) -> None:
-        self.identity: dict[str, Any] = {
-            "id": f"gen_{secrets.token_hex(12)}",
-            "object": "chat.completion.chunk",
-            "created": created_s,
-            "model": model,
-        }
+        super().__init__(model=model, created_s=created_s)
         self._counts: Mapping[str, Any] = {}
         self._begun: set[int] = set()
         self._calls: dict[int, int] = {}
         """How many tools each candidate has called."""
-        self.delivered_bytes = 0
-        self.done = False
-        """Never: a stream ends with its connection."""
-        self.finished = False
 
     @property
     def usage(self) -> TokenUsage | None:
@@ -143,30 +122,24 @@ class GeminiReader:
         """Takes one answer of a stream, or the only one. Raises as `read` does."""
         if isinstance(found.get("error"), dict):
             raise ProviderStreamError(str(found["error"].get("message") or "it gave no reason"))
-        if isinstance(found.get("responseId"), str):
-            self.identity["id"] = found["responseId"]
+        self._named(found.get("responseId"))
         if isinstance(found.get("usageMetadata"), dict):
             self._counts = found["usageMetadata"]
         feedback = found.get("promptFeedback")
         if isinstance(feedback, dict) and feedback.get("blockReason"):
             self.finished = True
             said = f"The prompt was blocked: {feedback['blockReason']}."
-            return [self._chunk(0, {"role": "assistant", "refusal": said}, "content_filter")]
+            return [self._chunk({"role": "assistant", "refusal": said}, "content_filter")]
         chunks: list[dict[str, Any]] = []
         for candidate in found.get("candidates") or ():
             if isinstance(candidate, dict):
                 chunks += self._candidate(candidate)
         return chunks
 
-    def tail(self, counted: TokenUsage | None) -> dict[str, Any] | None:
-        """See `libs.providers.protocol.Reader`."""
-        usage = self.usage or counted
-        return {**self.identity, "choices": [], "usage": usage_json(usage)} if usage else None
-
     def _candidate(self, candidate: dict[str, Any]) -> list[dict[str, Any]]:
         index = candidate.get("index") or 0
         deltas = [self._delta(index, part) for part in (candidate.get("content") or {}).get("parts") or ()]
-        chunks = [self._chunk(index, delta) for delta in deltas if delta]
+        chunks = [self._chunk(delta, index=index) for delta in deltas if delta]
         if chunks and index not in self._begun:
             self._begun.add(index)
             chunks[0]["choices"][0]["delta"] = {"role": "assistant", **chunks[0]["choices"][0]["delta"]}
@@ -174,7 +147,7 @@ class GeminiReader:
         if reason:
             self.finished = True
             finish = "tool_calls" if self._calls.get(index) else _FINISH_REASONS.get(reason, "content_filter")
-            chunks.append(self._chunk(index, {}, finish))
+            chunks.append(self._chunk({}, finish, index=index))
         return chunks
 
     def _delta(self, index: int, part: dict[str, Any]) -> dict[str, Any]:
@@ -202,9 +175,6 @@ class GeminiReader:
         if signature:
             delta["extra_content"] = {"google": {"thought_signature": signature}}
         return delta
-
-    def _chunk(self, index: int, delta: dict[str, Any], reason: str | None = None) -> dict[str, Any]:
-        return {**self.identity, "choices": [{"index": index, "delta": delta, "finish_reason": reason}]}
 
 
 def parse_usage(usage: Any) -> TokenUsage | None:
@@ -265,28 +235,18 @@ def _add(message: dict[str, Any], delta: dict[str, Any]) -> None:
             message[name] = value
 
 
-def _contents(given: list[dict[str, Any]], *, signed: bool) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """The instructions' parts, and the conversation with neighbours of one role made one."""
-    system: list[dict[str, Any]] = []
-    contents: list[dict[str, Any]] = []
-    names: dict[Any, Any] = {}
-    for message in given:
-        role = message.get("role")
-        if role in ("system", "developer"):
-            system += [{"text": text_of(message.get("content"))}]
-            continue
-        if role == "assistant":
-            role, parts = "model", _said(message, signed=signed)
-            names |= {call.get("id"): _name(call) for call in message.get("tool_calls") or ()}
-        elif role == "tool":
-            role, parts = "user", _result(message, names)
-        else:
-            role, parts = "user", _parts(message.get("content"))
-        if contents and contents[-1]["role"] == role:
-            contents[-1]["parts"] += parts
-        elif parts:
-            contents.append({"role": role, "parts": parts})
-    return system, contents
+def _contents(given: Sequence[dict[str, Any]], *, signed: bool) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The instructions' parts, and the conversation."""
+    names = {call.get("id"): name_of(call) for message in given for call in message.get("tool_calls") or ()}
+    return conversation(
+        given,
+        instructed=lambda message: [{"text": text_of(message.get("content"))}],
+        asked=lambda message: _parts(message.get("content")),
+        answered=lambda message: _said(message, signed=signed),
+        resulted=lambda message: _result(message, names),
+        model_role="model",
+        key="parts",
+    )
 
 
 def _said(message: dict[str, Any], *, signed: bool) -> list[dict[str, Any]]:
@@ -295,7 +255,8 @@ def _said(message: dict[str, Any], *, signed: bool) -> list[dict[str, Any]]:
     if signature and parts:
         parts[-1]["thoughtSignature"] = signature
     for number, call in enumerate(message.get("tool_calls") or ()):
-        part: dict[str, Any] = {"functionCall": {"id": call.get("id"), "name": _name(call), "args": arguments_of(call)}}
+        asked = {"id": call.get("id"), "name": name_of(call), "args": arguments_of(call)}
+        part: dict[str, Any] = {"functionCall": asked}
         # Only the first of parallel calls bears one.
         mark = _signature(call) or (UNSIGNED if signed and number == 0 else None)
         if mark:
@@ -322,8 +283,7 @@ def _parts(content: Any) -> list[dict[str, Any]]:
 def _part(part: dict[str, Any]) -> dict[str, Any]:
     kind = part.get("type")
     if kind == "image_url":
-        image = part.get("image_url")
-        return _data(str(image.get("url") if isinstance(image, dict) else image), "image/jpeg")
+        return _data(image_url_of(part), "image/jpeg")
     if kind == "file":
         return _data(str((part.get("file") or {}).get("file_data")), "application/pdf")
     if kind == "input_audio":
@@ -333,10 +293,10 @@ def _part(part: dict[str, Any]) -> dict[str, Any]:
 
 
 def _data(url: str, otherwise: str) -> dict[str, Any]:
-    if url.startswith("data:"):
-        media_type, _, data = url.removeprefix("data:").partition(";base64,")
-        return {"inlineData": {"mimeType": media_type, "data": data}}
-    return {"fileData": {"mimeType": otherwise, "fileUri": url}}
+    inline = inline_data(url)
+    if inline is None:
+        return {"fileData": {"mimeType": otherwise, "fileUri": url}}
+    return {"inlineData": {"mimeType": inline[0], "data": inline[1]}}
 
 
 def _function(tool: dict[str, Any]) -> dict[str, Any]:
@@ -351,7 +311,7 @@ def _function(tool: dict[str, Any]) -> dict[str, Any]:
 
 def _calling(choice: Any) -> dict[str, Any]:
     if isinstance(choice, dict):
-        return {"mode": "ANY", "allowedFunctionNames": [_name(choice)]}
+        return {"mode": "ANY", "allowedFunctionNames": [name_of(choice)]}
     return {"mode": {"required": "ANY", "none": "NONE"}.get(str(choice), "AUTO")}
 
 
@@ -382,10 +342,6 @@ def _signs(upstream_model: str) -> bool:
 def _signature(holder: dict[str, Any]) -> str | None:
     google = (holder.get("extra_content") or {}).get("google")
     return google.get("thought_signature") if isinstance(google, dict) else None
-
-
-def _name(call: dict[str, Any]) -> Any:
-    return (call.get("function") or {}).get("name")
 
 
 def _modalities(details: Any) -> dict[str, int]:

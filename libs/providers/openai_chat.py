@@ -10,6 +10,7 @@ from pydantic_core import to_json
 from contracts.usage import TokenUsage
 from libs.config.gateway import Provider
 from libs.providers.protocol import (
+    LIMITS,
     Adapter,
     Call,
     Outgoing,
@@ -20,14 +21,11 @@ from libs.providers.protocol import (
     bearer,
     limit_of,
     parse_object,
-    unsaid,
 )
 from libs.surfaces.chat import DONE
 from libs.surfaces.registry import chat_texts
 
 PATH = "/chat/completions"
-LIMITS = ("max_completion_tokens", "max_tokens")
-"""Two names of one thing; a provider takes one of them."""
 
 
 def build_request(chat: dict[str, Any], call: Call, provider: Provider) -> Outgoing:
@@ -46,9 +44,7 @@ def build_request(chat: dict[str, Any], call: Call, provider: Provider) -> Outgo
     for name, theirs in provider.renamed.items():
         if name in request:
             request[theirs] = request.pop(name)
-    unsupported = [name for name in provider.unsupported if name in request]
-    dropped = unsaid({name: request.pop(name) for name in unsupported}, ()) if unsupported else ()
-    return Outgoing(PATH, to_json(request), dropped)
+    return Outgoing(PATH, to_json(request))
 
 
 def parse_response(data: bytes, *, model: str) -> Parsed:
@@ -61,7 +57,7 @@ def parse_response(data: bytes, *, model: str) -> Parsed:
     if not isinstance(answer.get("choices"), list):
         raise ProtocolError("the answer has no choices")
     answer["model"] = model
-    delivered = sum(_text_bytes(choice, "message") for choice in answer["choices"])
+    delivered = sum(text_bytes(choice, "message") for choice in answer["choices"])
     return Parsed(answer, parse_usage(answer.get("usage")), delivered)
 
 
@@ -111,7 +107,7 @@ class ChatReader:
         if not choices and usage is not None:
             return []
         for choice in choices:
-            self.delivered_bytes += _text_bytes(choice, "delta")
+            self.delivered_bytes += text_bytes(choice, "delta")
             if isinstance(choice, dict) and choice.get("finish_reason"):
                 self.finished = True
         return [chunk]
@@ -172,7 +168,8 @@ def _count(details: Any, name: str) -> int:
     return value if isinstance(value, int) and value > 0 else 0
 
 
-def _text_bytes(choice: Any, part: str) -> int:
+def text_bytes(choice: Any, part: str) -> int:
+    """How much text, in UTF-8 bytes, a choice brings; see `libs.surfaces.registry.chat_texts`."""
     return sum(len(text.encode()) for text in chat_texts(choice, part))
 
 

@@ -10,8 +10,10 @@ from pydantic_core import to_json
 
 from contracts.usage import TokenUsage
 from libs.config.gateway import Provider
-from libs.providers.openai_chat import usage_json
+from libs.providers.chunks import ChunkReader, choice, completion
+from libs.providers.openai_chat import text_bytes
 from libs.providers.protocol import (
+    COMMON,
     Adapter,
     Call,
     Outgoing,
@@ -20,11 +22,12 @@ from libs.providers.protocol import (
     ProviderStreamError,
     ask_for_models,
     bearer,
+    functions_of,
     limit_of,
     parse_object,
     unsaid,
 )
-from libs.surfaces.writer import text_of
+from libs.surfaces.writer import name_of, text_of
 
 PATH = "/responses"
 _SAME = (
@@ -37,22 +40,11 @@ _SAME = (
     "service_tier",
     "top_logprobs",
 )
-_SAID = frozenset(
-    {
-        *_SAME,
-        "max_tokens",
-        "max_completion_tokens",
-        "tools",
-        "tool_choice",
-        "reasoning_effort",
-        "response_format",
-        "verbosity",
-    }
-)
+_SAID = COMMON | {*_SAME, "verbosity"}
 _FINISH_REASONS = {"max_output_tokens": "length", "content_filter": "content_filter"}
 
 
-def build_request(chat: dict[str, Any], call: Call, provider: Provider) -> Outgoing:
+def build_request(chat: dict[str, Any], call: Call, _provider: Provider) -> Outgoing:
     """A chat completion's request for Responses."""
     request: dict[str, Any] = {
         "model": call.upstream_model,
@@ -65,12 +57,12 @@ def build_request(chat: dict[str, Any], call: Call, provider: Provider) -> Outgo
     limit = limit_of(chat) or call.cap_tokens
     if limit:
         request["max_output_tokens"] = limit
-    tools = [_tool(tool["function"]) for tool in chat.get("tools") or () if isinstance(tool.get("function"), dict)]
+    tools = [_tool(tool["function"]) for tool in functions_of(chat)]
     if tools:
         request["tools"] = tools
-    choice = chat.get("tool_choice")
-    if choice:
-        request["tool_choice"] = _choice(choice) if isinstance(choice, dict) else choice
+    wanted = chat.get("tool_choice")
+    if wanted:
+        request["tool_choice"] = _choice(wanted) if isinstance(wanted, dict) else wanted
     if chat.get("reasoning_effort"):
         request["reasoning"] = {"effort": chat["reasoning_effort"], "summary": "auto"}
     text = _form(chat.get("response_format"))
@@ -78,8 +70,7 @@ def build_request(chat: dict[str, Any], call: Call, provider: Provider) -> Outgo
         text["verbosity"] = chat["verbosity"]
     if text:
         request["text"] = text
-    dropped = set(unsaid(chat, _SAID)) | {n for n in provider.unsupported if request.pop(n, None) is not None}
-    return Outgoing(PATH, to_json(request), tuple(sorted(dropped)))
+    return Outgoing(PATH, to_json(request), unsaid(chat, _SAID))
 
 
 def parse_response(data: bytes, *, model: str) -> Parsed:
@@ -104,65 +95,43 @@ def parse_response(data: bytes, *, model: str) -> Parsed:
             call = {"id": item.get("call_id"), "type": "function", "function": function}
             said.setdefault("tool_calls", []).append(call)
     usage = parse_usage(found.get("usage"))
-    answer: dict[str, Any] = {
-        "id": found.get("id"),
-        "object": "chat.completion",
-        "created": found.get("created_at"),
-        "model": model,
-        "choices": [{"index": 0, "message": said, "finish_reason": _finish(found, "tool_calls" in said)}],
-    }
-    if usage is not None:
-        answer["usage"] = usage_json(usage)
-    texts = [said["content"], said.get("reasoning_content"), said.get("refusal")]
-    texts += [text for call in said.get("tool_calls", ()) for text in call["function"].values()]
-    return Parsed(answer, usage, sum(len(text.encode()) for text in texts if isinstance(text, str)))
+    only = choice(said, _finish(found, "tool_calls" in said))
+    answer = completion(found.get("id"), created_s=found.get("created_at"), model=model, choices=[only], usage=usage)
+    return Parsed(answer, usage, text_bytes(only, "message"))
 
 
-class ResponsesReader:
-    """Reads a response's events as chat chunks. See `libs.providers.protocol.Reader`."""
+class ResponsesReader(ChunkReader):
+    """Reads a response's events as chat chunks."""
 
     def __init__(self, *, model: str, created_s: int) -> None:
-        self._identity: dict[str, Any] = {
-            "id": "resp",
-            "object": "chat.completion.chunk",
-            "created": created_s,
-            "model": model,
-        }
+        super().__init__(model=model, created_s=created_s)
         self._calls: dict[Any, int] = {}
         """Numbers of tool calls by their place in the output."""
-        self.usage: TokenUsage | None = None
-        self.delivered_bytes = 0
-        self.done = False
-        self.finished = False
 
     def read(self, data: str) -> list[dict[str, Any]]:
         """See `libs.providers.protocol.Reader`."""
         event = parse_object(data)
         match event.get("type"):
             case "response.created":
-                response = event.get("response") or {}
-                self._identity["id"] = response.get("id") or self._identity["id"]
+                self._named((event.get("response") or {}).get("id"))
                 return [self._chunk({"role": "assistant", "content": ""})]
             case "response.output_text.delta":
-                return [self._said("content", event)]
+                return [self._said("content", event.get("delta"))]
             case "response.refusal.delta":
-                return [self._said("refusal", event)]
+                return [self._said("refusal", event.get("delta"))]
             case "response.reasoning_summary_text.delta" | "response.reasoning_text.delta":
-                return [self._said("reasoning_content", event)]
+                return [self._said("reasoning_content", event.get("delta"))]
             case "response.output_item.added":
                 return self._added(event)
             case "response.function_call_arguments.delta":
-                text = str(event.get("delta") or "")
-                self.delivered_bytes += len(text.encode())
-                number = self._calls.get(event.get("output_index"), 0)
-                return [self._chunk({"tool_calls": [{"index": number, "function": {"arguments": text}}]})]
+                return [self._argued(self._calls.get(event.get("output_index"), 0), event.get("delta"))]
             case "response.output_item.done":
                 item = event.get("item") or {}
                 if item.get("type") == "reasoning" and item.get("encrypted_content"):
                     return [self._chunk({"reasoning_details": [_detail(item)]})]
             case "response.completed" | "response.incomplete":
                 response = event.get("response") or {}
-                self.usage = parse_usage(response.get("usage"))
+                self._usage = parse_usage(response.get("usage"))
                 self.finished = self.done = True
                 return [self._chunk({}, _finish(response, bool(self._calls)))]
             case "response.failed":
@@ -174,28 +143,12 @@ class ResponsesReader:
                 raise ProtocolError("an event has no type")
         return []
 
-    def tail(self, counted: TokenUsage | None) -> dict[str, Any] | None:
-        """See `libs.providers.protocol.Reader`."""
-        usage = self.usage or counted
-        return {**self._identity, "choices": [], "usage": usage_json(usage)} if usage else None
-
     def _added(self, event: dict[str, Any]) -> list[dict[str, Any]]:
         item = event.get("item") or {}
         if item.get("type") != "function_call":
             return []
         number = self._calls[event.get("output_index")] = len(self._calls)
-        self.delivered_bytes += len(str(item.get("name") or "").encode())
-        function = {"name": item.get("name"), "arguments": ""}
-        call = {"index": number, "id": item.get("call_id"), "type": "function", "function": function}
-        return [self._chunk({"tool_calls": [call]})]
-
-    def _said(self, name: str, event: dict[str, Any]) -> dict[str, Any]:
-        text = str(event.get("delta") or "")
-        self.delivered_bytes += len(text.encode())
-        return self._chunk({name: text})
-
-    def _chunk(self, delta: dict[str, Any], reason: str | None = None) -> dict[str, Any]:
-        return {**self._identity, "choices": [{"index": 0, "delta": delta, "finish_reason": reason}]}
+        return [self._called(number, item.get("call_id"), item.get("name"))]
 
 
 def parse_usage(usage: Any) -> TokenUsage | None:
@@ -279,8 +232,8 @@ def _tool(function: dict[str, Any]) -> dict[str, Any]:
     return {"type": "function", "strict": bool(function.get("strict")), **kept}
 
 
-def _choice(choice: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "function", "name": (choice.get("function") or {}).get("name")}
+def _choice(wanted: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "function", "name": name_of(wanted)}
 
 
 def _form(form: Any) -> dict[str, Any]:

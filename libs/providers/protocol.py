@@ -51,7 +51,7 @@ class Outgoing:
     """Added to the provider's base URL."""
     content: bytes
     dropped: tuple[str, ...] = ()
-    """Fields of the chat completion that the protocol cannot say, or the provider does not take."""
+    """Fields of the client's request that the protocol cannot say, or the provider does not take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,10 @@ class Adapter:
     """One protocol."""
 
     build: Callable[[dict[str, Any], Call, Provider], Outgoing]
-    """A chat completion's request. Raises `libs.surfaces.writer.SurfaceError` where it cannot be said at all."""
+    """A chat completion's request, without what the provider does not support.
+
+    Raises `libs.surfaces.writer.SurfaceError` where it cannot be said at all.
+    """
     parse: Callable[[bytes, Call], Parsed]
     """An answer that was not streamed, as a chat completion. Raises ProtocolError."""
     reader: Callable[[Call], Reader]
@@ -125,6 +128,21 @@ class Adapter:
     """The form that the protocol demands of tool calls' IDs, see `libs.providers.tool_calls`."""
 
 
+LIMITS = ("max_completion_tokens", "max_tokens")
+"""Two names of one thing; a provider takes one of them."""
+COMMON = frozenset(
+    {
+        *LIMITS,
+        "prompt_cache_key",
+        "reasoning_effort",
+        "response_format",
+        "safety_identifier",
+        "tool_choice",
+        "tools",
+        "user",
+    }
+)
+"""Fields of a chat completion that every protocol can say, or need not."""
 _ENVELOPE = frozenset({"model", "messages", "stream", "stream_options", "store", "metadata"})
 """Fields without an effect on the answer."""
 MOST_TOLD = 20
@@ -169,4 +187,15 @@ def ask_for_models(key: str, base_url: str) -> Addressed:
 
 def limit_of(chat: Mapping[str, Any]) -> int | None:
     """The most tokens of an answer, as the client said."""
-    return chat.get("max_completion_tokens") or chat.get("max_tokens")
+    return next((chat[name] for name in LIMITS if chat.get(name)), None)
+
+
+def stops_of(chat: Mapping[str, Any]) -> Any:
+    """The texts at which an answer ends, as a list; empty where there are none."""
+    stop = chat.get("stop") or []
+    return [stop] if isinstance(stop, str) else stop
+
+
+def functions_of(chat: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The tools that are functions, which all are that a protocol can say."""
+    return [tool for tool in chat.get("tools") or () if isinstance(tool.get("function"), dict)]

@@ -8,7 +8,15 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from libs.surfaces.writer import SurfaceError, arguments_of, is_list_of_objects, named_event, reasoning_of, text_of
+from libs.surfaces.writer import (
+    SurfaceError,
+    arguments_of,
+    is_list_of_objects,
+    name_of,
+    named_event,
+    reasoning_of,
+    text_of,
+)
 
 STOP_REASONS = {
     "stop": "end_turn",
@@ -93,7 +101,7 @@ def whole(answer: dict[str, Any], _body: dict[str, Any]) -> dict[str, Any]:
     if text := text_of(said.get("content")) or str(said.get("refusal") or ""):
         content.append({"type": "text", "text": text})
     content += [
-        {"type": "tool_use", "id": call.get("id"), "name": _name(call), "input": arguments_of(call)}
+        {"type": "tool_use", "id": call.get("id"), "name": name_of(call), "input": arguments_of(call)}
         for call in said.get("tool_calls") or ()
     ]
     return {
@@ -336,10 +344,6 @@ def _tool(tool: dict[str, Any]) -> dict[str, Any]:
     return {"type": "function", "function": function} | (
         {"cache_control": tool["cache_control"]} if "cache_control" in tool else {}
     )
-
-
-def _name(call: dict[str, Any]) -> Any:
-    return (call.get("function") or {}).get("name")
 
 
 def _signature(said: dict[str, Any]) -> str:

@@ -46,6 +46,25 @@ def reasoning_of(said: dict[str, Any]) -> str:
     return ""
 
 
+def name_of(call: dict[str, Any]) -> Any:
+    """The name of the function that a tool call, or a choice of tool, is about."""
+    return (call.get("function") or {}).get("name")
+
+
+def image_url_of(part: dict[str, Any]) -> str:
+    """The address of an ``image_url`` part, which may be a ``data:`` URL."""
+    image = part.get("image_url")
+    return str(image.get("url") if isinstance(image, dict) else image)
+
+
+def inline_data(url: str) -> tuple[str, str] | None:
+    """Media type and base64 of a ``data:`` URL; None for any other."""
+    if not url.startswith("data:"):
+        return None
+    media_type, _, data = url.removeprefix("data:").partition(";base64,")
+    return media_type, data
+
+
 def arguments_of(call: dict[str, Any]) -> dict[str, Any]:
     """A tool call's arguments as an object; what is no JSON object is kept under ``_raw``."""
     text = (call.get("function") or {}).get("arguments") or "{}"

@@ -134,7 +134,7 @@ class Attempt:
             raise UpstreamError(NO_GRANT) from None
         call = self._exchange()
         self._answer = call.stream
-        self._stream.dropped = list(call.dropped)
+        self._stream.dropped = list(call.outgoing.dropped)
         self._called_at = time.monotonic()
         try:
             async with asyncio.timeout(self._timeouts.first_byte_s if request.stream else None) as patience:

@@ -11,7 +11,7 @@ from contracts.requests import Surface
 from contracts.usage import TokenUsage
 from libs.config.gateway import Provider
 from libs.providers.errors import provider_refusal
-from libs.providers.exchange import Translated
+from libs.providers.exchange import Translated, exchange
 from libs.providers.openai_chat import (
     ChatReader,
     build_request,
@@ -41,7 +41,7 @@ def _chunk(text: str | None = None, **more: object) -> str:
 def test_the_model_is_renamed_and_usage_always_asked_for() -> None:
     body = {"model": "a/b", "messages": [], "tools": [1], "stream_options": {"x": 1}}
     provider = Provider(base_url="http://x", unsupported=["seed"])
-    sent = build_request({**body, "seed": 7}, _call(body, streamed=True), provider)
+    sent = exchange(_call({**body, "seed": 7}, streamed=True), provider).outgoing
     assert sent.dropped == ("seed",)
     up = orjson.loads(sent.content)
     assert up == {

@@ -19,6 +19,7 @@ from libs.devstack.stub.app import SPEECHES as BY_PATH
 from libs.devstack.stub.said import Heard, answer
 from libs.devstack.stub.speech import Speech
 from libs.providers import anthropic_messages, bedrock_converse, gemini
+from libs.providers.exchange import exchange
 from libs.providers.protocol import Call, ProtocolError
 from libs.providers.registry import ADAPTERS
 from services.relay.upstream import UpstreamError, read_events
@@ -126,6 +127,24 @@ def test_gemini_says_all_that_it_can() -> None:
         "thinkingConfig": {"includeThoughts": True, "thinkingLevel": "low"},
     }
     assert request["toolConfig"] == {"functionCallingConfig": {"mode": "ANY"}}
+
+
+@pytest.mark.parametrize("protocol", SPEECHES)
+def test_what_a_provider_refuses_is_left_out_and_told_whatever_its_protocol(protocol: ProtocolName) -> None:
+    refused = ["temperature", "stop", "tool_choice", "max_tokens"]
+    said = exchange(_call(), _provider(protocol)).outgoing
+    sent = exchange(_call(), _provider(protocol, unsupported=refused)).outgoing
+    assert set(sent.dropped) == {*said.dropped, *refused}
+    assert b"0.5" not in sent.content
+    assert b'"x"' not in sent.content
+
+
+def test_a_temperature_of_zero_beside_a_thought_is_told_too() -> None:
+    body = {**BODY, "temperature": 0, "top_k": 0, "max_tokens": 9_000}
+    protocols: tuple[ProtocolName, ...] = ("anthropic-messages", "bedrock-converse")
+    for protocol in protocols:
+        sent = ADAPTERS[protocol].build(body, _call(), _provider(protocol))
+        assert {"temperature", "top_k"} <= set(sent.dropped), protocol
 
 
 def test_claude_thinks_as_its_version_wants() -> None:

@@ -52,11 +52,11 @@ class Converse:
         return out
 
     def word(self, said: Said, number: int) -> bytes:
-        return _grow(_text_index(said), {"text": said.words[number]})
+        return _grow(said.text_index, {"text": said.words[number]})
 
     def closing(self, said: Said) -> list[bytes]:
-        out = [frame("contentBlockStop", {"contentBlockIndex": _text_index(said)})] if said.words else []
-        for index, (call_id, name) in enumerate(said.calls, _text_index(said) + bool(said.words)):
+        out = [frame("contentBlockStop", {"contentBlockIndex": said.text_index})] if said.words else []
+        for index, (call_id, name) in enumerate(said.calls, said.text_index + bool(said.words)):
             start = {"toolUse": {"toolUseId": call_id, "name": name}}
             out.append(frame("contentBlockStart", {"start": start, "contentBlockIndex": index}))
             out += [_grow(index, {"toolUse": {"input": piece}}) for piece in ARGUMENT_PIECES]
@@ -89,10 +89,6 @@ def frame(name: str, content: dict[str, Any], kind: str = "event") -> bytes:
 
 def _grow(index: int, delta: dict[str, Any]) -> bytes:
     return frame("contentBlockDelta", {"delta": delta, "contentBlockIndex": index})
-
-
-def _text_index(said: Said) -> int:
-    return 1 if said.thought else 0
 
 
 def _reason(said: Said) -> str:

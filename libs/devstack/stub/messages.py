@@ -37,15 +37,15 @@ class Messages:
             out.append(_grow(0, {"type": "signature_delta", "signature": SIGNATURE}))
             out.append(_end(0))
         if said.words:
-            out.append(_begin(_text_index(said), {"type": "text", "text": ""}))
+            out.append(_begin(said.text_index, {"type": "text", "text": ""}))
         return out
 
     def word(self, said: Said, number: int) -> bytes:
-        return _grow(_text_index(said), {"type": "text_delta", "text": said.words[number]})
+        return _grow(said.text_index, {"type": "text_delta", "text": said.words[number]})
 
     def closing(self, said: Said) -> list[bytes]:
-        out = [_end(_text_index(said))] if said.words else []
-        first = _text_index(said) + bool(said.words)
+        out = [_end(said.text_index)] if said.words else []
+        first = said.text_index + bool(said.words)
         for index, (call_id, name) in enumerate(said.calls, first):
             out.append(_begin(index, {"type": "tool_use", "id": call_id, "name": name, "input": {}}))
             out += [_grow(index, {"type": "input_json_delta", "partial_json": piece}) for piece in ARGUMENT_PIECES]
@@ -76,10 +76,6 @@ def _blocks(said: Said) -> list[dict[str, Any]]:
     if said.words:
         blocks.append({"type": "text", "text": said.text})
     return blocks + [{"type": "tool_use", "id": one, "name": name, "input": ARGUMENTS} for one, name in said.calls]
-
-
-def _text_index(said: Said) -> int:
-    return 1 if said.thought else 0
 
 
 def _begin(index: int, block: dict[str, Any]) -> bytes:

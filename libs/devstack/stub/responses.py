@@ -58,7 +58,7 @@ class Responses:
             ]
         if said.words:
             item = {"type": "message", "id": "msg_stub", "role": "assistant", "content": []}
-            place = {"output_index": _text_index(said)}
+            place = {"output_index": said.text_index}
             part = {"type": "output_text", "text": "", "annotations": []}
             inner = {"item_id": "msg_stub", **place, "content_index": 0}
             out.append(named_event({"type": "response.output_item.added", **place, "item": item}))
@@ -66,7 +66,7 @@ class Responses:
         return out
 
     def word(self, said: Said, number: int) -> bytes:
-        place = {"item_id": "msg_stub", "output_index": _text_index(said), "content_index": 0}
+        place = {"item_id": "msg_stub", "output_index": said.text_index, "content_index": 0}
         return named_event({"type": "response.output_text.delta", **place, "delta": said.words[number]})
 
     def closing(self, said: Said) -> list[bytes]:
@@ -133,10 +133,6 @@ def _output(said: Said) -> list[dict[str, Any]]:
         }
         for call_id, name in said.calls
     ]
-
-
-def _text_index(said: Said) -> int:
-    return 1 if said.thought else 0
 
 
 def _usage(said: Said) -> dict[str, Any] | None:

@@ -83,6 +83,11 @@ class Said:
         return "".join(self.words)
 
     @property
+    def text_index(self) -> int:
+        """Where the words stand, in protocols that number their blocks: after the thoughts."""
+        return 1 if self.thought else 0
+
+    @property
     def input_tokens(self) -> int:
         """Fresh and cached."""
         return self.fresh_tokens + self.cached_tokens

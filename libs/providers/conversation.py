@@ -1,0 +1,48 @@
+"""A chat completion's messages for protocols that want instructions apart, and turns that alternate. Pure."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+Parts = list[dict[str, Any]]
+Say = Callable[[dict[str, Any]], Parts]
+"""A message's parts, as the protocol says them."""
+
+
+def conversation(
+    given: Iterable[dict[str, Any]],
+    *,
+    instructed: Say,
+    asked: Say,
+    answered: Say,
+    resulted: Say,
+    model_role: str = "assistant",
+    key: str = "content",
+) -> tuple[Parts, Parts]:
+    """The instructions' parts, and the turns, with neighbours of one role made one.
+
+    Args:
+        instructed: of ``system`` and ``developer`` messages.
+        asked: of ``user`` messages.
+        answered: of ``assistant`` messages.
+        resulted: of ``tool`` messages, which are the user's.
+        model_role: how the protocol calls the assistant.
+        key: where a turn has its parts.
+    """
+    system: Parts = []
+    turns: Parts = []
+    for message in given:
+        match message.get("role"):
+            case "system" | "developer":
+                system += instructed(message)
+                continue
+            case "assistant":
+                role, parts = model_role, answered(message)
+            case "tool":
+                role, parts = "user", resulted(message)
+            case _:
+                role, parts = "user", asked(message)
+        if turns and turns[-1]["role"] == role:
+            turns[-1][key] += parts
+        elif parts:
+            turns.append({"role": role, key: parts})
+    return system, turns
