@@ -62,7 +62,7 @@ SERVICES: dict[str, Access] = {
         "key-vault",
         "key-vault-commands",
     ),
-    "router": _access((topics.REQUESTS, topics.DECISIONS), (topics.ROUTES, topics.REPLIES), "router"),
+    "router": _access((topics.REQUESTS, topics.DECISIONS, topics.OUTCOMES), (topics.ROUTES, topics.REPLIES), "router"),
     "relay": _access(
         (
             topics.ROUTES,
@@ -73,7 +73,14 @@ SERVICES: dict[str, Access] = {
             topics.RELAYS,
             topics.GRANT_KEYS,
         ),
-        (topics.ATTEMPTS, topics.REPLIES, topics.USAGE, topics.RELAYS, topics.CREDENTIAL_USES),
+        (
+            topics.ATTEMPTS,
+            topics.REPLIES,
+            topics.USAGE,
+            topics.OUTCOMES,
+            topics.RELAYS,
+            topics.CREDENTIAL_USES,
+        ),
         "relay",
     ),
     "metering": _access(

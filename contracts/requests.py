@@ -22,6 +22,15 @@ class Surface(StrEnum):
     FIM = "fim.completions"
 
 
+class ProviderSort(StrEnum):
+    """By what the providers of a model are put in order."""
+
+    PRICE = "price"
+    LATENCY = "latency"
+    THROUGHPUT = "throughput"
+    CONFIGURED = "configured"
+
+
 class Caller(Record):
     """Who asks. All of it is empty for an anonymous client, who is known by IP address alone."""
 
@@ -53,6 +62,14 @@ class RequestAccepted(Record):
     """By provider: what the request will be charged by, whatever the price is when it ends. None of free models."""
     provider_order: list[str] = []
     """Providers that the client wants asked first, in this order."""
+    provider_only: list[str] = []
+    """The client wants no others than these; empty: any."""
+    provider_ignore: list[str] = []
+    """The client wants none of these."""
+    provider_sort: ProviderSort | None = None
+    """How the client wants them ordered; None: as the gateway's operator does."""
+    deny_data_collection: bool = False
+    """The client wants no provider that keeps what it is sent."""
     allow_fallbacks: bool = True
     """Another provider may be asked where the first fails before its first byte."""
     accepted_at_ms: EpochMs
@@ -72,6 +89,11 @@ class RequestAccepted(Record):
     task_id: str | None = None
     client_version: str | None = None
     mode: str | None = None
+
+    @property
+    def chooses(self) -> bool:
+        """The client leaves providers out."""
+        return bool(self.provider_only or self.provider_ignore or self.deny_data_collection)
 
 
 class KeyUsed(Record):

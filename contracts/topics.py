@@ -10,6 +10,7 @@ from contracts import (
     control,
     credit,
     decisions,
+    outcomes,
     prompts,
     quota,
     replies,
@@ -76,6 +77,9 @@ REPLIES = Topic(
     Spread.REPLIES,
     max_record_bytes=LARGE,
 )
+OUTCOMES = Topic(
+    "gateway.outcomes.v1", (outcomes.OutcomesCounted,), "provider_id", Spread.SINGLE, retention_ms=3600 * 1000
+)
 KEY_USES = Topic("gateway.key-uses.v1", (requests.KeyUsed,), "key_fingerprint", Spread.SINGLE)
 CLAIMS = Topic("gateway.claims.v1", (claims.PartitionClaimed,), "partition", Spread.SINGLE)
 USAGE = Topic("gateway.usage.v1", (usage.UsageRecorded,), "subject", retention_ms=30 * 24 * 3600 * 1000)
@@ -121,6 +125,7 @@ TOPICS: tuple[Topic, ...] = (
     CANCELLATIONS,
     ATTEMPTS,
     REPLIES,
+    OUTCOMES,
     KEY_USES,
     CLAIMS,
     USAGE,

@@ -48,6 +48,8 @@ class UsageRecorded(Record):
     reserved_microdollars: int | None = None
     """What was held for it; None where nothing was."""
     attempts: Annotated[int, Field(ge=0)] = 0
+    tried: list[str] = []
+    """Providers that failed before, as ``provider=status``."""
     accepted_at_ms: EpochMs
     ended_at_ms: EpochMs
     first_byte_ms: Annotated[int, Field(ge=0)] | None = None

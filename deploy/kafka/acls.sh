@@ -74,8 +74,10 @@ allow key-vault --operation Write --topic vault.commands.v1.dlq
 allow key-vault --operation Read --group key-vault
 allow key-vault --operation Read --group key-vault-commands
 allow router --operation Read --topic gateway.decisions.v1
+allow router --operation Read --topic gateway.outcomes.v1
 allow router --operation Read --topic gateway.requests.v1
 allow router --operation Write --topic gateway.decisions.v1.dlq
+allow router --operation Write --topic gateway.outcomes.v1.dlq
 allow router --operation Write --topic gateway.replies.v1
 allow router --operation Write --topic gateway.requests.v1.dlq
 allow router --operation Write --topic gateway.routes.v1
@@ -94,6 +96,7 @@ allow relay --operation Write --topic control.relays.v1.dlq
 allow relay --operation Write --topic gateway.attempts.v1
 allow relay --operation Write --topic gateway.attempts.v1.dlq
 allow relay --operation Write --topic gateway.cancellations.v1.dlq
+allow relay --operation Write --topic gateway.outcomes.v1
 allow relay --operation Write --topic gateway.prompts.v1.dlq
 allow relay --operation Write --topic gateway.replies.v1
 allow relay --operation Write --topic gateway.replies.v1.dlq

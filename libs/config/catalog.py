@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from contracts.requests import RequestAccepted
 from libs.config.gateway import AutoModel, GatewayConfig, Model, Provider
 
 
@@ -33,8 +34,21 @@ class Catalog:
         return self.offers.get(model_id)
 
     def all_of(self, model_id: str) -> tuple[Offer, ...]:
-        """A model at all its providers, in the order in which they are asked."""
+        """A model at all its providers, as they are configured."""
         return self._all.get(model_id, ())
+
+    def open_to(self, request: RequestAccepted) -> tuple[Offer, ...]:
+        """A request's model at the providers that its client's preferences leave."""
+        offers = self.all_of(request.model)
+        if not request.chooses:
+            return offers
+        return tuple(
+            offer
+            for offer in offers
+            if (not request.provider_only or offer.provider_id in request.provider_only)
+            and offer.provider_id not in request.provider_ignore
+            and not (request.deny_data_collection and offer.model.data_collection == "allow")
+        )
 
     def at(self, model_id: str, provider_id: str) -> Provider | None:
         """A provider as one model of it is spoken to; as it is, where it does not have the model."""

@@ -14,6 +14,8 @@ from pydantic_settings import (
     YamlConfigSettingsSource,
 )
 
+from contracts.requests import ProviderSort
+
 CONFIG_VARIABLE = "SLUICE_CONFIG"
 DEFAULT_FILE = Path(__file__).with_name("default.yaml")
 
@@ -103,7 +105,7 @@ class Provider(_Section):
 class Model(_Section):
     """A model as clients name it, and where it runs.
 
-    One that runs at several providers stands several times, with the same ID; the first is asked first.
+    One that runs at several providers stands several times, with the same ID; `Routing` says who is asked first.
     """
 
     id: str = Field(pattern=r"^[^\s/]+(/[^\s/]+)+$")
@@ -200,6 +202,26 @@ class Billing(_Section):
     """Told to clients that have no credit left."""
 
 
+class Breaker(_Section):
+    """When a provider is left alone for a while, and when it is tried again."""
+
+    failures: int = Field(default=10, gt=0)
+    """Of calls within the window; fewer prove nothing."""
+    ratio: float = Field(default=0.5, gt=0, le=1)
+    """The share of calls that fail."""
+    window_s: float = Field(default=30, gt=0)
+    open_s: float = Field(default=10, gt=0)
+    """Until a request is sent to see whether it is well again."""
+
+
+class Routing(_Section):
+    """Which of a model's providers is asked first, where the client does not say."""
+
+    sort: ProviderSort = ProviderSort.PRICE
+    breaker: Breaker | None = Breaker()
+    """None: providers are taken to be well whatever happens."""
+
+
 class Timeouts(_Section):
     """Seconds."""
 
@@ -242,6 +264,7 @@ class GatewayConfig(BaseSettings):
     limits: Limits = Limits()
     timeouts: Timeouts = Timeouts()
     billing: Billing = Billing()
+    routing: Routing = Routing()
     telemetry: Telemetry = Telemetry()
     trusted_proxies: int = Field(default=0, ge=0)
     """How many proxies of yours stand before the ingress and append to X-Forwarded-For."""

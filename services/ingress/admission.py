@@ -18,11 +18,11 @@ from libs.pricing.bounds import Size, size_of
 from libs.surfaces.registry import DIALECTS
 from libs.surfaces.writer import SurfaceError
 from services.ingress.errors import BadRequest, Unauthorized, WrongContentType
+from services.ingress.preferences import NONE, Preferences, preferences
 
 MOST_HEADER_CHARACTERS = 256
 MOST_MODEL_CHARACTERS = 200
 MOST_CHOICES = 128
-MOST_PROVIDERS = 20
 _TAGS = {"task_id": "x-kilocode-taskid", "client_version": "x-kilocode-version", "mode": "x-kilocode-mode"}
 _FORWARDED_FOR = re.compile(r"""(?:^|;)\s*for=("[^"]*"|[^;,\s]+)""", re.IGNORECASE)
 ORGANIZATION_HEADER = "x-kilocode-organizationid"
@@ -38,8 +38,8 @@ class Asked:
     max_tokens: int | None
     choices: int
     size: Size
-    provider_order: tuple[str, ...] = ()
-    allow_fallbacks: bool = True
+    wanted: Preferences = NONE
+    """Of the choice among providers."""
     asked_model: str | None = None
     """What the client named, where that stands for another."""
 
@@ -110,25 +110,9 @@ def parse(surface: Surface, raw: bytes) -> Asked:
     if stream is not None and not isinstance(stream, bool):
         raise BadRequest("`stream` must be true or false.")
     messages, limit, choices = _PARSERS[surface](body)
-    order, fallbacks = _preferences(body.get("provider"))
+    wanted = preferences(body.get("provider"))
     size = size_of(messages, len(raw))
-    return Asked(surface, model, bool(stream), limit, choices, size, order, fallbacks)
-
-
-def _preferences(wanted: Any) -> tuple[tuple[str, ...], bool]:
-    """``provider.order`` and ``provider.allow_fallbacks``, in OpenRouter's shape."""
-    if wanted is None:
-        return (), True
-    if not isinstance(wanted, dict):
-        raise BadRequest('`provider` must be an object, for example {"order": ["openai"], "allow_fallbacks": false}.')
-    order, fallbacks = wanted.get("order") or [], wanted.get("allow_fallbacks", True)
-    if not isinstance(order, list) or len(order) > MOST_PROVIDERS or not all(isinstance(one, str) for one in order):
-        raise BadRequest(
-            f"`provider.order` must be a list of at most {MOST_PROVIDERS} providers; GET /providers lists them."
-        )
-    if not isinstance(fallbacks, bool):
-        raise BadRequest("`provider.allow_fallbacks` must be true or false.")
-    return tuple(order), fallbacks
+    return Asked(surface, model, bool(stream), limit, choices, size, wanted)
 
 
 _Sizes = tuple[list[Any], int | None, int]
@@ -320,8 +304,12 @@ def accept(
         stream=asked.stream,
         free=asked.free,
         prices=prices,
-        provider_order=list(asked.provider_order),
-        allow_fallbacks=asked.allow_fallbacks,
+        provider_order=list(asked.wanted.order),
+        provider_only=list(asked.wanted.only),
+        provider_ignore=list(asked.wanted.ignore),
+        provider_sort=asked.wanted.sort,
+        deny_data_collection=asked.wanted.deny_data_collection,
+        allow_fallbacks=asked.wanted.allow_fallbacks,
         accepted_at_ms=now_ms,
         route_by_ms=now_ms + int(timeouts.route_s * 1000),
         deadline_ms=now_ms + int(timeouts.request_s * 1000),

@@ -31,7 +31,7 @@ class Granting:
 
     def grant(self, request: RequestAccepted, epoch: EpochKey) -> CredentialGranted:
         """The decision on one request. A model that nobody serves is policy's affair and gets no grant here."""
-        offers = self._catalog.all_of(request.model)
+        offers = self._catalog.open_to(request)
         if not offers:
             return CredentialGranted(request_id=request.request_id)
         for offer in offers:

@@ -220,8 +220,7 @@ class QuotaHandlers:
             decision = QuotaReserved(request_id=request.request_id, refusal=refusal)
         else:
             byok = any(
-                credential_id(owner, one.provider_id) in self._credentials
-                for one in self._catalog.all_of(request.model)
+                credential_id(owner, one.provider_id) in self._credentials for one in self._catalog.open_to(request)
             )
             organization = request.caller.organization_id
             policy = self._policies.get(organization) if organization else None

@@ -15,17 +15,20 @@ from libs.config.catalog import Catalog
 from libs.config.gateway import GatewayConfig
 from services.relay.grants import Grants
 from services.relay.handlers import GROUP, RelayHandlers
+from services.relay.outcomes import Reporting
+from services.relay.tally import Tally
 from services.relay.upstream import Upstreams
 
 
 @asynccontextmanager
 async def build(runtime: Runtime) -> AsyncIterator[None]:
-    """Routes and prompts in; attempts, replies and usage out."""
+    """Routes and prompts in; attempts, replies, usage and providers' outcomes out."""
     config = GatewayConfig()
     relay_id = f"relay-{secrets.token_hex(8)}"
     grants = Grants(relay_id)
     relays = View(topics.RELAYS, RelayAnnounced)
     grant_keys = View(topics.GRANT_KEYS, EpochKeySealed, on_change=grants.epoch_key_sealed)
+    tally = Tally()
     upstreams = Upstreams(config.providers, config.timeouts)
     handlers = RelayHandlers(
         relay_id,
@@ -34,6 +37,7 @@ async def build(runtime: Runtime) -> AsyncIterator[None]:
         runtime.dead_letters,
         grants=grants,
         upstreams=upstreams,
+        tally=tally,
         catalog=Catalog(config),
         timeouts=config.timeouts,
     )
@@ -55,9 +59,10 @@ async def build(runtime: Runtime) -> AsyncIterator[None]:
         handlers.cancellations,
         begin=From.END,
     )
+    reporting = Reporting(runtime.producer, tally, relay_id)
     runtime.health.check("epoch key", lambda: grants.ready)
-    await runtime.producer.prepare(topics.ATTEMPTS, topics.USAGE, topics.REPLIES, topics.RELAYS)
+    await runtime.producer.prepare(topics.ATTEMPTS, topics.USAGE, topics.REPLIES, topics.RELAYS, topics.OUTCOMES)
     async with runtime.running(views):
         await views.wait_ready()
-        async with runtime.running(announcement, cancellations, upstreams, handlers, handlers.consumer):
+        async with runtime.running(announcement, cancellations, upstreams, reporting, handlers, handlers.consumer):
             yield

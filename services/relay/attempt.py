@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator
 
 import structlog
+from opentelemetry.trace import SpanKind
 
 from contracts.clock import now_ms
 from contracts.prompts import PromptSubmitted
@@ -22,9 +23,11 @@ from libs.providers.protocol import Call, ProtocolError, ProviderStreamError
 from libs.sealing.hybrid import SealError
 from libs.surfaces.registry import DIALECTS
 from libs.surfaces.writer import SurfaceError
+from libs.telemetry.tracing import Step
 from services.relay.ending import Ending, failed
 from services.relay.grants import Grants
 from services.relay.reply_stream import ReplyStream
+from services.relay.tally import Tally
 from services.relay.upstream import UpstreamError, Upstreams, read_answer, read_events
 
 log = structlog.get_logger()
@@ -46,16 +49,20 @@ class Attempt:
         *,
         grants: Grants,
         upstreams: Upstreams,
+        tally: Tally,
         catalog: Catalog,
         timeouts: Timeouts,
+        traceparent: str,
     ) -> None:
         self._route = route
         self._prompt = prompt
         self._stream = stream
         self._grants = grants
         self._upstreams = upstreams
+        self._tally = tally
         self._catalog = catalog
         self._timeouts = timeouts
+        self._traceparent = traceparent
         self._task: asyncio.Task[None] | None = None
         self._stop_as: Outcome | None = None
         first = Fallback(provider_id=route.provider_id, upstream_model=route.upstream_model, grant=route.grant)
@@ -105,7 +112,7 @@ class Attempt:
                 for target in self._targets:
                     self._turn_to(target)
                     try:
-                        await self._call()
+                        await self._call_in_step()
                         return
                     except UpstreamError as error:
                         if target is self._targets[-1] or not self._may_turn_away(error):
@@ -113,10 +120,13 @@ class Attempt:
                         self._tried.append(f"{target.provider_id}={error.refusal.status}")
                         log.info("falling back", request_id=self._route.request_id, tried=self._tried)
         except TimeoutError:
-            raise UpstreamError(timed_out(self._at.provider_id, "end its answer before the deadline")) from None
+            refusal = timed_out(self._at.provider_id, "end its answer before the deadline")
+            if self._first_byte_ms is None:
+                self._count(refusal)
+            raise UpstreamError(refusal) from None
 
     def _turn_to(self, target: Fallback) -> None:
-        self._at, self._answer, self._first_byte_ms = target, None, None
+        self._at, self._answer, self._called_at, self._first_byte_ms = target, None, 0.0, None
         self._stream.provider_id, self._stream.tried, self._stream.dropped = target.provider_id, self._tried, []
 
     def _may_turn_away(self, error: UpstreamError) -> bool:
@@ -124,6 +134,44 @@ class Attempt:
         if self._route.request.stream and self._first_byte_ms is not None:
             return False
         return error.refusal.status == 429 or error.refusal.status >= 500
+
+    def _count(self, refusal: Refusal | None) -> None:
+        """Tells the routers how the provider did, if it was asked, and with our own key."""
+        if self._called_at and not self._at.grant.byok:
+            if refusal is None:
+                self._tally.answered(self._at.provider_id)
+            else:
+                self._tally.refused(self._at.provider_id, refusal)
+
+    async def _call_in_step(self) -> None:
+        at = self._at
+        step = Step(
+            f"chat {at.upstream_model}",
+            self._traceparent,
+            kind=SpanKind.CLIENT,
+            attributes={
+                "gen_ai.operation.name": "chat",
+                "gen_ai.provider.name": at.provider_id,
+                "gen_ai.request.model": at.upstream_model,
+            },
+        )
+        error: str | None = "stopped"
+        try:
+            await self._call()
+            error = None
+        except UpstreamError as failure:
+            error = str(failure.refusal.status)
+            self._count(failure.refusal)
+            raise
+        finally:
+            tokens = self._ending.tokens if self._ending else TokenUsage()
+            step.note(
+                {
+                    "gen_ai.usage.input_tokens": tokens.input_tokens,
+                    "gen_ai.usage.output_tokens": tokens.output_tokens,
+                }
+            )
+            step.end(error)
 
     async def _call(self) -> None:
         at, request = self._at, self._route.request
@@ -146,6 +194,7 @@ class Attempt:
                     else:
                         self._note_first_byte()
                         self._ending = self._whole(call, await read_answer(at.provider_id, response))
+                        self._count(None)
         except TimeoutError:
             if not patience.expired():
                 raise
@@ -186,8 +235,7 @@ class Attempt:
             raise UpstreamError(Refusal(status=400, message=str(error))) from None
 
     def _note_first_byte(self) -> None:
-        if self._first_byte_ms is None:
-            self._first_byte_ms = int((time.monotonic() - self._called_at) * 1000)
+        self._first_byte_ms = int((time.monotonic() - self._called_at) * 1000)
 
     def _whole(self, call: Exchange, data: bytes) -> Ending:
         try:
@@ -207,10 +255,14 @@ class Attempt:
         loop = asyncio.get_running_loop()
         try:
             async for data in events:
-                self._note_first_byte()
+                begins = self._first_byte_ms is None
+                if begins:
+                    self._note_first_byte()
                 patience.reschedule(loop.time() + self._timeouts.idle_s)
                 # The log's back-pressure must not count as the provider's silence.
                 text = answer.event(data)
+                if begins:
+                    self._count(None)
                 if text:
                     patience.reschedule(None)
                     await self._stream.write(text)
@@ -227,6 +279,7 @@ class Attempt:
         patience.reschedule(None)
         await self._stream.close()
         tokens, estimated = self._tokens(answer.usage, answer.delivered_bytes)
+        self._count_pace(tokens)
         self._ending = Ending(
             Outcome.COMPLETED,
             tail=answer.finish(tokens if estimated else None),
@@ -235,6 +288,16 @@ class Attempt:
             estimated=estimated,
             first_byte_ms=self._first_byte_ms,
         )
+
+    def _count_pace(self, tokens: TokenUsage) -> None:
+        if not self._at.grant.byok and self._first_byte_ms is not None:
+            self._tally.streamed(
+                self._at.provider_id,
+                self._at.upstream_model,
+                first_byte_ms=self._first_byte_ms,
+                output_tokens=tokens.output_tokens,
+                seconds=time.monotonic() - self._called_at - self._first_byte_ms / 1000,
+            )
 
     def _tokens(self, usage: TokenUsage | None, delivered_bytes: int) -> tuple[TokenUsage, bool]:
         if usage is not None:

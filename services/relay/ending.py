@@ -68,6 +68,7 @@ def tell(route: RoutePlanned | RequestRejected, ending: Ending, now_ms: int) -> 
             price=request.prices.get(provider_id or ""),
             reserved_microdollars=planned.reserved_microdollars if planned else None,
             attempts=ending.attempts,
+            tried=ending.tried,
             accepted_at_ms=request.accepted_at_ms,
             ended_at_ms=now_ms,
             first_byte_ms=ending.first_byte_ms,

@@ -8,7 +8,6 @@ from typing import Any
 import structlog
 from aiokafka import ConsumerRecord
 from aiokafka.errors import KafkaError
-from opentelemetry.trace import SpanKind
 
 from contracts import headers as names
 from contracts import topics
@@ -38,6 +37,7 @@ from services.relay.grants import Grants
 from services.relay.intake import Action, Examine, Fail, Intake, Reject, Retell, Run
 from services.relay.own_keys import OwnKeyUses
 from services.relay.reply_stream import ReplyStream
+from services.relay.tally import Tally
 from services.relay.upstream import Upstreams
 
 log = structlog.get_logger()
@@ -72,6 +72,7 @@ class RelayHandlers:
         *,
         grants: Grants,
         upstreams: Upstreams,
+        tally: Tally,
         catalog: Catalog,
         timeouts: Timeouts,
     ) -> None:
@@ -81,6 +82,7 @@ class RelayHandlers:
         self._dead_letters = dead_letters
         self._grants = grants
         self._upstreams = upstreams
+        self._tally = tally
         self._catalog = catalog
         self._timeouts = timeouts
         self._keep_ms = int(timeouts.route_s * 2_000) + RECALL_BEFORE_MS
@@ -288,17 +290,7 @@ class RelayHandlers:
 
     async def _run(self, action: Run) -> None:
         route, request_id = action.route, action.route.request_id
-        step = Step(
-            f"chat {route.upstream_model}",
-            action.traceparent,
-            kind=SpanKind.CLIENT,
-            attributes={
-                "gen_ai.operation.name": "chat",
-                "gen_ai.provider.name": route.provider_id,
-                "gen_ai.request.model": route.request.model,
-                "sluice.request.id": request_id,
-            },
-        )
+        step = Step("relay answer", action.traceparent, attributes={"sluice.request.id": request_id})
         try:
             stream = ReplyStream(self._producer, route.request, route.windows, step.traceparent)
             attempt = Attempt(
@@ -307,8 +299,10 @@ class RelayHandlers:
                 stream,
                 grants=self._grants,
                 upstreams=self._upstreams,
+                tally=self._tally,
                 catalog=self._catalog,
                 timeouts=self._timeouts,
+                traceparent=step.traceparent,
             )
             self._running[request_id] = attempt
             if request_id in self._cancelled:
@@ -318,10 +312,7 @@ class RelayHandlers:
                 ending = await attempt.run()
             step.note(
                 {
-                    "gen_ai.usage.input_tokens": ending.tokens.input_tokens,
-                    "gen_ai.usage.output_tokens": ending.tokens.output_tokens,
                     "sluice.outcome": ending.outcome.value,
-                    "gen_ai.provider.name": ending.provider_id or route.provider_id,
                     "sluice.attempts": ending.attempts,
                     "sluice.tried": ", ".join(ending.tried),
                 }

@@ -1,21 +1,27 @@
 """Records in, routes out. A request's record stays in work until its route is on the log."""
 
 import asyncio
+from collections.abc import Sequence
+from typing import Any
 
 import structlog
+from aiokafka import ConsumerRecord
 
 from contracts import topics
 from contracts.clock import now_ms
 from contracts.decisions import CredentialGranted, PolicyDecided, QuotaReserved
+from contracts.outcomes import OutcomesCounted
 from contracts.record import Record, Refusal
 from contracts.replies import Outcome, ReplyEnded
-from contracts.requests import RequestAccepted
+from contracts.requests import ProviderSort, RequestAccepted
 from contracts.routes import RequestRejected, RoutePlanned
 from libs.bus.consumer import Batch, Consumer, Partitions
+from libs.bus.dead_letters import DeadLetters
 from libs.bus.producer import Acknowledgement, Producer, settle
-from libs.bus.received import Poison, Received
+from libs.bus.received import Poison, PoisonError, Received, parse
 from libs.config.catalog import Catalog
 from libs.telemetry.tracing import Step
+from services.router.health import Health
 from services.router.join import Allowed, Join, Refused
 from services.router.plan import plan, reject
 
@@ -32,9 +38,21 @@ class RouterHandlers:
 
     consumer: Consumer
 
-    def __init__(self, producer: Producer, catalog: Catalog, keep_ms: int) -> None:
+    def __init__(
+        self,
+        producer: Producer,
+        dead_letters: DeadLetters,
+        *,
+        catalog: Catalog,
+        health: Health,
+        sort: ProviderSort,
+        keep_ms: int,
+    ) -> None:
         self._producer = producer
+        self._dead_letters = dead_letters
         self._catalog = catalog
+        self._health = health
+        self._sort = sort
         self._keep_ms = keep_ms
         self._join: Join[Place] = Join(keep_ms)
         self._ticker: asyncio.Task[None] | None = None
@@ -97,6 +115,22 @@ class RouterHandlers:
             )
             await settle([acknowledgement])
 
+    def outcomes(self, raws: "Sequence[ConsumerRecord[Any, Any]]") -> None:
+        """Every router hears of every provider."""
+        for raw in raws:
+            try:
+                record = parse(raw).record
+            except PoisonError as error:
+                self._dead_letters.bury_soon(raw, str(error))
+                continue
+            assert isinstance(record, OutcomesCounted)
+            now = now_ms()
+            before = self._health.standing(record.provider_id, now)
+            self._health.note(record, now)
+            after = self._health.standing(record.provider_id, now)
+            if after is not before:
+                log.warning("provider", provider=record.provider_id, was=before.name, now=after.name)
+
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(0.5)
@@ -112,7 +146,11 @@ class RouterHandlers:
         request = verdict.request
         step = Step("router plan", verdict.traceparent)
         route: RoutePlanned | RequestRejected
-        route = plan(verdict, self._catalog, now) if isinstance(verdict, Allowed) else reject(verdict, now)
+        route = (
+            plan(verdict, self._catalog, self._health, self._sort, now)
+            if isinstance(verdict, Allowed)
+            else reject(verdict, now)
+        )
         if isinstance(route, RequestRejected):
             step.note({"sluice.refusal.status": route.refusal.status})
         else:

@@ -3,24 +3,13 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.decisions import PolicyDecided
 from contracts.record import Refusal
 from contracts.requests import RequestAccepted
-from contracts.routes import RequestRejected, RoutePlanned
-from libs.config.catalog import Catalog
-from libs.config.gateway import Model, Provider
 from services.router.join import Allowed, Join, Refused
-from services.router.plan import plan, reject
-from tests.unit.records import NOW_MS, Config, accepted, decisions, request_id
+from tests.unit.records import NOW_MS, accepted, decisions, request_id
 
 NO = Refusal(status=403, message="no")
 KEEP_MS = 30_000
-CATALOG = Catalog(
-    Config(
-        providers={"stub": Provider(base_url="http://x")},
-        models=[Model(id="stub/echo", provider="stub", upstream_model="echo-1")],
-    )
-)
 
 
 @given(st.permutations(range(4)), st.lists(st.integers(0, 3), max_size=6))
@@ -92,41 +81,7 @@ def test_a_broken_record_fails_the_request_once() -> None:
     assert join.fail(request_id(1), NO) is None
 
 
-def test_plan_takes_what_policy_left_and_the_vault_granted() -> None:
-    policy, quota, credential = decisions()
-    allowed = Allowed(accepted(), policy, quota, credential, "here", "")
-    route = plan(allowed, CATALOG, NOW_MS)
-    assert isinstance(route, RoutePlanned)
-    assert (route.provider_id, route.upstream_model) == ("stub", "echo-1")
-    nobody = PolicyDecided(request_id=request_id(1), provider_ids=["other"])
-    rejected = plan(Allowed(accepted(), nobody, quota, credential, "here", ""), CATALOG, NOW_MS)
-    assert isinstance(rejected, RequestRejected)
-    assert rejected.refusal.status == 503
-    refused = Refused(accepted(), NO, False, None, "here", "")
-    assert reject(refused, NOW_MS).refusal == NO
-
-
 def _feed(join: Join[str], record: object) -> Allowed[str] | Refused[str] | None:
     if isinstance(record, RequestAccepted):
         return join.request(record, "here", "", NOW_MS)
     return join.decision(record, NOW_MS)  # type: ignore[arg-type]
-
-
-def test_the_gateway_s_key_is_not_used_where_nobody_reserved_credit_for_it() -> None:
-    policy, quota, credential = decisions()
-    verdict = Allowed(accepted(), policy, quota.model_copy(update={"byok": True}), credential, None, "")
-    rejected = plan(verdict, CATALOG, NOW_MS)
-    assert isinstance(rejected, RequestRejected)
-    assert (rejected.refusal.status, rejected.failed) == (503, True)
-    own = credential.grants[0].model_copy(update={"byok": True})
-    verdict = Allowed(
-        accepted(),
-        policy,
-        quota.model_copy(update={"byok": True}),
-        credential.model_copy(update={"grants": [own]}),
-        None,
-        "",
-    )
-    planned = plan(verdict, CATALOG, NOW_MS)
-    assert isinstance(planned, RoutePlanned)
-    assert planned.reserved_microdollars is None

@@ -1,0 +1,36 @@
+"""``gateway.outcomes.v1``: how providers do, for all routers. Hints, not books: a report may be lost."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from contracts.record import EpochMs, Record
+
+Count = Annotated[int, Field(ge=0)]
+
+
+class Pace(Record):
+    """How fast a model came from a provider: means over the streams of one report."""
+
+    first_byte_ms: Count
+    tokens_per_s: Annotated[float, Field(ge=0)] | None = None
+    """Of output, after the first byte; None where no stream was long enough to tell."""
+
+
+class OutcomesCounted(Record):
+    """What one relay saw of one provider since it last said so, with the gateway's keys.
+
+    A user's own key has its own limits, region and account: what becomes of it says nothing about the provider.
+    """
+
+    relay_id: str
+    provider_id: str
+    answered: Count = 0
+    """Began an answer, or said what is wrong with the request."""
+    failed: Count = 0
+    """No connection, 5xx, a timeout, nonsense, a refusal of the gateway's key; or broke off what it had begun."""
+    limited: Count = 0
+    """429."""
+    paces: dict[str, Pace] = {}
+    """By the provider's name of the model."""
+    counted_at_ms: EpochMs

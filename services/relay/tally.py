@@ -1,0 +1,77 @@
+"""What becomes of calls, counted by provider. Pure."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from contracts.outcomes import OutcomesCounted, Pace
+from contracts.record import Refusal
+
+LEAST_TOKENS = 20
+LEAST_S = 0.2
+"""Shorter streams say nothing of a provider's speed."""
+
+
+@dataclass(slots=True)
+class _Stream:
+    first_byte_ms: int
+    tokens_per_s: float | None
+
+
+@dataclass(slots=True)
+class _Counts:
+    answered: int = 0
+    failed: int = 0
+    limited: int = 0
+    streams: defaultdict[str, list[_Stream]] = field(default_factory=lambda: defaultdict(list))
+
+
+class Tally:
+    """The counts since the last report."""
+
+    def __init__(self) -> None:
+        self._counts: defaultdict[str, _Counts] = defaultdict(_Counts)
+
+    def answered(self, provider_id: str) -> None:
+        """An answer has begun, or the provider said what is wrong with the request."""
+        self._counts[provider_id].answered += 1
+
+    def refused(self, provider_id: str, refusal: Refusal) -> None:
+        """A call ended with an error, before or after an answer had begun."""
+        counts = self._counts[provider_id]
+        if refusal.status == 429:
+            counts.limited += 1
+        elif refusal.status >= 500:
+            counts.failed += 1
+        else:
+            counts.answered += 1
+
+    def streamed(
+        self, provider_id: str, upstream_model: str, *, first_byte_ms: int, output_tokens: int, seconds: float
+    ) -> None:
+        """A stream ended well; ``seconds`` from its first byte on."""
+        telling = output_tokens >= LEAST_TOKENS and seconds >= LEAST_S
+        stream = _Stream(first_byte_ms, output_tokens / seconds if telling else None)
+        self._counts[provider_id].streams[upstream_model].append(stream)
+
+    def take(self, relay_id: str, now_ms: int) -> Iterator[OutcomesCounted]:
+        """The reports of what was counted, which then begins anew."""
+        counted, self._counts = self._counts, defaultdict(_Counts)
+        for provider_id, counts in counted.items():
+            yield OutcomesCounted(
+                relay_id=relay_id,
+                provider_id=provider_id,
+                answered=counts.answered,
+                failed=counts.failed,
+                limited=counts.limited,
+                paces={model: _pace(streams) for model, streams in counts.streams.items()},
+                counted_at_ms=now_ms,
+            )
+
+
+def _pace(streams: list[_Stream]) -> Pace:
+    speeds = [stream.tokens_per_s for stream in streams if stream.tokens_per_s is not None]
+    return Pace(
+        first_byte_ms=round(sum(stream.first_byte_ms for stream in streams) / len(streams)),
+        tokens_per_s=sum(speeds) / len(speeds) if speeds else None,
+    )
