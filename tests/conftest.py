@@ -21,8 +21,9 @@ for name in [name for name in os.environ if name.startswith("SLUICE_") and name 
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """``--kafka embedded|apache|HOST:PORT``."""
+    """``--kafka embedded|apache|HOST:PORT``, ``--write-tables``."""
     parser.addoption("--kafka", default="embedded", help="embedded, apache, or HOST:PORT")
+    parser.addoption("--write-tables", action="store_true", help="write what passed into docs/providers.md")
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ import httpx
 
 from contracts.clock import now_ms
 from libs.cli.client import ManagementClient
+from libs.config.gateway import load_config
 from libs.devstack.home import Home
 from libs.devstack.ports import free_port
 from libs.devstack.stack import Stack, StackOptions
@@ -88,12 +89,13 @@ def chat(text: str, *, model: str = "stub/echo", **more: Any) -> dict[str, Any]:
 
 @asynccontextmanager
 async def running_stack(folder: Path, kafka: str, **options: Any) -> AsyncIterator[Gateway]:
-    """Starts a stack in ``folder``, with an account and a key, and stops it."""
+    """A stack in ``folder``, with an account and a key. Every provider is the stub, but for ``absent``."""
     environment: dict[str, str] = {"SLUICE_TEST_WRONG_KEY": WRONG_KEY} | options.pop("environment", {})
+    config = options.pop("config", CONFIG)
     stack = Stack(
         Home(folder),
         StackOptions(
-            config=options.pop("config", CONFIG),
+            config=config,
             stub=True,
             kafka=kafka,
             port=free_port(),
@@ -102,10 +104,10 @@ async def running_stack(folder: Path, kafka: str, **options: Any) -> AsyncIterat
         ),
         lambda _text: None,
     )
-    environment["SLUICE_PROVIDERS__REFUSING__BASE_URL"] = f"{stack.stub_url}/v1"
-    for provider in ("CLAUDE", "FIRST", "GEMINI", "CONVERSE", "RESPONSES"):
-        environment[f"SLUICE_PROVIDERS__{provider}__BASE_URL"] = f"{stack.stub_url}/v1"
-    environment["SLUICE_PROVIDERS__ABSENT__BASE_URL"] = f"http://127.0.0.1:{free_port()}/v1"
+    for provider_id in load_config(config).providers:
+        where = f"http://127.0.0.1:{free_port()}" if provider_id == "absent" else stack.stub_url
+        url = f"{where}/as/{provider_id}/v1"
+        environment.setdefault(f"SLUICE_PROVIDERS__{provider_id.upper()}__BASE_URL", url)
     started_ms = now_ms()
     await stack.start()
     try:

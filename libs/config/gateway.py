@@ -14,7 +14,7 @@ from pydantic_settings import (
     YamlConfigSettingsSource,
 )
 
-from contracts.requests import ProviderSort
+from contracts.requests import ProviderSort, Surface
 
 CONFIG_VARIABLE = "SLUICE_CONFIG"
 DEFAULT_FILE = Path(__file__).with_name("default.yaml")
@@ -78,6 +78,12 @@ class Provider(_Section):
     """Fields of chat completions that the provider calls otherwise."""
     unsupported: list[str] = []
     """Fields that the provider refuses: they are left out, and the client is told so in a header."""
+    lacks: list[Surface] = []
+    """Surfaces of its protocol that the provider does not have."""
+    fields: list[str] = []
+    """All fields that the provider takes, where it refuses a request that has others; empty: it takes any."""
+    message_fields: list[str] = []
+    """The same of each message."""
     thinking: Thinking = "budget"
     """How Claude is told to think: with a budget of tokens, or (from 4.6 on) with an effort alone."""
     tool_call_ids: Literal["anthropic", "mistral"] | None = None

@@ -27,7 +27,7 @@ from libs.providers.protocol import (
     stops_of,
     unsaid,
 )
-from libs.surfaces.messages import STOP_REASONS
+from libs.surfaces.messages import SERVICE_TIERS, STOP_REASONS, effort_of_budget
 from libs.surfaces.writer import arguments_of, image_url_of, inline_data, name_of, text_of
 
 PATH = "/messages"
@@ -43,7 +43,9 @@ NOT_BESIDE_THOUGHT = ("temperature", "top_k")
 BUDGETS = {"minimal": 1_024, "low": 2_048, "medium": 8_192, "high": 16_384, "xhigh": 32_768, "max": 65_536}
 """Tokens of thought that stand for an effort, for models that are told a budget."""
 _EFFORTS = {"minimal": "low"}
-_SAID = COMMON | {*SAMPLING, "parallel_tool_calls", "service_tier", "stop"}
+ADAPTIVE = {"type": "adaptive", "display": "summarized"}
+_SAID = COMMON | {*SAMPLING, "parallel_tool_calls", "stop"}
+_TIERS = {theirs: ours for ours, theirs in SERVICE_TIERS.items()}
 USAGE = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 
 
@@ -68,6 +70,9 @@ def build_request(chat: dict[str, Any], call: Call, provider: Provider) -> Outgo
         "messages": messages,
     }
     dropped = set(unsaid(chat, _SAID))
+    if tier := _TIERS.get(str(chat.get("service_tier"))):
+        request["service_tier"] = tier
+        dropped.discard("service_tier")
     request |= {name: chat[name] for name in SAMPLING if chat.get(name) is not None}
     if system:
         request["system"] = system
@@ -101,12 +106,20 @@ def thinking(chat: Mapping[str, Any], limit: int, provider: Provider) -> dict[st
     if effort not in BUDGETS:
         return {}
     if provider.thinking == "adaptive":
-        return {
-            "thinking": {"type": "adaptive", "display": "summarized"},
-            "output_config": {"effort": _EFFORTS.get(effort, effort)},
-        }
+        return {"thinking": ADAPTIVE, "output_config": {"effort": _EFFORTS.get(effort, effort)}}
     budget = BUDGETS[effort]
     return {"thinking": {"type": "enabled", "budget_tokens": budget}} if limit > budget else {}
+
+
+def adapted(body: dict[str, Any], provider: Provider) -> dict[str, Any]:
+    """A client's own message request; a budget of thought, where the model refuses one, becomes an effort.
+
+    The client may not know which model it talks to: ``kilo-auto/*`` chooses for it.
+    """
+    effort = effort_of_budget(body) if provider.thinking == "adaptive" else None
+    if effort is None:
+        return body
+    return {**body, "thinking": ADAPTIVE, "output_config": {"effort": effort, **(body.get("output_config") or {})}}
 
 
 def schema_of(chat: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -12,7 +12,17 @@ from contracts.usage import TokenUsage
 from libs.config.gateway import Provider
 from libs.providers import anthropic_messages, gemini, native, openai_chat, openai_responses
 from libs.providers.openai_chat import ChatReader
-from libs.providers.protocol import Addressed, Call, Framing, Outgoing, Parsed, Reader, unsaid
+from libs.providers.protocol import (
+    ENVELOPE,
+    LIMITS,
+    Addressed,
+    Call,
+    Framing,
+    Outgoing,
+    Parsed,
+    Reader,
+    unsaid,
+)
 from libs.providers.registry import ADAPTERS
 from libs.providers.tool_calls import repair
 from libs.surfaces.registry import DIALECTS
@@ -124,10 +134,12 @@ def exchange(call: Call, provider: Provider) -> Exchange:
     if call.surface is Surface.MESSAGES and provider.protocol == "anthropic-messages":
         return _native(call, provider, anthropic_messages.PATH, native.messages_stream(call.model))
     adapter, dialect = ADAPTERS[provider.protocol], DIALECTS[call.surface]
-    chat = _repaired(dialect.to_chat(call.body), adapter.tool_call_ids or provider.tool_call_ids)
-    supported = {name: value for name, value in chat.items() if name not in provider.unsupported}
+    chat = _repaired(
+        call.identifiers.beside(dialect.to_chat(call.body)), adapter.tool_call_ids or provider.tool_call_ids
+    )
+    supported = _supported(chat, provider)
     outgoing = adapter.build(supported, call, provider)
-    refused = unsaid(chat, supported) if len(supported) < len(chat) else ()
+    refused = _refused(chat, supported)
     unheard = unsaid(call.body, dialect.heard) if dialect.heard else ()
     return Exchange(
         replace(outgoing, dropped=tuple(sorted({*outgoing.dropped, *refused, *unheard}))),
@@ -136,6 +148,16 @@ def exchange(call: Call, provider: Provider) -> Exchange:
         Translated(adapter.reader(call), dialect.writer(call.model, call.body)),
         lambda data: _translated(adapter.parse(data, call), call),
     )
+
+
+def _supported(body: dict[str, Any], provider: Provider) -> dict[str, Any]:
+    """What the provider does not refuse."""
+    taken = ENVELOPE.union(LIMITS, provider.fields) if provider.fields else body.keys()
+    return {name: value for name, value in body.items() if name in taken and name not in provider.unsupported}
+
+
+def _refused(body: dict[str, Any], supported: dict[str, Any]) -> tuple[str, ...]:
+    return unsaid(body, supported) if len(supported) < len(body) else ()
 
 
 def _repaired(chat: dict[str, Any], id_form: str | None) -> dict[str, Any]:
@@ -150,11 +172,19 @@ def _is_of_tools(message: dict[str, Any]) -> bool:
 
 
 def _native(call: Call, provider: Provider, path: str, stream: Stream) -> Exchange:
-    body = {**call.body, "model": call.upstream_model, "stream": call.streamed}
+    supported = _supported(call.body, provider)
+    body = {**supported, "model": call.upstream_model, "stream": call.streamed}
+    if call.surface is Surface.RESPONSES:
+        body = call.identifiers.beside(body)
     if call.cap_tokens and call.surface is Surface.RESPONSES:
         body["max_output_tokens"] = call.cap_tokens
+    if call.surface is Surface.MESSAGES:
+        body = anthropic_messages.adapted(body, provider)
     return _plain(
-        Outgoing(path, to_json(body)), provider, stream, lambda data: native.parse_response(data, model=call.model)
+        Outgoing(path, to_json(body), _refused(call.body, supported)),
+        provider,
+        stream,
+        lambda data: native.parse_response(data, model=call.model),
     )
 
 
@@ -163,10 +193,11 @@ def _embeddings(call: Call, provider: Provider) -> Exchange:
     if provider.protocol == "gemini":
         outgoing = gemini.build_embeddings(call.body, call.upstream_model)
         return _plain(outgoing, provider, stream, lambda data: gemini.parse_embeddings(data, model=call.model))
-    _wants_openai(provider, "embeddings")
-    content = to_json({**call.body, "model": call.upstream_model})
+    _wants_openai(call, provider, "embeddings")
+    supported = _supported(call.body, provider)
+    content = to_json({**supported, "model": call.upstream_model})
     return _plain(
-        Outgoing(EMBEDDINGS_PATH, content),
+        Outgoing(EMBEDDINGS_PATH, content, _refused(call.body, supported)),
         provider,
         stream,
         lambda data: native.parse_response(data, model=call.model),
@@ -174,19 +205,23 @@ def _embeddings(call: Call, provider: Provider) -> Exchange:
 
 
 def _fill_in_the_middle(call: Call, provider: Provider) -> Exchange:
-    _wants_openai(provider, "fill-in-the-middle")
+    _wants_openai(call, provider, "fill-in-the-middle")
     limit = min(call.body.get("max_tokens") or FIM_MOST_TOKENS, FIM_MOST_TOKENS)
-    body = {**call.body, "model": call.upstream_model, "stream": call.streamed, "max_tokens": limit}
+    supported = _supported(call.body, provider)
+    body = {**supported, "model": call.upstream_model, "stream": call.streamed, "max_tokens": limit}
+    for name, theirs in provider.renamed.items():
+        if name in body:
+            body[theirs] = body.pop(name)
     return _plain(
-        Outgoing(FIM_PATH, to_json(body)),
+        Outgoing(FIM_PATH, to_json(body), _refused(call.body, supported)),
         provider,
         Translated(ChatReader(model=call.model), DIALECTS[call.surface].writer(call.model, call.body)),
         lambda data: openai_chat.parse_response(data, model=call.model),
     )
 
 
-def _wants_openai(provider: Provider, what: str) -> None:
-    if not provider.protocol.startswith("openai"):
+def _wants_openai(call: Call, provider: Provider, what: str) -> None:
+    if not provider.protocol.startswith("openai") or call.surface in provider.lacks:
         raise SurfaceError(f"this model's provider ({provider.name}) has no {what}; GET /models lists others.")
 
 

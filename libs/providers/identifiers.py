@@ -2,11 +2,28 @@
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from contracts.requests import Caller
+from contracts.requests import Caller, Surface
 
 _USER_FIELDS = ("user", "safety_identifier")
+
+
+@dataclass(frozen=True, slots=True)
+class Identifiers:
+    """Fields of a request that are added where the client gives none."""
+
+    cache: Mapping[str, str] = field(default_factory=dict)
+    """The prompt-cache key, of account and task."""
+    user: Mapping[str, str] = field(default_factory=dict)
+    """The account."""
+
+    def beside(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """The body with what it lacks. One that names a user in any field lacks none."""
+        names_user = any(body.get(name) for name in _USER_FIELDS)
+        added = {**self.cache, **({} if names_user else self.user)}
+        return {**body, **{name: value for name, value in added.items() if body.get(name) is None}}
 
 
 def hashed(purpose: str, provider_id: str, *parts: str) -> str:
@@ -14,31 +31,30 @@ def hashed(purpose: str, provider_id: str, *parts: str) -> str:
     return hashlib.sha256("\0".join(("sluice", purpose, provider_id, *parts)).encode()).hexdigest()[:32]
 
 
-def identify(
-    body: Mapping[str, Any],
-    *,
-    provider_id: str,
-    caller: Caller,
-    task_id: str | None,
-    cache_key_field: str | None,
-    user_field: str | None,
-) -> dict[str, Any]:
-    """The client's body with identifiers as this provider may know them.
-
-    The prompt-cache key is of account and task. A client's own ``user`` is hashed; without one, the account is, for
-    providers that have a field for it.
+def identifiers(
+    provider_id: str, caller: Caller, *, task_id: str | None, cache_key_field: str | None, user_field: str | None
+) -> Identifiers:
+    """Those of a request.
 
     Args:
         cache_key_field: where the provider takes a prompt-cache key, if it does.
         user_field: where the provider takes an identifier of a user, if it does.
     """
-    changed: dict[str, Any] = {}
     account = caller.account_id or caller.ip or ""
-    for name in _USER_FIELDS:
-        if isinstance(body.get(name), str):
-            changed[name] = hashed("user", provider_id, caller.owner, body[name])
-    if user_field and user_field not in changed and not changed:
-        changed[user_field] = hashed("user", provider_id, account)
-    if cache_key_field and task_id and not body.get(cache_key_field):
-        changed[cache_key_field] = hashed("cache", provider_id, caller.owner, account, task_id)
+    cache = {}
+    if cache_key_field and task_id:
+        cache[cache_key_field] = hashed("cache", provider_id, caller.owner, account, task_id)
+    return Identifiers(cache, {user_field: hashed("user", provider_id, account)} if user_field else {})
+
+
+def with_hashed_users(body: Mapping[str, Any], surface: Surface, provider_id: str, caller: Caller) -> dict[str, Any]:
+    """The client's body with the users that it names as this provider may know them."""
+
+    def known(user: str) -> str:
+        return hashed("user", provider_id, caller.owner, user)
+
+    changed: dict[str, Any] = {name: known(body[name]) for name in _USER_FIELDS if isinstance(body.get(name), str)}
+    metadata = body.get("metadata")
+    if surface is Surface.MESSAGES and isinstance(metadata, dict) and isinstance(metadata.get("user_id"), str):
+        changed["metadata"] = {**metadata, "user_id": known(metadata["user_id"])}
     return {**body, **changed}

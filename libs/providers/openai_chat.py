@@ -41,10 +41,23 @@ def build_request(chat: dict[str, Any], call: Call, provider: Provider) -> Outgo
         request["stream_options"] = {**(options if isinstance(options, dict) else {}), "include_usage": True}
     else:
         request.pop("stream_options", None)
+    if provider.message_fields:
+        request["messages"] = [_strict(message, provider.message_fields) for message in chat.get("messages") or ()]
     for name, theirs in provider.renamed.items():
         if name in request:
             request[theirs] = request.pop(name)
     return Outgoing(PATH, to_json(request))
+
+
+def _strict(message: dict[str, Any], fields: list[str]) -> dict[str, Any]:
+    """A message for a provider that refuses what it does not know: a thought of another model, a mark for a cache."""
+    kept = {name: value for name, value in message.items() if name in fields and value is not None}
+    if isinstance(kept.get("content"), list):
+        kept["content"] = [
+            {name: value for name, value in part.items() if name in ("type", part.get("type"))}
+            for part in kept["content"]
+        ]
+    return kept
 
 
 def parse_response(data: bytes, *, model: str) -> Parsed:
@@ -71,6 +84,8 @@ class ChatReader:
         self._model = model
         self._tail: dict[str, Any] | None = None
         self._identity: dict[str, Any] = {}
+        self._begun: set[str] = set()
+        """Choices whose role was said."""
         self.usage: TokenUsage | None = None
         self.delivered_bytes = 0
         self.done = False
@@ -107,10 +122,20 @@ class ChatReader:
         if not choices and usage is not None:
             return []
         for choice in choices:
+            self._say_role_once(choice)
             self.delivered_bytes += text_bytes(choice, "delta")
             if isinstance(choice, dict) and choice.get("finish_reason"):
                 self.finished = True
         return [chunk]
+
+    def _say_role_once(self, choice: Any) -> None:
+        """Some providers say it in every chunk, and the openai SDK then adds it up: ``assistantassistant``."""
+        delta = choice.get("delta") if isinstance(choice, dict) else None
+        if isinstance(delta, dict) and delta.get("role"):
+            index = str(choice.get("index"))
+            if index in self._begun:
+                del delta["role"]
+            self._begun.add(index)
 
     def tail(self, counted: TokenUsage | None) -> dict[str, Any] | None:
         """The chunk with the usage and no choices.

@@ -13,6 +13,9 @@ import orjson
 from contracts.requests import Surface
 from contracts.usage import TokenUsage
 from libs.config.gateway import Provider
+from libs.providers.identifiers import Identifiers
+
+NOBODY = Identifiers()
 
 
 class ProtocolError(Exception):
@@ -41,6 +44,7 @@ class Call:
     """The time of the answer, where the provider tells none (epoch)."""
     cache: bool = False
     """Requests with the same beginning will follow."""
+    identifiers: Identifiers = NOBODY
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +147,7 @@ COMMON = frozenset(
     }
 )
 """Fields of a chat completion that every protocol can say, or need not."""
-_ENVELOPE = frozenset({"model", "messages", "stream", "stream_options", "store", "metadata"})
+ENVELOPE = frozenset({"model", "messages", "stream", "stream_options", "store", "metadata"})
 """Fields without an effect on the answer."""
 MOST_TOLD = 20
 _NAME = re.compile(r"[A-Za-z0-9_]{1,64}\Z")
@@ -155,7 +159,7 @@ def unsaid(chat: Mapping[str, Any], said: Iterable[str]) -> tuple[str, ...]:
 
     They end in a header: only names that can be one are told, and not all of many.
     """
-    known = _ENVELOPE.union(said)
+    known = ENVELOPE.union(said)
     found = (name for name, value in chat.items() if name not in known and not _asks_nothing(name, value))
     return tuple(sorted(name for name in found if _NAME.match(name))[:MOST_TOLD])
 

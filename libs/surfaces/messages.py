@@ -25,10 +25,12 @@ STOP_REASONS = {
     "function_call": "tool_use",
     "content_filter": "refusal",
 }
-_SAME = ("temperature", "top_p", "top_k", "stream", "service_tier")
+_SAME = ("temperature", "top_p", "top_k", "stream")
+SERVICE_TIERS = {"standard_only": "default", "auto": "auto"}
 HEARD = frozenset(
     {
         *_SAME,
+        "service_tier",
         "model",
         "max_tokens",
         "messages",
@@ -75,19 +77,29 @@ def to_chat(body: dict[str, Any]) -> dict[str, Any]:
     user = (body.get("metadata") or {}).get("user_id") if isinstance(body.get("metadata"), dict) else None
     if isinstance(user, str):
         chat["user"] = user
-    thinking = body.get("thinking")
+    if tier := SERVICE_TIERS.get(str(body.get("service_tier"))):
+        chat["service_tier"] = tier
     config = body.get("output_config") if isinstance(body.get("output_config"), dict) else {}
     assert isinstance(config, dict)
-    if isinstance(thinking, dict) and thinking.get("type") == "enabled":
-        budget = thinking.get("budget_tokens") or 0
-        chat["reasoning_effort"] = next((effort for most, effort in _EFFORTS if budget <= most), "high")
-    elif isinstance(thinking, dict) and thinking.get("type") == "adaptive":
+    if effort := effort_of_budget(body):
+        chat["reasoning_effort"] = effort
+    elif isinstance(body.get("thinking"), dict) and body["thinking"].get("type") == "adaptive":
         chat["reasoning_effort"] = config.get("effort") or "high"
     form = config.get("format") or body.get("output_format")
     if isinstance(form, dict) and form.get("type") == "json_schema":
         schema = {"name": "answer", "schema": form.get("schema"), "strict": True}
         chat["response_format"] = {"type": "json_schema", "json_schema": schema}
     return chat
+
+
+def effort_of_budget(body: dict[str, Any]) -> str | None:
+    """The effort that a budget of thought stands for; None where there is no budget."""
+    thinking = body.get("thinking")
+    if not isinstance(thinking, dict) or thinking.get("type") != "enabled":
+        return None
+    budget = thinking.get("budget_tokens")
+    tokens = budget if isinstance(budget, int) else 0
+    return next((effort for most, effort in _EFFORTS if tokens <= most), "high")
 
 
 def whole(answer: dict[str, Any], _body: dict[str, Any]) -> dict[str, Any]:

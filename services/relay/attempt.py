@@ -17,7 +17,7 @@ from libs.config.catalog import Catalog
 from libs.config.gateway import Timeouts
 from libs.providers.errors import broke_off, timed_out, unreachable
 from libs.providers.exchange import Exchange, Stream, exchange
-from libs.providers.identifiers import identify
+from libs.providers.identifiers import identifiers, with_hashed_users
 from libs.providers.openai_chat import estimate
 from libs.providers.protocol import Call, ProtocolError, ProviderStreamError
 from libs.sealing.hybrid import SealError
@@ -209,17 +209,10 @@ class Attempt:
             raise UpstreamError(unreachable(at.provider_id))
         said = self._prompt.body
         # The client's preferences among providers are for us.
-        body = identify(
-            {name: value for name, value in said.items() if name != "provider"} if "provider" in said else said,
-            provider_id=at.provider_id,
-            caller=request.caller,
-            task_id=request.task_id,
-            cache_key_field=provider.cache_key_field,
-            user_field=provider.user_field,
-        )
+        body = {name: value for name, value in said.items() if name != "provider"} if "provider" in said else said
         call = Call(
             request.surface,
-            body,
+            with_hashed_users(body, request.surface, at.provider_id, request.caller),
             request.model,
             at.upstream_model,
             request.stream,
@@ -228,6 +221,13 @@ class Attempt:
             most_tokens=request.output_tokens_most,
             created_s=now_ms() // 1000,
             cache=request.task_id is not None,
+            identifiers=identifiers(
+                at.provider_id,
+                request.caller,
+                task_id=request.task_id,
+                cache_key_field=provider.cache_key_field,
+                user_field=provider.user_field,
+            ),
         )
         try:
             return exchange(call, provider)

@@ -88,6 +88,30 @@ def test_text_passes_whole_and_usage_comes_last(texts: list[str], usage_at: int,
     assert delivered_bytes(out) == stream.delivered_bytes
 
 
+def test_a_role_is_said_once_a_choice() -> None:
+    reader = ChatReader(model="m")
+    said = [
+        reader.read(orjson.dumps({"choices": [{"index": index, "delta": {"role": "assistant"}}]}).decode())
+        for index in (0, 0, 1, 0, 1)
+    ]
+    roles = [chunk["choices"][0]["delta"].get("role") for (chunk,) in said]
+    assert roles == ["assistant", None, "assistant", None, None]
+
+
+def test_a_strict_provider_gets_of_requests_and_messages_what_it_knows() -> None:
+    part = {"type": "text", "text": "hi", "cache_control": {"type": "ephemeral"}}
+    thought = {"role": "assistant", "content": "so", "reasoning_content": "hm", "tool_calls": None}
+    chat = {"messages": [{"role": "user", "name": "n", "content": [part]}, thought], "top_k": 5, "seed": 7}
+    strict = Provider(base_url="http://x", fields=["seed"], message_fields=["role", "content", "tool_calls"])
+    outgoing = exchange(_call(chat, streamed=False), strict).outgoing
+    sent = orjson.loads(outgoing.content)
+    assert sent["messages"] == [
+        {"role": "user", "content": [{"type": "text", "text": "hi"}]},
+        {"role": "assistant", "content": "so"},
+    ]
+    assert (sent["seed"], "top_k" in sent, outgoing.dropped) == (7, False, ("top_k",))
+
+
 def test_without_usage_our_own_count_comes_last() -> None:
     stream = _stream(model="a/b")
     stream.event(_chunk("hello"))

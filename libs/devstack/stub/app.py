@@ -11,6 +11,7 @@ from starlette.types import Receive, Scope, Send
 from libs.devstack.stub.chat import Chat
 from libs.devstack.stub.converse import Converse
 from libs.devstack.stub.gemini import Gemini
+from libs.devstack.stub.manners import objection
 from libs.devstack.stub.messages import Messages
 from libs.devstack.stub.responses import Responses
 from libs.devstack.stub.said import Heard, Said, answer
@@ -38,7 +39,7 @@ class _Cut(Exception):
 
 class StubProvider:
     """The ASGI application. ``GET /stub/stats`` gives what it served, for tests that compare it with the ledger;
-    ``GET /stub/last`` the last request's body.
+    ``GET /stub/last`` the last request's body. A provider's own manners are kept below ``/as/<provider>``.
     """
 
     def __init__(self, key: str | None) -> None:
@@ -74,6 +75,10 @@ class StubProvider:
         self._counts["in_flight"] += 1
         try:
             self._last = orjson.loads(body)
+            refused = objection(path, dict(scope["headers"]), self._last)
+            if refused:
+                await _json(send, 400, (speech or Chat()).error(400, refused))
+                return
             if speech is None:
                 await self._embed(self._last, send)
             else:

@@ -25,8 +25,12 @@ class Chat:
             most_tokens=body.get("max_completion_tokens") or body.get("max_tokens"),
             streamed=bool(body.get("stream")),
             tools=tuple(tool["function"]["name"] for tool in body.get("tools") or ()),
-            # Who fills in the middle always gives counts, as Mistral does.
-            counts_wanted=fills or not body.get("stream") or bool(asked.get("include_usage")),
+            # Mistral, and who else fills in the middle, always gives counts.
+            counts_wanted=fills
+            or "/as/mistral/" in path
+            or "/as/codestral/" in path
+            or not body.get("stream")
+            or bool(asked.get("include_usage")),
         )
 
     def whole(self, said: Said) -> dict[str, Any]:
