@@ -13,7 +13,7 @@ from tests.stacks import Gateway
 PARAMETERS = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 SCHEMA = {
     "type": "object",
-    "properties": {"zebra": {"type": "string"}},
+    "properties": {"zebra": {"type": "boolean"}},
     "required": ["zebra"],
     "additionalProperties": False,
 }
