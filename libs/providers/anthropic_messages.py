@@ -88,6 +88,8 @@ def build_request(chat: dict[str, Any], call: Call, provider: Provider) -> Outgo
     if thought := thinking(chat, limit, provider):
         request |= thought
         dropped |= {name for name in NOT_BESIDE_THOUGHT if request.pop(name, None) is not None}
+    elif chat.get("reasoning_effort") in BUDGETS:
+        dropped.add("reasoning_effort")
     if schema := schema_of(chat):
         request["output_config"] = {**request.get("output_config", {}), "format": {"type": "json_schema", **schema}}
     elif asks_for_json(chat):
@@ -103,12 +105,30 @@ def thinking(chat: Mapping[str, Any], limit: int, provider: Provider) -> dict[st
     Models from 4.6 on decide themselves how much ("Adaptive thinking"); older ones want a budget.
     """
     effort = str(chat.get("reasoning_effort"))
-    if effort not in BUDGETS:
+    if effort not in BUDGETS or not _may_think(chat, provider):
         return {}
     if provider.thinking == "adaptive":
         return {"thinking": ADAPTIVE, "output_config": {"effort": _EFFORTS.get(effort, effort)}}
     budget = BUDGETS[effort]
     return {"thinking": {"type": "enabled", "budget_tokens": budget}} if limit > budget else {}
+
+
+def _may_think(chat: Mapping[str, Any], provider: Provider) -> bool:
+    """Thinking is refused beside a tool that must be called, and (with a budget) after calls whose thought is missing.
+
+    Most clients of chat completions do not send thoughts back ("Extended thinking": preserving thinking blocks).
+    """
+    if chat.get("tools") and chat.get("tool_choice") not in (None, "auto", "none"):
+        return False
+    said = [message for message in chat.get("messages") or () if message.get("role") == "assistant"]
+    if provider.thinking == "adaptive" or not said or not said[-1].get("tool_calls"):
+        return True
+    return any(_returned(detail) for detail in said[-1].get("reasoning_details") or ())
+
+
+def _returned(detail: dict[str, Any]) -> bool:
+    """A thought that is taken back: without its signature it is refused."""
+    return detail.get("type") == "reasoning.encrypted" or bool(detail.get("signature"))
 
 
 def adapted(body: dict[str, Any], provider: Provider) -> dict[str, Any]:
@@ -290,7 +310,8 @@ def _block(part: dict[str, Any]) -> dict[str, Any]:
         return {"type": "image", "source": _source(image_url_of(part)), **kept}
     if kind == "file":
         file = part.get("file") or {}
-        return {"type": "document", "source": _source(str(file.get("file_data"))), **kept}
+        title = {"title": file["filename"]} if file.get("filename") else {}
+        return {"type": "document", "source": _source(str(file.get("file_data"))), **title, **kept}
     return {"type": "text", "text": str(part.get("text") or ""), **kept}
 
 

@@ -14,6 +14,7 @@ from pydantic_core import to_json
 
 from libs.config.gateway import Provider
 from libs.providers.anthropic_messages import (
+    BUDGETS,
     FINISH_REASONS,
     NOT_BESIDE_THOUGHT,
     asks_for_json,
@@ -86,6 +87,8 @@ def build_request(chat: dict[str, Any], call: Call, provider: Provider) -> Outgo
         gone = {name for name in NOT_BESIDE_THOUGHT if chat.get(name) is not None}
         dropped |= gone
         chat = {name: value for name, value in chat.items() if name not in gone}
+    elif chat.get("reasoning_effort") in BUDGETS:
+        dropped.add("reasoning_effort")
     config: dict[str, Any] = {"maxTokens": limit}
     config |= {theirs: chat[name] for name, theirs in _SAMPLING.items() if chat.get(name) is not None}
     if stops := stops_of(chat):

@@ -151,7 +151,13 @@ ENVELOPE = frozenset({"model", "messages", "stream", "stream_options", "store", 
 """Fields without an effect on the answer."""
 MOST_TOLD = 20
 _NAME = re.compile(r"[A-Za-z0-9_]{1,64}\Z")
-_NEUTRAL: dict[str, Any] = {"n": 1, "presence_penalty": 0, "frequency_penalty": 0, "truncation": "disabled"}
+_NEUTRAL: dict[str, Any] = {
+    "n": 1,
+    "presence_penalty": 0,
+    "frequency_penalty": 0,
+    "truncation": "disabled",
+    "parallel_tool_calls": True,
+}
 
 
 def unsaid(chat: Mapping[str, Any], said: Iterable[str]) -> tuple[str, ...]:
@@ -165,7 +171,7 @@ def unsaid(chat: Mapping[str, Any], said: Iterable[str]) -> tuple[str, ...]:
 
 
 def _asks_nothing(name: str, value: Any) -> bool:
-    return value is None or value is False or value in ("", [], {}) or _NEUTRAL.get(name, ...) == value
+    return value is None or value == _NEUTRAL.get(name, False) or value in ("", [], {})
 
 
 def parse_object(data: bytes | str) -> dict[str, Any]:

@@ -310,7 +310,8 @@ def _user(content: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def _result(block: dict[str, Any]) -> Any:
     content = block.get("content")
     if isinstance(content, list) and any(part.get("type") != "text" for part in content if isinstance(part, dict)):
-        return [_part(part) for part in content if isinstance(part, dict)]
+        failed = [{"type": "text", "text": "Error:"}] if block.get("is_error") else []
+        return [*failed, *(_part(part) for part in content if isinstance(part, dict))]
     text = text_of(content)
     return f"Error: {text}" if block.get("is_error") else text
 

@@ -19,6 +19,7 @@ _SAME = (
     "user",
     "safety_identifier",
     "prompt_cache_key",
+    "service_tier",
 )
 HEARD = frozenset(
     {

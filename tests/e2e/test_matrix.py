@@ -14,6 +14,7 @@ import yaml
 
 from libs.config.gateway import DEFAULT_FILE
 from libs.devstack.home import ROOT
+from tests.documents import agrees
 from tests.e2e.clients import IMAGE, SURFACES, Client, Result, Wish
 from tests.stacks import Gateway, running_stack, until
 
@@ -24,7 +25,6 @@ OWN: dict[str, Any] = {
 """Stands for any provider that speaks no other protocol."""
 PROVIDERS: list[str] = [*sorted(DEFAULT["providers"]), *OWN]
 DOCUMENT = ROOT / "docs/providers.md"
-BEGIN, END = "<!-- from tests that passed: begin -->\n", "<!-- from tests that passed: end -->\n"
 
 
 def _model(provider_id: str) -> str:
@@ -107,6 +107,10 @@ async def _thoughts(_gateway: Gateway, client: Client) -> None:
         assert said.thought == "Let me see."
         assert len(said.text.split()) == 8
         assert (await client.ask(["hi", said, "and then?"], Wish(think=True))).stop == "end"
+        both = Wish(think=True, tools=True)
+        called = await client.ask(["[[stub think=1 tool=1 chunks=0]]"], both, stream=stream)
+        assert (called.thought, len(called.calls)) == ("Let me see.", 1)
+        assert (await client.ask(["hi", called, Result(called.calls[0].id, "sunny")], both)).stop == "end"
 
 
 async def _cached(_gateway: Gateway, client: Client) -> None:
@@ -255,9 +259,4 @@ def _table(passed: dict[tuple[str, str, str], str]) -> str:
 
 def test_the_document_says_what_passed(request: pytest.FixtureRequest, passed: dict[tuple[str, str, str], str]) -> None:
     assert len(passed) == len(CELLS) + len(OTHERS) * len(PROVIDERS), "run the whole file, and mend what failed"
-    before, _, rest = DOCUMENT.read_text().partition(BEGIN)
-    table, _, after = rest.partition(END)
-    if request.config.getoption("--write-tables"):
-        DOCUMENT.write_text(before + BEGIN + _table(passed) + END + after)
-    else:
-        assert table == _table(passed), "./sluice test tests/e2e/test_matrix.py --write-tables"
+    agrees(DOCUMENT, "from tests that passed", _table(passed), request.config)

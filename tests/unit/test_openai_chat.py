@@ -13,6 +13,7 @@ from libs.config.gateway import Provider
 from libs.providers.errors import provider_refusal
 from libs.providers.exchange import Translated, exchange
 from libs.providers.openai_chat import (
+    SHOWN,
     ChatReader,
     build_request,
     estimate,
@@ -110,6 +111,26 @@ def test_a_strict_provider_gets_of_requests_and_messages_what_it_knows() -> None
         {"role": "assistant", "content": "so"},
     ]
     assert (sent["seed"], "top_k" in sent, outgoing.dropped) == (7, False, ("top_k",))
+
+
+def test_images_of_a_tool_s_result_follow_as_the_user_s() -> None:
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk="}}
+    text = {"type": "text", "text": "a cat"}
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    asked = {"role": "assistant", "tool_calls": [call, {**call, "id": "d"}]}
+    first, second = ({"role": "tool", "tool_call_id": name} for name in "cd")
+    thanks = {"role": "user", "content": "thanks"}
+    for rest in ([], [thanks]):
+        given_ = [asked, {**first, "content": [text, image]}, {**second, "content": [image]}, *rest]
+        chat: dict[str, Any] = {"messages": given_}
+        sent = orjson.loads(exchange(_call(chat, streamed=False), Provider(base_url="http://x")).outgoing.content)
+        assert sent["messages"] == [
+            asked,
+            {**first, "content": "a cat"},
+            {**second, "content": SHOWN},
+            {"role": "user", "content": [image, image]},
+            *rest,
+        ]
 
 
 def test_without_usage_our_own_count_comes_last() -> None:

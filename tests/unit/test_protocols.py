@@ -75,13 +75,14 @@ def _provider(protocol: ProtocolName, **more: Any) -> Provider:
 
 
 def test_converse_takes_what_is_sent_by_aws_s_own_model() -> None:
-    sent = bedrock_converse.build_request(BODY, _call(upstream_model="us.m:0"), _provider("bedrock-converse"))
-    assert sent.path == "/model/us.m%3A0/converse"
-    assert sent.dropped == ("logit_bias", "seed")
     shape = botocore.session.get_session().get_service_model("bedrock-runtime").operation_model("Converse").input_shape
-    request = {**orjson.loads(sent.content), "modelId": "us.m:0"}
-    report = ParamValidator().validate(request, shape)
-    assert not report.has_errors(), report.generate_report()
+    for body, beside in ((BODY, "reasoning_effort"), (_thinking(), "temperature")):
+        sent = bedrock_converse.build_request(body, _call(upstream_model="us.m:0"), _provider("bedrock-converse"))
+        assert sent.path == "/model/us.m%3A0/converse"
+        assert set(sent.dropped) == {"logit_bias", "seed", beside}
+        request = {**orjson.loads(sent.content), "modelId": "us.m:0"}
+        report = ParamValidator().validate(request, shape)
+        assert not report.has_errors(), report.generate_report()
 
 
 def test_an_access_key_signs_as_botocore_does_and_goes_to_its_region(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,8 +140,15 @@ def test_what_a_provider_refuses_is_left_out_and_told_whatever_its_protocol(prot
     assert b'"x"' not in sent.content
 
 
+def _thinking(**more: Any) -> dict[str, Any]:
+    """A conversation in which Claude may think: its thoughts came back, and no tool must be called."""
+    thought = {"reasoning_details": [{"type": "reasoning.text", "text": "hm", "signature": "c2ln"}]}
+    said = [{**message, **thought} if message["role"] == "assistant" else message for message in BODY["messages"]]
+    return {**BODY, "messages": said, "tool_choice": "auto", "max_tokens": 9_000, **more}
+
+
 def test_a_temperature_of_zero_beside_a_thought_is_told_too() -> None:
-    body = {**BODY, "temperature": 0, "top_k": 0, "max_tokens": 9_000}
+    body = _thinking(temperature=0, top_k=0)
     protocols: tuple[ProtocolName, ...] = ("anthropic-messages", "bedrock-converse")
     for protocol in protocols:
         sent = ADAPTERS[protocol].build(body, _call(), _provider(protocol))
@@ -148,7 +156,7 @@ def test_a_temperature_of_zero_beside_a_thought_is_told_too() -> None:
 
 
 def test_claude_thinks_as_its_version_wants() -> None:
-    body = {**BODY, "max_tokens": 9_000}
+    body = _thinking()
     old = anthropic_messages.build_request(body, _call(), _provider("anthropic-messages"))
     request = orjson.loads(old.content)
     assert request["thinking"] == {"type": "enabled", "budget_tokens": 2_048}
@@ -159,6 +167,30 @@ def test_claude_thinks_as_its_version_wants() -> None:
     assert request["thinking"]["type"] == "adaptive"
     assert request["output_config"]["effort"] == "low"
     assert request["output_config"]["format"]["type"] == "json_schema"
+
+
+@pytest.mark.parametrize(
+    ("changes", "budget", "adaptive"),
+    [
+        ({}, True, True),
+        ({"tool_choice": "required"}, False, False),
+        ({"messages": BODY["messages"]}, False, True),
+        ({"max_tokens": 2_048}, False, True),
+    ],
+    ids=["may", "a tool must be called", "a call's thought is missing", "no room"],
+)
+def test_claude_does_not_think_where_that_is_refused_and_the_client_is_told(
+    changes: dict[str, Any], budget: bool, adaptive: bool
+) -> None:
+    body = _thinking(**changes)
+    protocols: tuple[ProtocolName, ...] = ("anthropic-messages", "bedrock-converse")
+    for protocol in protocols:
+        for manner, thinks in (("budget", budget), ("adaptive", adaptive)):
+            sent = ADAPTERS[protocol].build(body, _call(), _provider(protocol, thinking=manner))
+            assert ((b'"thinking":{"type"' in sent.content), ("reasoning_effort" in sent.dropped)) == (
+                thinks,
+                not thinks,
+            )
 
 
 class _Pieces(httpx.AsyncByteStream):

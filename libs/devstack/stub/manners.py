@@ -99,6 +99,12 @@ def _anthropic(_path: str, headers: dict[bytes, bytes], body: dict[str, Any]) ->
     yield from () if b"anthropic-version" in headers else ("anthropic-version: header is required",)
     yield from () if isinstance(body.get("max_tokens"), int) else ("max_tokens: Field required",)
     thinking = (body.get("thinking") or {}).get("type")
+    if thinking and (body.get("tool_choice") or {}).get("type") in ("any", "tool"):
+        yield "Thinking may not be enabled when tool_choice forces tool use."
+    said = [message["content"] for message in body.get("messages") or () if message["role"] == "assistant"]
+    kinds = [block["type"] for block in said[-1]] if said and isinstance(said[-1], list) else []
+    if thinking == "enabled" and "tool_use" in kinds and kinds[0] not in ("thinking", "redacted_thinking"):
+        yield f"Expected `thinking` or `redacted_thinking`, but found `{kinds[0]}`."
     if re.search(r"-4-[7-9]", str(body.get("model"))):
         yield from _refuses(body, {"temperature", "top_p", "top_k"})
         yield from ["thinking.type.enabled is not supported for this model"] if thinking == "enabled" else []
