@@ -33,6 +33,7 @@ from contracts.record import Record
 from contracts.topics import Topic
 from libs.bus.contiguity import Contiguity
 from libs.bus.dead_letters import DeadLetters
+from libs.bus.groups import is_stable
 from libs.bus.producer import Producer
 from libs.bus.reading import offsets_since
 from libs.bus.received import Poison, PoisonError, Received, parse
@@ -179,7 +180,7 @@ class Consumer:
             await self._broker.start()
         except BaseException:
             # Who is stopped while joining leaves too: a ghost among the members would hold up everybody's rebalance.
-            await self._broker.stop()
+            await self._leave()
             raise
         self._committer = asyncio.create_task(self._commit_regularly())
 
@@ -193,7 +194,7 @@ class Consumer:
                 await self._on_stop()
             with contextlib.suppress(KafkaError):
                 await self._commit()
-        await self._broker.stop()
+        await self._leave()
 
     def hold(self, received: Received[Record]) -> None:
         """Keeps a record of the current batch in work after the handler returned."""
@@ -360,6 +361,19 @@ class Consumer:
         for partition, position in positions.items():
             self._kafka.seek(partition, position)
 
+    async def _leave(self) -> None:
+        """Where leaving would do harm (ADR 3), the session is left to time out instead."""
+        consumer = self._subscriber.consumer
+        if consumer is not None and self._settings.forgets_leaders:
+            try:
+                safe = await is_stable(self._settings, self._group)
+            except KafkaError:
+                safe = False
+            if not safe:
+                log.info("not leaving a group that is forming", group=self._group)
+                consumer._coordinator._maybe_leave_group = _stay
+        await self._broker.stop()
+
     async def _revoked(self) -> None:
         self._generation += 1
         async with self._busy:
@@ -396,6 +410,10 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
         await self._consumer._assigned(assigned)
+
+
+async def _stay() -> None:
+    pass
 
 
 async def _raw_records(message: Any) -> Any:

@@ -8,8 +8,9 @@ from aiokafka import ConsumerRecord
 from aiokafka.errors import KafkaError
 
 from contracts import headers as names
+from contracts.record import Record
 from libs.bus.producer import Producer, settle
-from libs.bus.received import Poison, poison
+from libs.bus.received import Poison, PoisonError, parse, poison
 
 log = structlog.get_logger()
 
@@ -51,8 +52,12 @@ class DeadLetters:
                 log.warning("dead letter is tried again", error=type(error).__name__)
                 await asyncio.sleep(RETRY_S)
 
-    def bury_soon(self, raw: "ConsumerRecord[Any, Any]", reason: str) -> None:
-        """The same from where nothing can be awaited; the reader goes on at once."""
-        task = asyncio.create_task(self.bury(raw, reason))
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
+    def read(self, raw: "ConsumerRecord[Any, Any]") -> Record | None:
+        """A record, from where nothing can be awaited; None for one that cannot be read, which is buried meanwhile."""
+        try:
+            return parse(raw).record
+        except PoisonError as error:
+            task = asyncio.create_task(self.bury(raw, str(error)))
+            self._background.add(task)
+            task.add_done_callback(self._background.discard)
+            return None

@@ -36,6 +36,11 @@ class BusSettings(BaseSettings):
         """The embedded broker keeps its log in memory."""
         return self.profile == "embedded"
 
+    @property
+    def forgets_leaders(self) -> bool:
+        """The embedded broker waits for ever for a group's leader that left while the group was forming."""
+        return self.profile == "embedded"
+
     def connection(self) -> dict[str, Any]:
         """Arguments that every aiokafka client takes."""
         arguments: dict[str, Any] = {

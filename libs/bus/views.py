@@ -7,7 +7,6 @@ from contracts.record import Record
 from contracts.topics import Topic
 from libs.bus.dead_letters import DeadLetters
 from libs.bus.follower import Follower
-from libs.bus.received import PoisonError, parse
 from libs.bus.settings import BusSettings
 from libs.bus.watch import BrokerWatch
 
@@ -73,8 +72,7 @@ class ViewReader(Follower):
             if raw.value is None:
                 view.apply(key, None)
                 continue
-            try:
-                view.apply(key, parse(raw).record)
-            except PoisonError as error:
-                # The entry keeps its last good value.
-                self._dead_letters.bury_soon(raw, str(error))
+            record = self._dead_letters.read(raw)
+            # One that cannot be read leaves the entry its last good value.
+            if record is not None:
+                view.apply(key, record)

@@ -27,7 +27,8 @@ from libs.providers.protocol import (
     stops_of,
     unsaid,
 )
-from libs.surfaces.messages import SERVICE_TIERS, STOP_REASONS, effort_of_budget
+from libs.surfaces.messages import SERVICE_TIERS, STOP_REASONS, THOUGHTS, effort_of_budget
+from libs.surfaces.thoughts import for_claude
 from libs.surfaces.writer import arguments_of, image_url_of, inline_data, name_of, text_of
 
 PATH = "/messages"
@@ -123,12 +124,7 @@ def _may_think(chat: Mapping[str, Any], provider: Provider) -> bool:
     said = [message for message in chat.get("messages") or () if message.get("role") == "assistant"]
     if provider.thinking == "adaptive" or not said or not said[-1].get("tool_calls"):
         return True
-    return any(_returned(detail) for detail in said[-1].get("reasoning_details") or ())
-
-
-def _returned(detail: dict[str, Any]) -> bool:
-    """A thought that is taken back: without its signature it is refused."""
-    return detail.get("type") == "reasoning.encrypted" or bool(detail.get("signature"))
+    return any(for_claude(said[-1]))
 
 
 def adapted(body: dict[str, Any], provider: Provider) -> dict[str, Any]:
@@ -200,6 +196,7 @@ class MessagesReader(ChunkReader):
         super().__init__(model=model, created_s=created_s)
         self._counts: dict[str, Any] = {}
         self._calls = -1
+        self._thoughts = -1
 
     @property
     def usage(self) -> TokenUsage | None:
@@ -235,8 +232,10 @@ class MessagesReader(ChunkReader):
         if block.get("type") == "tool_use":
             self._calls += 1
             return [self._called(self._calls, block.get("id"), block.get("name"))]
+        if block.get("type") in THOUGHTS:
+            self._thoughts += 1
         if block.get("type") == "redacted_thinking":
-            return [self._chunk({"reasoning_details": [_detail(block)]})]
+            return [self._chunk({"reasoning_details": [{**_detail(block), "index": self._thoughts}]})]
         return []
 
     def _grown(self, delta: dict[str, Any]) -> list[dict[str, Any]]:
@@ -244,9 +243,10 @@ class MessagesReader(ChunkReader):
             case "text_delta":
                 return [self._said("content", delta.get("text"))]
             case "thinking_delta":
-                return [self._said("reasoning_content", delta.get("thinking"))]
+                return [self._thought(delta.get("thinking"), self._thoughts)]
             case "signature_delta":
-                detail = {"type": "reasoning.text", "text": "", "signature": delta.get("signature")}
+                signature = delta.get("signature")
+                detail = {"type": "reasoning.text", "signature": signature, "index": self._thoughts}
                 return [self._chunk({"reasoning_details": [detail]})]
             case "input_json_delta":
                 return [self._argued(self._calls, delta.get("partial_json"))]
@@ -272,11 +272,10 @@ def parse_usage(usage: Any, names: tuple[str, str, str, str] = USAGE) -> TokenUs
 
 def _said(message: dict[str, Any]) -> list[dict[str, Any]]:
     blocks: list[dict[str, Any]] = []
-    for detail in message.get("reasoning_details") or ():
-        if detail.get("type") == "reasoning.encrypted":
-            blocks.append({"type": "redacted_thinking", "data": detail.get("data")})
-        elif detail.get("signature"):
-            # Without its signature a thought is refused.
+    for detail in for_claude(message):
+        if detail.get("data"):
+            blocks.append({"type": "redacted_thinking", "data": detail["data"]})
+        else:
             thought = {"thinking": detail.get("text") or "", "signature": detail["signature"]}
             blocks.append({"type": "thinking", **thought})
     blocks += _blocks(message.get("content"))

@@ -42,6 +42,7 @@ from libs.providers.protocol import (
     stops_of,
     unsaid,
 )
+from libs.surfaces.thoughts import for_claude
 from libs.surfaces.writer import SurfaceError, arguments_of, image_url_of, inline_data, name_of
 
 REGION = "us-east-1"
@@ -201,7 +202,7 @@ class ConverseReader(ChunkReader):
                 case "contentBlockStart":
                     return self._started((content.get("start") or {}).get("toolUse"))
                 case "contentBlockDelta":
-                    return self._grown(content.get("delta") or {})
+                    return self._grown(content.get("delta") or {}, content.get("contentBlockIndex") or 0)
                 case "messageStop":
                     self.finished = True
                     return [self._chunk({}, _finish(content.get("stopReason")))]
@@ -220,7 +221,7 @@ class ConverseReader(ChunkReader):
         self._calls += 1
         return [self._called(self._calls, use.get("toolUseId"), use.get("name"))]
 
-    def _grown(self, delta: dict[str, Any]) -> list[dict[str, Any]]:
+    def _grown(self, delta: dict[str, Any], index: int) -> list[dict[str, Any]]:
         if "text" in delta:
             return [self._said("content", delta["text"])]
         if "toolUse" in delta:
@@ -229,18 +230,20 @@ class ConverseReader(ChunkReader):
         if not isinstance(thought, dict):
             return []
         if "text" in thought:
-            return [self._said("reasoning_content", thought["text"])]
-        wrapped = {"reasoningText": thought} if "signature" in thought else thought
-        return [self._chunk({"reasoning_details": [_detail(wrapped)]})]
+            return [self._thought(thought["text"], index)]
+        if "signature" in thought:
+            detail = {"type": "reasoning.text", "signature": thought["signature"]}
+        else:
+            detail = _detail(thought)
+        return [self._chunk({"reasoning_details": [{**detail, "index": index}]})]
 
 
 def _said(message: dict[str, Any]) -> list[dict[str, Any]]:
     blocks: list[dict[str, Any]] = []
-    for detail in message.get("reasoning_details") or ():
-        if detail.get("type") == "reasoning.encrypted":
-            blocks.append({"reasoningContent": {"redactedContent": detail.get("data")}})
-        elif detail.get("signature"):
-            # Without its signature a thought is refused.
+    for detail in for_claude(message):
+        if detail.get("data"):
+            blocks.append({"reasoningContent": {"redactedContent": detail["data"]}})
+        else:
             text = {"text": detail.get("text") or "", "signature": detail["signature"]}
             blocks.append({"reasoningContent": {"reasoningText": text}})
     blocks += _blocks(message.get("content"))

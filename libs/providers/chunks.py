@@ -45,6 +45,13 @@ class ChunkReader:
         self.delivered_bytes += len(text.encode())
         return self._chunk({name: text})
 
+    def _thought(self, text: Any, index: int) -> dict[str, Any]:
+        """A chunk with more of a thought, which its signature will follow under the same index."""
+        text = str(text or "")
+        self.delivered_bytes += len(text.encode())
+        detail = {"type": "reasoning.text", "text": text, "index": index}
+        return self._chunk({"reasoning_content": text, "reasoning_details": [detail]})
+
     def _called(self, number: int, call_id: Any, name: Any) -> dict[str, Any]:
         """A chunk with the beginning of a tool call."""
         self.delivered_bytes += len(str(name or "").encode())

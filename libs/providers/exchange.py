@@ -25,6 +25,7 @@ from libs.providers.protocol import (
 )
 from libs.providers.registry import ADAPTERS
 from libs.providers.tool_calls import repair
+from libs.surfaces import messages, responses
 from libs.surfaces.registry import DIALECTS
 from libs.surfaces.writer import SurfaceError, Writer
 
@@ -175,11 +176,11 @@ def _native(call: Call, provider: Provider, path: str, stream: Stream) -> Exchan
     supported = _supported(call.body, provider)
     body = {**supported, "model": call.upstream_model, "stream": call.streamed}
     if call.surface is Surface.RESPONSES:
-        body = call.identifiers.beside(body)
+        body = responses.without_carried(call.identifiers.beside(body))
     if call.cap_tokens and call.surface is Surface.RESPONSES:
         body["max_output_tokens"] = call.cap_tokens
     if call.surface is Surface.MESSAGES:
-        body = anthropic_messages.adapted(body, provider)
+        body = anthropic_messages.adapted(messages.without_carried(body), provider)
     return _plain(
         Outgoing(path, to_json(body), _refused(call.body, supported)),
         provider,

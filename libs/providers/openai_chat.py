@@ -81,6 +81,11 @@ def _shows(message: Any) -> bool:
 def _strict(message: dict[str, Any], fields: list[str]) -> dict[str, Any]:
     """A message for a provider that refuses what it does not know: a thought of another model, a mark for a cache."""
     kept = {name: value for name, value in message.items() if name in fields and value is not None}
+    if kept.get("tool_calls"):
+        kept["tool_calls"] = [
+            {name: call[name] for name in ("id", "type", "function", "custom") if name in call}
+            for call in kept["tool_calls"]
+        ]
     if isinstance(kept.get("content"), list):
         kept["content"] = [
             {name: value for name, value in part.items() if name in ("type", part.get("type"))}

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic_core import to_json
 
+from libs.surfaces.thoughts import Carried, carried_by, details_of, for_claude, is_ours, opened
 from libs.surfaces.writer import (
     SurfaceError,
     arguments_of,
@@ -44,6 +45,7 @@ HEARD = frozenset(
         "tools",
     }
 )
+THOUGHTS = ("thinking", "redacted_thinking")
 _EFFORTS = ((2_048, "low"), (8_192, "medium"))
 
 
@@ -107,15 +109,13 @@ def whole(answer: dict[str, Any], _body: dict[str, Any]) -> dict[str, Any]:
     choice = (answer.get("choices") or [{}])[0]
     said = choice.get("message") or {}
     content: list[dict[str, Any]] = []
-    if thought := reasoning_of(said):
-        content.append({"type": "thinking", "thinking": thought, "signature": _signature(said)})
-    content += [{"type": "redacted_thinking", "data": data} for data in _redacted(said)]
+    content += _thoughts(said)
     if text := text_of(said.get("content")) or str(said.get("refusal") or ""):
         content.append({"type": "text", "text": text})
-    content += [
-        {"type": "tool_use", "id": call.get("id"), "name": name_of(call), "input": arguments_of(call)}
-        for call in said.get("tool_calls") or ()
-    ]
+    for call in said.get("tool_calls") or ():
+        if carried := carried_by(call):
+            content.append(_thinking("", carried.sealed()))
+        content.append({"type": "tool_use", "id": call.get("id"), "name": name_of(call), "input": arguments_of(call)})
     return {
         "id": _id(answer),
         "type": "message",
@@ -126,6 +126,19 @@ def whole(answer: dict[str, Any], _body: dict[str, Any]) -> dict[str, Any]:
         "stop_sequence": None,
         "usage": usage_json(answer.get("usage")),
     }
+
+
+def _thoughts(said: dict[str, Any]) -> list[dict[str, Any]]:
+    details, thought = details_of(said), reasoning_of(said)
+    blocks = [_thinking(detail["text"], detail.get("signature")) for detail in details if detail.get("text")]
+    carried = _not_claude_s(details)
+    if (thought or carried) and not blocks:
+        blocks = [_thinking(thought, carried.sealed() if carried else _signature(said))]
+    return [*blocks, *({"type": "redacted_thinking", "data": data} for data in _redacted(said))]
+
+
+def _thinking(text: str, signature: Any) -> dict[str, Any]:
+    return {"type": "thinking", "thinking": text, "signature": signature or ""}
 
 
 class MessagesWriter:
@@ -148,10 +161,13 @@ class MessagesWriter:
                 continue
             delta = choice.get("delta") or {}
             if thought := reasoning_of(delta):
-                out += self._grow("thinking", {"type": "thinking", "thinking": "", "signature": ""}, thought)
+                out += self._grow("thinking", _thinking("", None), thought)
             if (signature := _signature(delta)) and self._open == "thinking":
-                sign = {"type": "signature_delta", "signature": signature}
-                out += named_event({"type": "content_block_delta", "index": self._block, "delta": sign})
+                out += self._sign(signature)
+            if carried := _not_claude_s(details_of(delta)):
+                if self._open != "thinking":
+                    out += self._close() + self._start("thinking", _thinking("", None))
+                out += self._sign(carried.sealed())
             for data in _redacted(delta):
                 out += self._close() + self._start("redacted", {"type": "redacted_thinking", "data": data})
             if text := text_of(delta.get("content")) or str(delta.get("refusal") or ""):
@@ -197,18 +213,24 @@ class MessagesWriter:
         number, function = call.get("index") or 0, call.get("function") or {}
         out, kind = "", f"call {number}"
         if number not in self._calls:
+            if carried := carried_by(call):
+                out += self._close() + self._start("thinking", _thinking("", None)) + self._sign(carried.sealed())
             block: dict[str, Any] = {
                 "type": "tool_use",
                 "id": call.get("id"),
                 "name": function.get("name"),
                 "input": {},
             }
-            out = self._close() + self._start(kind, block)
+            out += self._close() + self._start(kind, block)
             self._calls[number] = self._block
         if function.get("arguments"):
             delta = {"type": "input_json_delta", "partial_json": function["arguments"]}
             out += named_event({"type": "content_block_delta", "index": self._calls[number], "delta": delta})
         return out
+
+    def _sign(self, signature: str) -> str:
+        delta = {"type": "signature_delta", "signature": signature}
+        return named_event({"type": "content_block_delta", "index": self._block, "delta": delta})
 
     def _start(self, kind: str, block: dict[str, Any]) -> str:
         self._block += 1
@@ -272,20 +294,29 @@ def _assistant(content: list[dict[str, Any]]) -> list[dict[str, Any]]:
     texts = [block for block in content if block.get("type") == "text"]
     if texts:
         message["content"] = "".join(str(block.get("text") or "") for block in texts)
-    thoughts = [block for block in content if block.get("type") in ("thinking", "redacted_thinking")]
-    if thoughts:
-        message["reasoning_content"] = "".join(str(block.get("thinking") or "") for block in thoughts)
-        message["reasoning_details"] = [
-            {"type": "reasoning.text", "text": block.get("thinking"), "signature": block.get("signature")}
-            if block["type"] == "thinking"
-            else {"type": "reasoning.encrypted", "data": block.get("data")}
-            for block in thoughts
-        ]
+    thoughts = [block for block in content if block.get("type") in THOUGHTS]
+    marks: dict[str, Any] = {}
+    details: list[dict[str, Any]] = []
+    for block in thoughts:
+        carried = opened(block.get("signature"))
+        if carried is not None:
+            marks |= carried.calls
+            details += carried.details
+        elif block["type"] == "thinking":
+            thought = {"text": block.get("thinking"), "signature": block.get("signature")}
+            details.append({"type": "reasoning.text", **thought})
+        else:
+            details.append({"type": "reasoning.encrypted", "data": block.get("data")})
+    if said := "".join(str(block.get("thinking") or "") for block in thoughts):
+        message["reasoning_content"] = said
+    if details:
+        message["reasoning_details"] = details
     calls = [
         {
             "id": block.get("id"),
             "type": "function",
             "function": {"name": block.get("name"), "arguments": to_json(block.get("input") or {}).decode()},
+            **({"extra_content": marks[str(block.get("id"))]} if str(block.get("id")) in marks else {}),
         }
         for block in content
         if block.get("type") == "tool_use"
@@ -359,20 +390,37 @@ def _tool(tool: dict[str, Any]) -> dict[str, Any]:
     )
 
 
+def without_carried(body: dict[str, Any]) -> dict[str, Any]:
+    """A request for a provider of Messages, without what came from another model and only we can read."""
+    messages = body.get("messages")
+    if not is_list_of_objects(messages) or not any(_carries(message) for message in messages or ()):
+        return body
+    assert isinstance(messages, list)
+    kept = [
+        {**message, "content": [block for block in message["content"] if not is_ours(block.get("signature"))]}
+        if _carries(message)
+        else message
+        for message in messages
+    ]
+    return {**body, "messages": kept}
+
+
+def _carries(message: dict[str, Any]) -> bool:
+    content = message.get("content")
+    return is_list_of_objects(content) and any(is_ours(block.get("signature")) for block in content or ())
+
+
+def _not_claude_s(details: list[dict[str, Any]]) -> Carried:
+    """OpenAI's, which have an ID."""
+    return Carried([detail for detail in details if detail.get("id")])
+
+
 def _signature(said: dict[str, Any]) -> str:
-    for detail in said.get("reasoning_details") or ():
-        if isinstance(detail, dict) and detail.get("signature"):
-            return str(detail["signature"])
-    return ""
+    return next((str(detail["signature"]) for detail in details_of(said) if detail.get("signature")), "")
 
 
 def _redacted(said: dict[str, Any]) -> list[Any]:
-    """Thoughts that only their model can read; those with an ID are OpenAI's, which go back to nobody else."""
-    return [
-        detail.get("data")
-        for detail in said.get("reasoning_details") or ()
-        if isinstance(detail, dict) and detail.get("type") == "reasoning.encrypted" and not detail.get("id")
-    ]
+    return [detail["data"] for detail in for_claude(said) if detail.get("data")]
 
 
 def _id(answer: dict[str, Any]) -> str:

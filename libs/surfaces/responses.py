@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic_core import to_json
 
+from libs.surfaces.thoughts import Carried, add, carried_by, details_of, is_opaque, is_ours, opened
 from libs.surfaces.writer import SurfaceError, is_list_of_objects, named_event, reasoning_of, text_of
 
 _SAME = (
@@ -106,13 +107,16 @@ def whole(answer: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
     choice = (answer.get("choices") or [{}])[0]
     said = choice.get("message") or {}
     output: list[dict[str, Any]] = []
-    if thought := reasoning_of(said):
-        output.append(_reasoning(_new("rs"), thought))
+    thought, carried = reasoning_of(said), Carried(details_of(said))
+    if thought or carried:
+        output.append(_reasoning(_new("rs"), thought, carried))
     text, refusal = text_of(said.get("content")), str(said.get("refusal") or "")
     if text or refusal:
         output.append(_message(_new("msg"), _text_part(text) if text else {"type": "refusal", "refusal": refusal}))
     for call in said.get("tool_calls") or ():
         function = call.get("function") or {}
+        if carried := carried_by(call):
+            output.append(_reasoning(_new("rs"), "", carried))
         output.append(_call(_new("fc"), call.get("id"), function.get("name"), function.get("arguments") or ""))
     response = _response(answer, body, answer.get("model"))
     return _ended(response, output, choice.get("finish_reason"), answer.get("usage"))
@@ -131,6 +135,7 @@ class ResponsesWriter:
         self._text: list[str] = []
         self._item: dict[str, Any] = {}
         self._reason: str | None = None
+        self._carried = Carried()
 
     def chunk(self, chunk: dict[str, Any]) -> str:
         """See `libs.surfaces.writer.Writer`."""
@@ -141,8 +146,12 @@ class ResponsesWriter:
             delta = choice.get("delta") or {}
             if thought := reasoning_of(delta):
                 out += self._reason_on(thought)
-            if text := text_of(delta.get("content")) or str(delta.get("refusal") or ""):
+            if details := details_of(delta):
+                out += self._carry_on(details)
+            if text := text_of(delta.get("content")):
                 out += self._say_on(text)
+            if refusal := str(delta.get("refusal") or ""):
+                out += self._refuse_on(refusal)
             for call in delta.get("tool_calls") or ():
                 out += self._call_on(call)
             self._reason = choice.get("finish_reason") or self._reason
@@ -165,11 +174,30 @@ class ResponsesWriter:
     def _reason_on(self, text: str) -> str:
         out = ""
         if self._kind != "reasoning":
-            out = self._open("reasoning", _reasoning(_new("rs"), None))
+            out = self._open("reasoning", _reasoning(_new("rs"), ""))
+        if not self._text:
             part = {"type": "summary_text", "text": ""}
             out += self._event("response.reasoning_summary_part.added", **self._place("summary_index"), part=part)
         self._text.append(text)
         return out + self._event("response.reasoning_summary_text.delta", **self._place("summary_index"), delta=text)
+
+    def _carry_on(self, details: list[dict[str, Any]]) -> str:
+        """What only the model can read belongs to the thought that is being told, or is one without a text."""
+        out = ""
+        if self._kind != "reasoning":
+            details = [detail for detail in details if is_opaque(detail)]
+            out = self._open("reasoning", _reasoning(_new("rs"), "")) if details else ""
+        add(self._carried.details, details)
+        return out
+
+    def _refuse_on(self, text: str) -> str:
+        out = ""
+        if self._kind != "refusal":
+            out = self._open("refusal", _message(_new("msg"), None))
+            part = {"type": "refusal", "refusal": ""}
+            out += self._event("response.content_part.added", **self._place("content_index"), part=part)
+        self._text.append(text)
+        return out + self._event("response.refusal.delta", **self._place("content_index"), delta=text)
 
     def _say_on(self, text: str) -> str:
         out = ""
@@ -182,7 +210,9 @@ class ResponsesWriter:
     def _call_on(self, call: dict[str, Any]) -> str:
         out, function, kind = "", call.get("function") or {}, f"call {call.get('index') or 0}"
         if self._kind != kind:
-            out = self._open(kind, _call(_new("fc"), call.get("id"), function.get("name"), "", "in_progress"))
+            if carried := carried_by(call):
+                out, self._carried = self._open("reasoning", _reasoning(_new("rs"), "")), carried
+            out += self._open(kind, _call(_new("fc"), call.get("id"), function.get("name"), "", "in_progress"))
         if function.get("arguments"):
             self._text.append(function["arguments"])
             out += self._event("response.function_call_arguments.delta", **self._place(), delta=function["arguments"])
@@ -203,11 +233,19 @@ class ResponsesWriter:
             out = self._event("response.output_text.done", **place, text=text, logprobs=[])
             out += self._event("response.content_part.done", **place, part=part)
             item = _message(item["id"], part)
+        elif kind == "refusal":
+            place, refusal = self._place("content_index"), {"type": "refusal", "refusal": text}
+            out = self._event("response.refusal.done", **place, refusal=text)
+            out += self._event("response.content_part.done", **place, part=refusal)
+            item = _message(item["id"], refusal)
         elif kind == "reasoning":
-            place, part = self._place("summary_index"), {"type": "summary_text", "text": text}
-            out = self._event("response.reasoning_summary_text.done", **place, text=text)
-            out += self._event("response.reasoning_summary_part.done", **place, part=part)
-            item = _reasoning(item["id"], text)
+            out = ""
+            if text:
+                place, part = self._place("summary_index"), {"type": "summary_text", "text": text}
+                out = self._event("response.reasoning_summary_text.done", **place, text=text)
+                out += self._event("response.reasoning_summary_part.done", **place, part=part)
+            item = _reasoning(item["id"], text, self._carried)
+            self._carried = Carried()
         else:
             out = self._event(
                 "response.function_call_arguments.done", **self._place(), name=item["name"], arguments=text
@@ -251,13 +289,13 @@ def _input(given: Any) -> list[dict[str, Any]]:
     if not is_list_of_objects(given) or not given:
         raise SurfaceError("`input` must be text or a list of at least one item.")
     messages: list[dict[str, Any]] = []
-    thought = ""
+    thought, carried = "", Carried()
     for item in given:
         kind = item.get("type") or "message"
         if kind == "reasoning":
-            thought += "".join(
-                str(part.get("text") or "") for part in item.get("summary") or () if isinstance(part, dict)
-            )
+            thought += text_of(item.get("summary"))
+            held = opened(item.get("encrypted_content")) or Carried()
+            carried = Carried([*carried.details, *held.details], carried.calls | held.calls)
             continue
         if kind == "function_call":
             call = {
@@ -265,22 +303,48 @@ def _input(given: Any) -> list[dict[str, Any]]:
                 "type": "function",
                 "function": {"name": item.get("name"), "arguments": item.get("arguments") or "{}"},
             }
+            if str(item.get("call_id")) in carried.calls:
+                call["extra_content"] = carried.calls[str(item.get("call_id"))]
             last = messages[-1] if messages else {}
             if last.get("role") == "assistant":
                 last.setdefault("tool_calls", []).append(call)
             else:
                 messages.append({"role": "assistant", "content": None, "tool_calls": [call]})
         elif kind == "function_call_output":
-            output = item.get("output")
-            content = output if isinstance(output, str) else to_json(output).decode()
+            content = _output(item.get("output"))
             messages.append({"role": "tool", "tool_call_id": item.get("call_id"), "content": content})
         elif kind == "message":
             messages.append(_said(item))
         else:
             raise SurfaceError(f"an item of type {str(kind)[:50]!r} cannot be sent to this model.")
-        if thought and messages[-1]["role"] == "assistant":
-            messages[-1]["reasoning_content"], thought = thought, ""
+        if messages[-1]["role"] == "assistant":
+            _think(messages[-1], thought, carried.details)
+            thought, carried.details = "", []
     return messages
+
+
+def _think(message: dict[str, Any], thought: str, details: list[dict[str, Any]]) -> None:
+    if thought:
+        message["reasoning_content"] = message.get("reasoning_content", "") + thought
+    if details:
+        message["reasoning_details"] = [*message.get("reasoning_details", ()), *details]
+
+
+def _output(output: Any) -> Any:
+    """What a tool gave: text, or a list of the parts that a message may have."""
+    if isinstance(output, str):
+        return output
+    if is_list_of_objects(output) and output:
+        return [_part(part) for part in output]
+    return to_json(output).decode()
+
+
+def without_carried(body: dict[str, Any]) -> dict[str, Any]:
+    """A request for a provider of Responses, without what came from another model and only we can read."""
+    given = body.get("input")
+    if not is_list_of_objects(given) or not any(is_ours(item.get("encrypted_content")) for item in given or ()):
+        return body
+    return {**body, "input": [item for item in given or () if not is_ours(item.get("encrypted_content"))]}
 
 
 def _said(item: dict[str, Any]) -> dict[str, Any]:
@@ -364,12 +428,10 @@ def _message(item_id: str, part: dict[str, Any] | None) -> dict[str, Any]:
     return {"type": "message", "id": item_id, "status": status, "role": "assistant", "content": content}
 
 
-def _reasoning(item_id: str, text: str | None) -> dict[str, Any]:
-    return {
-        "type": "reasoning",
-        "id": item_id,
-        "summary": [] if text is None else [{"type": "summary_text", "text": text}],
-    }
+def _reasoning(item_id: str, text: str, carried: Carried | None = None) -> dict[str, Any]:
+    summary = [{"type": "summary_text", "text": text}] if text else []
+    sealed = {"encrypted_content": carried.sealed()} if carried else {}
+    return {"type": "reasoning", "id": item_id, "summary": summary, **sealed}
 
 
 def _call(item_id: str, call_id: Any, name: Any, arguments: str, status: str = "completed") -> dict[str, Any]:

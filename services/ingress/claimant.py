@@ -16,7 +16,6 @@ from contracts.clock import now_ms
 from libs.bus.dead_letters import DeadLetters
 from libs.bus.follower import Follower
 from libs.bus.producer import Producer, settle
-from libs.bus.received import PoisonError, parse
 from libs.bus.settings import BusSettings
 from libs.bus.watch import BrokerWatch
 from services.ingress.claims import Claims
@@ -87,10 +86,8 @@ class Claimant:
 
     def _take(self, raws: "Sequence[ConsumerRecord[Any, Any]]") -> None:
         for raw in raws:
-            try:
-                claim = parse(raw).record
-            except PoisonError as error:
-                self._dead_letters.bury_soon(raw, str(error))
+            claim = self._dead_letters.read(raw)
+            if claim is None:
                 continue
             assert isinstance(claim, PartitionClaimed)
             self._claims.apply(claim, raw.offset, time.monotonic())

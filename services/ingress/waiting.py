@@ -12,7 +12,6 @@ from contracts.headers import header
 from contracts.record import Refusal, RequestId
 from contracts.replies import Outcome, Reply, ReplyChunk, ReplyEnded, ReplyStarted
 from libs.bus.dead_letters import DeadLetters
-from libs.bus.received import PoisonError, parse
 
 KNOWN_TYPES = frozenset(names.TYPE_PREFIX + kind.__name__ for kind in (ReplyStarted, ReplyChunk, ReplyEnded))
 MOST_BUFFERED = 8 * 1024 * 1024
@@ -129,14 +128,11 @@ class WaitingRoom:
             if waiting is None and header(raw.headers, names.TYPE) in KNOWN_TYPES:
                 # Of a client who went away; not worth reading.
                 continue
-            try:
-                record = parse(raw).record
-            except PoisonError as error:
-                self._dead_letters.bury_soon(raw, str(error))
-                if waiting:
-                    waiting.fail(BROKEN)
-                continue
+            record = self._dead_letters.read(raw)
             if waiting is None:
+                continue
+            if record is None:
+                waiting.fail(BROKEN)
                 continue
             assert isinstance(record, ReplyStarted | ReplyChunk | ReplyEnded)
             waiting.push(record)

@@ -21,7 +21,7 @@ from libs.bus.dead_letters import DeadLetters
 from libs.bus.deciding import publish_decisions
 from libs.bus.producer import Acknowledgement, Producer, settle
 from libs.bus.reading import read_to_end
-from libs.bus.received import PoisonError, Received, parse
+from libs.bus.received import Received
 from libs.bus.settings import BusSettings
 from libs.config.catalog import Catalog
 from libs.policy.rules import check
@@ -129,10 +129,9 @@ class QuotaHandlers:
             if raw.value is None:
                 self._partitions[raw.partition].windows.pop(raw.key.decode(), None)
                 continue
-            try:
-                yield parse(raw).record, raw.partition
-            except PoisonError as error:
-                self._dead_letters.bury_soon(raw, str(error))
+            record = self._dead_letters.read(raw)
+            if record is not None:
+                yield record, raw.partition
 
     def _load_window(self, state: Record, part: _Partition, now: int) -> None:
         assert isinstance(state, QuotaStateSaved)

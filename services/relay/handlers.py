@@ -161,10 +161,8 @@ class RelayHandlers:
     def cancellations(self, raws: "Sequence[ConsumerRecord[Any, Any]]") -> None:
         """Every relay hears every cancellation: a partition may have moved on while its attempt stayed here."""
         for raw in raws:
-            try:
-                record = parse(raw).record
-            except PoisonError as error:
-                self._dead_letters.bury_soon(raw, str(error))
+            record = self._dead_letters.read(raw)
+            if record is None:
                 continue
             assert isinstance(record, RequestCancelled)
             self._cancelled[record.request_id] = now_ms()
@@ -198,12 +196,8 @@ class RelayHandlers:
         self._recalled_since_ms |= dict.fromkeys(partitions, oldest_route_ms)
 
     def _read_attempt(self, raw: "ConsumerRecord[Any, Any]") -> AttemptStarted | AttemptEnded | None:
-        try:
-            record = parse(raw).record
-        except PoisonError as error:
-            self._dead_letters.bury_soon(raw, str(error))
-            return None
-        assert isinstance(record, AttemptStarted | AttemptEnded)
+        record = self._dead_letters.read(raw)
+        assert record is None or isinstance(record, AttemptStarted | AttemptEnded)
         return record
 
     async def _tick(self) -> None:

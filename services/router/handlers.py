@@ -18,7 +18,7 @@ from contracts.routes import RequestRejected, RoutePlanned
 from libs.bus.consumer import Batch, Consumer, Partitions
 from libs.bus.dead_letters import DeadLetters
 from libs.bus.producer import Acknowledgement, Producer, settle
-from libs.bus.received import Poison, PoisonError, Received, parse
+from libs.bus.received import Poison, Received
 from libs.config.catalog import Catalog
 from libs.telemetry.tracing import Step
 from services.router.health import Health
@@ -118,10 +118,8 @@ class RouterHandlers:
     def outcomes(self, raws: "Sequence[ConsumerRecord[Any, Any]]") -> None:
         """Every router hears of every provider."""
         for raw in raws:
-            try:
-                record = parse(raw).record
-            except PoisonError as error:
-                self._dead_letters.bury_soon(raw, str(error))
+            record = self._dead_letters.read(raw)
+            if record is None:
                 continue
             assert isinstance(record, OutcomesCounted)
             now = now_ms()

@@ -69,12 +69,30 @@ Turn = str | Said | Result
 NOTHING = Wish()
 
 
-class ChatClient:
-    """``openai``, chat completions."""
-
+class _OpenAI:
     def __init__(self, gateway: Gateway, model: str) -> None:
         self._client = openai.AsyncOpenAI(base_url=gateway.base_url, api_key=gateway.key, max_retries=0)
         self._model = model
+
+    async def ask(self, turns: Sequence[Turn], wish: Wish = NOTHING, *, stream: bool = False) -> Said:
+        """One answer."""
+        raise NotImplementedError
+
+    async def refused(self, text: str) -> int:
+        """The status of the error that the SDK makes of a refusal."""
+        try:
+            await self.ask([text])
+        except openai.RateLimitError as error:
+            return error.status_code
+        raise AssertionError("no error")
+
+    async def close(self) -> None:
+        """Ends its connections."""
+        await self._client.close()
+
+
+class ChatClient(_OpenAI):
+    """``openai``, chat completions."""
 
     async def ask(self, turns: Sequence[Turn], wish: Wish = NOTHING, *, stream: bool = False) -> Said:
         """One answer."""
@@ -120,18 +138,6 @@ class ChatClient:
             break
         await stream.close()
 
-    async def refused(self, text: str) -> int:
-        """The status of the error that the SDK makes of a refusal."""
-        try:
-            await self.ask([text])
-        except openai.RateLimitError as error:
-            return error.status_code
-        raise AssertionError("no error")
-
-    async def close(self) -> None:
-        """Ends its connections."""
-        await self._client.close()
-
     async def _streamed(self, ask: dict[str, Any]) -> Any:
         from openai.lib.streaming.chat import ChatCompletionStreamState
 
@@ -150,12 +156,8 @@ class ChatClient:
         return {"role": "user", "content": [{"type": "text", "text": turn}, *([image] if wish.image else [])]}
 
 
-class ResponsesClient:
+class ResponsesClient(_OpenAI):
     """``openai``, Responses."""
-
-    def __init__(self, gateway: Gateway, model: str) -> None:
-        self._client = openai.AsyncOpenAI(base_url=gateway.base_url, api_key=gateway.key, max_retries=0)
-        self._model = model
 
     async def ask(self, turns: Sequence[Turn], wish: Wish = NOTHING, *, stream: bool = False) -> Said:
         """One answer."""
@@ -199,18 +201,6 @@ class ResponsesClient:
             if event.type == "response.output_text.delta":
                 break
         await stream.close()
-
-    async def refused(self, text: str) -> int:
-        """The status of the error that the SDK makes of a refusal."""
-        try:
-            await self.ask([text])
-        except openai.RateLimitError as error:
-            return error.status_code
-        raise AssertionError("no error")
-
-    async def close(self) -> None:
-        """Ends its connections."""
-        await self._client.close()
 
     @staticmethod
     def _items(turn: Turn, wish: Wish) -> list[Any]:

@@ -14,6 +14,7 @@ import yaml
 
 from libs.config.gateway import DEFAULT_FILE
 from libs.devstack.home import ROOT
+from libs.devstack.stub.said import SIGNATURE
 from tests.documents import agrees
 from tests.e2e.clients import IMAGE, SURFACES, Client, Result, Wish
 from tests.stacks import Gateway, running_stack, until
@@ -96,9 +97,10 @@ async def _images(gateway: Gateway, client: Client) -> None:
     assert IMAGE in await _sent(gateway)
 
 
-async def _structured(gateway: Gateway, client: Client) -> None:
-    await client.ask(["an animal"], Wish(schema=True))
-    assert "zebra" in await _sent(gateway)
+async def _structured(_gateway: Gateway, client: Client) -> None:
+    for stream in (False, True):
+        said = await client.ask(["an animal"], Wish(schema=True), stream=stream)
+        assert json.loads(said.text) == {"zebra": True}
 
 
 async def _thoughts(_gateway: Gateway, client: Client) -> None:
@@ -140,6 +142,12 @@ async def _abort(gateway: Gateway, client: Client) -> None:
     await until(stopped, what="the provider's stream cut")
 
 
+RETURNED = {
+    **dict.fromkeys(("anthropic", "bedrock", "google"), f'"{SIGNATURE}"'),
+    "only-responses": '"c2VjcmV0"',
+    **dict.fromkeys(("openai", "mistral", "codestral")),
+}
+"""What goes back to the provider of the last turn's thought: what it signed or encrypted, the text, or nothing."""
 FEATURES = {
     "text": _text,
     "tools": _tools,
@@ -168,6 +176,9 @@ async def test_a_feature(
     client = SURFACES[surface](world, _model(provider_id))
     try:
         await FEATURES[feature](world, client)
+        if feature == "thoughts":
+            back = RETURNED.get(provider_id, "Let me see.")
+            assert (back is None) or back in await _sent(world)
     finally:
         await client.close()
     passed[provider_id, surface, feature] = "✓"

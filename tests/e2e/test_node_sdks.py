@@ -48,7 +48,9 @@ async def test_the_node_sdks(gateway: Gateway, node_folder: Path) -> None:
             shutil.copy(SOURCES / name, node_folder)
         await _run(str(NPM), "ci", "--no-audit", "--no-fund", "--ignore-scripts", folder=node_folder)
     shutil.copy(SOURCES / "client.mjs", node_folder)
-    seen: dict[str, Any] = json.loads(await _run("client.mjs", gateway.base_url, gateway.key, folder=node_folder))
+    seen: dict[str, Any] = json.loads(
+        await _run("client.mjs", gateway.base_url, gateway.key, gateway.stack.stub_url, folder=node_folder)
+    )
     assert len(seen["whole"].split()) == 8
     assert seen["streamed"] == seen["whole"] == seen["ai"] == seen["aiStreamed"]
     assert seen["streamedUsage"] == seen["usage"]
@@ -58,8 +60,14 @@ async def test_the_node_sdks(gateway: Gateway, node_folder: Path) -> None:
         "limited": ["RateLimitError", 429],
         "key": ["AuthenticationError", 401],
     }
-    assert len(seen["vercel"]) == 6
+    assert (seen["image"], seen["structured"], seen["aborted"]) == (True, {"striped": True}, True)
+    assert len(seen["vercel"]) == 3 * 5
     for case, found in seen["vercel"].items():
-        expected = {"same": True, "usage": True, "tool": "weather", "result": "sunny in Graz"}
+        expected: dict[str, Any] = {"same": True, "usage": True, "tool": "weather", "result": "sunny in Graz"}
+        expected |= {"image": True, "aborted": True}
+        if not case.startswith("messages"):
+            expected["structured"] = {"striped": True}
         assert found == expected, case
     assert seen["claude"] == {"stub/echo": True, "claude/echo": True}
+    assert (seen["claudeSees"], seen["claudeStructured"]) == (True, {"striped": True})
+    assert (seen["claudeCalls"], seen["claudeAborted"]) == ("weather", True)

@@ -17,6 +17,7 @@ from contracts.headers import header
 from contracts.record import Record
 from contracts.requests import RequestAccepted
 from libs.bus.consumer import Batch, Consumer, Partitions, RetryLater
+from libs.bus.groups import group_members
 from libs.bus.producer import Producer, settle
 from libs.bus.reading import read_to_end
 from libs.bus.received import Poison, Received
@@ -243,6 +244,33 @@ async def test_nothing_is_lost_when_members_come_and_go(bus: BusSettings, produc
         await seen.all(1_200)
     assert set(seen.numbers) == set(range(1_200))
     assert any(len(partitions) < bus.partitions for partitions in assigned)
+
+
+async def test_a_leader_that_stops_while_another_joins_holds_nobody_up(
+    bus: BusSettings, producer: Producer, run: str
+) -> None:
+    async def handle(_batch: Batch) -> None:
+        pass
+
+    async with _consuming(bus, producer, run, handle) as leader:
+        async with _consuming(bus, producer, run, handle):
+            pass
+
+        async def alone() -> bool | None:
+            return (leader.ready and len(await group_members(bus, run)) == 1) or None
+
+        await until(alone, what="the leader alone")
+        successor = _consuming(bus, producer, run, handle)
+        joining = asyncio.create_task(successor.__aenter__())
+
+        async def joined() -> bool | None:
+            return len(await group_members(bus, run)) > 1 or None
+
+        await until(joined, what="a second member")
+        # The leader has not heard of it yet: the group is forming.
+        await leader.stop()
+        assert (await joining).ready
+        await successor.__aexit__(None, None, None)
 
 
 async def test_the_drain_comes_before_the_group_is_left(bus: BusSettings, producer: Producer, run: str) -> None:

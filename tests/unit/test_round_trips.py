@@ -4,6 +4,7 @@ What is sent is heard by a plain model of each protocol: for Messages and Respon
 of their own; for Gemini and Converse the few lines below.
 """
 
+import base64
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -22,6 +23,7 @@ from libs.providers.protocol import Call
 from libs.providers.registry import ADAPTERS
 from libs.surfaces import messages, responses
 from libs.surfaces.registry import DIALECTS
+from libs.surfaces.thoughts import Carried, opened
 from libs.surfaces.writer import inline_data
 from tests.documents import agrees
 
@@ -323,6 +325,8 @@ def answers(draw: st.DrawFn) -> dict[str, Any]:
             }
             for number in range(count)
         ]
+        if draw(st.booleans()):
+            message["tool_calls"][0]["extra_content"] = {"google": {"thought_signature": draw(names)}}
     reason = "tool_calls" if count else draw(st.sampled_from(["stop", "length", "content_filter"]))
     return {
         "id": "c1",
@@ -354,10 +358,46 @@ def test_an_answer_as_a_response_and_back_is_the_same(answer: dict[str, Any]) ->
     assert _counts(again) == _counts(answer)
 
 
+@given(answers())
+def test_what_only_the_model_can_read_comes_back_through_clients_of_messages(answer: dict[str, Any]) -> None:
+    content = DIALECTS[Surface.MESSAGES].whole(answer, {})["content"]
+    turns = [{"role": "user", "content": "x"}, {"role": "assistant", "content": content}]
+    again = messages.to_chat({"model": "a/b", "max_tokens": 1, "messages": turns})
+    assert _kept(again["messages"][-1]) == _kept(answer["choices"][0]["message"])
+    kept = messages.without_carried({"messages": turns})["messages"][-1]["content"]
+    assert b"sluice." not in orjson.dumps(kept)
+    assert [block for block in content if block in kept] == kept
+
+
+@given(answers())
+def test_what_only_the_model_can_read_comes_back_through_clients_of_responses(answer: dict[str, Any]) -> None:
+    output = DIALECTS[Surface.RESPONSES].whole(answer, {})["output"]
+    if not [item for item in output if item["type"] != "reasoning"]:
+        return
+    given_ = [{"role": "user", "content": "x"}, *output]
+    again = responses.to_chat({"model": "a/b", "input": given_})
+    assert _kept(again["messages"][-1]) == _kept(answer["choices"][0]["message"])
+    kept = responses.without_carried({"input": given_})["input"]
+    assert b"sluice." not in orjson.dumps(kept)
+    assert [item for item in given_ if item in kept] == kept
+
+
+def _kept(message: dict[str, Any]) -> Any:
+    names_ = ("content", "reasoning_content", "reasoning_details", "tool_calls")
+    return {name: message[name] for name in names_ if message.get(name)}
+
+
+@given(st.text() | st.binary().map(lambda data: base64.b64encode(data).decode()))
+def test_a_field_that_a_client_made_up_harms_nobody(text: str) -> None:
+    assert opened(text) is None or text.startswith("sluice.")
+    assert isinstance(opened(f"sluice.{text}"), Carried)
+
+
 def _said(answer: dict[str, Any]) -> tuple[Any, ...]:
     choice = answer["choices"][0]
     message = choice["message"]
-    return choice["finish_reason"], message.get("reasoning_content"), list(_turns({**message, "reasoning_details": []}))
+    thought = message.get("reasoning_content") or None
+    return choice["finish_reason"], thought, list(_turns({**message, "reasoning_details": []}))
 
 
 def _counts(answer: dict[str, Any]) -> tuple[int, ...]:

@@ -129,20 +129,34 @@ def _call(surface: Surface, body: dict[str, Any], cap_tokens: int | None = None)
 def answers(draw: st.DrawFn) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """A chat completion, and chunks that say the same."""
     thinks, says = draw(st.lists(words, max_size=3)), draw(st.lists(words, max_size=3))
+    speech = "content" if draw(st.booleans()) else "refusal"
     calls = draw(st.lists(st.tuples(names, names, st.lists(words, max_size=3)), max_size=2))
     reason = draw(st.sampled_from(["stop", "length", "tool_calls", "content_filter"]))
-    message: dict[str, Any] = {"role": "assistant", "content": "".join(says) or None}
+    message: dict[str, Any] = {"role": "assistant", "content": None}
+    if says:
+        message[speech] = "".join(says)
     deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
     if thinks:
         message["reasoning_content"] = "".join(thinks)
-    deltas += [{"reasoning_content": text} for text in thinks] + [{"content": text} for text in says]
+    signed = draw(st.booleans())
+    if thinks and signed:
+        detail = {"type": "reasoning.text", "index": 0}
+        message["reasoning_details"] = [{**detail, "text": "".join(thinks), "signature": "c2ln"}]
+        deltas += [{"reasoning_content": text, "reasoning_details": [{**detail, "text": text}]} for text in thinks]
+        deltas.append({"reasoning_details": [{**detail, "signature": "c2ln"}]})
+    else:
+        deltas += [{"reasoning_content": text} for text in thinks]
+    deltas += [{speech: text} for text in says]
     if calls:
         message["tool_calls"] = []
     for index, (call_id, name, pieces) in enumerate(calls):
         text = orjson.dumps({"a": "".join(pieces)}).decode()
-        message["tool_calls"].append({"id": call_id, "type": "function", "function": {"name": name, "arguments": text}})
+        marked = {"extra_content": {"google": {"thought_signature": name}}} if draw(st.booleans()) else {}
+        called = {"id": call_id, "type": "function", "function": {"name": name, "arguments": text}}
+        message["tool_calls"].append({**called, **marked})
         cut = draw(st.integers(0, len(text)))
-        deltas.append({"tool_calls": [{"index": index, "id": call_id, "function": {"name": name, "arguments": ""}}]})
+        begun = {"index": index, "id": call_id, "function": {"name": name, "arguments": ""}, **marked}
+        deltas.append({"tool_calls": [begun]})
         deltas += [
             {"tool_calls": [{"index": index, "function": {"arguments": part}}]}
             for part in (text[:cut], text[cut:])
@@ -198,8 +212,8 @@ def test_a_message_s_events_add_up_to_the_whole_message(given_: tuple[dict[str, 
         else:
             assert event["index"] == open_
             delta = event["delta"]
-            name = {"text_delta": "text", "thinking_delta": "thinking", "input_json_delta": "_json"}[delta["type"]]
-            blocks[-1][name] += delta[{"_json": "partial_json"}.get(name, name)]
+            name = delta["type"].removesuffix("_delta")
+            blocks[-1][{"input_json": "_json"}.get(name, name)] += delta[{"input_json": "partial_json"}.get(name, name)]
     assert open_ is None
     for block in blocks:
         text = block.pop("_json")

@@ -31,6 +31,7 @@ class Chat:
             or "/as/codestral/" in path
             or not body.get("stream")
             or bool(asked.get("include_usage")),
+            schema=((body.get("response_format") or {}).get("json_schema") or {}).get("schema"),
         )
 
     def whole(self, said: Said) -> dict[str, Any]:

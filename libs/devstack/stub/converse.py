@@ -1,5 +1,6 @@
 """AWS Bedrock's Converse, whose streams are frames with checksums instead of server-sent events."""
 
+import json
 import struct
 import zlib
 from typing import Any
@@ -19,6 +20,7 @@ class Converse:
     def hear(self, path: str, body: dict[str, Any]) -> Heard:
         *_, model, method = path.split("/")
         prompt = text_in(body["messages"][-1]["content"])
+        form = (body.get("outputConfig") or {}).get("textFormat") or {}
         return Heard(
             body=body,
             model=unquote(model),
@@ -27,6 +29,7 @@ class Converse:
             most_tokens=(body.get("inferenceConfig") or {}).get("maxTokens"),
             streamed=method == "converse-stream",
             tools=tuple(tool["toolSpec"]["name"] for tool in (body.get("toolConfig") or {}).get("tools") or ()),
+            schema=json.loads(form["structure"]["jsonSchema"]["schema"]) if form else None,
         )
 
     def whole(self, said: Said) -> dict[str, Any]:

@@ -24,6 +24,7 @@ class Gemini:
             most_tokens=(body.get("generationConfig") or {}).get("maxOutputTokens"),
             streamed=method == "streamGenerateContent",
             tools=tuple(one["name"] for one in tools[0]["functionDeclarations"]),
+            schema=(body.get("generationConfig") or {}).get("responseJsonSchema"),
         )
 
     def whole(self, said: Said) -> dict[str, Any]:

@@ -64,6 +64,8 @@ def _unknown(body: dict[str, Any], known: set[str]) -> Iterable[str]:
 def _in_messages(body: dict[str, Any], whose: str) -> Iterable[str]:
     for message in body.get("messages") or ():
         yield from (f"in messages: {text}" for text in _unknown(message, _MESSAGE[whose]))
+        for call in message.get("tool_calls") or ():
+            yield from (f"in tool_calls: {text}" for text in _unknown(call, {"id", "type", "function", "custom"}))
         content = message.get("content")
         for part in content if isinstance(content, list) else ():
             yield from (f"in content: {text}" for text in _unknown(part, {"type", part.get("type")}))

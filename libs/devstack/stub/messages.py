@@ -22,6 +22,7 @@ class Messages:
             most_tokens=body["max_tokens"],
             streamed=bool(body.get("stream")),
             tools=tuple(tool["name"] for tool in body.get("tools") or ()),
+            schema=((body.get("output_config") or {}).get("format") or {}).get("schema"),
         )
 
     def whole(self, said: Said) -> dict[str, Any]:

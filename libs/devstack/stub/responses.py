@@ -24,6 +24,7 @@ class Responses:
             most_tokens=body.get("max_output_tokens"),
             streamed=bool(body.get("stream")),
             tools=tuple(tool["name"] for tool in body.get("tools") or () if tool["type"] == "function"),
+            schema=((body.get("text") or {}).get("format") or {}).get("schema"),
         )
 
     def whole(self, said: Said) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """What the stub says, before any protocol says how. Pure: the same request is answered in the same way."""
 
 import hashlib
+import json
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -50,6 +51,8 @@ class Heard:
     tools: tuple[str, ...]
     """Their names."""
     counts_wanted: bool = True
+    schema: Any = None
+    """The JSON schema that the answer is to have, if one was asked for."""
 
     @property
     def knobs(self) -> Knobs:
@@ -98,7 +101,8 @@ def answer(heard: Heard, call_prefix: str) -> Said:
     knobs = heard.knobs
     calls = (knobs.number("tool", 0) or 0) if heard.tools else 0
     wanted = knobs.number("chunks", 0 if calls else 8) or 0
-    words = _words(heard.prompt, min(wanted, heard.most_tokens) if heard.most_tokens else wanted)
+    most = min(wanted, heard.most_tokens) if heard.most_tokens else wanted
+    words = [json.dumps(_instance(heard.schema))] if heard.schema else _words(heard.prompt, most)
     zero = knobs.text("usage") == "zero"
     return Said(
         name=hashlib.sha256(heard.prompt.encode()).hexdigest()[:24],
@@ -106,12 +110,26 @@ def answer(heard: Heard, call_prefix: str) -> Said:
         words=words,
         thought=THOUGHT if knobs.text("think") else "",
         calls=[(f"{call_prefix}{number + 1}", heard.tools[0]) for number in range(calls)],
-        cut=len(words) < wanted,
+        cut=len(words) < wanted and not heard.schema,
         fresh_tokens=0 if zero else max(1, heard.characters // 4),
         cached_tokens=knobs.number("cache", 0) or 0,
         output_tokens=0 if zero else len(words),
         counted=heard.counts_wanted and knobs.text("usage") != "none",
     )
+
+
+def _instance(schema: Any) -> Any:
+    """Something of a JSON schema, as far as tests go."""
+    match schema.get("type"):
+        case "object":
+            return {name: _instance(inner) for name, inner in (schema.get("properties") or {}).items()}
+        case "array":
+            return [_instance(schema.get("items") or {})]
+        case "boolean":
+            return True
+        case "integer" | "number":
+            return 1
+    return (schema.get("enum") or ["x"])[0]
 
 
 def text_in(content: Any) -> str:

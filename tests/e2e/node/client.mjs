@@ -3,9 +3,9 @@ import Anthropic from "@anthropic-ai/sdk";
 import OpenAI from "openai";
 import { createAnthropic } from "@ai-sdk/anthropic";
 import { createOpenAI } from "@ai-sdk/openai";
-import { generateText, jsonSchema, streamText, tool } from "ai";
+import { generateText, jsonSchema, Output, streamText, tool } from "ai";
 
-const [baseURL, apiKey] = process.argv.slice(2);
+const [baseURL, apiKey, stubURL] = process.argv.slice(2);
 const client = new OpenAI({ baseURL, apiKey, maxRetries: 0 });
 const messages = [{ role: "user", content: "hello" }];
 const seen = {};
@@ -20,6 +20,20 @@ for await (const chunk of await client.chat.completions.create({ model: "stub/ec
   if (chunk.usage) seen.streamedUsage = chunk.usage;
 }
 
+const png = "iVBORw0KGgo=";
+const schema = { type: "object", properties: { striped: { type: "boolean" } }, required: ["striped"], additionalProperties: false };
+const endless = "[[stub chunks=500 gap_ms=20]]";
+const sent = async () => JSON.stringify(await (await fetch(`${stubURL}/stub/last`)).json());
+const cancelled = async () => (await (await fetch(`${stubURL}/stub/stats`)).json()).cancelled ?? 0;
+
+// Begins a stream, goes away, and waits until the provider has noticed.
+async function leaves(begin) {
+  const before = await cancelled();
+  await begin();
+  while ((await cancelled()) === before) await new Promise((resolve) => setTimeout(resolve, 20));
+  return true;
+}
+
 const tools = [{ type: "function", function: { name: "weather", parameters: { type: "object", properties: {} } } }];
 const called = await client.chat.completions.create({
   model: "stub/echo",
@@ -27,6 +41,25 @@ const called = await client.chat.completions.create({
   tools,
 });
 seen.tool = called.choices[0].message.tool_calls[0].function.name;
+
+const shown = [{ type: "text", text: "what?" }, { type: "image_url", image_url: { url: `data:image/png;base64,${png}` } }];
+await client.chat.completions.create({ model: "claude/echo", messages: [{ role: "user", content: shown }] });
+seen.image = (await sent()).includes(png);
+const formed = await client.chat.completions.create({
+  model: "gemini/echo",
+  messages,
+  response_format: { type: "json_schema", json_schema: { name: "animal", schema, strict: true } },
+});
+seen.structured = JSON.parse(formed.choices[0].message.content);
+seen.aborted = await leaves(async () => {
+  const stream = await client.chat.completions.create({
+    model: "stub/echo",
+    messages: [{ role: "user", content: endless }],
+    stream: true,
+  });
+  for await (const _ of stream) break;
+  stream.controller.abort();
+});
 
 seen.errors = {};
 for (const [name, model, content] of [
@@ -62,7 +95,7 @@ const vercel = {
 };
 seen.vercel = {};
 for (const [surface, provider] of Object.entries(vercel)) {
-  for (const model of ["stub/echo", "claude/echo"]) {
+  for (const model of ["stub/echo", "claude/echo", "gemini/echo", "converse/echo", "responses/echo"]) {
     let streamed = "";
     const running = streamText({ model: provider(model), prompt: "hello" });
     for await (const text of running.textStream) streamed += text;
@@ -74,6 +107,21 @@ for (const [surface, provider] of Object.entries(vercel)) {
       tool: called.toolCalls[0]?.toolName,
       result: called.toolResults[0]?.output,
     };
+    const content = [{ type: "text", text: "what?" }, { type: "image", image: png, mediaType: "image/png" }];
+    await generateText({ model: provider(model), messages: [{ role: "user", content }] });
+    seen.vercel[`${surface} ${model}`].image = (await sent()).includes(png);
+    if (surface !== "messages") {
+      // For models that it does not know @ai-sdk/anthropic asks for a tool call instead.
+      const output = Output.object({ schema: jsonSchema(schema) });
+      const animal = await generateText({ model: provider(model), prompt: "a zebra?", output });
+      seen.vercel[`${surface} ${model}`].structured = animal.output;
+    }
+    seen.vercel[`${surface} ${model}`].aborted = await leaves(async () => {
+      const abort = new AbortController();
+      const left = streamText({ model: provider(model), prompt: endless, abortSignal: abort.signal });
+      for await (const _ of left.textStream) break;
+      abort.abort();
+    });
   }
 }
 
@@ -83,6 +131,23 @@ for (const model of ["stub/echo", "claude/echo"]) {
   const ask = { model, max_tokens: 100, messages };
   const whole = await claude.messages.create(ask);
   const streamed = await claude.messages.stream(ask).finalText();
+  const image = { type: "image", source: { type: "base64", media_type: "image/png", data: png } };
+  await claude.messages.create({ model, max_tokens: 100, messages: [{ role: "user", content: [image] }] });
+  seen.claudeSees = (await sent()).includes(png);
+  const formed = await claude.messages.create({ ...ask, output_config: { format: { type: "json_schema", schema } } });
+  seen.claudeStructured = JSON.parse(formed.content[0].text);
+  const use = { name: "weather", input_schema: { type: "object", properties: { city: { type: "string" } } } };
+  const asked = await claude.messages.create({
+    ...ask,
+    messages: [{ role: "user", content: "[[stub tool=1 chunks=0]]" }],
+    tools: [use],
+  });
+  seen.claudeCalls = asked.content[0].name;
+  seen.claudeAborted = await leaves(async () => {
+    const stream = claude.messages.stream({ ...ask, max_tokens: 4000, messages: [{ role: "user", content: endless }] });
+    for await (const event of stream) if (event.type === "content_block_delta") break;
+    stream.abort();
+  });
   seen.claude[model] = whole.content[0].text === streamed && whole.stop_reason === "end_turn";
 }
 
