@@ -7,20 +7,20 @@ from typing import Any, Protocol
 import orjson
 from pydantic_core import to_json
 
-from contracts.requests import FIM_MOST_TOKENS, Surface
+from contracts.requests import Surface
 from contracts.usage import TokenUsage
 from libs.config.gateway import Provider
-from libs.providers import anthropic_messages, gemini, native, openai_chat, openai_responses
+from libs.providers import anthropic_messages, embeddings, fim, gemini, native, openai_chat, openai_responses
 from libs.providers.openai_chat import ChatReader
 from libs.providers.protocol import (
-    ENVELOPE,
-    LIMITS,
     Addressed,
     Call,
     Framing,
     Outgoing,
     Parsed,
     Reader,
+    refused,
+    supported,
     unsaid,
 )
 from libs.providers.registry import ADAPTERS
@@ -28,9 +28,6 @@ from libs.providers.tool_calls import repair
 from libs.surfaces import messages, responses
 from libs.surfaces.registry import DIALECTS
 from libs.surfaces.writer import SurfaceError, Writer
-
-EMBEDDINGS_PATH = "/embeddings"
-FIM_PATH = "/fim/completions"
 
 
 class Stream(Protocol):
@@ -138,27 +135,16 @@ def exchange(call: Call, provider: Provider) -> Exchange:
     chat = _repaired(
         call.identifiers.beside(dialect.to_chat(call.body)), adapter.tool_call_ids or provider.tool_call_ids
     )
-    supported = _supported(chat, provider)
-    outgoing = adapter.build(supported, call, provider)
-    refused = _refused(chat, supported)
+    kept = supported(chat, provider)
+    outgoing = adapter.build(kept, call, provider)
     unheard = unsaid(call.body, dialect.heard) if dialect.heard else ()
     return Exchange(
-        replace(outgoing, dropped=tuple(sorted({*outgoing.dropped, *refused, *unheard}))),
+        replace(outgoing, dropped=tuple(sorted({*outgoing.dropped, *refused(chat, kept), *unheard}))),
         adapter.authorize,
         adapter.framing,
         Translated(adapter.reader(call), dialect.writer(call.model, call.body)),
         lambda data: _translated(adapter.parse(data, call), call),
     )
-
-
-def _supported(body: dict[str, Any], provider: Provider) -> dict[str, Any]:
-    """What the provider does not refuse."""
-    taken = ENVELOPE.union(LIMITS, provider.fields) if provider.fields else body.keys()
-    return {name: value for name, value in body.items() if name in taken and name not in provider.unsupported}
-
-
-def _refused(body: dict[str, Any], supported: dict[str, Any]) -> tuple[str, ...]:
-    return unsaid(body, supported) if len(supported) < len(body) else ()
 
 
 def _repaired(chat: dict[str, Any], id_form: str | None) -> dict[str, Any]:
@@ -173,8 +159,8 @@ def _is_of_tools(message: dict[str, Any]) -> bool:
 
 
 def _native(call: Call, provider: Provider, path: str, stream: Stream) -> Exchange:
-    supported = _supported(call.body, provider)
-    body = {**supported, "model": call.upstream_model, "stream": call.streamed}
+    kept = supported(call.body, provider)
+    body = {**kept, "model": call.upstream_model, "stream": call.streamed}
     if call.surface is Surface.RESPONSES:
         body = responses.without_carried(call.identifiers.beside(body))
     if call.cap_tokens and call.surface is Surface.RESPONSES:
@@ -182,7 +168,7 @@ def _native(call: Call, provider: Provider, path: str, stream: Stream) -> Exchan
     if call.surface is Surface.MESSAGES:
         body = anthropic_messages.adapted(messages.without_carried(body), provider)
     return _plain(
-        Outgoing(path, to_json(body), _refused(call.body, supported)),
+        Outgoing(path, to_json(body), refused(call.body, kept)),
         provider,
         stream,
         lambda data: native.parse_response(data, model=call.model),
@@ -195,10 +181,8 @@ def _embeddings(call: Call, provider: Provider) -> Exchange:
         outgoing = gemini.build_embeddings(call.body, call.upstream_model)
         return _plain(outgoing, provider, stream, lambda data: gemini.parse_embeddings(data, model=call.model))
     _wants_openai(call, provider, "embeddings")
-    supported = _supported(call.body, provider)
-    content = to_json({**supported, "model": call.upstream_model})
     return _plain(
-        Outgoing(EMBEDDINGS_PATH, content, _refused(call.body, supported)),
+        embeddings.build(call, provider),
         provider,
         stream,
         lambda data: native.parse_response(data, model=call.model),
@@ -207,14 +191,8 @@ def _embeddings(call: Call, provider: Provider) -> Exchange:
 
 def _fill_in_the_middle(call: Call, provider: Provider) -> Exchange:
     _wants_openai(call, provider, "fill-in-the-middle")
-    limit = min(call.body.get("max_tokens") or FIM_MOST_TOKENS, FIM_MOST_TOKENS)
-    supported = _supported(call.body, provider)
-    body = {**supported, "model": call.upstream_model, "stream": call.streamed, "max_tokens": limit}
-    for name, theirs in provider.renamed.items():
-        if name in body:
-            body[theirs] = body.pop(name)
     return _plain(
-        Outgoing(FIM_PATH, to_json(body), _refused(call.body, supported)),
+        fim.build(call, provider),
         provider,
         Translated(ChatReader(model=call.model), DIALECTS[call.surface].writer(call.model, call.body)),
         lambda data: openai_chat.parse_response(data, model=call.model),

@@ -170,6 +170,17 @@ def unsaid(chat: Mapping[str, Any], said: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(name for name in found if _NAME.match(name))[:MOST_TOLD])
 
 
+def supported(body: Mapping[str, Any], provider: Provider) -> dict[str, Any]:
+    """The fields of a request that the provider does not refuse."""
+    taken = ENVELOPE.union(LIMITS, provider.fields) if provider.fields else body.keys()
+    return {name: value for name, value in body.items() if name in taken and name not in provider.unsupported}
+
+
+def refused(body: Mapping[str, Any], kept: Mapping[str, Any]) -> tuple[str, ...]:
+    """Those that it does refuse, and that ask for something."""
+    return unsaid(body, kept) if len(kept) < len(body) else ()
+
+
 def _asks_nothing(name: str, value: Any) -> bool:
     return value is None or value == _NEUTRAL.get(name, False) or value in ("", [], {})
 

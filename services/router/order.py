@@ -27,12 +27,12 @@ def ordered(
         sort: for requests that do not choose.
     """
     wanted = {provider_id: place for place, provider_id in reversed(list(enumerate(request.provider_order)))}
-    value = _VALUES[request.provider_sort or sort]
+    last, value = len(request.provider_order), _VALUES[request.provider_sort or sort]
 
     def key(offer: Offer) -> tuple[float, ...]:
         standing = health.standing(offer.provider_id, now_ms)
         broken = standing if standing >= Standing.FAILING else Standing.WELL
-        return broken, wanted.get(offer.provider_id, len(wanted)), standing, *value(offer, request, health, now_ms)
+        return broken, wanted.get(offer.provider_id, last), standing, *value(offer, request, health, now_ms)
 
     return sorted(offers, key=key)
 

@@ -28,26 +28,24 @@ PROVIDERS: list[str] = [*sorted(DEFAULT["providers"]), *OWN]
 DOCUMENT = ROOT / "docs/providers.md"
 
 
+FREE = {"prompt": "0", "completion": "0"}
+
+
 def _model(provider_id: str) -> str:
-    """One that the default configuration has there, else one of ours."""
-    at = [model["id"] for model in DEFAULT["models"] if model["provider"] == provider_id]
-    return next((name for name in at if not name.endswith(":free")), f"{provider_id}/some-model")
+    """A name for what the default configuration has first at a provider, and only there."""
+    return f"only/{provider_id}"
 
 
 def _configuration() -> dict[str, Any]:
-    """The default one, with our stub's key and a model for each provider."""
-    models = [{**model, "pricing": {"prompt": "0", "completion": "0"}} for model in DEFAULT["models"]]
-    known = {model["id"] for model in models}
-    models += [
-        {"id": _model(one), "provider": one, "upstream_model": "m-1", "pricing": {"prompt": "0", "completion": "0"}}
-        for one in PROVIDERS
-        if _model(one) not in known
-    ]
-    providers = {
-        name: {**one, "api_key": "env:SLUICE_STUB_KEY"} for name, one in {**DEFAULT["providers"], **OWN}.items()
-    }
+    """The default one, with our stub's key and a model for each provider alone."""
+    models = [{**model, "pricing": FREE} for model in DEFAULT["models"]]
+    for provider_id in PROVIDERS:
+        there = [model for model in models if model["provider"] == provider_id and not model["id"].endswith(":free")]
+        like = there[0] if there else {"provider": provider_id, "upstream_model": "m-1", "pricing": FREE}
+        models.append({**like, "id": _model(provider_id)})
+    all_of_them = {**DEFAULT["providers"], **OWN}
     return {
-        "providers": providers,
+        "providers": {name: {**one, "api_key": "env:SLUICE_STUB_KEY"} for name, one in all_of_them.items()},
         "models": models,
         "billing": {"prepaid": False},
         "routing": {"breaker": None},
@@ -216,15 +214,18 @@ SAYABLE: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("model", [model["id"] for model in DEFAULT["models"]])
-async def test_no_model_refuses_what_an_agent_says_and_what_is_left_out_is_told(world: Gateway, model: str) -> None:
+@pytest.mark.parametrize(("model", "provider_id"), [(model["id"], model["provider"]) for model in DEFAULT["models"]])
+async def test_no_model_refuses_what_an_agent_says_and_what_is_left_out_is_told(
+    world: Gateway, model: str, provider_id: str
+) -> None:
     history = [
         {"role": "user", "content": [{"type": "text", "text": "hi", "cache_control": {"type": "ephemeral"}}]},
         {"role": "assistant", "content": "so", "reasoning_content": "hm", "reasoning_details": []},
         {"role": "user", "content": "and?"},
     ]
     for stream in (False, True):
-        body = {"model": model, "messages": history, "stream": stream, **SAYABLE}
+        wanted = {"only": [provider_id]}
+        body = {"model": model, "messages": history, "stream": stream, "provider": wanted, **SAYABLE}
         response = await world.post(body, **{"X-KiloCode-TaskId": "t"})
         assert response.status_code == 200, response.text
         sent = json.loads(await _sent(world))
@@ -243,6 +244,7 @@ async def test_claude_s_own_clients_need_not_know_which_claude_was_chosen(world:
         "messages": [{"role": "user", "content": "hi"}],
         "thinking": {"type": "enabled", "budget_tokens": 2_048},
         "metadata": {"user_id": "somebody"},
+        "provider": {"only": ["anthropic"]},
     }
     url, headers = f"{world.base_url}/messages", {"x-api-key": world.key}
     assert (await world.http.post(url, json=body, headers=headers)).status_code == 200

@@ -114,7 +114,7 @@ def test_the_fastest_is_asked_first_and_who_is_unknown_before_them() -> None:
 
 
 def test_the_client_s_wishes() -> None:
-    assert _asked(_request(provider_order=["c", "nobody", "a"])) == ["c", "a", "b"]
+    assert _asked(_request(provider_order=["c", "c", "nobody", "a"])) == ["c", "a", "b"]
     assert _asked(_request(provider_only=["a", "c"])) == ["c", "a"]
     assert _asked(_request(provider_ignore=["b"])) == ["c", "a"]
     assert _asked(_request(deny_data_collection=True)) == ["b", "a"]
