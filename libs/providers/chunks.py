@@ -47,10 +47,10 @@ class ChunkReader:
 
     def _thought(self, text: Any, index: int) -> dict[str, Any]:
         """A chunk with more of a thought, which its signature will follow under the same index."""
-        text = str(text or "")
-        self.delivered_bytes += len(text.encode())
-        detail = {"type": "reasoning.text", "text": text, "index": index}
-        return self._chunk({"reasoning_content": text, "reasoning_details": [detail]})
+        chunk = self._said("reasoning_content", text)
+        delta = chunk["choices"][0]["delta"]
+        delta["reasoning_details"] = [{"type": "reasoning.text", "text": delta["reasoning_content"], "index": index}]
+        return chunk
 
     def _called(self, number: int, call_id: Any, name: Any) -> dict[str, Any]:
         """A chunk with the beginning of a tool call."""

@@ -13,17 +13,11 @@ LEAST_S = 0.2
 
 
 @dataclass(slots=True)
-class _Stream:
-    first_byte_ms: int
-    tokens_per_s: float | None
-
-
-@dataclass(slots=True)
 class _Counts:
     answered: int = 0
     failed: int = 0
     limited: int = 0
-    streams: defaultdict[str, list[_Stream]] = field(default_factory=lambda: defaultdict(list))
+    streams: defaultdict[str, list[Pace]] = field(default_factory=lambda: defaultdict(list))
 
 
 class Tally:
@@ -51,7 +45,7 @@ class Tally:
     ) -> None:
         """A stream ended well; ``seconds`` from its first byte on."""
         telling = output_tokens >= LEAST_TOKENS and seconds >= LEAST_S
-        stream = _Stream(first_byte_ms, output_tokens / seconds if telling else None)
+        stream = Pace(first_byte_ms=first_byte_ms, tokens_per_s=output_tokens / seconds if telling else None)
         self._counts[provider_id].streams[upstream_model].append(stream)
 
     def take(self, relay_id: str, now_ms: int) -> Iterator[OutcomesCounted]:
@@ -69,7 +63,7 @@ class Tally:
             )
 
 
-def _pace(streams: list[_Stream]) -> Pace:
+def _pace(streams: list[Pace]) -> Pace:
     speeds = [stream.tokens_per_s for stream in streams if stream.tokens_per_s is not None]
     return Pace(
         first_byte_ms=round(sum(stream.first_byte_ms for stream in streams) / len(streams)),

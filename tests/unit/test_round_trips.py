@@ -76,6 +76,18 @@ def parts(draw: st.DrawFn) -> Any:
 
 
 @st.composite
+def tool_calls(draw: st.DrawFn, first: int) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": f"call{first + number}",
+            "type": "function",
+            "function": {"name": draw(names), "arguments": orjson.dumps(draw(arguments)).decode()},
+        }
+        for number in range(draw(st.integers(0, 2)))
+    ]
+
+
+@st.composite
 def chats(draw: st.DrawFn) -> dict[str, Any]:
     said: list[dict[str, Any]] = []
     if draw(st.booleans()):
@@ -84,17 +96,9 @@ def chats(draw: st.DrawFn) -> dict[str, Any]:
     for _ in range(draw(st.integers(1, 3))):
         said.append({"role": "user", "content": draw(parts())})
         answer: dict[str, Any] = {"role": "assistant", "content": draw(words)}
-        count = draw(st.integers(0, 2))
-        if count:
-            answer["tool_calls"] = [
-                {
-                    "id": f"call{calls + number}",
-                    "type": "function",
-                    "function": {"name": draw(names), "arguments": orjson.dumps(draw(arguments)).decode()},
-                }
-                for number in range(count)
-            ]
-            calls += count
+        if called := draw(tool_calls(calls)):
+            answer["tool_calls"] = called
+            calls += len(called)
         if draw(st.booleans()):
             detail = {"type": "reasoning.text", "text": draw(words), "signature": draw(names)}
             answer |= {"reasoning_content": detail["text"], "reasoning_details": [detail]}
@@ -315,19 +319,12 @@ def answers(draw: st.DrawFn) -> dict[str, Any]:
         message["reasoning_content"] = draw(words)
         detail = {"type": "reasoning.text", "text": message["reasoning_content"], "signature": draw(names)}
         message["reasoning_details"] = [detail]
-    count = draw(st.integers(0, 2))
-    if count:
-        message["tool_calls"] = [
-            {
-                "id": f"call{number}",
-                "type": "function",
-                "function": {"name": draw(names), "arguments": orjson.dumps(draw(arguments)).decode()},
-            }
-            for number in range(count)
-        ]
+    called = draw(tool_calls(0))
+    if called:
+        message["tool_calls"] = called
         if draw(st.booleans()):
             message["tool_calls"][0]["extra_content"] = {"google": {"thought_signature": draw(names)}}
-    reason = "tool_calls" if count else draw(st.sampled_from(["stop", "length", "content_filter"]))
+    reason = "tool_calls" if called else draw(st.sampled_from(["stop", "length", "content_filter"]))
     return {
         "id": "c1",
         "created": 5,
