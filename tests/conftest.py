@@ -1,7 +1,7 @@
 """What every test may ask for: a broker, or a whole stack, on the chosen Kafka."""
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Generator
 
 import pytest
 import pytest_asyncio
@@ -12,7 +12,7 @@ from libs.devstack.apache import apache_broker
 from libs.devstack.broker import embedded_broker
 from libs.devstack.home import Home
 from libs.devstack.ports import LOOPBACK, free_port
-from tests.stacks import Gateway, running_stack
+from tests.stacks import Gateway, running_stack, told_since
 
 settings.register_profile("sluice", deadline=None, max_examples=100)
 settings.load_profile("sluice")
@@ -24,6 +24,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """``--kafka embedded|apache|HOST:PORT``, ``--write-tables``."""
     parser.addoption("--kafka", default="embedded", help="embedded, apache, or HOST:PORT")
     parser.addoption("--write-tables", action="store_true", help="write what passed into docs/providers.md")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: "pytest.CallInfo[None]"
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failure comes with what the services said meanwhile."""
+    report = yield
+    if report.failed and (told := told_since(call.start)):
+        report.sections.append(("what the services told", told))
+    return report
 
 
 @pytest.fixture(scope="session")

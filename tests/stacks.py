@@ -1,10 +1,13 @@
 """Stacks for tests: real broker, real PostgreSQL, all services, the stub provider."""
 
 import asyncio
+import contextlib
+import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,6 +24,13 @@ from libs.devstack.stack import Stack, StackOptions
 T = TypeVar("T")
 CONFIG = Path(__file__).with_name("stack.yaml")
 WRONG_KEY = "sk-test-the-wrong-key"
+TURNS = frozenset({"serving", "assigned", "draining", "stopped"})
+LOG_FOLDERS: list[Path] = []
+"""Of the stacks that run now, the newest last."""
+
+
+class NotYet(str):
+    """What was seen instead of what `until` waits for."""
 
 
 @dataclass
@@ -67,19 +77,37 @@ class Gateway:
         return await asyncio.to_thread(console.call, method, path, body)
 
 
-async def until(ask: Callable[[], Awaitable[T | None]], *, what: str, within_s: float = 40.0) -> T:
-    """The first answer that is not None.
+async def until(ask: Callable[[], Awaitable[T | NotYet | None]], *, what: str, within_s: float = 40.0) -> T:
+    """The first answer that is neither None nor `NotYet`.
 
     Raises:
         TimeoutError: there is none in time; ``what`` was waited for.
     """
     deadline = time.monotonic() + within_s
+    answer: T | NotYet | None = None
     while time.monotonic() < deadline:
         answer = await ask()
-        if answer is not None:
+        if answer is not None and not isinstance(answer, NotYet):
             return answer
         await asyncio.sleep(0.05)
-    raise TimeoutError(f"no {what} within {within_s} s")
+    raise TimeoutError(f"no {what} within {within_s} s" + (f"; the last answer: {answer}" if answer else ""))
+
+
+def told_since(started_s: float, *, lines: int = 60) -> str:
+    """What the services of the newest stack logged since then, in the order of time, but for what only informs.
+
+    Args:
+        started_s: seconds since 1970.
+    """
+    since = datetime.fromtimestamp(started_s, UTC).isoformat()
+    told: list[tuple[str, str]] = []
+    for file in LOG_FOLDERS[-1].glob("*.log") if LOG_FOLDERS else ():
+        for line in file.read_text(errors="replace").splitlines():
+            with contextlib.suppress(ValueError, KeyError, TypeError):
+                entry = json.loads(line)
+                if entry["timestamp"] >= since and (entry["level"] != "info" or entry["event"] in TURNS):
+                    told.append((entry["timestamp"], line[:300]))
+    return "\n".join(line for _at, line in sorted(told)[-lines:])
 
 
 def chat(text: str, *, model: str = "stub/echo", **more: Any) -> dict[str, Any]:
@@ -92,8 +120,9 @@ async def running_stack(folder: Path, kafka: str, **options: Any) -> AsyncIterat
     """A stack in ``folder``, with an account and a key. Every provider is the stub, but for ``absent``."""
     environment: dict[str, str] = {"SLUICE_TEST_WRONG_KEY": WRONG_KEY} | options.pop("environment", {})
     config = options.pop("config", CONFIG)
+    home = Home(folder)
     stack = Stack(
-        Home(folder),
+        home,
         StackOptions(
             config=config,
             stub=True,
@@ -109,6 +138,7 @@ async def running_stack(folder: Path, kafka: str, **options: Any) -> AsyncIterat
         url = f"{where}/as/{provider_id}/v1"
         environment.setdefault(f"SLUICE_PROVIDERS__{provider_id.upper()}__BASE_URL", url)
     started_ms = now_ms()
+    LOG_FOLDERS.append(home.logs)
     await stack.start()
     try:
         console = ManagementClient(stack.console_url, stack.operator_token())
@@ -121,3 +151,4 @@ async def running_stack(folder: Path, kafka: str, **options: Any) -> AsyncIterat
         await database.close()
     finally:
         await stack.stop()
+        LOG_FOLDERS.remove(home.logs)

@@ -10,6 +10,10 @@ from libs.bus.settings import BusSettings
 log = structlog.get_logger()
 
 
+class TopicShapeError(Exception):
+    """A topic has another count of partitions than this deployment is configured for; the message says what to do."""
+
+
 def _configuration(topic: Topic) -> dict[str, str]:
     configuration = {"max.message.bytes": str(topic.max_record_bytes)}
     if topic.compacted:
@@ -22,6 +26,7 @@ async def create_topics(settings: BusSettings) -> None:
 
     Raises:
         KafkaError: the broker is away, or refuses for another reason than that a topic exists.
+        TopicShapeError: a topic that is there has another count of partitions. Views would miss keys.
     """
     wanted = [
         NewTopic(
@@ -41,5 +46,16 @@ async def create_topics(settings: BusSettings) -> None:
             error: type[KafkaError] = for_code(code)
             if code and error is not TopicAlreadyExistsError:
                 raise error(f"topic {name}")
+        counts = {topic.name: topic.num_partitions for topic in wanted}
+        for found in await admin.describe_topics(list(counts)):
+            _check_shape(found["topic"], len(found["partitions"]), counts[found["topic"]])
     finally:
         await admin.close()
+
+
+def _check_shape(name: str, found: int, wanted: int) -> None:
+    if found and found != wanted:
+        raise TopicShapeError(
+            f"topic {name} has {found} partitions, not {wanted}: it was created by something else, or "
+            "SLUICE_KAFKA_PARTITIONS has changed. Delete the topic and set up again, or set the variable back."
+        )

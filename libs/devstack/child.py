@@ -149,6 +149,9 @@ class Child:
             except StackError as error:
                 if self._on_restart:
                     self._on_restart(str(error))
+                # What runs and is not usable would otherwise stay as it is for ever.
+                with contextlib.suppress(StackError):
+                    self.kill()
 
 
 def _how(code: int) -> str:

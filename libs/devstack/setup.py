@@ -11,7 +11,7 @@ import sys
 from aiokafka.errors import KafkaError
 
 from libs.bus.settings import BusSettings
-from libs.bus.topics import create_topics
+from libs.bus.topics import TopicShapeError, create_topics
 from libs.devstack.errors import StackError
 from libs.devstack.postgres import SCHEMAS, provision
 
@@ -31,6 +31,8 @@ async def main() -> None:
         try:
             await create_topics(BusSettings())
             return
+        except TopicShapeError as error:
+            raise StackError(str(error)) from None
         except KafkaError as error:
             if asyncio.get_running_loop().time() > deadline:
                 raise StackError(f"the broker is not there: {type(error).__name__}") from None

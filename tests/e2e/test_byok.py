@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from tests.e2e.plane import LET_IN, Person, Plane
-from tests.stacks import running_stack, until
+from tests.stacks import NotYet, running_stack, until
 
 GOOD, BAD, OURS = "sk-stub-personal-0001", "sk-refused-key-0002", "sk-stub-organization-0003"
 
@@ -270,10 +270,10 @@ async def test_keys_outlive_the_vault_and_the_broker(plane: Plane) -> None:
 
         await until(ready, what="readiness", within_s=90)
 
-        async def billed_to_nobody() -> bool | None:
+        async def billed_to_nobody() -> bool | NotYet:
             response = await plane.ask(person.key)
             if response.status_code != 200:
-                return None
+                return NotYet(f"{response.status_code} {response.text}")
             entry = await plane.gateway.entry(response.headers["x-request-id"])
             assert entry["byok"], "the gateway's key was used for somebody who has an own one"
             return True

@@ -2,18 +2,23 @@
 
 import asyncio
 import signal
+import time
 from collections.abc import AsyncIterator
 
 import asyncpg
 import httpx
 import pytest
 import pytest_asyncio
+from aiokafka.admin import AIOKafkaAdminClient
 
+from contracts.topics import TOPICS
+from libs.bus.settings import BusSettings
+from libs.bus.topics import create_topics
 from libs.config.gateway import Timeouts
 from libs.devstack.stack import SERVICES
 from tests.faults.books import accepted_ids, check_books
 from tests.faults.load import Load
-from tests.stacks import Gateway, chat, running_stack, until
+from tests.stacks import Gateway, NotYet, chat, running_stack, told_since, until
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -146,3 +151,42 @@ async def test_without_a_broker_the_door_says_so_at_once_and_opens_by_itself(own
     async with Load(own) as load:
         await load.more(40)
     await check_books(own, load.completed)
+
+
+async def test_nobody_invents_the_topics_of_a_broker_that_comes_back_without_them(
+    own: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who asks where topics are, while they are not there yet, must not make the broker create them its own way."""
+    killed_at_s = time.time()
+
+    async def create_late(settings: BusSettings) -> None:
+        async def noticed() -> bool | None:
+            return told_since(killed_at_s, lines=1000).count("the broker lost its log") >= len(SERVICES) or None
+
+        await until(noticed, what="services that have seen the new broker", within_s=60)
+        await _partitions(settings)
+        await create_topics(settings)
+
+    monkeypatch.setattr("libs.devstack.broker.create_topics", create_late)
+    own.stack.children["broker"].kill()
+
+    async def answered() -> bool | NotYet:
+        response = await own.post(chat("hi"))
+        return True if response.status_code == 200 else NotYet(response.text)
+
+    await until(answered, what="answer", within_s=60)
+    settings = own.stack.bus
+    assert await _partitions(settings) == {topic.name: settings.partitions_of(topic) for topic in TOPICS}
+    await _ready(own)
+    async with Load(own) as load:
+        await load.more(20)
+    await check_books(own, load.completed)
+
+
+async def _partitions(settings: BusSettings) -> dict[str, int]:
+    """How many partitions each topic has; asked as any client asks."""
+    admin = AIOKafkaAdminClient(**settings.connection())
+    await admin.start()
+    described = await admin.describe_topics([topic.name for topic in TOPICS])
+    await admin.close()
+    return {topic["topic"]: len(topic["partitions"]) for topic in described}

@@ -1,9 +1,14 @@
 """Views, upkeep, topics and group membership on a real broker."""
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
+import pytest
 import pytest_asyncio
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
 
 from contracts import topics
 from contracts.control import AccountChanged
@@ -13,7 +18,7 @@ from libs.bus.groups import group_members
 from libs.bus.producer import Producer, settle
 from libs.bus.reading import read_to_end
 from libs.bus.settings import BusSettings
-from libs.bus.topics import create_topics
+from libs.bus.topics import TopicShapeError, create_topics
 from libs.bus.upkeep import Upkeep
 from libs.bus.views import View, ViewReader
 from libs.bus.watch import BrokerWatch
@@ -108,6 +113,25 @@ async def test_topics_are_created_once(bus: BusSettings) -> None:
     for topic in topics.TOPICS:
         async for _raw in read_to_end(bus, topic):
             break
+
+
+async def test_who_asks_for_a_topic_does_not_create_it(bus: BusSettings, producer: Producer) -> None:
+    """A broker that creates topics by itself gives them its own count of partitions, and views would miss keys."""
+    absent = replace(topics.REQUESTS, name=f"tests.absent-{secrets.token_hex(6)}")
+    with pytest.raises((TimeoutError, KafkaError)):
+        async with asyncio.timeout(2):
+            await producer.partition_for(absent, "key")
+    admin = AIOKafkaAdminClient(**bus.connection())
+    await admin.start()
+    await admin.describe_topics([absent.name])
+    assert absent.name not in await admin.list_topics()
+    await admin.close()
+
+
+async def test_topics_of_another_shape_are_told(bus: BusSettings) -> None:
+    more = bus.model_copy(update={"partitions": bus.partitions + 1})
+    with pytest.raises(TopicShapeError, match=f"has {bus.partitions} partitions, not {bus.partitions + 1}"):
+        await create_topics(more)
 
 
 async def test_the_group_names_its_members(bus: BusSettings, producer: Producer, watch: BrokerWatch) -> None:
