@@ -1,16 +1,18 @@
 """Reading stretches of the log once, outside any group: to rebuild state, to audit, to show."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Collection, Mapping
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, KafkaTimeoutError
 
 from contracts.topics import Topic
 from libs.bus.settings import BusSettings
 
 TIMES_WITHIN_S = 3.0
+MOVES_WITHIN_S = 15.0
 
 
 async def offsets_since(
@@ -47,7 +49,7 @@ async def read_to_end(
         dead_letters: read the topic's dead-letter queue instead.
 
     Raises:
-        KafkaError: the broker went away.
+        KafkaError: the broker went away, or gives nothing for `MOVES_WITHIN_S`.
     """
     name = topic.dead_letters if dead_letters else topic.name
     numbers = partitions if partitions is not None else range(settings.partitions_of(topic))
@@ -68,15 +70,21 @@ async def read_to_end(
         for place in places:
             consumer.seek(place, starts[place])
         behind = {place for place in places if starts[place] < ends[place]}
+        positions, moved_s = starts, time.monotonic()
         while behind:
+            if time.monotonic() - moved_s > MOVES_WITHIN_S:
+                stuck = ", ".join(f"{place.partition} at {positions[place]} of {ends[place]}" for place in behind)
+                raise KafkaTimeoutError(f"{name} cannot be read to its end (partition {stuck})")
             for raws in (await consumer.getmany(*behind, timeout_ms=200)).values():
                 for raw in raws:
                     place = TopicPartition(raw.topic, raw.partition)
                     if since_ms is None or raw.timestamp >= since_ms or raw.offset >= begun[place]:
                         yield raw
-            for place in list(behind):
-                # Tansu lists the end within its last batch; what a fetch says of it is right.
-                if await consumer.position(place) >= max(ends[place], consumer.highwater(place) or 0):
-                    behind.discard(place)
+            now = {place: await consumer.position(place) for place in behind}
+            if any(now[place] != positions[place] for place in behind):
+                moved_s = time.monotonic()
+            positions = now
+            # Tansu lists the end within its last batch; what a fetch says of it is right.
+            behind = {place for place in behind if now[place] < max(ends[place], consumer.highwater(place) or 0)}
     finally:
         await consumer.stop()

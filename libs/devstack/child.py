@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import psutil
@@ -38,6 +39,7 @@ class Child:
         *,
         user: str | None = None,
         on_started: Callable[[], Awaitable[None]] | None = None,
+        while_starting: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext,
         stop_signal: signal.Signals = signal.SIGTERM,
         on_restart: Callable[[str], None] | None = None,
     ) -> None:
@@ -45,6 +47,7 @@ class Child:
         Args:
             command: asked anew for every start.
             on_started: awaited after every start, before `start` returns or a restart counts as done.
+            while_starting: entered before every start, left after ``on_started``.
             on_restart: told in words that the process had to be started again.
         """
         self.name = name
@@ -53,6 +56,7 @@ class Child:
         self._log_file = log_file
         self._user = user
         self._on_started = on_started
+        self._while_starting = while_starting
         self._stop_signal = stop_signal
         self._on_restart = on_restart
         self._process: asyncio.subprocess.Process | None = None
@@ -72,8 +76,7 @@ class Child:
 
     async def start(self) -> None:
         """Starts it and keeps it running until `stop`."""
-        await self._spawn()
-        await self._after_start()
+        await self._launch()
         self._keeper = asyncio.create_task(self._keep())
 
     async def stop(self, *, within_s: float = 30.0) -> None:
@@ -110,6 +113,12 @@ class Child:
             return "\n".join(self._log_file.read_text(errors="replace").splitlines()[-lines:])
         return ""
 
+    async def _launch(self) -> None:
+        with self._while_starting():
+            await self._spawn()
+            if self._on_started:
+                await self._on_started()
+
     async def _spawn(self) -> None:
         try:
             with self._log_file.open("ab") as log:
@@ -126,10 +135,6 @@ class Child:
         except OSError as error:
             raise StackError(f"{self.name} could not be started: {error.strerror or error}") from None
 
-    async def _after_start(self) -> None:
-        if self._on_started:
-            await self._on_started()
-
     async def _keep(self) -> None:
         pause_s = RESTART_FIRST_S
         while True:
@@ -144,8 +149,7 @@ class Child:
             pause_s = min(pause_s * 2, RESTART_MOST_S)
             self.restarts += 1
             try:
-                await self._spawn()
-                await self._after_start()
+                await self._launch()
             except StackError as error:
                 if self._on_restart:
                     self._on_restart(str(error))

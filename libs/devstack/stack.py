@@ -3,8 +3,9 @@
 import asyncio
 import contextlib
 import os
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -229,8 +230,11 @@ class Stack:
             partitions = self._options.partitions or (1 if kafka == "embedded" else 4)
             self.bus = BusSettings(bootstrap=f"{LOOPBACK}:{port}", profile=profile, partitions=partitions)
             self._say("broker: Tansu, embedded, in memory" if kafka == "embedded" else "broker: Apache Kafka, KRaft")
-            make = embedded_broker if kafka == "embedded" else apache_broker
-            self.children["broker"] = make(self._home, self.bus, port, self._say)
+            self.children["broker"] = (
+                embedded_broker(self._home, self.bus, port, self._say, hold_clients=self._services_held)
+                if kafka == "embedded"
+                else apache_broker(self._home, self.bus, port, self._say)
+            )
             await self.children["broker"].start()
             return
         if ":" not in kafka:
@@ -242,6 +246,15 @@ class Stack:
                 await create_topics(self.bus)
         except Exception as error:
             raise StackError(f"the broker at {kafka} could not be used: {error!r}"[:300]) from None
+
+    @contextlib.contextmanager
+    def _services_held(self) -> Iterator[None]:
+        held = [self.children[name] for name in self._health_ports if name in self.children]
+        _signal_all(held, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            _signal_all(held, signal.SIGCONT)
 
     def _environment(self, service: str, name: str) -> dict[str, str]:
         self._health_ports[name] = free_port()
@@ -307,6 +320,12 @@ class Stack:
                 words = self.children[name].last_words(5)
                 raise StackError(f"not ready after {READY_WITHIN_S:.0f} s: {', '.join(sorted(waiting))}\n{words}")
             await asyncio.sleep(0.15)
+
+
+def _signal_all(children: Iterable[Child], signal_number: int) -> None:
+    for child in children:
+        with contextlib.suppress(StackError, ProcessLookupError):
+            child.kill(signal_number)
 
 
 async def ask_health(client: httpx.AsyncClient, port: int) -> dict[str, Any]:

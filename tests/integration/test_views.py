@@ -2,11 +2,12 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from dataclasses import replace
 
 import pytest
 import pytest_asyncio
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
@@ -132,6 +133,20 @@ async def test_topics_of_another_shape_are_told(bus: BusSettings) -> None:
     more = bus.model_copy(update={"partitions": bus.partitions + 1})
     with pytest.raises(TopicShapeError, match=f"has {bus.partitions} partitions, not {bus.partitions + 1}"):
         await create_topics(more)
+
+
+async def test_an_end_that_is_never_reached_is_told(bus: BusSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A broker that lists an end which it has not must not hold up an assignment for ever, and in silence."""
+    listed = AIOKafkaConsumer.end_offsets
+
+    async def beyond(self: AIOKafkaConsumer, places: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+        return {place: end + 1 for place, end in (await listed(self, places)).items()}
+
+    monkeypatch.setattr(AIOKafkaConsumer, "end_offsets", beyond)
+    monkeypatch.setattr("libs.bus.reading.MOVES_WITHIN_S", 1.0)
+    with pytest.raises(KafkaError, match=f"{topics.QUOTA_STATE.name} cannot be read to its end"):
+        async for _raw in read_to_end(bus, topics.QUOTA_STATE):
+            pass
 
 
 async def test_the_group_names_its_members(bus: BusSettings, producer: Producer, watch: BrokerWatch) -> None:
