@@ -33,7 +33,6 @@ from contracts.record import Record
 from contracts.topics import Topic
 from libs.bus.contiguity import Contiguity
 from libs.bus.dead_letters import DeadLetters
-from libs.bus.groups import is_stable
 from libs.bus.producer import Producer
 from libs.bus.reading import offsets_since
 from libs.bus.received import Poison, PoisonError, Received, parse
@@ -46,7 +45,6 @@ log = structlog.get_logger()
 COMMIT_INTERVAL_S = 0.5
 RETRY_FIRST_S = 0.1
 RETRY_MOST_S = 5.0
-SESSION_TIMEOUT_MS = 6_000
 MAX_BATCH = 500
 
 Batch = list[Received[Record]]
@@ -115,7 +113,7 @@ class Consumer:
         self._watch = watch
         self._cluster_id: str | None = None
         self._dead_letters = DeadLetters(producer, group)
-        self._group = group
+        self.group = group
         self._topics = {topic.name: topic for topic in topics}
         self._handle = handle
         self._rewind_ms = {topic.name: ms for topic, ms in (rewind_ms or {}).items()}
@@ -148,7 +146,7 @@ class Consumer:
             ack_policy=AckPolicy.MANUAL,
             auto_offset_reset="earliest",
             partition_assignment_strategy=(RangePartitionAssignor,),
-            session_timeout_ms=SESSION_TIMEOUT_MS,
+            session_timeout_ms=settings.session_timeout_ms,
             heartbeat_interval_ms=1_000,
             max_poll_interval_ms=24 * 3600 * 1000,
             listener=_Listener(self),
@@ -266,7 +264,7 @@ class Consumer:
         except _Abandoned:
             raise
         except Exception as error:
-            log.warning("batch failed, taking its records one by one", group=self._group, error=type(error).__name__)
+            log.warning("batch failed, taking its records one by one", group=self.group, error=type(error).__name__)
             by_place = {(raw.topic, raw.partition, raw.offset): raw for raw in raws}
             for received in batch:
                 try:
@@ -274,7 +272,7 @@ class Consumer:
                 except _Abandoned:
                     raise
                 except Exception as one_error:
-                    log.exception("record cannot be handled", group=self._group, topic=received.topic)
+                    log.exception("record cannot be handled", group=self.group, topic=received.topic)
                     place = (received.topic, received.partition, received.offset)
                     await self._bury(by_place[place], f"handler failed: {type(one_error).__name__}")
 
@@ -286,7 +284,7 @@ class Consumer:
                 await self._handle(batch)
                 return
             except (RetryLater, KafkaError) as error:
-                log.warning("waiting", group=self._group, what=str(error)[:200], pause_s=pause_s)
+                log.warning("waiting", group=self.group, what=str(error)[:200], pause_s=pause_s)
                 if self._stopping or generation != self._generation:
                     raise _Abandoned from None
                 await asyncio.sleep(pause_s)
@@ -299,7 +297,7 @@ class Consumer:
                 await self._on_poison(found)
                 return
             except KafkaError as error:
-                log.warning("waiting", group=self._group, what=repr(error)[:200])
+                log.warning("waiting", group=self.group, what=repr(error)[:200])
                 await asyncio.sleep(RETRY_FIRST_S)
 
     async def _assigned(self, partitions: set[TopicPartition]) -> None:
@@ -323,11 +321,11 @@ class Consumer:
                     self._seek(positions)
                     self._settled_generation = generation
                 log.info(
-                    "assigned", group=self._group, partitions=sorted(f"{p.topic}-{p.partition}" for p in partitions)
+                    "assigned", group=self.group, partitions=sorted(f"{p.topic}-{p.partition}" for p in partitions)
                 )
                 return
             except Exception as error:
-                log.warning("assignment is tried again", group=self._group, error=repr(error)[:200])
+                log.warning("assignment is tried again", group=self.group, error=repr(error)[:200])
                 await asyncio.sleep(pause_s)
                 pause_s = min(pause_s * 2, RETRY_MOST_S)
 
@@ -362,16 +360,10 @@ class Consumer:
             self._kafka.seek(partition, position)
 
     async def _leave(self) -> None:
-        """Where leaving would do harm (ADR 3), the session is left to time out instead."""
+        """Where leaving may do harm (ADR 3), the session is left to time out instead."""
         consumer = self._subscriber.consumer
         if consumer is not None and self._settings.forgets_leaders:
-            try:
-                safe = await is_stable(self._settings, self._group)
-            except KafkaError:
-                safe = False
-            if not safe:
-                log.info("not leaving a group that is forming", group=self._group)
-                consumer._coordinator._maybe_leave_group = _stay
+            consumer._coordinator._maybe_leave_group = _stay
         await self._broker.stop()
 
     async def _revoked(self) -> None:
@@ -387,7 +379,7 @@ class Consumer:
             try:
                 await self._commit()
             except Exception as error:
-                log.warning("commit failed", group=self._group, error=repr(error)[:200])
+                log.warning("commit failed", group=self.group, error=repr(error)[:200])
 
     async def _commit(self) -> None:
         offsets = {

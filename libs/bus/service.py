@@ -9,6 +9,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, Protocol
 
 import structlog
@@ -56,16 +57,27 @@ class Runtime:
 
     @asynccontextmanager
     async def running(self, *parts: _Startable) -> AsyncIterator[None]:
-        """Starts parts in order, waiting for the broker as long as it takes; stops them in reverse."""
+        """Starts parts in order, waiting for the broker as long as it takes; stops them in reverse.
+
+        Consumers that stand side by side join their groups at the same time: each join takes seconds.
+        """
         async with AsyncExitStack() as stack:
-            for part in parts:
-                await _start(part)
-                stack.push_async_callback(part.stop)
-                if isinstance(part, Consumer):
-                    self.health.lag(part.lag)
-                if isinstance(part, Consumer | Follower):
-                    self.health.check(type(part).__name__.lower(), lambda part=part: part.ready)  # type: ignore[misc]
+            for together, group in groupby(parts, key=lambda part: isinstance(part, Consumer)):
+                if together:
+                    await asyncio.gather(*(self._add(part, stack) for part in group))
+                else:
+                    for part in group:
+                        await self._add(part, stack)
             yield
+
+    async def _add(self, part: _Startable, running: AsyncExitStack) -> None:
+        await _start(part)
+        running.push_async_callback(part.stop)
+        if isinstance(part, Consumer):
+            self.health.lag(part.lag)
+            self.health.check(f"group {part.group}", lambda: part.ready)
+        elif isinstance(part, Follower):
+            self.health.check(type(part).__name__.lower(), lambda: part.ready)
 
 
 async def _start(part: _Startable) -> None:

@@ -22,7 +22,13 @@ class Health:
         self._serving = True
 
     def check(self, name: str, is_ready: Callable[[], bool]) -> None:
-        """Adds a condition without which the service is not ready."""
+        """Adds a condition without which the service is not ready.
+
+        Raises:
+            ValueError: there is one of this name, which would not count any more.
+        """
+        if name in self._checks:
+            raise ValueError(f"two conditions are named {name}")
         self._checks[name] = is_ready
 
     def lag(self, count: Callable[[], int]) -> None:
