@@ -81,7 +81,7 @@ class Provider(_Section):
     lacks: list[Surface] = []
     """Surfaces of its protocol that the provider does not have."""
     fields: list[str] = []
-    """All fields that the provider takes, where it refuses a request that has others; empty: it takes any."""
+    """All fields of chat completions that the provider takes, where it refuses one that has others; empty: any."""
     message_fields: list[str] = []
     """The same of each message."""
     thinking: Thinking = "budget"

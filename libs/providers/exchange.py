@@ -22,6 +22,7 @@ from libs.providers.protocol import (
     refused,
     supported,
     unsaid,
+    without_unsupported,
 )
 from libs.providers.registry import ADAPTERS
 from libs.providers.tool_calls import repair
@@ -159,7 +160,7 @@ def _is_of_tools(message: dict[str, Any]) -> bool:
 
 
 def _native(call: Call, provider: Provider, path: str, stream: Stream) -> Exchange:
-    kept = supported(call.body, provider)
+    kept = without_unsupported(call.body, provider)
     body = {**kept, "model": call.upstream_model, "stream": call.streamed}
     if call.surface is Surface.RESPONSES:
         body = responses.without_carried(call.identifiers.beside(body))

@@ -170,10 +170,15 @@ def unsaid(chat: Mapping[str, Any], said: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(name for name in found if _NAME.match(name))[:MOST_TOLD])
 
 
-def supported(body: Mapping[str, Any], provider: Provider) -> dict[str, Any]:
-    """The fields of a request that the provider does not refuse."""
-    taken = ENVELOPE.union(LIMITS, provider.fields) if provider.fields else body.keys()
-    return {name: value for name, value in body.items() if name in taken and name not in provider.unsupported}
+def without_unsupported(body: Mapping[str, Any], provider: Provider) -> dict[str, Any]:
+    """The fields of a request, on any surface, that the provider does not refuse by name."""
+    return {name: value for name, value in body.items() if name not in provider.unsupported}
+
+
+def supported(chat: Mapping[str, Any], provider: Provider) -> dict[str, Any]:
+    """The fields of a chat completion, or of its kin, that the provider takes."""
+    taken = ENVELOPE.union(LIMITS, provider.fields) if provider.fields else chat.keys()
+    return {name: value for name, value in without_unsupported(chat, provider).items() if name in taken}
 
 
 def refused(body: Mapping[str, Any], kept: Mapping[str, Any]) -> tuple[str, ...]:

@@ -110,7 +110,7 @@ def whole(answer: dict[str, Any], _body: dict[str, Any]) -> dict[str, Any]:
     said = choice.get("message") or {}
     content: list[dict[str, Any]] = []
     content += _thoughts(said)
-    if text := text_of(said.get("content")) or str(said.get("refusal") or ""):
+    if text := text_of(said.get("content")) + str(said.get("refusal") or ""):
         content.append({"type": "text", "text": text})
     for call in said.get("tool_calls") or ():
         if carried := carried_by(call):
@@ -170,7 +170,7 @@ class MessagesWriter:
                 out += self._sign(carried.sealed())
             for data in _redacted(delta):
                 out += self._close() + self._start("redacted", {"type": "redacted_thinking", "data": data})
-            if text := text_of(delta.get("content")) or str(delta.get("refusal") or ""):
+            if text := text_of(delta.get("content")) + str(delta.get("refusal") or ""):
                 out += self._grow("text", {"type": "text", "text": ""}, text)
             for call in delta.get("tool_calls") or ():
                 out += self._call(call)

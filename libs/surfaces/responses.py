@@ -4,6 +4,8 @@ Source: the OpenAI API reference, "Responses" and "Streaming events".
 """
 
 import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic_core import to_json
@@ -110,9 +112,9 @@ def whole(answer: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
     thought, carried = reasoning_of(said), Carried(details_of(said))
     if thought or carried:
         output.append(_reasoning(_new("rs"), thought, carried))
-    text, refusal = text_of(said.get("content")), str(said.get("refusal") or "")
-    if text or refusal:
-        output.append(_message(_new("msg"), _text_part(text) if text else {"type": "refusal", "refusal": refusal}))
+    for kind, text in (("message", text_of(said.get("content"))), ("refusal", str(said.get("refusal") or ""))):
+        if text:
+            output.append(_message(_new("msg"), _TOLD[kind].part(text)))
     for call in said.get("tool_calls") or ():
         function = call.get("function") or {}
         if carried := carried_by(call):
@@ -120,6 +122,16 @@ def whole(answer: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
         output.append(_call(_new("fc"), call.get("id"), function.get("name"), function.get("arguments") or ""))
     response = _response(answer, body, answer.get("model"))
     return _ended(response, output, choice.get("finish_reason"), answer.get("usage"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """How what a message says is told: its events' name, its field in the last of them, its part of the message."""
+
+    event: str
+    field: str
+    part: Callable[[str], dict[str, Any]]
+    more: dict[str, Any]
 
 
 class ResponsesWriter:
@@ -149,9 +161,9 @@ class ResponsesWriter:
             if details := details_of(delta):
                 out += self._carry_on(details)
             if text := text_of(delta.get("content")):
-                out += self._say_on(text)
+                out += self._say_on("message", text)
             if refusal := str(delta.get("refusal") or ""):
-                out += self._refuse_on(refusal)
+                out += self._say_on("refusal", refusal)
             for call in delta.get("tool_calls") or ():
                 out += self._call_on(call)
             self._reason = choice.get("finish_reason") or self._reason
@@ -190,22 +202,13 @@ class ResponsesWriter:
         add(self._carried.details, details)
         return out
 
-    def _refuse_on(self, text: str) -> str:
-        out = ""
-        if self._kind != "refusal":
-            out = self._open("refusal", _message(_new("msg"), None))
-            part = {"type": "refusal", "refusal": ""}
-            out += self._event("response.content_part.added", **self._place("content_index"), part=part)
+    def _say_on(self, kind: str, text: str) -> str:
+        out, told = "", _TOLD[kind]
+        if self._kind != kind:
+            out = self._open(kind, _message(_new("msg"), None))
+            out += self._event("response.content_part.added", **self._place("content_index"), part=told.part(""))
         self._text.append(text)
-        return out + self._event("response.refusal.delta", **self._place("content_index"), delta=text)
-
-    def _say_on(self, text: str) -> str:
-        out = ""
-        if self._kind != "message":
-            out = self._open("message", _message(_new("msg"), None))
-            out += self._event("response.content_part.added", **self._place("content_index"), part=_text_part(""))
-        self._text.append(text)
-        return out + self._event("response.output_text.delta", **self._place("content_index"), delta=text, logprobs=[])
+        return out + self._event(f"{told.event}.delta", **self._place("content_index"), delta=text, **told.more)
 
     def _call_on(self, call: dict[str, Any]) -> str:
         out, function, kind = "", call.get("function") or {}, f"call {call.get('index') or 0}"
@@ -228,16 +231,12 @@ class ResponsesWriter:
             return ""
         kind, item, text = self._kind, self._item, "".join(self._text)
         self._kind = None
-        if kind == "message":
-            place, part = self._place("content_index"), _text_part(text)
-            out = self._event("response.output_text.done", **place, text=text, logprobs=[])
+        if kind in _TOLD:
+            told, place = _TOLD[kind], self._place("content_index")
+            part = told.part(text)
+            out = self._event(f"{told.event}.done", **place, **{told.field: text}, **told.more)
             out += self._event("response.content_part.done", **place, part=part)
             item = _message(item["id"], part)
-        elif kind == "refusal":
-            place, refusal = self._place("content_index"), {"type": "refusal", "refusal": text}
-            out = self._event("response.refusal.done", **place, refusal=text)
-            out += self._event("response.content_part.done", **place, part=refusal)
-            item = _message(item["id"], refusal)
         elif kind == "reasoning":
             out = ""
             if text:
@@ -423,9 +422,19 @@ def _text_part(text: str) -> dict[str, Any]:
     return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
 
 
+def _refusal_part(text: str) -> dict[str, Any]:
+    return {"type": "refusal", "refusal": text}
+
+
 def _message(item_id: str, part: dict[str, Any] | None) -> dict[str, Any]:
     status, content = ("completed", [part]) if part else ("in_progress", [])
     return {"type": "message", "id": item_id, "status": status, "role": "assistant", "content": content}
+
+
+_TOLD = {
+    "message": _Told("response.output_text", "text", _text_part, {"logprobs": []}),
+    "refusal": _Told("response.refusal", "refusal", _refusal_part, {}),
+}
 
 
 def _reasoning(item_id: str, text: str, carried: Carried | None = None) -> dict[str, Any]:

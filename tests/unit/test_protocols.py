@@ -1,6 +1,7 @@
 """Adapters against plain models: botocore's own service model for Converse, and streams in every way of being cut."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -138,6 +139,17 @@ def test_what_a_provider_refuses_is_left_out_and_told_whatever_its_protocol(prot
     assert set(sent.dropped) == {*said.dropped, *refused}
     assert b"0.5" not in sent.content
     assert b'"x"' not in sent.content
+
+
+def test_a_list_of_what_is_taken_is_of_chat_completions_and_leaves_native_requests_alone() -> None:
+    """A native request has fields of other names for the same things."""
+    body = {"model": "a/b", "input": "hi", "max_output_tokens": 9, "seed": 7}
+    native = replace(_call(), surface=Surface.RESPONSES, body=body)
+    provider = _provider("openai-chat", native=["responses"], fields=["temperature"], unsupported=["seed"])
+    sent = exchange(native, provider).outgoing
+    assert orjson.loads(sent.content) == {"model": "up", "input": "hi", "max_output_tokens": 9, "stream": False}
+    assert sent.dropped == ("seed",)
+    assert set(exchange(_call(), provider).outgoing.dropped) > {"seed", "logit_bias", "stop"}
 
 
 def _thinking(**more: Any) -> dict[str, Any]:

@@ -128,13 +128,14 @@ def _call(surface: Surface, body: dict[str, Any], cap_tokens: int | None = None)
 @st.composite
 def answers(draw: st.DrawFn) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """A chat completion, and chunks that say the same."""
-    thinks, says = draw(st.lists(words, max_size=3)), draw(st.lists(words, max_size=3))
-    speech = "content" if draw(st.booleans()) else "refusal"
+    thinks, says, refuses = (draw(st.lists(words, max_size=3)) for _ in range(3))
     calls = draw(st.lists(st.tuples(names, names, st.lists(words, max_size=3)), max_size=2))
     reason = draw(st.sampled_from(["stop", "length", "tool_calls", "content_filter"]))
     message: dict[str, Any] = {"role": "assistant", "content": None}
     if says:
-        message[speech] = "".join(says)
+        message["content"] = "".join(says)
+    if refuses:
+        message["refusal"] = "".join(refuses)
     deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
     if thinks:
         message["reasoning_content"] = "".join(thinks)
@@ -146,7 +147,7 @@ def answers(draw: st.DrawFn) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         deltas.append({"reasoning_details": [{**detail, "signature": "c2ln"}]})
     else:
         deltas += [{"reasoning_content": text} for text in thinks]
-    deltas += [{speech: text} for text in says]
+    deltas += [{"content": text} for text in says] + [{"refusal": text} for text in refuses]
     if calls:
         message["tool_calls"] = []
     for index, (call_id, name, pieces) in enumerate(calls):
