@@ -64,9 +64,7 @@ async def test_the_node_sdks(gateway: Gateway, node_folder: Path) -> None:
     assert len(seen["vercel"]) == 3 * 5
     for case, found in seen["vercel"].items():
         expected: dict[str, Any] = {"same": True, "usage": True, "tool": "weather", "result": "sunny in Graz"}
-        expected |= {"image": True, "aborted": True}
-        if not case.startswith("messages"):
-            expected["structured"] = {"striped": True}
+        expected |= {"image": True, "aborted": True, "structured": {"striped": True}}
         assert found == expected, case
     assert seen["claude"] == {"stub/echo": True, "claude/echo": True}
     assert (seen["claudeSees"], seen["claudeStructured"]) == (True, {"striped": True})

@@ -14,6 +14,7 @@ A model of the name ``fails:error=429`` fails so always.
 | ``fail_after=N`` | an error event after N chunks |
 | ``usage=none`` | gives no counts; ``usage=zero`` gives zeros |
 | ``tool=N`` | calls the first of the request's tools N times, and says nothing unless ``chunks`` is there |
+| (``tool_choice``) | a tool that the request insists on is called once, with something of its schema |
 | ``think=1`` | thinks aloud first |
 | ``cache=N`` | N more tokens of the prompt came from the cache |
 | ``garbage=1`` | answers with something that is no answer |

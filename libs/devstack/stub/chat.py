@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from libs.devstack.stub.said import ARGUMENT_PIECES, CREATED_S, Heard, Said, text_in
+from libs.devstack.stub.said import ANY_TOOL, CREATED_S, Called, Demanded, Heard, Said, text_in
 from libs.devstack.stub.speech import EVENTS, data_event
 
 
@@ -17,6 +17,7 @@ class Chat:
         messages = body.get("messages") or []
         prompt = text_in(body["prompt"] if fills else messages[-1].get("content"))
         asked = body.get("stream_options") or {}
+        tools = {tool["function"]["name"]: tool["function"].get("parameters") or {} for tool in body.get("tools") or ()}
         return Heard(
             body=body,
             model=str(body.get("model")),
@@ -24,7 +25,8 @@ class Chat:
             characters=sum(len(str(message.get("content") or "")) for message in messages),
             most_tokens=body.get("max_completion_tokens") or body.get("max_tokens"),
             streamed=bool(body.get("stream")),
-            tools=tuple(tool["function"]["name"] for tool in body.get("tools") or ()),
+            tools=tuple(tools),
+            demanded=Demanded.among(tools, _choice(body.get("tool_choice"))),
             # Mistral, and who else fills in the middle, always gives counts.
             counts_wanted=fills
             or "/as/mistral/" in path
@@ -39,7 +41,7 @@ class Chat:
         if said.thought:
             message["reasoning_content"] = said.thought
         if said.calls:
-            message["tool_calls"] = [_call(*call) for call in said.calls]
+            message["tool_calls"] = [_call(call) for call in said.calls]
         choices = [{"index": 0, "message": message, "finish_reason": _reason(said)}]
         answer: dict[str, Any] = {**_identity(said, "chat.completion"), "choices": choices}
         return {**answer, "usage": _usage(said)} if said.counted else answer
@@ -53,7 +55,7 @@ class Chat:
 
     def closing(self, said: Said) -> list[bytes]:
         out = [
-            self._chunk(said, {"role": "assistant", "tool_calls": [{"index": index, **_call(*call)}]})
+            self._chunk(said, {"role": "assistant", "tool_calls": [{"index": index, **_call(call)}]})
             for index, call in enumerate(said.calls)
         ]
         out.append(self._chunk(said, {}, _reason(said)))
@@ -77,8 +79,14 @@ def _identity(said: Said, kind: str) -> dict[str, Any]:
     return {"id": f"chatcmpl-{said.name}", "object": kind, "created": CREATED_S, "model": said.model}
 
 
-def _call(call_id: str, name: str) -> dict[str, Any]:
-    return {"id": call_id, "type": "function", "function": {"name": name, "arguments": "".join(ARGUMENT_PIECES)}}
+def _choice(choice: Any) -> str | None:
+    if isinstance(choice, dict):
+        return str(choice["function"]["name"])
+    return ANY_TOOL if choice in ("required", "any") else None
+
+
+def _call(call: Called) -> dict[str, Any]:
+    return {"id": call.call_id, "type": "function", "function": {"name": call.name, "arguments": call.json}}
 
 
 def _reason(said: Said) -> str:

@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 import orjson
 
-from libs.devstack.stub.said import ARGUMENT_PIECES, ARGUMENTS, SIGNATURE, Heard, Said, text_in
+from libs.devstack.stub.said import ANY_TOOL, SIGNATURE, Demanded, Heard, Said, text_in
 
 
 class Converse:
@@ -21,6 +21,10 @@ class Converse:
         *_, model, method = path.split("/")
         prompt = text_in(body["messages"][-1]["content"])
         form = (body.get("outputConfig") or {}).get("textFormat") or {}
+        calling = body.get("toolConfig") or {}
+        specified = [tool["toolSpec"] for tool in calling.get("tools") or () if "toolSpec" in tool]
+        tools = {tool["name"]: tool["inputSchema"]["json"] for tool in specified}
+        choice = calling.get("toolChoice") or {}
         return Heard(
             body=body,
             model=unquote(model),
@@ -28,7 +32,8 @@ class Converse:
             characters=len(prompt),
             most_tokens=(body.get("inferenceConfig") or {}).get("maxTokens"),
             streamed=method == "converse-stream",
-            tools=tuple(tool["toolSpec"]["name"] for tool in (body.get("toolConfig") or {}).get("tools") or ()),
+            tools=tuple(tools),
+            demanded=Demanded.among(tools, ANY_TOOL if "any" in choice else (choice.get("tool") or {}).get("name")),
             schema=json.loads(form["structure"]["jsonSchema"]["schema"]) if form else None,
         )
 
@@ -38,7 +43,9 @@ class Converse:
             content.append({"reasoningContent": {"reasoningText": {"text": said.thought, "signature": SIGNATURE}}})
         if said.words:
             content.append({"text": said.text})
-        content += [{"toolUse": {"toolUseId": one, "name": name, "input": ARGUMENTS}} for one, name in said.calls]
+        content += [
+            {"toolUse": {"toolUseId": call.call_id, "name": call.name, "input": call.arguments}} for call in said.calls
+        ]
         return {
             "output": {"message": {"role": "assistant", "content": content}},
             "stopReason": _reason(said),
@@ -59,10 +66,10 @@ class Converse:
 
     def closing(self, said: Said) -> list[bytes]:
         out = [frame("contentBlockStop", {"contentBlockIndex": said.text_index})] if said.words else []
-        for index, (call_id, name) in enumerate(said.calls, said.text_index + bool(said.words)):
-            start = {"toolUse": {"toolUseId": call_id, "name": name}}
+        for index, call in enumerate(said.calls, said.text_index + bool(said.words)):
+            start = {"toolUse": {"toolUseId": call.call_id, "name": call.name}}
             out.append(frame("contentBlockStart", {"start": start, "contentBlockIndex": index}))
-            out += [_grow(index, {"toolUse": {"input": piece}}) for piece in ARGUMENT_PIECES]
+            out += [_grow(index, {"toolUse": {"input": piece}}) for piece in call.pieces]
             out.append(frame("contentBlockStop", {"contentBlockIndex": index}))
         out.append(frame("messageStop", {"stopReason": _reason(said)}))
         return [*out, frame("metadata", {"usage": _usage(said), "metrics": {"latencyMs": 1}})]

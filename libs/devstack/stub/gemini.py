@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from libs.devstack.stub.said import ARGUMENTS, SIGNATURE, Heard, Said, text_in
+from libs.devstack.stub.said import ANY_TOOL, SIGNATURE, Demanded, Heard, Said, text_in
 from libs.devstack.stub.speech import EVENTS, data_event
 
 
@@ -15,7 +15,10 @@ class Gemini:
     def hear(self, path: str, body: dict[str, Any]) -> Heard:
         model, _, method = path.rpartition("/")[2].partition(":")
         prompt = text_in(body["contents"][-1]["parts"])
-        tools = body.get("tools") or [{"functionDeclarations": []}]
+        declared = (body.get("tools") or [{"functionDeclarations": []}])[0]["functionDeclarations"]
+        tools = {one["name"]: one.get("parametersJsonSchema") or one.get("parameters") or {} for one in declared}
+        calling = (body.get("toolConfig") or {}).get("functionCallingConfig") or {}
+        choice = (calling.get("allowedFunctionNames") or [ANY_TOOL])[0] if calling.get("mode") == "ANY" else None
         return Heard(
             body=body,
             model=model,
@@ -23,7 +26,8 @@ class Gemini:
             characters=len(prompt),
             most_tokens=(body.get("generationConfig") or {}).get("maxOutputTokens"),
             streamed=method == "streamGenerateContent",
-            tools=tuple(one["name"] for one in tools[0]["functionDeclarations"]),
+            tools=tuple(tools),
+            demanded=Demanded.among(tools, choice),
             schema=(body.get("generationConfig") or {}).get("responseJsonSchema"),
         )
 
@@ -70,8 +74,11 @@ def _answer(said: Said, parts: list[dict[str, Any]], reason: str | None = None) 
 def _calls(said: Said) -> list[dict[str, Any]]:
     """Only the first of parallel calls is signed."""
     return [
-        {"functionCall": {"name": name, "args": ARGUMENTS}, **({} if index else {"thoughtSignature": SIGNATURE})}
-        for index, (_, name) in enumerate(said.calls)
+        {
+            "functionCall": {"name": call.name, "args": call.arguments},
+            **({} if index else {"thoughtSignature": SIGNATURE}),
+        }
+        for index, call in enumerate(said.calls)
     ]
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from libs.devstack.stub.said import ARGUMENT_PIECES, ARGUMENTS, SIGNATURE, Heard, Said, text_in
+from libs.devstack.stub.said import ANY_TOOL, SIGNATURE, Demanded, Heard, Said, text_in
 from libs.devstack.stub.speech import EVENTS, named_event
 
 
@@ -14,6 +14,8 @@ class Messages:
 
     def hear(self, path: str, body: dict[str, Any]) -> Heard:
         prompt = text_in(body["messages"][-1]["content"])
+        tools = {tool["name"]: tool.get("input_schema") or {} for tool in body.get("tools") or ()}
+        choice = body.get("tool_choice") or {}
         return Heard(
             body=body,
             model=body["model"],
@@ -21,7 +23,8 @@ class Messages:
             characters=len(prompt),
             most_tokens=body["max_tokens"],
             streamed=bool(body.get("stream")),
-            tools=tuple(tool["name"] for tool in body.get("tools") or ()),
+            tools=tuple(tools),
+            demanded=Demanded.among(tools, ANY_TOOL if choice.get("type") == "any" else choice.get("name")),
             schema=((body.get("output_config") or {}).get("format") or {}).get("schema"),
         )
 
@@ -47,9 +50,9 @@ class Messages:
     def closing(self, said: Said) -> list[bytes]:
         out = [_end(said.text_index)] if said.words else []
         first = said.text_index + bool(said.words)
-        for index, (call_id, name) in enumerate(said.calls, first):
-            out.append(_begin(index, {"type": "tool_use", "id": call_id, "name": name, "input": {}}))
-            out += [_grow(index, {"type": "input_json_delta", "partial_json": piece}) for piece in ARGUMENT_PIECES]
+        for index, call in enumerate(said.calls, first):
+            out.append(_begin(index, {"type": "tool_use", "id": call.call_id, "name": call.name, "input": {}}))
+            out += [_grow(index, {"type": "input_json_delta", "partial_json": piece}) for piece in call.pieces]
             out.append(_end(index))
         delta = {"stop_reason": _reason(said), "stop_sequence": None}
         usage = {"output_tokens": said.output_tokens}
@@ -76,7 +79,9 @@ def _blocks(said: Said) -> list[dict[str, Any]]:
         blocks.append({"type": "thinking", "thinking": said.thought, "signature": SIGNATURE})
     if said.words:
         blocks.append({"type": "text", "text": said.text})
-    return blocks + [{"type": "tool_use", "id": one, "name": name, "input": ARGUMENTS} for one, name in said.calls]
+    return blocks + [
+        {"type": "tool_use", "id": call.call_id, "name": call.name, "input": call.arguments} for call in said.calls
+    ]
 
 
 def _begin(index: int, block: dict[str, Any]) -> bytes:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from libs.devstack.stub.said import ARGUMENT_PIECES, CREATED_S, Heard, Said, text_in
+from libs.devstack.stub.said import ANY_TOOL, CREATED_S, Demanded, Heard, Said, text_in
 from libs.devstack.stub.speech import EVENTS, named_event
 
 
@@ -16,6 +16,9 @@ class Responses:
         items = body["input"]
         last = items if isinstance(items, str) else items[-1].get("content") or items[-1].get("output")
         prompt = text_in(last)
+        tools = {
+            tool["name"]: tool.get("parameters") or {} for tool in body.get("tools") or () if tool["type"] == "function"
+        }
         return Heard(
             body=body,
             model=body["model"],
@@ -23,7 +26,8 @@ class Responses:
             characters=len(prompt),
             most_tokens=body.get("max_output_tokens"),
             streamed=bool(body.get("stream")),
-            tools=tuple(tool["name"] for tool in body.get("tools") or () if tool["type"] == "function"),
+            tools=tuple(tools),
+            demanded=Demanded.among(tools, _choice(body.get("tool_choice"))),
             schema=((body.get("text") or {}).get("format") or {}).get("schema"),
         )
 
@@ -72,12 +76,12 @@ class Responses:
 
     def closing(self, said: Said) -> list[bytes]:
         out: list[bytes] = []
-        output = _output(said)
+        output, calls = _output(said), {call.call_id: call for call in said.calls}
         for index, item in enumerate(output):
             if item["type"] == "function_call":
                 begun = {**item, "arguments": "", "status": "in_progress"}
                 out.append(named_event({"type": "response.output_item.added", "output_index": index, "item": begun}))
-                for piece in ARGUMENT_PIECES:
+                for piece in calls[item["call_id"]].pieces:
                     place = {"item_id": item["id"], "output_index": index}
                     out.append(named_event({"type": "response.function_call_arguments.delta", **place, "delta": piece}))
             if item["type"] != "reasoning":
@@ -90,6 +94,12 @@ class Responses:
 
     def error(self, status: int, message: str) -> Any:
         return {"error": {"message": message, "type": "stub_error", "code": None}}
+
+
+def _choice(choice: Any) -> str | None:
+    if isinstance(choice, dict):
+        return str(choice["name"])
+    return ANY_TOOL if choice == "required" else None
 
 
 def _response(said: Said, status: str) -> dict[str, Any]:
@@ -126,13 +136,13 @@ def _output(said: Said) -> list[dict[str, Any]]:
     return output + [
         {
             "type": "function_call",
-            "id": f"fc_{call_id}",
-            "call_id": call_id,
-            "name": name,
-            "arguments": "".join(ARGUMENT_PIECES),
+            "id": f"fc_{call.call_id}",
+            "call_id": call.call_id,
+            "name": call.name,
+            "arguments": call.json,
             "status": "completed",
         }
-        for call_id, name in said.calls
+        for call in said.calls
     ]
 
 

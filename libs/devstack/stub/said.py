@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ CREATED_S = 1_767_225_600
 THOUGHT = "Let me see."
 SIGNATURE = "c2ln"
 ARGUMENTS = {"city": "Graz"}
-ARGUMENT_PIECES = ('{"city":', '"Graz"}')
+ANY_TOOL = "*"
 _KNOBS = re.compile(r"\[\[stub ([^\]]*)\]\]")
 _WORDS = tuple(
     "the quick gateway counts every token and never loses one of them on its way through the log".split()  # noqa: SIM905
@@ -37,6 +38,45 @@ class Knobs:
 
 
 @dataclass(frozen=True, slots=True)
+class Demanded:
+    """A tool that must be called, and the JSON schema of its arguments."""
+
+    name: str
+    schema: Any
+
+    @classmethod
+    def among(cls, tools: Mapping[str, Any], choice: str | None) -> "Demanded | None":
+        """The tool that a client insists on, if it does.
+
+        Args:
+            tools: the schemas by name.
+            choice: a name, `ANY_TOOL`, or None.
+        """
+        name = next(iter(tools), None) if choice == ANY_TOOL else choice
+        return cls(name, tools[name]) if name is not None and name in tools else None
+
+
+@dataclass(frozen=True, slots=True)
+class Called:
+    """A call of a tool."""
+
+    call_id: str
+    name: str
+    arguments: Any
+
+    @property
+    def json(self) -> str:
+        """The arguments as models write them."""
+        return json.dumps(self.arguments, separators=(",", ":"))
+
+    @property
+    def pieces(self) -> tuple[str, str]:
+        """The same in two parts of a stream."""
+        cut = self.json.find(":") + 1
+        return self.json[:cut], self.json[cut:]
+
+
+@dataclass(frozen=True, slots=True)
 class Heard:
     """A request, whatever its protocol: what matters to an answer."""
 
@@ -53,6 +93,7 @@ class Heard:
     counts_wanted: bool = True
     schema: Any = None
     """The JSON schema that the answer is to have, if one was asked for."""
+    demanded: "Demanded | None" = None
 
     @property
     def knobs(self) -> Knobs:
@@ -71,8 +112,7 @@ class Said:
     model: str
     words: list[str]
     thought: str
-    calls: list[tuple[str, str]]
-    """Call IDs and names of tools."""
+    calls: list[Called]
     cut: bool
     """There would have been more."""
     fresh_tokens: int
@@ -99,7 +139,7 @@ class Said:
 def answer(heard: Heard, call_prefix: str) -> Said:
     """The answer to a request. IDs of calls begin with the prefix."""
     knobs = heard.knobs
-    calls = (knobs.number("tool", 0) or 0) if heard.tools else 0
+    calls = _calls(heard, call_prefix)
     wanted = knobs.number("chunks", 0 if calls else 8) or 0
     most = min(wanted, heard.most_tokens) if heard.most_tokens else wanted
     words = [json.dumps(_instance(heard.schema))] if heard.schema else _words(heard.prompt, most)
@@ -109,13 +149,20 @@ def answer(heard: Heard, call_prefix: str) -> Said:
         model=heard.model,
         words=words,
         thought=THOUGHT if knobs.text("think") else "",
-        calls=[(f"{call_prefix}{number + 1}", heard.tools[0]) for number in range(calls)],
+        calls=calls,
         cut=len(words) < wanted and not heard.schema,
         fresh_tokens=0 if zero else max(1, heard.characters // 4),
         cached_tokens=knobs.number("cache", 0) or 0,
         output_tokens=0 if zero else len(words),
         counted=heard.counts_wanted and knobs.text("usage") != "none",
     )
+
+
+def _calls(heard: Heard, prefix: str) -> list[Called]:
+    count = (heard.knobs.number("tool", 0) or 0) if heard.tools else 0
+    if heard.demanded and not count:
+        return [Called(f"{prefix}1", heard.demanded.name, _instance(heard.demanded.schema))]
+    return [Called(f"{prefix}{number + 1}", heard.tools[0], ARGUMENTS) for number in range(count)]
 
 
 def _instance(schema: Any) -> Any:

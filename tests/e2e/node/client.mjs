@@ -110,12 +110,10 @@ for (const [surface, provider] of Object.entries(vercel)) {
     const content = [{ type: "text", text: "what?" }, { type: "image", image: png, mediaType: "image/png" }];
     await generateText({ model: provider(model), messages: [{ role: "user", content }] });
     seen.vercel[`${surface} ${model}`].image = (await sent()).includes(png);
-    if (surface !== "messages") {
-      // For models that it does not know @ai-sdk/anthropic asks for a tool call instead.
-      const output = Output.object({ schema: jsonSchema(schema) });
-      const animal = await generateText({ model: provider(model), prompt: "a zebra?", output });
-      seen.vercel[`${surface} ${model}`].structured = animal.output;
-    }
+    // For models that it does not know @ai-sdk/anthropic demands a tool call instead.
+    const output = Output.object({ schema: jsonSchema(schema) });
+    const animal = await generateText({ model: provider(model), prompt: "a zebra?", output });
+    seen.vercel[`${surface} ${model}`].structured = animal.output;
     seen.vercel[`${surface} ${model}`].aborted = await leaves(async () => {
       const abort = new AbortController();
       const left = streamText({ model: provider(model), prompt: endless, abortSignal: abort.signal });
