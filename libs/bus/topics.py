@@ -56,6 +56,6 @@ async def create_topics(settings: BusSettings) -> None:
 def _check_shape(name: str, found: int, wanted: int) -> None:
     if found and found != wanted:
         raise TopicShapeError(
-            f"topic {name} has {found} partitions, not {wanted}: it was created by something else, or "
-            "SLUICE_KAFKA_PARTITIONS has changed. Delete the topic and set up again, or set the variable back."
+            f"topic {name} has {found} partitions, not {wanted}: something else created it, or SLUICE_KAFKA_PARTITIONS "
+            "or SLUICE_KAFKA_REPLY_PARTITIONS has changed. Delete it and set up again, or set the variable back."
         )

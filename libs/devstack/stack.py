@@ -239,7 +239,8 @@ class Stack:
             return
         if ":" not in kafka:
             raise StackError(f"--kafka takes embedded, apache or HOST:PORT, not {kafka!r}")
-        self.bus = BusSettings(bootstrap=kafka, profile="cluster", partitions=self._options.partitions or 4)
+        chosen: dict[str, Any] = {"partitions": self._options.partitions} if self._options.partitions else {}
+        self.bus = BusSettings(bootstrap=kafka, profile="cluster", **chosen)
         self._say(f"broker: {kafka}")
         try:
             async with asyncio.timeout(15):

@@ -15,6 +15,7 @@ import openai
 import psutil
 import pytest
 
+from libs.bus.settings import BusSettings
 from libs.devstack.home import ROOT, Home
 from libs.devstack.ports import free_port
 from tests.stacks import until
@@ -248,6 +249,16 @@ async def test_what_is_in_the_way_is_said_in_words(shell: Shell, tmp_path: Path)
         done = await shell.run(*words)
         assert (done.code, hint in done.err) == (1, True), done.err
         assert "Traceback" not in done.err
+
+
+async def test_topics_of_one_s_own_broker_that_are_of_another_shape_are_told(
+    shell: Shell, bus: BusSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLUICE_KAFKA_PARTITIONS", str(bus.partitions + 1))
+    done = await shell.run("up", "--kafka", bus.bootstrap, "--port", str(free_port()))
+    hint = f"has {bus.partitions} partitions, not {bus.partitions + 1}"
+    assert (done.code, hint in done.err, "SLUICE_KAFKA_PARTITIONS" in done.err) == (1, True, True), done.err
+    assert "Traceback" not in done.err
 
 
 async def test_a_home_that_cannot_be_written(tmp_path: Path) -> None:
