@@ -229,7 +229,7 @@ async def _read(protocol: ProtocolName, pieces: list[bytes]) -> tuple[list[dict[
 @given(cuts=st.lists(st.integers(0, 5_000), max_size=12))
 async def test_a_stream_is_the_same_however_it_is_cut(protocol: ProtocolName, cuts: list[int]) -> None:
     speech = SPEECHES[protocol]
-    heard = Heard({}, "up", "[[stub chunks=4 tool=2 think=1 cache=3]] hé", 9, None, True, ("weather",))
+    heard = Heard({}, "up", "[[stub chunks=4 tool=2 think=1 cache=3]] hé", 9, None, True, {"weather": {}})
     said = answer(heard, speech.call_prefix)
     words = [speech.word(said, number) for number in range(len(said.words))]
     data = b"".join([*speech.opening(said), *words, *speech.closing(said)])
@@ -249,7 +249,7 @@ async def test_a_stream_is_the_same_however_it_is_cut(protocol: ProtocolName, cu
 
 async def test_a_damaged_frame_is_no_answer() -> None:
     speech = SPEECHES["bedrock-converse"]
-    data = bytearray(b"".join(speech.opening(answer(Heard({}, "up", "x", 1, None, True, ()), "c"))))
+    data = bytearray(b"".join(speech.opening(answer(Heard({}, "up", "x", 1, None, True, {}), "c"))))
     data[-1] ^= 1
     with pytest.raises(ProtocolError):
         bedrock_converse.EventStream().feed(bytes(data))

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from libs.devstack.stub.said import ANY_TOOL, CREATED_S, Called, Demanded, Heard, Said, text_in
+from libs.devstack.stub.said import ANY_TOOL, CREATED_S, Called, Heard, Said, text_in
 from libs.devstack.stub.speech import EVENTS, data_event
 
 
@@ -25,8 +25,8 @@ class Chat:
             characters=sum(len(str(message.get("content") or "")) for message in messages),
             most_tokens=body.get("max_completion_tokens") or body.get("max_tokens"),
             streamed=bool(body.get("stream")),
-            tools=tuple(tools),
-            demanded=Demanded.among(tools, _choice(body.get("tool_choice"))),
+            tools=tools,
+            tool_choice=_choice(body.get("tool_choice")),
             # Mistral, and who else fills in the middle, always gives counts.
             counts_wanted=fills
             or "/as/mistral/" in path

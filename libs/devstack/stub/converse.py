@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 import orjson
 
-from libs.devstack.stub.said import ANY_TOOL, SIGNATURE, Demanded, Heard, Said, text_in
+from libs.devstack.stub.said import ANY_TOOL, SIGNATURE, Heard, Said, text_in
 
 
 class Converse:
@@ -32,8 +32,8 @@ class Converse:
             characters=len(prompt),
             most_tokens=(body.get("inferenceConfig") or {}).get("maxTokens"),
             streamed=method == "converse-stream",
-            tools=tuple(tools),
-            demanded=Demanded.among(tools, ANY_TOOL if "any" in choice else (choice.get("tool") or {}).get("name")),
+            tools=tools,
+            tool_choice=ANY_TOOL if "any" in choice else (choice.get("tool") or {}).get("name"),
             schema=json.loads(form["structure"]["jsonSchema"]["schema"]) if form else None,
         )
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from libs.devstack.stub.said import ANY_TOOL, SIGNATURE, Demanded, Heard, Said, text_in
+from libs.devstack.stub.said import ANY_TOOL, SIGNATURE, Heard, Said, text_in
 from libs.devstack.stub.speech import EVENTS, data_event
 
 
@@ -26,8 +26,8 @@ class Gemini:
             characters=len(prompt),
             most_tokens=(body.get("generationConfig") or {}).get("maxOutputTokens"),
             streamed=method == "streamGenerateContent",
-            tools=tuple(tools),
-            demanded=Demanded.among(tools, choice),
+            tools=tools,
+            tool_choice=choice,
             schema=(body.get("generationConfig") or {}).get("responseJsonSchema"),
         )
 

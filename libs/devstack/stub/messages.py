@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from libs.devstack.stub.said import ANY_TOOL, SIGNATURE, Demanded, Heard, Said, text_in
+from libs.devstack.stub.said import ANY_TOOL, SIGNATURE, Heard, Said, text_in
 from libs.devstack.stub.speech import EVENTS, named_event
 
 
@@ -23,8 +23,8 @@ class Messages:
             characters=len(prompt),
             most_tokens=body["max_tokens"],
             streamed=bool(body.get("stream")),
-            tools=tuple(tools),
-            demanded=Demanded.among(tools, ANY_TOOL if choice.get("type") == "any" else choice.get("name")),
+            tools=tools,
+            tool_choice=ANY_TOOL if choice.get("type") == "any" else choice.get("name"),
             schema=((body.get("output_config") or {}).get("format") or {}).get("schema"),
         )
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from libs.devstack.stub.said import ANY_TOOL, CREATED_S, Demanded, Heard, Said, text_in
+from libs.devstack.stub.said import ANY_TOOL, CREATED_S, Heard, Said, text_in
 from libs.devstack.stub.speech import EVENTS, named_event
 
 
@@ -26,8 +26,8 @@ class Responses:
             characters=len(prompt),
             most_tokens=body.get("max_output_tokens"),
             streamed=bool(body.get("stream")),
-            tools=tuple(tools),
-            demanded=Demanded.among(tools, _choice(body.get("tool_choice"))),
+            tools=tools,
+            tool_choice=_choice(body.get("tool_choice")),
             schema=((body.get("text") or {}).get("format") or {}).get("schema"),
         )
 

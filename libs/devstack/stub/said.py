@@ -38,25 +38,6 @@ class Knobs:
 
 
 @dataclass(frozen=True, slots=True)
-class Demanded:
-    """A tool that must be called, and the JSON schema of its arguments."""
-
-    name: str
-    schema: Any
-
-    @classmethod
-    def among(cls, tools: Mapping[str, Any], choice: str | None) -> "Demanded | None":
-        """The tool that a client insists on, if it does.
-
-        Args:
-            tools: the schemas by name.
-            choice: a name, `ANY_TOOL`, or None.
-        """
-        name = next(iter(tools), None) if choice == ANY_TOOL else choice
-        return cls(name, tools[name]) if name is not None and name in tools else None
-
-
-@dataclass(frozen=True, slots=True)
 class Called:
     """A call of a tool."""
 
@@ -88,12 +69,13 @@ class Heard:
     """Of all messages."""
     most_tokens: int | None
     streamed: bool
-    tools: tuple[str, ...]
-    """Their names."""
+    tools: Mapping[str, Any]
+    """The JSON schemas of their arguments, by name."""
     counts_wanted: bool = True
     schema: Any = None
     """The JSON schema that the answer is to have, if one was asked for."""
-    demanded: "Demanded | None" = None
+    tool_choice: str | None = None
+    """The tool that must be called, or `ANY_TOOL`."""
 
     @property
     def knobs(self) -> Knobs:
@@ -160,9 +142,11 @@ def answer(heard: Heard, call_prefix: str) -> Said:
 
 def _calls(heard: Heard, prefix: str) -> list[Called]:
     count = (heard.knobs.number("tool", 0) or 0) if heard.tools else 0
-    if heard.demanded and not count:
-        return [Called(f"{prefix}1", heard.demanded.name, _instance(heard.demanded.schema))]
-    return [Called(f"{prefix}{number + 1}", heard.tools[0], ARGUMENTS) for number in range(count)]
+    first = next(iter(heard.tools), "")
+    demanded = first if heard.tool_choice == ANY_TOOL else heard.tool_choice
+    if demanded is not None and demanded in heard.tools and not count:
+        return [Called(f"{prefix}1", demanded, _instance(heard.tools[demanded]))]
+    return [Called(f"{prefix}{number + 1}", first, ARGUMENTS) for number in range(count)]
 
 
 def _instance(schema: Any) -> Any:
