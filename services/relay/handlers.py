@@ -1,7 +1,6 @@
 """Records in, attempts out. Route and prompt stay in work until everybody was told how the request ended."""
 
 import asyncio
-import contextlib
 from collections.abc import Coroutine, Sequence
 from typing import Any
 
@@ -395,11 +394,10 @@ class RelayHandlers:
 
     def _done(self, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)
-        with contextlib.suppress(asyncio.CancelledError):
-            error = task.exception()
-            if error is not None:
-                # The records stay in work, so the next owner of the partition tries again.
-                log.error("attempt left unfinished", error=repr(error)[:300])
+        error = asyncio.CancelledError() if task.cancelled() else task.exception()
+        if error is not None:
+            # The records stay in work, so the next owner of the partition tries again.
+            log.error("attempt left unfinished", error=repr(error)[:300])
 
 
 def _chunk_bytes(raw: "ConsumerRecord[Any, Any]") -> int:

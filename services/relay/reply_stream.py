@@ -62,11 +62,11 @@ class ReplyStream:
             await self._room.wait()
 
     async def close(self) -> None:
-        """Returns when the log has everything."""
+        """Returns when the log has everything. Whoever is cancelled meanwhile may close again."""
         self._closing = True
         self._wake.set()
         if self._pump:
-            await self._pump
+            await asyncio.shield(self._pump)
 
     async def _run(self) -> None:
         request = self._request

@@ -43,7 +43,7 @@ async def audited(gateway: Gateway) -> dict[str, Any]:
     )
     out, _ = await process.communicate()
     report: dict[str, Any] = orjson.loads(out)
-    assert report["differences"] == []
+    assert not report["differences"], "\n".join(report["differences"])
     if report["in_flight"]:
         raise AssertionError("; ".join([await _where(gateway, name) for name in report["oldest_in_flight"]]))
     assert report["held_microdollars"] == 0
