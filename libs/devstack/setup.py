@@ -8,12 +8,10 @@ import asyncio
 import os
 import sys
 
-from aiokafka.errors import KafkaError
-
 from libs.bus.settings import BusSettings
-from libs.bus.topics import TopicShapeError, create_topics
 from libs.devstack.errors import StackError
 from libs.devstack.postgres import SCHEMAS, provision
+from libs.devstack.topics import set_up_topics
 
 BROKER_WITHIN_S = 120
 
@@ -26,17 +24,7 @@ async def main() -> None:
     """
     passwords = {service: _variable(f"SLUICE_PASSWORD_{service.upper().replace('-', '_')}") for service in SCHEMAS}
     await provision(_variable("SLUICE_ADMIN_DATABASE_URL"), passwords)
-    deadline = asyncio.get_running_loop().time() + BROKER_WITHIN_S
-    while True:
-        try:
-            await create_topics(BusSettings())
-            return
-        except TopicShapeError as error:
-            raise StackError(str(error)) from None
-        except KafkaError as error:
-            if asyncio.get_running_loop().time() > deadline:
-                raise StackError(f"the broker is not there: {type(error).__name__}") from None
-            await asyncio.sleep(1)
+    await set_up_topics(BusSettings(), within_s=BROKER_WITHIN_S, broker="the broker")
 
 
 def _variable(name: str) -> str:

@@ -1,6 +1,8 @@
-"""Clients that keep asking, streamed and not, and note how each request ended."""
+"""Clients that keep asking, streamed and not, and note how each request ended; and some that leave in the middle."""
 
 import asyncio
+import contextlib
+import itertools
 from dataclasses import dataclass, field
 from types import TracebackType
 
@@ -10,6 +12,8 @@ from tests.stacks import Gateway, chat
 
 ANSWERED_WITHIN_S = 60.0
 STATUSES = {200, 429, 500, 502, 503, 504}
+LEAVE_AFTER_S = (0.02, 0.05, 0.1, 0.2, 0.4)
+"""Before the route, before the first byte, within the stream, at its end: each where the machine's pace puts it."""
 
 
 @dataclass
@@ -18,6 +22,8 @@ class Load:
 
     gateway: Gateway
     clients: int = 8
+    leaving: int = 2
+    """Clients that never wait for the end of an answer; only the books know how it went."""
     url: str | None = None
     statuses: dict[int, int] = field(default_factory=dict)
     completed: set[str] = field(default_factory=set)
@@ -26,7 +32,9 @@ class Load:
 
     async def __aenter__(self) -> "Load":
         self._stopping = False
-        self._tasks = [asyncio.create_task(self._keep_asking(number)) for number in range(self.clients)]
+        asking = [self._keep_asking(number) for number in range(self.clients)]
+        leaving = [self._keep_leaving(number) for number in range(self.leaving)]
+        self._tasks = [asyncio.create_task(client) for client in (*asking, *leaving)]
         return self
 
     async def __aexit__(
@@ -52,13 +60,10 @@ class Load:
                 await asyncio.sleep(0.05)
 
     async def _keep_asking(self, number: int) -> None:
-        url = f"{self.url or self.gateway.base_url}/chat/completions"
-        headers = {"Authorization": f"Bearer {self.gateway.key}"}
         stream = number % 2 == 0
         while not self._stopping:
-            body = chat("[[stub chunks=10 gap_ms=10]]", stream=stream)
             try:
-                response = await self.gateway.http.post(url, json=body, headers=headers)
+                response = await self._ask(stream)
             except httpx.TransportError:
                 self.broken += 1
                 await asyncio.sleep(0.1)
@@ -73,3 +78,19 @@ class Load:
                 self.broken += 1
             else:
                 self.completed.add(response.headers["x-request-id"])
+
+    async def _keep_leaving(self, number: int) -> None:
+        for leave_after_s in itertools.cycle(LEAVE_AFTER_S):
+            if self._stopping:
+                return
+            with contextlib.suppress(TimeoutError, httpx.TransportError):
+                async with asyncio.timeout(leave_after_s):
+                    await self._ask(number % 2 == 0)
+            await asyncio.sleep(0.05)
+
+    async def _ask(self, stream: bool) -> httpx.Response:
+        return await self.gateway.http.post(
+            f"{self.url or self.gateway.base_url}/chat/completions",
+            json=chat("[[stub chunks=10 gap_ms=10]]", stream=stream),
+            headers={"Authorization": f"Bearer {self.gateway.key}"},
+        )
