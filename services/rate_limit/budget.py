@@ -8,6 +8,8 @@ never both missing, whichever is told first and however long the ledger takes.
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
+from libs.bus.recent import RecentIds
+
 
 @dataclass(slots=True)
 class Holding:
@@ -49,8 +51,8 @@ class Budget:
     _running: dict[str, Holding] = field(default_factory=dict)
     _ended: dict[str, Holding] = field(default_factory=dict)
     _held_by: dict[tuple[str | None, date], int] = field(default_factory=dict)
-    _charged: dict[str, int] = field(default_factory=dict)
-    """When requests were charged (ms), for as long as their usage may still be told, again or for the first time."""
+    _charged: RecentIds = field(default_factory=RecentIds)
+    """Requests that were charged, for as long as their usage may still be told, again or for the first time."""
 
     @property
     def running(self) -> int:
@@ -110,7 +112,7 @@ class Budget:
 
     def charged(self, request_id: str, now_ms: int) -> None:
         """The balance has the cost of a request; tell the balance and what was spent before this."""
-        self._charged[request_id] = now_ms
+        self._charged.add(request_id, now_ms)
         self._release(request_id)
 
     def _release(self, request_id: str) -> None:
@@ -148,10 +150,7 @@ class Budget:
 
     def forget(self, before_ms: int) -> None:
         """Forgets charges that were told before then: nothing more will be told of their requests."""
-        for request_id, at_ms in list(self._charged.items()):
-            if at_ms >= before_ms:
-                break
-            del self._charged[request_id]
+        self._charged.forget(before_ms)
 
     def _move(self, holding: Holding, microdollars: int) -> None:
         self.held += microdollars

@@ -12,7 +12,7 @@ from contracts.credit import BalanceChanged, MemberSpent
 from contracts.decisions import QuotaReserved, QuotaWindow
 from contracts.headers import TYPE, TYPE_PREFIX, header
 from contracts.quota import Admission, QuotaStateSaved
-from contracts.record import Record, Refusal
+from contracts.record import Record, Refusal, RequestId
 from contracts.requests import RequestAccepted
 from contracts.topics import Topic
 from contracts.usage import UsageRecorded
@@ -152,8 +152,7 @@ class QuotaHandlers:
             part, record = self._partitions[received.partition], received.record
             if not isinstance(record, RequestAccepted):
                 if self._told(record, part, now):
-                    self.consumer.hold(received)
-                    part.unposted[received.record.request_id] = received  # type: ignore[attr-defined]
+                    self._hold(received, part)
                 continue
             if record.request_id in part.on_log:
                 continue
@@ -168,6 +167,13 @@ class QuotaHandlers:
         await publish_decisions(
             self._producer, requests, "rate-limit reserve", lambda received: decisions[received.record.request_id]
         )
+
+    def _hold(self, usage: Received[Record], part: _Partition) -> None:
+        """Keeps usage in work until its charge comes; of usage that is told again, the first."""
+        request_id: RequestId = usage.record.request_id  # type: ignore[attr-defined]
+        if request_id not in part.unposted:
+            part.unposted[request_id] = usage
+            self.consumer.hold(usage)
 
     def _told(self, record: Record, part: _Partition, now: int) -> bool:
         """Takes in a fact of the ledger, or usage; True for usage whose charge has not come yet."""

@@ -24,6 +24,7 @@ from libs.bus.groups import group_members
 from libs.bus.producer import Producer, settle
 from libs.bus.reading import read_to_end
 from libs.bus.received import Poison, PoisonError, Received, parse
+from libs.bus.recent import RecentIds
 from libs.bus.settings import BusSettings
 from libs.config.catalog import Catalog
 from libs.config.gateway import Timeouts
@@ -88,7 +89,7 @@ class RelayHandlers:
         self._intake: Intake[Place] = Intake(prompt_within_ms=PROMPT_WITHIN_MS, keep_ms=self._keep_ms)
         self._recalled_since_ms: dict[int, int] = {}
         self._running: dict[RequestId, Attempt] = {}
-        self._cancelled: dict[RequestId, int] = {}
+        self._cancelled = RecentIds()
         self._own_keys = OwnKeyUses()
         self._examined: dict[RequestId, tuple[Examine, int]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -164,7 +165,7 @@ class RelayHandlers:
             if record is None:
                 continue
             assert isinstance(record, RequestCancelled)
-            self._cancelled[record.request_id] = now_ms()
+            self._cancelled.add(record.request_id, now_ms())
             attempt = self._running.get(record.request_id)
             if attempt:
                 attempt.stop(Outcome.CANCELLED)
@@ -210,9 +211,7 @@ class RelayHandlers:
                     else:
                         for place in overdue:
                             self.consumer.release(place)
-                self._cancelled = {
-                    request_id: at_ms for request_id, at_ms in self._cancelled.items() if now - at_ms < self._keep_ms
-                }
+                self._cancelled.forget(now - self._keep_ms)
                 if self._examined:
                     await self._examine()
             except Exception as error:
@@ -312,6 +311,8 @@ class RelayHandlers:
             )
             step.end(None if ending.refusal is None else str(ending.refusal.status))
             await self._end(route, ending, step.traceparent)
+            # In the step in which it was settled: a route that comes again is not to be adopted by what has ended.
+            del self._running[request_id]
             used = self._own_keys.used(route, ending, now_ms())
             if used:
                 name = used.credential_id
@@ -346,7 +347,7 @@ class RelayHandlers:
                 partition=ended.reply_to.partition,
             ),
         )
-        for place in self._intake.settled(ended.request_id):
+        for place in self._intake.settled(ended.request_id, now_ms()):
             self.consumer.release(place)
 
     async def _put_until_there(

@@ -12,6 +12,7 @@ from contracts.attempts import Attempt, AttemptEnded, AttemptStarted
 from contracts.prompts import PromptSubmitted
 from contracts.record import RequestId
 from contracts.routes import RequestRejected, RoutePlanned
+from libs.bus.recent import RecentIds
 
 Place = TypeVar("Place")
 """Where a record stands on the log; the intake only hands it back."""
@@ -73,7 +74,6 @@ class _Entry(Generic[Place]):
     places: list[Place] = field(default_factory=list)
     broken: bool = False
     acting: bool = False
-    settled: bool = False
 
 
 class Intake(Generic[Place]):
@@ -88,22 +88,22 @@ class Intake(Generic[Place]):
         self._prompt_within_ms = prompt_within_ms
         self._keep_ms = keep_ms
         self._entries: dict[RequestId, _Entry[Place]] = {}
+        self._settled = RecentIds()
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._entries) + len(self._settled)
 
     def keeps(self, request_id: RequestId) -> bool:
         """True while the records of a request are waited for or acted on."""
-        entry = self._entries.get(request_id)
-        return entry is not None and not entry.settled
+        return request_id in self._entries
 
     def route(
         self, route: RoutePlanned | RequestRejected, place: Place, traceparent: str, now_ms: int
     ) -> Action | None:
         """Takes a route in; the first of a request counts."""
-        entry = self._entry(route.request_id, now_ms)
-        if entry.settled:
+        if route.request_id in self._settled:
             return None
+        entry = self._entry(route.request_id, now_ms)
         entry.places.append(place)
         if entry.route is None:
             entry.route, entry.traceparent, entry.seen_at_ms = route, traceparent, now_ms
@@ -111,9 +111,9 @@ class Intake(Generic[Place]):
 
     def prompt(self, prompt: PromptSubmitted, place: Place, now_ms: int) -> Action | None:
         """Takes a prompt in, before or after its route."""
-        entry = self._entry(prompt.request_id, now_ms)
-        if entry.settled:
+        if prompt.request_id in self._settled:
             return None
+        entry = self._entry(prompt.request_id, now_ms)
         entry.places.append(place)
         entry.prompt = prompt
         return self._action(entry)
@@ -126,6 +126,8 @@ class Intake(Generic[Place]):
 
     def recall(self, attempt: Attempt, now_ms: int) -> None:
         """An attempt that the log tells of. Recall a partition's attempts before its routes."""
+        if attempt.request_id in self._settled:
+            return
         entry = self._entry(attempt.request_id, now_ms)
         if not isinstance(entry.known, AttemptEnded):
             entry.known = attempt
@@ -133,19 +135,16 @@ class Intake(Generic[Place]):
     def ended_elsewhere(self, ended: AttemptEnded) -> Retell | None:
         """An examined attempt ended after all."""
         entry = self._entries.get(ended.request_id)
-        if entry is None or entry.settled:
+        if entry is None:
             return None
         entry.known = ended
         return Retell(ended, entry.traceparent)
 
-    def settled(self, request_id: RequestId) -> list[Place]:
+    def settled(self, request_id: RequestId, now_ms: int) -> list[Place]:
         """All was told: returns the records that are finished, and forgets the prompt."""
-        entry = self._entries.get(request_id)
-        if entry is None:
-            return []
-        places, entry.places = entry.places, []
-        entry.settled, entry.acting, entry.route, entry.prompt, entry.known = True, False, None, None, None
-        return places
+        entry = self._entries.pop(request_id, None)
+        self._settled.add(request_id, now_ms)
+        return entry.places if entry else []
 
     def expire(self, now_ms: int) -> Iterator[Fail | list[Place]]:
         """Routes whose prompt does not come, and the places of prompts whose route does not; forgets what is old."""
@@ -154,13 +153,16 @@ class Intake(Generic[Place]):
             if isinstance(entry.route, RoutePlanned) and not entry.acting and age_ms >= self._prompt_within_ms:
                 entry.acting = True
                 yield Fail(entry.route, "the prompt did not arrive", entry.traceparent)
-            elif age_ms >= self._keep_ms and not entry.acting and (entry.settled or entry.route is None):
+            elif age_ms >= self._keep_ms and not entry.acting and entry.route is None:
                 del self._entries[request_id]
                 if entry.places:
                     yield entry.places
+        self._settled.forget(now_ms - self._keep_ms)
 
     def broken(self, request_id: RequestId, now_ms: int) -> Action | None:
         """The prompt cannot be read, whether or not its route is here."""
+        if request_id in self._settled:
+            return None
         entry = self._entry(request_id, now_ms)
         entry.broken = True
         return self._action(entry)
@@ -173,7 +175,7 @@ class Intake(Generic[Place]):
 
     def _action(self, entry: _Entry[Place]) -> Action | None:
         route = entry.route
-        if entry.acting or entry.settled or route is None:
+        if entry.acting or route is None:
             return None
         action = _choose(entry, route)
         entry.acting = action is not None

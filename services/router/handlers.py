@@ -6,6 +6,7 @@ from typing import Any
 
 import structlog
 from aiokafka import ConsumerRecord
+from aiokafka.errors import KafkaError
 
 from contracts import topics
 from contracts.clock import now_ms
@@ -28,6 +29,7 @@ from services.router.plan import plan, reject
 log = structlog.get_logger()
 
 Place = Received[Record]
+Verdict = Allowed[Place] | Refused[Place]
 BROKEN = Refusal(
     status=500, message="A record of this request could not be read; it was kept for the operator. Try again."
 )
@@ -55,6 +57,8 @@ class RouterHandlers:
         self._sort = sort
         self._keep_ms = keep_ms
         self._join: Join[Place] = Join(keep_ms)
+        self._untold: list[Verdict] = []
+        """Verdicts that the log would not take."""
         self._ticker: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -69,32 +73,33 @@ class RouterHandlers:
     async def assigned(self, _partitions: Partitions) -> None:
         """Begins with an empty join; the log is rewound to rebuild it."""
         self._join = Join(self._keep_ms)
+        self._untold = []
 
     async def handle(self, batch: Batch) -> None:
         """Joins a batch and publishes what became whole."""
         now = now_ms()
-        sent: list[Acknowledgement] = []
-        settled: list[Place] = []
+        verdicts: list[Verdict] = []
         for received in batch:
             record = received.record
             if isinstance(record, RequestAccepted):
-                self.consumer.hold(received)
                 verdict = self._join.request(record, received, received.traceparent, now)
+                if verdict is not None or self._join.holds(record.request_id, received):
+                    self.consumer.hold(received)
             else:
                 assert isinstance(record, PolicyDecided | QuotaReserved | CredentialGranted)
                 verdict = self._join.decision(record, now)
             if verdict is not None:
-                sent.append(await self._publish(verdict, now))
-                settled.append(verdict.place)
-        await self._finish(sent, settled)
+                verdicts.append(verdict)
+        await self._tell(verdicts, now)
 
     async def poisoned(self, poison: Poison) -> None:
         """Answers the client of a request of which a record is broken."""
         if poison.request_id is None:
             return
-        verdict = self._join.fail(poison.request_id, BROKEN)
+        now = now_ms()
+        verdict = self._join.fail(poison.request_id, BROKEN, now)
         if verdict is not None:
-            await self._finish([await self._publish(verdict, now_ms())], [verdict.place])
+            await self._tell([verdict], now)
         elif poison.topic is topics.REQUESTS and poison.reply_to:
             # Nobody knows more of it than its headers: the client is told, and there is nothing to enter in the books.
             ended = ReplyEnded(
@@ -133,14 +138,33 @@ class RouterHandlers:
         while True:
             await asyncio.sleep(0.5)
             now = now_ms()
+            expired = list(self._join.expire(now))
+            for verdict in expired:
+                log.warning("request expired", request_id=verdict.request.request_id, why=verdict.refusal.message)
+            again, self._untold = self._untold, []
             try:
-                for verdict in self._join.expire(now):
-                    log.warning("request expired", request_id=verdict.request.request_id, why=verdict.refusal.message)
-                    await self._finish([await self._publish(verdict, now)], [verdict.place])
+                await self._tell([*again, *expired], now)
             except Exception as error:
-                log.warning("expiry not published", error=type(error).__name__)
+                # Whatever it is: without this loop nobody would look for requests that nobody decides.
+                log.warning("routes are told again", error=type(error).__name__)
 
-    async def _publish(self, verdict: "Allowed[Place] | Refused[Place]", now: int) -> Acknowledgement:
+    async def _tell(self, verdicts: Sequence[Verdict], now: int) -> None:
+        """Finishes requests once the log has their routes; the ticker tells it again what it does not take.
+
+        The join gives a verdict once, so a batch that comes again has none.
+
+        Raises:
+            KafkaError: the log did not take all of them.
+        """
+        try:
+            await settle([await self._publish(verdict, now) for verdict in verdicts])
+        except KafkaError:
+            self._untold += verdicts
+            raise
+        for verdict in verdicts:
+            self.consumer.release(verdict.place)
+
+    async def _publish(self, verdict: Verdict, now: int) -> Acknowledgement:
         request = verdict.request
         step = Step("router plan", verdict.traceparent)
         route: RoutePlanned | RequestRejected
@@ -164,8 +188,3 @@ class RouterHandlers:
         )
         step.end()
         return acknowledgement
-
-    async def _finish(self, sent: list[Acknowledgement], places: list[Place]) -> None:
-        await settle(sent)
-        for place in places:
-            self.consumer.release(place)

@@ -7,6 +7,7 @@ from typing import Generic, TypeVar
 from contracts.decisions import CredentialGranted, Decision, PolicyDecided, QuotaReserved
 from contracts.record import Refusal
 from contracts.requests import RequestAccepted
+from libs.bus.recent import RecentIds
 
 Place = TypeVar("Place")
 """Where the request's record stands on the log; the join only hands it back."""
@@ -36,14 +37,18 @@ class Refused(Generic[Place]):
     traceparent: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked(Generic[Place]):
+    request: RequestAccepted
+    place: Place
+    traceparent: str
+
+
 @dataclass(slots=True)
 class _Entry(Generic[Place]):
     seen_at_ms: int
-    request: RequestAccepted | None = None
-    place: Place | None = None
-    traceparent: str = ""
+    asked: _Asked[Place] | None = None
     decisions: dict[type, Decision] = field(default_factory=dict)
-    settled: bool = False
 
 
 class Join(Generic[Place]):
@@ -59,47 +64,59 @@ class Join(Generic[Place]):
         """
         self._keep_ms = keep_ms
         self._entries: dict[str, _Entry[Place]] = {}
+        self._settled = RecentIds()
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._entries) + len(self._settled)
 
     def waiting(self) -> int:
         """Requests without a verdict."""
-        return sum(1 for entry in self._entries.values() if entry.request is not None and not entry.settled)
+        return sum(1 for entry in self._entries.values() if entry.asked is not None)
+
+    def holds(self, request_id: str, place: Place) -> bool:
+        """True while a request waits that was taken in from this place; told again, it waits at the first one."""
+        entry = self._entries.get(request_id)
+        return entry is not None and entry.asked is not None and entry.asked.place is place
 
     def request(
         self, request: RequestAccepted, place: Place, traceparent: str, now_ms: int
     ) -> Allowed[Place] | Refused[Place] | None:
         """Takes a request in. The same request again changes nothing."""
-        entry = self._entry(request.request_id, now_ms)
-        if entry.request is not None:
+        if request.request_id in self._settled:
             return None
-        entry.request, entry.place, entry.traceparent = request, place, traceparent
-        return self._verdict(entry)
+        entry = self._entry(request.request_id, now_ms)
+        if entry.asked is not None:
+            return None
+        entry.asked = _Asked(request, place, traceparent)
+        return self._verdict(entry, now_ms)
 
     def decision(self, decision: Decision, now_ms: int) -> Allowed[Place] | Refused[Place] | None:
         """Takes a decision in, before or after its request."""
+        if decision.request_id in self._settled:
+            return None
         entry = self._entry(decision.request_id, now_ms)
         entry.decisions.setdefault(type(decision), decision)
-        return self._verdict(entry)
+        return self._verdict(entry, now_ms)
 
-    def fail(self, request_id: str, refusal: Refusal) -> Refused[Place] | None:
+    def fail(self, request_id: str, refusal: Refusal, now_ms: int) -> Refused[Place] | None:
         """A record about this request cannot be read: it will never be whole."""
         entry = self._entries.get(request_id)
-        if entry is None or entry.request is None or entry.settled:
+        if entry is None or entry.asked is None:
             return None
-        return self._refuse(entry, entry.request, refusal, failed=True)
+        return self._refuse(entry, entry.asked, refusal, now_ms, failed=True)
 
     def expire(self, now_ms: int) -> Iterator[Refused[Place]]:
         """Fails requests that nobody decided in time, and forgets what is old."""
         for request_id, entry in list(self._entries.items()):
-            request = entry.request
-            if request is not None and not entry.settled and now_ms >= request.route_by_ms:
+            if entry.asked is None:
+                if now_ms - entry.seen_at_ms >= self._keep_ms:
+                    del self._entries[request_id]
+            elif now_ms >= entry.asked.request.route_by_ms:
                 missing = ", ".join(sorted(_NAMES[kind] for kind in _KINDS if kind not in entry.decisions))
                 message = f"No decision in time ({missing}); nothing was charged, try again."
-                yield self._refuse(entry, request, Refusal(status=504, message=message, retry_after_s=1), failed=True)
-            if now_ms - entry.seen_at_ms >= self._keep_ms and (entry.settled or entry.request is None):
-                del self._entries[request_id]
+                refusal = Refusal(status=504, message=message, retry_after_s=1)
+                yield self._refuse(entry, entry.asked, refusal, now_ms, failed=True)
+        self._settled.forget(now_ms - self._keep_ms)
 
     def _entry(self, request_id: str, now_ms: int) -> _Entry[Place]:
         entry = self._entries.get(request_id)
@@ -107,36 +124,33 @@ class Join(Generic[Place]):
             entry = self._entries[request_id] = _Entry(now_ms)
         return entry
 
-    def _verdict(self, entry: _Entry[Place]) -> Allowed[Place] | Refused[Place] | None:
-        request = entry.request
-        if entry.settled or request is None:
+    def _verdict(self, entry: _Entry[Place], now_ms: int) -> Allowed[Place] | Refused[Place] | None:
+        asked = entry.asked
+        if asked is None:
             return None
         for decision in entry.decisions.values():
             if decision.refusal is not None:
-                return self._refuse(entry, request, decision.refusal, failed=False)
+                return self._refuse(entry, asked, decision.refusal, now_ms, failed=False)
         if len(entry.decisions) < len(_KINDS):
             return None
         policy, quota, credential = (entry.decisions[kind] for kind in _KINDS)
         assert isinstance(policy, PolicyDecided)
         assert isinstance(quota, QuotaReserved)
         assert isinstance(credential, CredentialGranted)
-        verdict = Allowed(request, policy, quota, credential, entry.place, entry.traceparent)
-        self._settle(entry)
-        return verdict  # type: ignore[return-value]
+        self._settle(asked.request.request_id, now_ms)
+        return Allowed(asked.request, policy, quota, credential, asked.place, asked.traceparent)
 
     def _refuse(
-        self, entry: _Entry[Place], request: RequestAccepted, refusal: Refusal, *, failed: bool
+        self, entry: _Entry[Place], asked: _Asked[Place], refusal: Refusal, now_ms: int, *, failed: bool
     ) -> Refused[Place]:
         quota = entry.decisions.get(QuotaReserved)
         assert quota is None or isinstance(quota, QuotaReserved)
-        verdict = Refused(request, refusal, failed, quota, entry.place, entry.traceparent)
-        self._settle(entry)
-        return verdict  # type: ignore[return-value]
+        self._settle(asked.request.request_id, now_ms)
+        return Refused(asked.request, refusal, failed, quota, asked.place, asked.traceparent)
 
-    def _settle(self, entry: _Entry[Place]) -> None:
-        entry.settled = True
-        entry.place = None
-        entry.decisions = {}
+    def _settle(self, request_id: str, now_ms: int) -> None:
+        del self._entries[request_id]
+        self._settled.add(request_id, now_ms)
 
 
 _KINDS = (PolicyDecided, QuotaReserved, CredentialGranted)

@@ -28,7 +28,7 @@ def test_runs_once_and_gives_every_place_back(steps: list[str]) -> None:
         place = f"{step}-{number}"
         if step == "settle":
             if actions:
-                returned += intake.settled(request_id(1))
+                returned += intake.settled(request_id(1), NOW_MS)
                 settled = True
             continue
         if not settled:
@@ -62,7 +62,7 @@ def test_an_ended_attempt_is_told_again_and_a_started_one_examined() -> None:
     assert intake.prompt(prompt(), "p", NOW_MS) is None
     retold = intake.ended_elsewhere(ENDED)
     assert isinstance(retold, Retell)
-    assert intake.settled(request_id(1)) == ["r", "p"]
+    assert intake.settled(request_id(1), NOW_MS) == ["r", "p"]
     assert intake.ended_elsewhere(ENDED) is None
 
 
@@ -70,7 +70,7 @@ def test_a_rejection_needs_no_prompt() -> None:
     intake = _intake()
     assert isinstance(intake.route(REJECTED, "r", "", NOW_MS), Reject)
     assert intake.prompt(prompt(), "p", NOW_MS) is None
-    assert intake.settled(request_id(1)) == ["r", "p"]
+    assert intake.settled(request_id(1), NOW_MS) == ["r", "p"]
     assert not intake.keeps(request_id(1))
 
 
@@ -105,7 +105,7 @@ def test_the_route_of_a_running_attempt_is_adopted() -> None:
     intake.adopt(request_id(1), "r", NOW_MS)
     assert intake.prompt(prompt(), "p", NOW_MS) is None
     assert list(intake.expire(NOW_MS + 120_000)) == []
-    assert intake.settled(request_id(1)) == ["r", "p"]
+    assert intake.settled(request_id(1), NOW_MS) == ["r", "p"]
 
 
 def test_the_books_are_told_what_the_client_is() -> None:

@@ -67,18 +67,18 @@ def test_what_is_settled_or_orphaned_is_forgotten() -> None:
         _feed(join, record)
     list(join.expire(NOW_MS + KEEP_MS - 1))
     assert len(join) == 2
-    list(join.expire(NOW_MS + KEEP_MS))
+    list(join.expire(NOW_MS + KEEP_MS + 1))
     assert len(join) == 0
 
 
 def test_a_broken_record_fails_the_request_once() -> None:
     join: Join[str] = Join(KEEP_MS)
-    assert join.fail(request_id(1), NO) is None
+    assert join.fail(request_id(1), NO, NOW_MS) is None
     _feed(join, accepted())
-    verdict = join.fail(request_id(1), NO)
+    verdict = join.fail(request_id(1), NO, NOW_MS)
     assert verdict is not None
     assert verdict.failed
-    assert join.fail(request_id(1), NO) is None
+    assert join.fail(request_id(1), NO, NOW_MS) is None
 
 
 def _feed(join: Join[str], record: object) -> Allowed[str] | Refused[str] | None:

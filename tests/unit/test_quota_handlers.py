@@ -1,0 +1,67 @@
+"""Rate-limit's records that stay in work: usage, until its charge is told."""
+
+import pytest
+
+from contracts import topics
+from contracts.charges import ChargePosted
+from contracts.credit import BalanceChanged
+from contracts.record import Record
+from contracts.replies import Outcome
+from contracts.requests import Caller, Surface
+from contracts.usage import TokenUsage, UsageRecorded
+from libs.bus.dead_letters import DeadLetters
+from libs.bus.received import Received
+from libs.bus.settings import BusSettings
+from libs.config.catalog import Catalog
+from libs.config.gateway import Billing, Limits
+from services.metering.pricing import charge
+from services.rate_limit.handlers import QuotaHandlers
+from services.rate_limit.spending import Rules
+from tests.unit.bus import Places, SilentLog
+from tests.unit.records import NOW_MS, PRICE, Config, request_id
+
+OWNER = "acct:a"
+USAGE = UsageRecorded(
+    request_id=request_id(1),
+    subject=OWNER,
+    caller=Caller(account_id="a"),
+    surface=Surface.CHAT_COMPLETIONS,
+    model="stub/echo",
+    outcome=Outcome.COMPLETED,
+    status=200,
+    tokens=TokenUsage(input_tokens=10, output_tokens=10),
+    price=PRICE,
+    accepted_at_ms=NOW_MS,
+    ended_at_ms=NOW_MS,
+)
+BALANCE = BalanceChanged(owner=OWNER, balance_microdollars=5, version=1)
+CHARGE = charge(USAGE, NOW_MS).model_copy(update={"balance": BALANCE})
+
+
+@pytest.mark.parametrize("told", [1, 2])
+async def test_usage_is_in_work_until_its_charge_comes_however_often_it_is_told(told: int) -> None:
+    log, places = SilentLog(), Places()
+    handlers = QuotaHandlers(
+        BusSettings(),
+        log,
+        DeadLetters(log, "rate-limit"),
+        rules=Rules(Limits(), Billing()),
+        catalog=Catalog(Config()),
+        policies={},
+        credentials={},
+        keep_ms=720_000,
+    )
+    handlers.consumer = places
+    usages = [_received(USAGE, offset) for offset in range(told)]
+    for usage in usages:
+        await places.give(handlers.handle, [usage])
+    assert places.watermark.committable == 0
+    await places.give(handlers.handle, [_received(CHARGE, told)])
+    assert places.watermark.committable == told + 1
+    await places.give(handlers.handle, usages)
+    assert places.watermark.committable == told + 1
+
+
+def _received(record: Record, offset: int) -> Received[Record]:
+    topic = topics.CHARGES if isinstance(record, ChargePosted) else topics.USAGE
+    return Received(record, topic.name, 0, offset, NOW_MS, OWNER, "")
