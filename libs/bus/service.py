@@ -1,6 +1,7 @@
 """The life of a service process: logs, traces, health, producer; start, serve until SIGTERM, drain."""
 
 import asyncio
+import gc
 import os
 import resource
 import signal
@@ -148,6 +149,17 @@ def run(name: str, build: Build) -> None:
         shutdown_tracing()
 
 
+def _collect_seldom() -> None:
+    """Spares the garbage collector what start-up has made, and most of its rounds.
+
+    Almost nothing here is cyclic, so a round finds nothing, and every 700 new objects began one. Of 64 clients' load
+    that was a fifth of all CPU, and a quarter of the slowest answers' time.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
+
+
 async def _run(name: str, build: Build) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -182,6 +194,7 @@ async def _serve(runtime: Runtime, build: Build, stop: asyncio.Event, started: a
     try:
         async with runtime.running(runtime.watch), build(runtime):
             started.set()
+            _collect_seldom()
             runtime.health.serving()
             log.info("serving")
             await stop.wait()
