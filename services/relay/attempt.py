@@ -258,15 +258,15 @@ class Attempt:
                 begins = self._first_byte_ms is None
                 if begins:
                     self._note_first_byte()
-                patience.reschedule(loop.time() + self._timeouts.idle_s)
-                # The log's back-pressure must not count as the provider's silence.
                 text = answer.event(data)
                 if begins:
                     self._count(None)
-                if text:
+                self._stream.write(text)
+                if self._stream.full:
+                    # The log's back-pressure must not count as the provider's silence.
                     patience.reschedule(None)
-                    await self._stream.write(text)
-                    patience.reschedule(loop.time() + self._timeouts.idle_s)
+                    await self._stream.drain()
+                patience.reschedule(loop.time() + self._timeouts.idle_s)
                 if answer.done:
                     break
         except ProtocolError:

@@ -48,8 +48,13 @@ class ReplyStream:
         """The client has, or will have, the status 200."""
         return self._pump is not None
 
-    async def write(self, text: str) -> None:
-        """Adds events; waits while too many are not on the log yet."""
+    @property
+    def full(self) -> bool:
+        """So much is not on the log yet that the next `write` is to wait for `drain`."""
+        return self._buffered >= MOST_BUFFERED
+
+    def write(self, text: str) -> None:
+        """Adds events."""
         if not text:
             return
         if self._pump is None:
@@ -57,7 +62,10 @@ class ReplyStream:
         self._buffer.append(text)
         self._buffered += len(text)
         self._wake.set()
-        if self._buffered >= MOST_BUFFERED:
+
+    async def drain(self) -> None:
+        """Returns when it is not `full`."""
+        while self.full:
             self._room.clear()
             await self._room.wait()
 
