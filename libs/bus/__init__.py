@@ -1,5 +1,7 @@
 """The log: one way to consume, one to publish, one to hold a view, one to run a service."""
 
+from libs.bus.connections import closed_is_broken
 from libs.bus.metadata import never_create_topics
 
+closed_is_broken()
 never_create_topics()
