@@ -152,8 +152,8 @@ def run(name: str, build: Build) -> None:
 def _collect_seldom() -> None:
     """Spares the garbage collector what start-up has made, and most of its rounds.
 
-    Almost nothing here is cyclic, so a round finds nothing, and every 700 new objects began one. Of 64 clients' load
-    that was a fifth of all CPU, and a quarter of the slowest answers' time.
+    Almost nothing here is cyclic, so a round finds nothing, and every 700 new objects began one. With 64 clients that
+    was a tenth of all CPU, and a fifth of the time of the slowest answers (the 95th percentile).
     """
     gc.collect()
     gc.freeze()
