@@ -33,6 +33,7 @@ Verdict = Allowed[Place] | Refused[Place]
 BROKEN = Refusal(
     status=500, message="A record of this request could not be read; it was kept for the operator. Try again."
 )
+UNPLANNED = Refusal(status=500, message="The gateway failed; it was logged, and nothing was charged. Try again.")
 
 
 class RouterHandlers:
@@ -167,12 +168,7 @@ class RouterHandlers:
     async def _publish(self, verdict: Verdict, now: int) -> Acknowledgement:
         request = verdict.request
         step = Step("router plan", verdict.traceparent)
-        route: RoutePlanned | RequestRejected
-        route = (
-            plan(verdict, self._catalog, self._health, self._sort, now)
-            if isinstance(verdict, Allowed)
-            else reject(verdict, now)
-        )
+        route = self._route(verdict, now)
         if isinstance(route, RequestRejected):
             step.note({"sluice.refusal.status": route.refusal.status})
         else:
@@ -188,3 +184,21 @@ class RouterHandlers:
         )
         step.end()
         return acknowledgement
+
+    def _route(self, verdict: Verdict, now: int) -> RoutePlanned | RequestRejected:
+        if isinstance(verdict, Refused):
+            return reject(verdict, now)
+        try:
+            return plan(verdict, self._catalog, self._health, self._sort, now)
+        except Exception:
+            # The batch that comes again has no verdict: raised from here, the request would have no ending.
+            log.exception("route cannot be planned", request_id=verdict.request.request_id)
+            unplanned = Refused(
+                request=verdict.request,
+                refusal=UNPLANNED,
+                failed=True,
+                quota=verdict.quota,
+                place=verdict.place,
+                traceparent=verdict.traceparent,
+            )
+            return reject(unplanned, now)

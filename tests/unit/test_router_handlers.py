@@ -10,7 +10,7 @@ from aiokafka.errors import KafkaTimeoutError
 from contracts import topics
 from contracts.record import Record
 from contracts.requests import ProviderSort, RequestAccepted
-from contracts.routes import RoutePlanned
+from contracts.routes import RequestRejected, RoutePlanned
 from libs.bus.consumer import Batch
 from libs.bus.dead_letters import DeadLetters
 from libs.bus.received import Received
@@ -107,3 +107,20 @@ async def test_a_request_that_is_told_twice_is_in_work_once(router: Router) -> N
     await handling
     assert router.places.watermark.committable == 12
     assert router.routes == 1
+
+
+async def test_a_request_whose_route_cannot_be_planned_is_told_so(
+    router: Router, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_arguments: object) -> None:
+        raise KeyError("a fault of ours")
+
+    monkeypatch.setattr("services.router.handlers.plan", broken)
+    handling = asyncio.create_task(router.handle(_batch()))
+    await router.log.has_taken(1)
+    router.log.confirm()
+    await handling
+    (told,) = router.log.taken
+    assert isinstance(told, RequestRejected)
+    assert (told.refusal.status, told.failed) == (500, True)
+    assert router.places.watermark.committable == 4
