@@ -25,11 +25,11 @@ class RecentIds(Sized):
         self._told_at_ms.pop(name, None)
         self._told_at_ms[name] = now_ms
 
-    def forget(self, before_ms: int) -> None:
-        """Forgets what was told before then."""
+    def forget(self, until_ms: int) -> None:
+        """Forgets what was told at this time or earlier."""
         old = []
         for name, told_at_ms in self._told_at_ms.items():
-            if told_at_ms >= before_ms:
+            if told_at_ms > until_ms:
                 break
             old.append(name)
         for name in old:

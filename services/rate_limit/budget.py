@@ -150,7 +150,7 @@ class Budget:
 
     def forget(self, before_ms: int) -> None:
         """Forgets charges that were told before then: nothing more will be told of their requests."""
-        self._charged.forget(before_ms)
+        self._charged.forget(before_ms - 1)
 
     def _move(self, holding: Holding, microdollars: int) -> None:
         self.held += microdollars

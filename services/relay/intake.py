@@ -4,7 +4,6 @@ A route runs at most once, although delivery is at least once: the attempts on t
 assignment, tell what a predecessor began or ended.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -146,18 +145,20 @@ class Intake(Generic[Place]):
         self._settled.add(request_id, now_ms)
         return entry.places if entry else []
 
-    def expire(self, now_ms: int) -> Iterator[Fail | list[Place]]:
+    def expire(self, now_ms: int) -> list[Fail | list[Place]]:
         """Routes whose prompt does not come, and the places of prompts whose route does not; forgets what is old."""
+        overdue: list[Fail | list[Place]] = []
         for request_id, entry in list(self._entries.items()):
             age_ms = now_ms - entry.seen_at_ms
             if isinstance(entry.route, RoutePlanned) and not entry.acting and age_ms >= self._prompt_within_ms:
                 entry.acting = True
-                yield Fail(entry.route, "the prompt did not arrive", entry.traceparent)
+                overdue.append(Fail(entry.route, "the prompt did not arrive", entry.traceparent))
             elif age_ms >= self._keep_ms and not entry.acting and entry.route is None:
                 del self._entries[request_id]
                 if entry.places:
-                    yield entry.places
+                    overdue.append(entry.places)
         self._settled.forget(now_ms - self._keep_ms)
+        return overdue
 
     def broken(self, request_id: RequestId, now_ms: int) -> Action | None:
         """The prompt cannot be read, whether or not its route is here."""

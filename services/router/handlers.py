@@ -139,7 +139,7 @@ class RouterHandlers:
         while True:
             await asyncio.sleep(0.5)
             now = now_ms()
-            expired = list(self._join.expire(now))
+            expired = self._join.expire(now)
             for verdict in expired:
                 log.warning("request expired", request_id=verdict.request.request_id, why=verdict.refusal.message)
             again, self._untold = self._untold, []

@@ -1,6 +1,5 @@
 """The join of a request with its three decisions. Pure: records and times in, verdicts out."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -105,8 +104,9 @@ class Join(Generic[Place]):
             return None
         return self._refuse(entry, entry.asked, refusal, now_ms, failed=True)
 
-    def expire(self, now_ms: int) -> Iterator[Refused[Place]]:
+    def expire(self, now_ms: int) -> list[Refused[Place]]:
         """Fails requests that nobody decided in time, and forgets what is old."""
+        overdue = []
         for request_id, entry in list(self._entries.items()):
             if entry.asked is None:
                 if now_ms - entry.seen_at_ms >= self._keep_ms:
@@ -115,8 +115,9 @@ class Join(Generic[Place]):
                 missing = ", ".join(sorted(_NAMES[kind] for kind in _KINDS if kind not in entry.decisions))
                 message = f"No decision in time ({missing}); nothing was charged, try again."
                 refusal = Refusal(status=504, message=message, retry_after_s=1)
-                yield self._refuse(entry, entry.asked, refusal, now_ms, failed=True)
+                overdue.append(self._refuse(entry, entry.asked, refusal, now_ms, failed=True))
         self._settled.forget(now_ms - self._keep_ms)
+        return overdue
 
     def _entry(self, request_id: str, now_ms: int) -> _Entry[Place]:
         entry = self._entries.get(request_id)

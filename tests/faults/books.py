@@ -92,4 +92,4 @@ async def _nothing_in_work(gateway: Gateway) -> bool | NotYet:
     """
     health = await gateway.stack.health()
     lags = {name: answer.get("lag") for name, answer in health.items() if not name.startswith("relay")}
-    return not any(lags.values()) or NotYet(lags)
+    return all(lag == 0 for lag in lags.values()) or NotYet(lags)

@@ -165,15 +165,15 @@ async def test_a_broker_that_comes_back_hears_nobody_before_its_topics_are_there
         await _partitions(settings)
         await create_topics(settings)
 
-    monkeypatch.setattr("libs.devstack.topics.create_topics", create)
+    # Apache Kafka may be asked more than once, and takes nothing before its topics are there: it still has them.
+    if kafka == "embedded":
+        monkeypatch.setattr("libs.devstack.topics.create_topics", create)
     async with Load(own) as load:
         await load.more(20)
         own.stack.children["broker"].kill()
         await load.more(40, within_s=90)
     await _ready(own)
-    assert len(states) == 1
-    # Apache Kafka takes nothing before the topics are there: it still has them.
-    assert kafka != "embedded" or states == [{psutil.STATUS_STOPPED}]
+    assert states == ([{psutil.STATUS_STOPPED}] if kafka == "embedded" else [])
     settings = own.stack.bus
     assert await _partitions(settings) == {topic.name: settings.partitions_of(topic) for topic in TOPICS}
     for topic in TOPICS:

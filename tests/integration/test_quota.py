@@ -2,8 +2,6 @@
 
 import secrets
 from collections.abc import AsyncIterator
-from types import SimpleNamespace
-from typing import Any
 
 import pytest_asyncio
 
@@ -19,6 +17,7 @@ from libs.config.catalog import Catalog
 from libs.config.gateway import Billing, GatewayConfig, Limits
 from services.rate_limit.handlers import QuotaHandlers
 from services.rate_limit.spending import Rules
+from tests.unit.bus import Places
 from tests.unit.records import accepted
 
 PARTITION = 1
@@ -43,10 +42,7 @@ def _handlers(bus: BusSettings, producer: Producer, limits: Limits, *, prepaid: 
         credentials={},
         keep_ms=720_000,
     )
-    consumer: Any = SimpleNamespace(
-        begins_at=lambda _topic, _number: 0, hold=lambda _one: None, release=lambda _one: None
-    )
-    handlers.consumer = consumer
+    handlers.consumer = Places()
     return handlers
 
 

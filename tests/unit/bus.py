@@ -7,6 +7,7 @@ from typing import Any
 from aiokafka.errors import KafkaError
 
 from contracts.record import Record
+from contracts.topics import Topic
 from libs.bus.consumer import Batch, Consumer
 from libs.bus.producer import Acknowledgement, Producer
 from libs.bus.received import Received
@@ -18,6 +19,9 @@ class Places(Consumer):
 
     def __init__(self) -> None:
         self.watermark = Watermark(0)
+
+    def begins_at(self, topic: Topic, partition: int) -> int:
+        return 0
 
     def hold(self, received: Received[Record]) -> None:
         self.watermark.hold(received.offset)

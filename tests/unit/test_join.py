@@ -67,7 +67,7 @@ def test_what_is_settled_or_orphaned_is_forgotten() -> None:
         _feed(join, record)
     list(join.expire(NOW_MS + KEEP_MS - 1))
     assert len(join) == 2
-    list(join.expire(NOW_MS + KEEP_MS + 1))
+    list(join.expire(NOW_MS + KEEP_MS))
     assert len(join) == 0
 
 
