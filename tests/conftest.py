@@ -7,11 +7,13 @@ import pytest
 import pytest_asyncio
 from hypothesis import settings
 
+from deploy.local.home import Home
+from deploy.local.kafka.installation import install
+from deploy.local.kafka.server import local_broker
+from deploy.local.kafka.startup_cache import ensure_startup_cache
+from deploy.local.ports import LOOPBACK, free_port
+from deploy.local.stack import KAFKA_STORE
 from libs.bus.settings import BusSettings
-from libs.devstack.apache import apache_broker
-from libs.devstack.broker import embedded_broker
-from libs.devstack.home import Home
-from libs.devstack.ports import LOOPBACK, free_port
 from tests.stacks import Gateway, running_stack, told_since
 
 settings.register_profile("sluice", deadline=None, max_examples=100)
@@ -21,8 +23,8 @@ for name in [name for name in os.environ if name.startswith("SLUICE_") and name 
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """``--kafka embedded|apache|HOST:PORT``, ``--write-tables``."""
-    parser.addoption("--kafka", default="embedded", help="embedded, apache, or HOST:PORT")
+    """``--kafka embedded|HOST:PORT``, ``--write-tables``."""
+    parser.addoption("--kafka", default="embedded", help="embedded or HOST:PORT")
     parser.addoption("--write-tables", action="store_true", help="write what passed into docs/providers.md")
 
 
@@ -47,16 +49,15 @@ def kafka(request: pytest.FixtureRequest) -> str:
 async def bus(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[BusSettings]:
     """A broker with all topics, and nobody on it. Groups must have names of their own."""
     if ":" in kafka:
-        yield BusSettings(bootstrap=kafka, profile="cluster", partitions=4)
+        yield BusSettings(bootstrap=kafka, partitions=4)
         return
     home = Home(tmp_path_factory.mktemp("broker"))
     home.prepare()
     port = free_port()
-    make = embedded_broker if kafka == "embedded" else apache_broker
-    settings_ = BusSettings(
-        bootstrap=f"{LOOPBACK}:{port}", profile="embedded" if kafka == "embedded" else "cluster", partitions=4
-    )
-    child = make(home, settings_, port, lambda _text: None)
+    settings_ = BusSettings(bootstrap=f"{LOOPBACK}:{port}", partitions=4)
+    installation = install(KAFKA_STORE, print)
+    await ensure_startup_cache(installation, print)
+    child = local_broker(installation, home, settings_, port, print)
     await child.start()
     yield settings_
     await child.stop()

@@ -15,11 +15,11 @@ import asyncpg
 import httpx
 
 from contracts.clock import now_ms
-from libs.cli.client import ManagementClient
+from deploy.local.home import Home
+from deploy.local.ports import free_port
+from deploy.local.stack import Stack, StackOptions
 from libs.config.gateway import load_config
-from libs.devstack.home import Home
-from libs.devstack.ports import free_port
-from libs.devstack.stack import Stack, StackOptions
+from services.cli.client import ManagementClient
 
 T = TypeVar("T")
 CONFIG = Path(__file__).with_name("stack.yaml")

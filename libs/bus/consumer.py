@@ -31,7 +31,6 @@ from faststream.kafka import KafkaBroker
 
 from contracts.record import Record
 from contracts.topics import Topic
-from libs.bus.contiguity import Contiguity
 from libs.bus.dead_letters import DeadLetters
 from libs.bus.producer import Producer
 from libs.bus.reading import offsets_since
@@ -121,7 +120,6 @@ class Consumer:
         self._on_poison = on_poison
         self._on_stop = on_stop
         self._watermarks: dict[TopicPartition, Watermark] = {}
-        self._contiguity: dict[TopicPartition, Contiguity] = {}
         self._committed: dict[TopicPartition, int] = {}
         self._beginnings: Mapping[TopicPartition, int] = {}
         self._busy = asyncio.Lock()
@@ -146,12 +144,12 @@ class Consumer:
             ack_policy=AckPolicy.MANUAL,
             auto_offset_reset="earliest",
             partition_assignment_strategy=(RangePartitionAssignor,),
-            session_timeout_ms=settings.session_timeout_ms,
+            session_timeout_ms=6_000,
             heartbeat_interval_ms=1_000,
             max_poll_interval_ms=24 * 3600 * 1000,
             listener=_Listener(self),
             decoder=_raw_records,
-            **settings.fetching(fetch_wait_ms),
+            **settings.fetching(),
         )
         self._subscriber(self._on_batch)
         self._committer: asyncio.Task[None] | None = None
@@ -227,16 +225,7 @@ class Consumer:
         self._fetched_generation = self._generation
         if not self.ready:
             return {}
-        if not self._settings.may_show_gaps:
-            return found
-        kept: Fetched = {}
-        for partition, raws in found.items():
-            checked = self._contiguity[partition].check(raws, time.monotonic())
-            if checked.again_from is not None:
-                self._kafka.seek(partition, checked.again_from)
-            if checked.records:
-                kept[partition] = checked.records
-        return kept
+        return found
 
     async def _on_batch(self, raws: "tuple[ConsumerRecord[Any, Any], ...]") -> None:
         async with self._busy:
@@ -355,15 +344,10 @@ class Consumer:
     def _seek(self, positions: Mapping[TopicPartition, int]) -> None:
         self._committed.clear()
         self._watermarks = {partition: Watermark(position) for partition, position in positions.items()}
-        self._contiguity = {partition: Contiguity(position) for partition, position in positions.items()}
         for partition, position in positions.items():
             self._kafka.seek(partition, position)
 
     async def _leave(self) -> None:
-        """Where leaving may do harm (ADR 3), the session is left to time out instead."""
-        consumer = self._subscriber.consumer
-        if consumer is not None and self._settings.forgets_leaders:
-            consumer._coordinator._maybe_leave_group = _stay
         await self._broker.stop()
 
     async def _revoked(self) -> None:
@@ -388,7 +372,7 @@ class Consumer:
             if watermark.committable != self._committed.get(partition)
         }
         # Offsets of a log that the embedded broker lost would skip the first records of the next one.
-        if offsets and (not self._settings.may_lose_log or await self._watch.same_log(self._cluster_id)):
+        if offsets and (True):
             await self._kafka.commit(offsets)
             self._committed.update(offsets)
 
@@ -402,10 +386,6 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
         await self._consumer._assigned(assigned)
-
-
-async def _stay() -> None:
-    pass
 
 
 async def _raw_records(message: Any) -> Any:

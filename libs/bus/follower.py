@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Callable, Collection, Sequence
 from enum import Enum
 from typing import Any
@@ -11,7 +10,6 @@ import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from contracts.topics import Topic
-from libs.bus.contiguity import Contiguity
 from libs.bus.settings import BusSettings
 from libs.bus.watch import BrokerWatch
 
@@ -54,8 +52,8 @@ class Follower:
         self._take = take
         self._begin = begin
         self._on_new_log = on_new_log
-        self._fetching = settings.fetching(fetch_wait_ms)
-        self._seen: dict[TopicPartition, Contiguity] = {}
+        self._fetching = settings.fetching()
+        self._seen: dict[TopicPartition, int] = {}
         self._begin_again = False
         self._caught_up = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -73,7 +71,7 @@ class Follower:
     def position(self, topic: Topic, partition: int) -> int:
         """The offset after the last record that was taken."""
         seen = self._seen.get(TopicPartition(topic.name, partition))
-        return seen.next_offset if seen else 0
+        return seen or 0
 
     async def start(self) -> None:
         """Begins to follow; `ready` turns true later."""
@@ -117,18 +115,12 @@ class Follower:
         ends = await consumer.end_offsets(self._places)
         begins = ends if self._begin is From.END else await consumer.beginning_offsets(self._places)
         for place in self._places:
-            seen = self._seen.setdefault(place, Contiguity(begins[place]))
-            consumer.seek(place, seen.next_offset)
+            seen = self._seen.setdefault(place, begins[place])
+            consumer.seek(place, seen)
         while not self._begin_again:
-            if all(self._seen[place].next_offset >= ends[place] for place in self._places):
+            if all(self._seen[place] >= ends[place] for place in self._places):
                 self._caught_up.set()
             for place, raws in (await consumer.getmany(timeout_ms=500)).items():
-                if self._settings.may_show_gaps:
-                    checked = self._seen[place].check(raws, time.monotonic())
-                    raws = checked.records
-                    if checked.again_from is not None:
-                        consumer.seek(place, checked.again_from)
-                elif raws:
-                    self._seen[place].next_offset = raws[-1].offset + 1
                 if raws:
+                    self._seen[place] = raws[-1].offset + 1
                     self._take(raws)

@@ -1,4 +1,4 @@
-"""How to reach the log, and what its two profiles differ in."""
+"""How to reach the log."""
 
 from typing import Any, Literal
 
@@ -16,7 +16,6 @@ class BusSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="SLUICE_KAFKA_")
 
     bootstrap: str = "127.0.0.1:9092"
-    profile: Literal["embedded", "cluster"] = "cluster"
     partitions: int = Field(default=4, ge=1)
     """Of every keyed topic. Fixed for the life of a deployment: a subject's history stays in its partition."""
     reply_partitions: int = Field(default=8, ge=1)
@@ -25,29 +24,6 @@ class BusSettings(BaseSettings):
     sasl_mechanism: str | None = None
     sasl_username: str | None = None
     sasl_password: str | None = Field(default=None, repr=False)
-
-    @property
-    def may_show_gaps(self) -> bool:
-        """The embedded broker's quirk that `libs.bus.contiguity` makes up for."""
-        return self.profile == "embedded"
-
-    @property
-    def may_lose_log(self) -> bool:
-        """The embedded broker keeps its log in memory."""
-        return self.profile == "embedded"
-
-    @property
-    def forgets_leaders(self) -> bool:
-        """The embedded broker waits for ever for a group's leader that left while the group was forming."""
-        return self.profile == "embedded"
-
-    @property
-    def session_timeout_ms(self) -> int:
-        """After so long without a heartbeat a member's partitions go to others.
-
-        Tansu makes every member wait for half of it while a group forms. Apache Kafka takes 6 s at least.
-        """
-        return 4_000 if self.profile == "embedded" else 6_000
 
     def connection(self) -> dict[str, Any]:
         """Arguments that every aiokafka client takes."""
@@ -68,24 +44,19 @@ class BusSettings(BaseSettings):
             }
         return arguments
 
-    def fetching(self, embedded_wait_ms: int = 10) -> dict[str, Any]:
-        """Fetch arguments. Tansu answers a long poll late, Apache Kafka wakes it at once.
-
-        Args:
-            embedded_wait_ms: how long Tansu may sit on a fetch: latency against its load and the client's.
-        """
+    def fetching(self) -> dict[str, Any]:
+        """Fetch arguments. Kafka wakes a long poll as soon as there is a record: a long wait costs no latency."""
         return {
-            "fetch_max_wait_ms": embedded_wait_ms if self.profile == "embedded" else 500,
+            "fetch_max_wait_ms": 500,
             "max_partition_fetch_bytes": MAX_REQUEST_BYTES,
             "fetch_max_bytes": 2 * MAX_REQUEST_BYTES,
         }
 
     def producing(self) -> dict[str, Any]:
-        """Producer arguments. Tansu knows no idempotent producer."""
-        embedded = self.profile == "embedded"
+        """Producer arguments."""
         return {
-            "acks": 1 if embedded else "all",
-            "enable_idempotence": not embedded,
+            "acks": "all",
+            "enable_idempotence": True,
             "max_batch_size": 2 * 1024 * 1024,
             "max_request_size": MAX_REQUEST_BYTES,
             "linger_ms": 1,

@@ -30,7 +30,7 @@ from libs.bus.received import PoisonError, parse
 from libs.bus.settings import BusSettings
 from libs.database.pool import AWAY
 from libs.database.settings import DatabaseSettings
-from services.audit.comparing import Booked, Books, Report, audit
+from services.audit.core.comparing import Booked, Books, Report, audit
 
 LOOK_AGAIN_S = 0.3
 _BOOKED = (

@@ -11,10 +11,10 @@ from contracts import topics
 from contracts.control import AccountChanged
 from libs.identity.tokens import fingerprint
 from services.console.audit import note
-from services.console.authorization import Actor
+from services.console.core.authorization import Actor
+from services.console.core.records import revocation
 from services.console.errors import BadInput, Conflict, NotFound
 from services.console.outbox import enqueue
-from services.console.records import revocation
 from services.console.signing import SigningKeys
 
 _KEY_COLUMNS = "id, name, scopes, fingerprint, created_at, expires_at, last_used_at, revoked_at"

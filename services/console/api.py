@@ -16,19 +16,19 @@ from libs.identity.tokens import API_KEY_TTL_S, INFERENCE, ORGANIZATION_TTL_S, S
 from libs.sealing.credentials import credential_id
 from libs.sealing.secret import Secret
 from services.console import accounts, audit, organizations
-from services.console.authorization import (
+from services.console.billing_api import BillingRoutes
+from services.console.byok import OwnKeys
+from services.console.calls import Body, Call, Calls
+from services.console.core.authorization import (
     Action,
     Actor,
     Role,
     check_account,
     check_operator,
 )
-from services.console.billing_api import BillingRoutes
-from services.console.byok import OwnKeys
-from services.console.calls import Body, Call, Calls
+from services.console.core.records import organization_of
 from services.console.errors import BadInput, ConsoleError, NotFound
 from services.console.policy_api import PolicyRoutes
-from services.console.records import organization_of
 from services.console.signing import SigningKeys, jwks
 
 MOST_BODY_BYTES = 64 * 1024
@@ -92,7 +92,7 @@ class SigningKeyRetire(Body):
 
 
 class ManagementApi:
-    """The routes. Each opens one transaction, asks `services.console.authorization`, then changes or reads."""
+    """The routes. Each opens one transaction, asks `services.console.core.authorization`, then changes or reads."""
 
     def __init__(self, calls: Calls, signing: SigningKeys, own_keys: OwnKeys, catalog: Catalog) -> None:
         self._signing = signing

@@ -4,7 +4,7 @@ from typing import Any
 
 import orjson
 
-from services.console.authorization import Actor
+from services.console.core.authorization import Actor
 
 MOST_ROWS = 1_000
 

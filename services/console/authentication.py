@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from libs.identity.tokens import TokenError, verify
-from services.console.authorization import Actor
+from services.console.core.authorization import Actor
 from services.console.errors import NotAllowed
 from services.console.signing import SigningKeys
 

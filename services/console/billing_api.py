@@ -9,8 +9,8 @@ from pydantic import Field
 from contracts.credit import CreditKind, CreditSettingsSet
 from libs.pricing.usd import MOST_USD, parse_usd
 from services.console import accounts, credit, organizations, usage
-from services.console.authorization import Action, check_account, check_operator
 from services.console.calls import Body, Call, Calls
+from services.console.core.authorization import Action, check_account, check_operator
 from services.console.errors import BadInput
 
 Usd = Annotated[str, Field(pattern=r"^-?\d{1,10}(\.\d{1,6})?$", max_length=20)]
@@ -38,7 +38,7 @@ class CreditSettings(Body):
 
 
 class BillingRoutes:
-    """Each opens one transaction, asks `services.console.authorization`, then orders or reads."""
+    """Each opens one transaction, asks `services.console.core.authorization`, then orders or reads."""
 
     def __init__(self, calls: Calls) -> None:
         self._acting, self._in_organization = calls.acting, calls.in_organization

@@ -13,8 +13,8 @@ from contracts.vault import CredentialRemoved, CredentialSubmitted, CredentialTe
 from libs.bus.producer import Producer, settle
 from libs.bus.views import View
 from libs.config.gateway import Provider
-from libs.providers.key_forms import KeyFormError, check_form
-from libs.providers.live_check import NoAnswerError, refusal_of
+from libs.provider_keys.key_forms import KeyFormError, check_form
+from libs.provider_keys.live_check import NoAnswerError, refusal_of
 from libs.sealing.credentials import credential_id, seal_credential
 from libs.sealing.secret import Secret
 from services.console.errors import Away, BadInput, NotFound

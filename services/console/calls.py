@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from libs.database.pool import AWAY, Database
 from services.console import organizations
 from services.console.authentication import authenticate
-from services.console.authorization import Action, Actor, check_organization
+from services.console.core.authorization import Action, Actor, check_organization
 from services.console.errors import Away, BadInput
 from services.console.signing import SigningKeys
 

@@ -11,10 +11,10 @@ from contracts.clock import now_ms
 from contracts.credit import CreditKind, CreditOrdered, CreditSettingsSet
 from libs.pricing.usd import usd
 from services.console.audit import note
-from services.console.authorization import Actor
+from services.console.core.authorization import Actor
+from services.console.core.records import organization_of
 from services.console.errors import Conflict
 from services.console.outbox import enqueue
-from services.console.records import organization_of
 
 MOST_ENTRIES = 20
 

@@ -7,10 +7,10 @@ import orjson
 
 from contracts import topics
 from services.console.audit import note
-from services.console.authorization import Actor, Role
+from services.console.core.authorization import Actor, Role
+from services.console.core.records import membership, membership_id, policy
 from services.console.errors import Conflict, NotFound
 from services.console.outbox import enqueue
-from services.console.records import membership, membership_id, policy
 
 
 async def create(connection: Any, actor: Actor, name: str, owner: str) -> str:

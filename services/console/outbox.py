@@ -12,7 +12,7 @@ from contracts.record import Record
 from contracts.topics import Topic
 from libs.database import outbox
 from libs.database.outbox import Outgoing
-from services.console.records import membership, membership_id, policy, published, revocation
+from services.console.core.records import membership, membership_id, policy, published, revocation
 
 SCHEMA = "control"
 

@@ -10,11 +10,11 @@ from libs.config.catalog import Catalog
 from libs.policy.rules import check, daily_limit
 from libs.pricing.usd import parse_usd, usd
 from services.console import organizations, replay, usage
-from services.console.authorization import Action
 from services.console.billing_api import Usd
 from services.console.calls import Body, Call, Calls
+from services.console.core.authorization import Action
+from services.console.core.records import policy
 from services.console.errors import BadInput, NotFound
-from services.console.records import policy
 
 
 class PolicyDocument(Body):
@@ -50,7 +50,7 @@ class PolicyDraft(Body):
 
 
 class PolicyRoutes:
-    """Each opens one transaction and asks `services.console.authorization`."""
+    """Each opens one transaction and asks `services.console.core.authorization`."""
 
     def __init__(self, calls: Calls, catalog: Catalog) -> None:
         self._in_organization = calls.in_organization

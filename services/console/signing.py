@@ -13,9 +13,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from contracts import topics
 from libs.identity.tokens import mint, public_bytes
 from libs.sealing.envelope import Envelope, KeyRing
+from services.console.core.records import published
 from services.console.errors import Conflict, NotFound
 from services.console.outbox import enqueue
-from services.console.records import published
 
 
 class SigningKeys:

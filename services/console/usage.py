@@ -6,7 +6,7 @@ from enum import Enum
 from typing import Any
 
 from libs.pricing.usd import usd
-from services.console.authorization import Role
+from services.console.core.authorization import Role
 from services.console.errors import BadInput
 
 SEE_ALL = frozenset({Role.OWNER, Role.BILLING_MANAGER})

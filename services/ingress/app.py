@@ -21,12 +21,12 @@ from libs.bus.service import HttpServer, Runtime
 from libs.bus.views import View
 from libs.config.catalog import Catalog
 from libs.config.gateway import GatewayConfig
-from services.ingress import catalog_pages
-from services.ingress.answers import error_body
 from services.ingress.authentication import Authenticator
 from services.ingress.balance import BalancePage
 from services.ingress.claimant import Claimant
 from services.ingress.completions import Completions
+from services.ingress.core import catalog_pages
+from services.ingress.core.answers import error_body
 from services.ingress.replies import RepliesReader
 from services.ingress.settings import IngressSettings
 from services.ingress.waiting import WaitingRoom

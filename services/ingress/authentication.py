@@ -14,7 +14,7 @@ from contracts.control import AccountChanged, KeyRevoked, MembershipChanged, Sig
 from contracts.requests import Caller
 from libs.bus.views import View
 from libs.identity.tokens import INFERENCE, Claims, TokenError, fingerprint, verify
-from services.ingress.errors import Forbidden, Unauthorized
+from services.ingress.core.errors import Forbidden, Unauthorized
 
 MOST_CACHED = 50_000
 NEW_ACCOUNT_WITHIN_S = 1.0

@@ -6,10 +6,10 @@ from starlette.types import Receive, Scope, Send
 from contracts.credit import BalanceChanged
 from libs.bus.views import View
 from libs.pricing.usd import usd
-from services.ingress import admission
-from services.ingress.answers import refused, whole
 from services.ingress.authentication import Authenticator
-from services.ingress.errors import IngressError, Unauthorized
+from services.ingress.core import admission
+from services.ingress.core.answers import refused, whole
+from services.ingress.core.errors import IngressError, Unauthorized
 
 
 class BalancePage:

@@ -18,7 +18,7 @@ from libs.bus.follower import Follower
 from libs.bus.producer import Producer, settle
 from libs.bus.settings import BusSettings
 from libs.bus.watch import BrokerWatch
-from services.ingress.claims import Claims
+from services.ingress.core.claims import Claims
 
 log = structlog.get_logger()
 

@@ -21,16 +21,16 @@ from contracts.requests import KeyUsed, RequestAccepted, RequestCancelled, Surfa
 from libs.bus.producer import Producer, settle
 from libs.bus.views import View
 from libs.bus.watch import BrokerWatch
+from libs.chat.surfaces.registry import DIALECTS
 from libs.config.catalog import Catalog
 from libs.config.gateway import GatewayConfig
 from libs.pricing.book import PriceBook
-from libs.surfaces.registry import DIALECTS
 from libs.telemetry.tracing import Step, new_traceparent
-from services.ingress import admission
-from services.ingress.answers import refused, reply_headers, stream_data, stream_start, whole
 from services.ingress.authentication import Authenticator
 from services.ingress.claimant import Claimant
-from services.ingress.errors import IngressError, TooLarge, Unavailable
+from services.ingress.core import admission
+from services.ingress.core.answers import refused, reply_headers, stream_data, stream_start, whole
+from services.ingress.core.errors import IngressError, TooLarge, Unavailable
 from services.ingress.replies import RepliesReader
 from services.ingress.waiting import Waiting, WaitingRoom
 

@@ -19,10 +19,10 @@ from libs.config.gateway import GatewayConfig
 from libs.database.pool import Database
 from libs.database.settings import DatabaseSettings
 from libs.sealing.key_encryption import key_ring
-from services.key_vault.book import CredentialBook
 from services.key_vault.commands import CommandHandlers
-from services.key_vault.epochs import Epochs
-from services.key_vault.granting import Granting, own_keys
+from services.key_vault.core.book import CredentialBook
+from services.key_vault.core.epochs import Epochs
+from services.key_vault.core.granting import Granting, own_keys
 from services.key_vault.settings import VaultSettings
 from services.key_vault.store import VaultStore, patiently
 

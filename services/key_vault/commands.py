@@ -13,12 +13,12 @@ from libs.bus.consumer import Batch, RetryLater
 from libs.bus.producer import Producer, settle
 from libs.config.gateway import Provider
 from libs.database.pool import AWAY
-from libs.providers.live_check import NoAnswerError, refusal_of
+from libs.provider_keys.live_check import NoAnswerError, refusal_of
 from libs.sealing.credentials import at_rest, masked_tail, open_credential
 from libs.sealing.envelope import EnvelopeError, KeyRing
 from libs.sealing.hybrid import KeyPair
 from libs.sealing.secret import Secret
-from services.key_vault.book import CredentialBook
+from services.key_vault.core.book import CredentialBook
 from services.key_vault.store import VaultStore
 
 log = structlog.get_logger()

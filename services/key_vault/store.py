@@ -13,7 +13,7 @@ from libs.database.pool import AWAY, Database
 from libs.sealing.credentials import at_rest
 from libs.sealing.envelope import Envelope, EnvelopeError, KeyRing
 from libs.sealing.hybrid import KeyPair
-from services.key_vault.book import Credential
+from services.key_vault.core.book import Credential
 
 log = structlog.get_logger()
 

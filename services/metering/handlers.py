@@ -12,7 +12,7 @@ from libs.bus.consumer import Batch, RetryLater
 from libs.database.outbox import Outbox
 from libs.database.pool import AWAY
 from libs.telemetry.tracing import Step
-from services.metering.pricing import charge
+from services.metering.core.pricing import charge
 from services.metering.store import Ledger, Metered
 
 log = structlog.get_logger()

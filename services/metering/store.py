@@ -15,8 +15,8 @@ from contracts.credit import BalanceChanged, CreditOrdered, CreditPosted, Credit
 from contracts.usage import UsageRecorded
 from libs.database.outbox import Outgoing, enqueue
 from libs.database.pool import Database
-from services.metering.alerts import Told, notice
-from services.metering.journal import Entry, charged, ordered, owner_of
+from services.metering.core.alerts import Told, notice
+from services.metering.core.journal import Entry, charged, ordered, owner_of
 
 SCHEMA = "ledger"
 MOST_PRICES = 10_000

@@ -11,7 +11,7 @@ from libs.bus.service import Runtime
 from libs.bus.views import View
 from libs.config.catalog import Catalog
 from libs.config.gateway import GatewayConfig
-from services.policy.rules import decide
+from services.policy.core.rules import decide
 
 
 @asynccontextmanager

@@ -9,8 +9,8 @@ from libs.bus.service import Runtime
 from libs.bus.views import View
 from libs.config.catalog import Catalog
 from libs.config.gateway import GatewayConfig
+from services.rate_limit.core.spending import ORPHAN_AFTER_MS, Rules
 from services.rate_limit.handlers import QuotaHandlers
-from services.rate_limit.spending import ORPHAN_AFTER_MS, Rules
 
 
 @asynccontextmanager

@@ -27,10 +27,10 @@ from libs.config.catalog import Catalog
 from libs.policy.rules import check
 from libs.pricing.charging import cost_of
 from libs.sealing.credentials import credential_id
-from services.rate_limit.balances import Balances
-from services.rate_limit.budget import day_of
-from services.rate_limit.spending import Owner, Rules, decide, scopes, take
-from services.rate_limit.windows import Limit, Window, admit, expired
+from services.rate_limit.core.balances import Balances
+from services.rate_limit.core.budget import day_of
+from services.rate_limit.core.spending import Owner, Rules, decide, scopes, take
+from services.rate_limit.core.windows import Limit, Window, admit, expired
 
 FORGET_EVERY_MS = 60_000
 AGAIN_WITHIN_MS = 60_000

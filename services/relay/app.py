@@ -13,10 +13,10 @@ from libs.bus.upkeep import Upkeep
 from libs.bus.views import View
 from libs.config.catalog import Catalog
 from libs.config.gateway import GatewayConfig
+from services.relay.core.tally import Tally
 from services.relay.grants import Grants
 from services.relay.handlers import GROUP, RelayHandlers
 from services.relay.outcomes import Reporting
-from services.relay.tally import Tally
 from services.relay.upstream import Upstreams
 
 

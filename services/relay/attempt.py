@@ -13,21 +13,21 @@ from contracts.record import Refusal
 from contracts.replies import Outcome
 from contracts.routes import Fallback, RoutePlanned
 from contracts.usage import TokenUsage
+from libs.chat.providers.errors import broke_off, timed_out, unreachable
+from libs.chat.providers.exchange import Exchange, Stream, exchange
+from libs.chat.providers.identifiers import identifiers, with_hashed_users
+from libs.chat.providers.openai_chat import estimate
+from libs.chat.providers.protocol import Call, ProtocolError, ProviderStreamError
+from libs.chat.surfaces.registry import DIALECTS
+from libs.chat.surfaces.writer import SurfaceError
 from libs.config.catalog import Catalog
 from libs.config.gateway import Timeouts
-from libs.providers.errors import broke_off, timed_out, unreachable
-from libs.providers.exchange import Exchange, Stream, exchange
-from libs.providers.identifiers import identifiers, with_hashed_users
-from libs.providers.openai_chat import estimate
-from libs.providers.protocol import Call, ProtocolError, ProviderStreamError
 from libs.sealing.hybrid import SealError
-from libs.surfaces.registry import DIALECTS
-from libs.surfaces.writer import SurfaceError
 from libs.telemetry.tracing import Step
-from services.relay.ending import Ending, failed
+from services.relay.core.ending import Ending, failed
+from services.relay.core.tally import Tally
 from services.relay.grants import Grants
 from services.relay.reply_stream import ReplyStream
-from services.relay.tally import Tally
 from services.relay.upstream import UpstreamError, Upstreams, read_answer, read_events
 
 log = structlog.get_logger()

@@ -26,18 +26,18 @@ from libs.bus.reading import read_to_end
 from libs.bus.received import Poison, PoisonError, Received, parse
 from libs.bus.recent import RecentIds
 from libs.bus.settings import BusSettings
+from libs.chat.providers.openai_chat import estimate
+from libs.chat.surfaces.registry import delivered_bytes
 from libs.config.catalog import Catalog
 from libs.config.gateway import Timeouts
-from libs.providers.openai_chat import estimate
-from libs.surfaces.registry import delivered_bytes
 from libs.telemetry.tracing import Step
 from services.relay.attempt import Attempt
-from services.relay.ending import Ending, failed, rejected, tell
+from services.relay.core.ending import Ending, failed, rejected, tell
+from services.relay.core.intake import Action, Examine, Fail, Intake, Reject, Retell, Run
+from services.relay.core.own_keys import OwnKeyUses
+from services.relay.core.tally import Tally
 from services.relay.grants import Grants
-from services.relay.intake import Action, Examine, Fail, Intake, Reject, Retell, Run
-from services.relay.own_keys import OwnKeyUses
 from services.relay.reply_stream import ReplyStream
-from services.relay.tally import Tally
 from services.relay.upstream import Upstreams
 
 log = structlog.get_logger()

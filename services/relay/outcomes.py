@@ -8,7 +8,7 @@ from aiokafka.errors import KafkaError
 from contracts import topics
 from contracts.clock import now_ms
 from libs.bus.producer import Producer, settle
-from services.relay.tally import Tally
+from services.relay.core.tally import Tally
 
 log = structlog.get_logger()
 

@@ -9,11 +9,11 @@ from httpx_aiohttp import AiohttpTransport
 from httpx_sse import EventSource, SSEError
 
 from contracts.record import Refusal
+from libs.chat.providers.errors import broke_off, provider_refusal, timed_out, unreachable
+from libs.chat.providers.exchange import Exchange
+from libs.chat.providers.protocol import Framing, ProtocolError
 from libs.config.gateway import Provider, Timeouts
-from libs.providers.errors import broke_off, provider_refusal, timed_out, unreachable
-from libs.providers.exchange import Exchange
-from libs.providers.key_forms import KeyFormError
-from libs.providers.protocol import Framing, ProtocolError
+from libs.provider_keys.key_forms import KeyFormError
 from libs.sealing.secret import Secret
 
 MOST_CONNECTIONS = 2_000

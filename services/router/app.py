@@ -8,8 +8,8 @@ from libs.bus.follower import Follower, From
 from libs.bus.service import Runtime
 from libs.config.catalog import Catalog
 from libs.config.gateway import GatewayConfig
+from services.router.core.health import Health
 from services.router.handlers import RouterHandlers
-from services.router.health import Health
 
 OUTCOMES_WAIT_MS = 250
 """Relays report every half second; each look costs the embedded broker work that requests wait for."""

@@ -22,9 +22,9 @@ from libs.bus.producer import Acknowledgement, Producer, settle
 from libs.bus.received import Poison, Received
 from libs.config.catalog import Catalog
 from libs.telemetry.tracing import Step
-from services.router.health import Health
-from services.router.join import Allowed, Join, Refused
-from services.router.plan import plan, reject
+from services.router.core.health import Health
+from services.router.core.join import Allowed, Join, Refused
+from services.router.core.plan import plan, reject
 
 log = structlog.get_logger()
 

@@ -19,19 +19,19 @@ import psutil
 import uvloop
 
 from contracts.control import CredentialChanged
-from libs.cli.client import ManagementClient
-from libs.cli.output import as_table, out, say
+from deploy.local.errors import StackError
+from deploy.local.home import Home
+from deploy.local.ports import free_port
+from deploy.local.stack import STUB_CONFIG, Stack, StackOptions
 from libs.config.catalog import Catalog
 from libs.config.gateway import load_config
-from libs.devstack.errors import StackError
-from libs.devstack.home import Home
-from libs.devstack.ports import free_port
-from libs.devstack.stack import STUB_CONFIG, Stack, StackOptions
 from libs.sealing.credentials import at_rest, credential_id
 from libs.sealing.envelope import KeyRing, LocalKeys
 from libs.sealing.grants import EpochKey
-from services.key_vault.book import Credential, CredentialBook
-from services.key_vault.granting import Granting
+from services.cli.client import ManagementClient
+from services.cli.output import as_table, out, say
+from services.key_vault.core.book import Credential, CredentialBook
+from services.key_vault.core.granting import Granting
 from tests.bench.load import Result, raw_post, run
 from tests.unit.records import accepted
 

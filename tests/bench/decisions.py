@@ -13,14 +13,14 @@ from typing import Any
 from contracts.control import PolicySet
 from contracts.credit import BalanceChanged
 from contracts.requests import Caller, RequestAccepted
-from libs.cli.output import as_table, out
 from libs.config.catalog import Catalog
 from libs.config.gateway import Billing, Limits, Model, Provider, RateLimits
-from services.policy.rules import decide as decide_policy
-from services.rate_limit.balances import Balances
-from services.rate_limit.spending import Owner, Rules
-from services.rate_limit.spending import decide as decide_spending
-from services.rate_limit.windows import Limit, Window, admit
+from services.cli.output import as_table, out
+from services.policy.core.rules import decide as decide_policy
+from services.rate_limit.core.balances import Balances
+from services.rate_limit.core.spending import Owner, Rules
+from services.rate_limit.core.spending import decide as decide_spending
+from services.rate_limit.core.windows import Limit, Window, admit
 from tests.unit.records import NOW_MS, Config, accepted, request_id
 
 SIZES = (1_000, 100_000, 1_000_000)

@@ -20,15 +20,15 @@ import services.metering
 from contracts.replies import Outcome
 from contracts.requests import Caller
 from contracts.usage import TokenUsage, UsageRecorded
-from libs.cli.output import as_table, out, say
+from deploy.local.home import Home
+from deploy.local.ports import free_port
+from deploy.local.postgres import EmbeddedPostgres
 from libs.database.pool import Database
 from libs.database.settings import DatabaseSettings
-from libs.devstack.home import Home
-from libs.devstack.ports import free_port
-from libs.devstack.postgres import EmbeddedPostgres
+from services.cli.output import as_table, out, say
 from services.console import usage as reports
 from services.console.usage import By
-from services.metering.pricing import charge
+from services.metering.core.pricing import charge
 from services.metering.store import SCHEMA, Ledger, Metered
 from tests.unit.records import PRICE, accepted
 

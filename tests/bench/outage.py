@@ -13,11 +13,11 @@ import asyncpg
 import httpx
 import psutil
 
-from libs.cli.client import ManagementClient
-from libs.cli.output import as_table, out, say
-from libs.devstack.home import Home
-from libs.devstack.ports import free_port
-from libs.devstack.stack import STUB_CONFIG, Stack, StackOptions
+from deploy.local.home import Home
+from deploy.local.ports import free_port
+from deploy.local.stack import STUB_CONFIG, Stack, StackOptions
+from services.cli.client import ManagementClient
+from services.cli.output import as_table, out, say
 
 WATCHED = ("metering", "rate-limit", "relay", "router", "console", "broker")
 ENVIRONMENT = {"SLUICE_TELEMETRY__SAMPLE_RATIO": "0", "SLUICE_BILLING__PREPAID": "false"}

@@ -14,8 +14,8 @@ from contracts import headers, topics
 from contracts.access import SERVICES
 from contracts.record import Record, ReplyAddress
 from contracts.topics import BY_NAME, TOPICS, Spread
+from deploy.local.home import ROOT
 from libs.bus.documents import acls, asyncapi, schemas
-from libs.devstack.home import ROOT
 from services.console.openapi import document
 from tests.contracts.compatibility import breaks
 from tests.unit.records import accepted, decisions, prompt, route

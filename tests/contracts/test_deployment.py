@@ -11,10 +11,10 @@ import asyncpg
 import pytest
 import yaml
 
+from deploy.local.home import ROOT, plain_environment
+from deploy.local.postgres import READERS, SCHEMAS
+from deploy.local.stack import SERVICES
 from libs.bus.settings import BusSettings
-from libs.devstack.home import ROOT, plain_environment
-from libs.devstack.postgres import READERS, SCHEMAS
-from libs.devstack.stack import SERVICES
 from tests.stacks import Gateway
 
 COMPOSE = ROOT / "docker-compose.yml"
@@ -64,7 +64,7 @@ async def test_the_setup_container_s_command_works_and_works_again(gateway: Gate
     }
     environment = plain_environment(SLUICE_KAFKA_BOOTSTRAP=bus.bootstrap, SLUICE_ADMIN_DATABASE_URL=url, **passwords)
     for _ in range(2):
-        process = await asyncio.create_subprocess_exec(sys.executable, "-m", "libs.devstack.setup", env=environment)
+        process = await asyncio.create_subprocess_exec(sys.executable, "-m", "deploy.local.setup", env=environment)
         assert await process.wait() == 0
     connection = await asyncpg.connect(url)
     try:

@@ -17,11 +17,11 @@ from starlette.types import Receive, Scope, Send
 
 from contracts import topics
 from contracts.credit import BalanceLow, CreditPosted, TopUpDue
+from deploy.local.home import ROOT
+from deploy.local.ports import free_port
 from libs.bus.reading import read_to_end
 from libs.bus.received import parse
 from libs.bus.service import HttpServer
-from libs.devstack.home import ROOT
-from libs.devstack.ports import free_port
 from tests.e2e.plane import Person, Plane
 from tests.faults.books import audited
 from tests.stacks import Gateway, chat, until

@@ -15,9 +15,9 @@ import openai
 import psutil
 import pytest
 
+from deploy.local.home import ROOT, Home
+from deploy.local.ports import free_port
 from libs.bus.settings import BusSettings
-from libs.devstack.home import ROOT, Home
-from libs.devstack.ports import free_port
 from tests.stacks import until
 
 

@@ -14,9 +14,9 @@ import pytest_asyncio
 import uv
 import yaml
 
-from libs.devstack.child import Child
-from libs.devstack.home import ROOT
-from libs.devstack.ports import free_port, wait_until_open
+from deploy.local.child import Child
+from deploy.local.home import ROOT
+from deploy.local.ports import free_port, wait_until_open
 from tests.e2e.clients import SURFACES, Called, Result, Said, Wish
 from tests.stacks import Gateway, running_stack
 

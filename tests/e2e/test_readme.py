@@ -7,7 +7,7 @@ import sys
 
 import yaml
 
-from libs.devstack.home import ROOT
+from deploy.local.home import ROOT
 from tests.stacks import Gateway
 
 README = (ROOT / "README.md").read_text()

@@ -8,9 +8,9 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from deploy.local.ports import LOOPBACK, free_port
+from deploy.local.traces import TraceCollector
 from libs.bus.service import HttpServer
-from libs.devstack.ports import LOOPBACK, free_port
-from libs.devstack.traces import TraceCollector
 from tests.e2e.plane import Person, Plane
 from tests.stacks import Gateway, chat, running_stack, until
 

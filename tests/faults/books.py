@@ -8,8 +8,8 @@ import orjson
 
 from contracts import topics
 from contracts.headers import header
+from deploy.local.home import ROOT, plain_environment
 from libs.bus.reading import read_to_end
-from libs.devstack.home import ROOT, plain_environment
 from tests.stacks import Gateway, NotYet, until
 
 WITHIN_S = 90
@@ -35,7 +35,6 @@ async def audited(gateway: Gateway) -> dict[str, Any]:
         cwd=ROOT,
         env=plain_environment(
             SLUICE_KAFKA_BOOTSTRAP=bus.bootstrap,
-            SLUICE_KAFKA_PROFILE=bus.profile,
             SLUICE_KAFKA_PARTITIONS=bus.partitions,
             SLUICE_DATABASE_URL=gateway.stack.postgres.url("metering"),
         ),

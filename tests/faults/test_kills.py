@@ -12,11 +12,11 @@ import pytest_asyncio
 from aiokafka.admin import AIOKafkaAdminClient
 
 from contracts.topics import TOPICS
+from deploy.local.stack import SERVICES
 from libs.bus.reading import read_to_end
 from libs.bus.settings import BusSettings
 from libs.bus.topics import create_topics
 from libs.config.gateway import Timeouts
-from libs.devstack.stack import SERVICES
 from tests.faults.books import accepted_ids, check_books
 from tests.faults.load import Load
 from tests.stacks import Gateway, chat, running_stack, until
@@ -167,7 +167,7 @@ async def test_a_broker_that_comes_back_hears_nobody_before_its_topics_are_there
 
     # Apache Kafka may be asked more than once, and takes nothing before its topics are there: it still has them.
     if kafka == "embedded":
-        monkeypatch.setattr("libs.devstack.topics.create_topics", create)
+        monkeypatch.setattr("deploy.local.topics.create_topics", create)
     async with Load(own) as load:
         await load.more(20)
         own.stack.children["broker"].kill()

@@ -34,7 +34,7 @@ async def publish(
 
 async def main(bootstrap: str, run: str, first: int, count: int) -> None:
     """Publishes to partition 0, a small batch at a time."""
-    producer = Producer(BusSettings(bootstrap=bootstrap, profile="embedded"), "flood")
+    producer = Producer(BusSettings(bootstrap=bootstrap), "flood")
     await producer.start()
     for start in range(first, first + count, BATCH):
         await publish(producer, run, BATCH, partition=0, first=start)

@@ -21,9 +21,9 @@ from contracts.credit import CreditKind, CreditOrdered, CreditSettingsSet
 from contracts.replies import Outcome
 from contracts.requests import Caller
 from contracts.usage import TokenUsage, UsageRecorded
+from deploy.local.postgres import provision
 from libs.database.migrate import migrate
-from libs.devstack.postgres import provision
-from services.metering.pricing import charge
+from services.metering.core.pricing import charge
 from services.metering.store import Ledger, Metered
 from tests.stacks import Gateway
 from tests.unit.records import NOW_MS, PRICE, accepted

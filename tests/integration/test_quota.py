@@ -15,8 +15,8 @@ from libs.bus.received import Received, parse
 from libs.bus.settings import BusSettings
 from libs.config.catalog import Catalog
 from libs.config.gateway import Billing, GatewayConfig, Limits
+from services.rate_limit.core.spending import Rules
 from services.rate_limit.handlers import QuotaHandlers
-from services.rate_limit.spending import Rules
 from tests.unit.bus import Places
 from tests.unit.records import accepted
 

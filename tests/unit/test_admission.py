@@ -14,7 +14,7 @@ from contracts.record import ReplyAddress
 from contracts.requests import Caller, Surface
 from libs.config.gateway import Limits, Model, Timeouts
 from libs.pricing.bounds import Size
-from services.ingress.admission import (
+from services.ingress.core.admission import (
     Asked,
     accept,
     bearer_token,
@@ -23,7 +23,7 @@ from services.ingress.admission import (
     header_map,
     parse,
 )
-from services.ingress.errors import BadRequest, IngressError, Unauthorized, WrongContentType
+from services.ingress.core.errors import BadRequest, IngressError, Unauthorized, WrongContentType
 from tests.unit.records import NOW_MS, request_id
 
 GOOD = {"model": "stub/echo", "messages": [{"role": "user", "content": "hi"}]}

@@ -13,7 +13,7 @@ from contracts.control import AccountChanged, KeyRevoked, MembershipChanged, Sig
 from contracts.requests import Caller
 from libs.identity.tokens import mint, public_bytes, verify
 from services.ingress.authentication import Authenticator
-from services.ingress.errors import Forbidden, IngressError, Unauthorized
+from services.ingress.core.errors import Forbidden, IngressError, Unauthorized
 
 KEY = Ed25519PrivateKey.generate()
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.console.authorization import (
+from services.console.core.authorization import (
     Action,
     Actor,
     Role,

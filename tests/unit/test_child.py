@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from libs.devstack.child import Child
-from libs.devstack.errors import StackError
+from deploy.local.child import Child
+from deploy.local.errors import StackError
 from tests.stacks import until
 
 

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.claims import PartitionClaimed
-from services.ingress.claims import Claims
+from services.ingress.core.claims import Claims
 
 PARTITIONS = 2
 LEASE_S = 6.0

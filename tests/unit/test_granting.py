@@ -7,9 +7,9 @@ from libs.config.gateway import Model, Provider
 from libs.sealing.credentials import at_rest, credential_id
 from libs.sealing.envelope import KeyRing, LocalKeys
 from libs.sealing.grants import EpochKey, RelayKeyPair, open_grant
-from services.key_vault.book import Credential, CredentialBook
-from services.key_vault.epochs import EPOCH_MS, KEPT_AFTER_MS, Epochs
-from services.key_vault.granting import Granting, own_keys
+from services.key_vault.core.book import Credential, CredentialBook
+from services.key_vault.core.epochs import EPOCH_MS, KEPT_AFTER_MS, Epochs
+from services.key_vault.core.granting import Granting, own_keys
 from tests.unit.records import NOW_MS, Config, accepted
 
 CATALOG = Catalog(

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from libs.devstack.errors import StackError
-from libs.devstack.home import Home
+from deploy.local.errors import StackError
+from deploy.local.home import Home
 
 
 def test_secrets_are_private_and_stay(tmp_path: Path) -> None:

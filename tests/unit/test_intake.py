@@ -7,8 +7,8 @@ from contracts.attempts import AttemptStarted
 from contracts.record import Refusal
 from contracts.replies import Outcome
 from contracts.routes import RequestRejected
-from services.relay.ending import Ending, failed, rejected, tell
-from services.relay.intake import Examine, Fail, Intake, Reject, Retell, Run
+from services.relay.core.ending import Ending, failed, rejected, tell
+from services.relay.core.intake import Examine, Fail, Intake, Reject, Retell, Run
 from tests.unit.records import NOW_MS, accepted, prompt, request_id, route
 
 REJECTED = RequestRejected(request=accepted(), refusal=Refusal(status=403, message="no"), rejected_at_ms=NOW_MS)

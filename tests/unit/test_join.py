@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from contracts.record import Refusal
 from contracts.requests import RequestAccepted
-from services.router.join import Allowed, Join, Refused
+from services.router.core.join import Allowed, Join, Refused
 from tests.unit.records import NOW_MS, accepted, decisions, request_id
 
 NO = Refusal(status=403, message="no")

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from contracts.credit import BalanceLow, CreditKind, CreditOrdered, CreditSettingsSet, TopUpDue
 from contracts.replies import Outcome
 from contracts.requests import Caller
-from services.audit.comparing import OVERDUE_MS, Booked, Books, audit
-from services.metering.alerts import Told, notice
-from services.metering.journal import charged, ordered, owner_of
-from services.metering.pricing import charge
-from services.relay.ending import Ending, tell
+from services.audit.core.comparing import OVERDUE_MS, Booked, Books, audit
+from services.metering.core.alerts import Told, notice
+from services.metering.core.journal import charged, ordered, owner_of
+from services.metering.core.pricing import charge
+from services.relay.core.ending import Ending, tell
 from tests.unit.records import NOW_MS, request_id, route
 
 money = st.integers(-(10**9), 10**9)

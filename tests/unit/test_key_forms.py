@@ -5,7 +5,7 @@ import json
 import pytest
 
 from libs.config.gateway import load_config
-from libs.providers.key_forms import KeyFormError, check_form
+from libs.provider_keys.key_forms import KeyFormError, check_form
 
 BYOK_PROVIDERS = (
     "anthropic",

@@ -9,10 +9,9 @@ from hypothesis import strategies as st
 
 from contracts.requests import Surface
 from contracts.usage import TokenUsage
-from libs.config.gateway import Provider
-from libs.providers.errors import provider_refusal
-from libs.providers.exchange import Translated, exchange
-from libs.providers.openai_chat import (
+from libs.chat.providers.errors import provider_refusal
+from libs.chat.providers.exchange import Translated, exchange
+from libs.chat.providers.openai_chat import (
     SHOWN,
     ChatReader,
     build_request,
@@ -20,9 +19,10 @@ from libs.providers.openai_chat import (
     parse_response,
     parse_usage,
 )
-from libs.providers.protocol import Call, ProtocolError, ProviderStreamError
-from libs.surfaces.chat import ChatWriter, error_event
-from libs.surfaces.registry import delivered_bytes
+from libs.chat.providers.protocol import Call, ProtocolError, ProviderStreamError
+from libs.chat.surfaces.chat import ChatWriter, error_event
+from libs.chat.surfaces.registry import delivered_bytes
+from libs.config.gateway import Provider
 
 
 def _stream(model: str) -> Translated:

@@ -14,9 +14,9 @@ from contracts.requests import ProviderSort, RequestAccepted
 from contracts.routes import RequestRejected, RoutePlanned
 from libs.config.catalog import Catalog
 from libs.config.gateway import Breaker, Model, Provider
-from services.router.health import Health, Standing
-from services.router.join import Allowed, Refused
-from services.router.plan import plan, reject
+from services.router.core.health import Health, Standing
+from services.router.core.join import Allowed, Refused
+from services.router.core.plan import plan, reject
 from tests.unit.records import NOW_MS, Config, accepted, decisions, request_id
 
 PROVIDERS = ("a", "b", "c")

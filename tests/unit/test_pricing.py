@@ -17,8 +17,8 @@ from libs.pricing.book import NoPriceError, PriceBook, price_of
 from libs.pricing.charging import UNPRICED
 from libs.pricing.cost import cost_microdollars, most_microdollars
 from libs.pricing.usd import parse_usd, usd
-from services.metering.pricing import charge
-from services.relay.ending import Ending, tell
+from services.metering.core.pricing import charge
+from services.relay.core.ending import Ending, tell
 from tests.unit.records import NOW_MS, PRICE, Config, route
 
 AT = datetime(2026, 11, 24, tzinfo=UTC)

@@ -15,14 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.requests import Surface
+from deploy.local.stub.app import SPEECHES as BY_PATH
+from deploy.local.stub.said import Heard, answer
+from deploy.local.stub.speech import Speech
+from libs.chat.providers import anthropic_messages, bedrock_converse, gemini
+from libs.chat.providers.exchange import exchange
+from libs.chat.providers.protocol import Call, ProtocolError
+from libs.chat.providers.registry import ADAPTERS
 from libs.config.gateway import ProtocolName, Provider
-from libs.devstack.stub.app import SPEECHES as BY_PATH
-from libs.devstack.stub.said import Heard, answer
-from libs.devstack.stub.speech import Speech
-from libs.providers import anthropic_messages, bedrock_converse, gemini
-from libs.providers.exchange import exchange
-from libs.providers.protocol import Call, ProtocolError
-from libs.providers.registry import ADAPTERS
 from services.relay.upstream import UpstreamError, read_events
 
 BODY: dict[str, Any] = {

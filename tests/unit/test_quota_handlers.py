@@ -14,9 +14,9 @@ from libs.bus.received import Received
 from libs.bus.settings import BusSettings
 from libs.config.catalog import Catalog
 from libs.config.gateway import Billing, Limits
-from services.metering.pricing import charge
+from services.metering.core.pricing import charge
+from services.rate_limit.core.spending import Rules
 from services.rate_limit.handlers import QuotaHandlers
-from services.rate_limit.spending import Rules
 from tests.unit.bus import Places, SilentLog
 from tests.unit.records import NOW_MS, PRICE, Config, request_id
 

@@ -8,7 +8,7 @@ from contracts.clock import now_ms
 from libs.sealing.grants import open_grant
 from libs.sealing.hybrid import SealError
 from libs.sealing.secret import Secret
-from services.key_vault.epochs import Epochs
+from services.key_vault.core.epochs import Epochs
 from services.relay import grants as relay_grants
 from services.relay.grants import KEY_PAIR_MS, Grants
 

@@ -14,17 +14,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.requests import Surface
+from deploy.local.home import ROOT
+from libs.chat.providers import anthropic_messages, openai_responses
+from libs.chat.providers.anthropic_messages import BUDGETS
+from libs.chat.providers.exchange import exchange
+from libs.chat.providers.protocol import Call
+from libs.chat.providers.registry import ADAPTERS
+from libs.chat.surfaces import messages, responses
+from libs.chat.surfaces.registry import DIALECTS
+from libs.chat.surfaces.thoughts import Carried, opened
+from libs.chat.surfaces.writer import inline_data
 from libs.config.gateway import ProtocolName, Provider
-from libs.devstack.home import ROOT
-from libs.providers import anthropic_messages, openai_responses
-from libs.providers.anthropic_messages import BUDGETS
-from libs.providers.exchange import exchange
-from libs.providers.protocol import Call
-from libs.providers.registry import ADAPTERS
-from libs.surfaces import messages, responses
-from libs.surfaces.registry import DIALECTS
-from libs.surfaces.thoughts import Carried, opened
-from libs.surfaces.writer import inline_data
 from tests.documents import agrees
 
 Heard = dict[str, Any]

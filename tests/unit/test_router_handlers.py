@@ -16,8 +16,8 @@ from libs.bus.dead_letters import DeadLetters
 from libs.bus.received import Received
 from libs.config.catalog import Catalog
 from libs.config.gateway import Breaker, Model, Provider
+from services.router.core.health import Health
 from services.router.handlers import RouterHandlers
-from services.router.health import Health
 from tests.unit.bus import Places, SilentLog
 from tests.unit.records import NOW_MS, Config, accepted, decisions
 

@@ -12,7 +12,7 @@ from libs.config.catalog import Catalog
 from libs.config.gateway import Model, Provider
 from libs.policy.rules import allows
 from services.console.replay import Asked, Day, compare
-from services.policy.rules import decide
+from services.policy.core.rules import decide
 from tests.unit.records import Config, accepted, policy
 
 CATALOG = Catalog(

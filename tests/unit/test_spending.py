@@ -14,10 +14,10 @@ from contracts.requests import Caller
 from contracts.usage import TokenUsage
 from libs.config.gateway import Billing, Limits, RateLimits
 from libs.pricing.charging import cost_of
-from services.rate_limit.budget import Budget, day_of
-from services.rate_limit.spending import ORPHAN_AFTER_MS, Owner, Rules, decide
-from services.rate_limit.throttle import MINUTE_MS, Throttle
-from services.relay.ending import Ending, tell
+from services.rate_limit.core.budget import Budget, day_of
+from services.rate_limit.core.spending import ORPHAN_AFTER_MS, Owner, Rules, decide
+from services.rate_limit.core.throttle import MINUTE_MS, Throttle
+from services.relay.core.ending import Ending, tell
 from tests.unit.records import NOW_MS, PRICE, accepted, policy, request_id, route
 
 DAY_MS = 86_400_000

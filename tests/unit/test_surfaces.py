@@ -10,14 +10,14 @@ from pydantic_core import from_json
 
 from contracts.requests import Surface
 from contracts.usage import TokenUsage
+from libs.chat.providers import anthropic_messages, native
+from libs.chat.providers.anthropic_messages import MessagesReader
+from libs.chat.providers.exchange import exchange
+from libs.chat.providers.protocol import Call, ProtocolError, ProviderStreamError
+from libs.chat.surfaces import messages, responses
+from libs.chat.surfaces.registry import DIALECTS, delivered_bytes
+from libs.chat.surfaces.writer import SurfaceError
 from libs.config.gateway import Provider
-from libs.providers import anthropic_messages, native
-from libs.providers.anthropic_messages import MessagesReader
-from libs.providers.exchange import exchange
-from libs.providers.protocol import Call, ProtocolError, ProviderStreamError
-from libs.surfaces import messages, responses
-from libs.surfaces.registry import DIALECTS, delivered_bytes
-from libs.surfaces.writer import SurfaceError
 
 ANTHROPIC = Provider(base_url="http://x", protocol="anthropic-messages")
 names = st.text("abcdefgh_", min_size=1, max_size=6)

@@ -2,7 +2,7 @@
 
 from contracts.outcomes import OutcomesCounted, Pace
 from contracts.record import Refusal
-from services.relay.tally import Tally
+from services.relay.core.tally import Tally
 
 
 def test_calls_are_counted_by_what_they_say_of_the_provider() -> None:

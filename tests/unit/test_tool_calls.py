@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from libs.providers.tool_calls import PLACEHOLDER, repair
+from libs.chat.providers.tool_calls import PLACEHOLDER, repair
 
 ids = st.sampled_from(["a", "b", "c", "call_with-a very long and odd id!", "012345678"])
 call = st.builds(lambda name: {"id": name, "type": "function", "function": {"name": "f", "arguments": "{}"}}, ids)

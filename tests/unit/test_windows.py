@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.rate_limit.windows import Limit, Window, admit, expired
+from services.rate_limit.core.windows import Limit, Window, admit, expired
 
 LIMIT = Limit("free", 5, 1_000)
 times = st.lists(st.integers(0, 5_000), max_size=120)

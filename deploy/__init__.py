@@ -1,0 +1,1 @@
+"""How Sluice is run: on one machine, with compose, on Kubernetes."""

@@ -1,0 +1,157 @@
+"""One process of the stack: started, watched, restarted when it dies, and never left behind."""
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import psutil
+
+from deploy.local.errors import StackError
+
+RESTART_FIRST_S = 0.2
+RESTART_MOST_S = 5.0
+STEADY_AFTER_S = 20.0
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+
+
+def _die_with_parent() -> None:
+    if _libc is not None:
+        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+class Child:
+    """A child process. While it is wanted it is started again whenever it ends."""
+
+    def __init__(
+        self,
+        name: str,
+        command: Callable[[], list[str]],
+        environment: dict[str, str],
+        log_file: Path,
+        *,
+        user: str | None = None,
+        on_started: Callable[[], Awaitable[None]] | None = None,
+        stop_signal: signal.Signals = signal.SIGTERM,
+        on_restart: Callable[[str], None] | None = None,
+    ) -> None:
+        """
+        Args:
+            command: asked anew for every start.
+            on_started: awaited after every start, before `start` returns or a restart counts as done.
+            on_restart: told in words that the process had to be started again.
+        """
+        self.name = name
+        self._command = command
+        self._environment = environment
+        self._log_file = log_file
+        self._user = user
+        self._on_started = on_started
+        self._stop_signal = stop_signal
+        self._on_restart = on_restart
+        self._process: asyncio.subprocess.Process | None = None
+        self._keeper: asyncio.Task[None] | None = None
+        self.restarts = 0
+
+    @property
+    def pid(self) -> int:
+        """Of the process that runs now.
+
+        Raises:
+            StackError: none does.
+        """
+        if self._process is None or self._process.returncode is not None:
+            raise StackError(f"{self.name} is not running")
+        return self._process.pid
+
+    async def start(self) -> None:
+        """Starts it and keeps it running until `stop`."""
+        await self._launch()
+        self._keeper = asyncio.create_task(self._keep())
+
+    async def stop(self, *, within_s: float = 30.0) -> None:
+        """Asks it to end; kills it when it does not."""
+        if self._keeper:
+            self._keeper.cancel()
+        process = self._process
+        if process is None or process.returncode is not None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(self._stop_signal)
+        try:
+            async with asyncio.timeout(within_s):
+                await process.wait()
+        except TimeoutError:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+
+    def kill(self, signal_number: int = signal.SIGKILL) -> None:
+        """For fault tests: the keeper starts it again."""
+        os.kill(self.pid, signal_number)
+
+    def kill_tree(self, signal_number: int) -> None:
+        """The same for the process and all that it started: a PostgreSQL server works in its children."""
+        process = psutil.Process(self.pid)
+        for one in (*process.children(recursive=True), process):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                one.send_signal(signal_number)
+
+    def last_words(self, lines: int = 15) -> str:
+        """The end of its log."""
+        with contextlib.suppress(OSError):
+            return "\n".join(self._log_file.read_text(errors="replace").splitlines()[-lines:])
+        return ""
+
+    async def _launch(self) -> None:
+        await self._spawn()
+        if self._on_started:
+            await self._on_started()
+
+    async def _spawn(self) -> None:
+        try:
+            with self._log_file.open("ab") as log:
+                self._process = await asyncio.create_subprocess_exec(
+                    *self._command(),
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    env=self._environment,
+                    user=self._user,
+                    process_group=0,
+                    preexec_fn=_die_with_parent,
+                )
+        except OSError as error:
+            raise StackError(f"{self.name} could not be started: {error.strerror or error}") from None
+
+    async def _keep(self) -> None:
+        pause_s = RESTART_FIRST_S
+        while True:
+            assert self._process is not None
+            started = time.monotonic()
+            code = await self._process.wait()
+            if time.monotonic() - started > STEADY_AFTER_S:
+                pause_s = RESTART_FIRST_S
+            if self._on_restart:
+                self._on_restart(f"{self.name} ended with {_how(code)}; starting it again")
+            await asyncio.sleep(pause_s)
+            pause_s = min(pause_s * 2, RESTART_MOST_S)
+            self.restarts += 1
+            try:
+                await self._launch()
+            except StackError as error:
+                if self._on_restart:
+                    self._on_restart(str(error))
+                # What runs and is not usable would otherwise stay as it is for ever.
+                with contextlib.suppress(StackError):
+                    self.kill()
+
+
+def _how(code: int) -> str:
+    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"

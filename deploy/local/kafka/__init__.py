@@ -1,0 +1,1 @@
+"""Apache Kafka on one machine, from packages: Java from PyPI, jars from a Maven repository, nothing from the system."""

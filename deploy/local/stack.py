@@ -1,0 +1,324 @@
+"""The whole stack: what is started, in which order, with which part of the configuration."""
+
+import asyncio
+import contextlib
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+from pydantic import ValidationError
+from yaml import YAMLError
+
+from deploy.local.child import Child
+from deploy.local.errors import StackError
+from deploy.local.home import ROOT, Home, ServiceState, StackState, plain_environment
+from deploy.local.kafka.installation import install
+from deploy.local.kafka.server import local_broker
+from deploy.local.kafka.startup_cache import ensure_startup_cache
+from deploy.local.ports import LOOPBACK, check_free, free_port, wait_until_open
+from deploy.local.postgres import SCHEMAS, EmbeddedPostgres
+from deploy.local.stub import KEY_VARIABLE
+from libs.bus.settings import BusSettings
+from libs.bus.topics import create_topics
+from libs.config.catalog import Catalog
+from libs.config.gateway import CONFIG_VARIABLE, load_config
+from libs.pricing.book import NoPriceError, PriceBook
+
+SERVICES = ("console", "key-vault", "policy", "rate-limit", "router", "relay", "metering", "ingress")
+READY_WITHIN_S = 90.0
+API_PATH = "/api/gateway"
+STUB_CONFIG = Path(__file__).with_name("demo.yaml")
+EMBEDDED = ("embedded", "apache")
+"""Names of the Kafka that Sluice starts itself."""
+KAFKA_STORE = ROOT / ".sluice" / "kafka"
+
+Say = Callable[[str], None]
+_OF_THE_CLI = ("SLUICE_HOME", "SLUICE_KEY")
+"""Variables that no service needs to know."""
+
+
+@dataclass(slots=True)
+class StackOptions:
+    """What a user may choose."""
+
+    config: Path | None = None
+    kafka: str = "embedded"
+    """``embedded`` (or ``apache``), or ``HOST:PORT``."""
+    port: int = 8080
+    console_port: int | None = None
+    environment: dict[str, str] = field(default_factory=dict)
+    """For every service, over the configuration: ``SLUICE_TIMEOUTS__REQUEST_S`` and the like."""
+    instances: dict[str, int] = field(default_factory=dict)
+    """How many processes of a service; one where nothing is said. Further ingresses listen on further ports."""
+    otlp_endpoint: str | None = None
+    partitions: int | None = None
+    """Of each keyed topic; None: four."""
+    stub: bool = False
+    """Start the stub provider, and let the configuration's provider ``stub`` be it."""
+
+
+class Stack:
+    """Broker, database and services of one folder, as children of this process."""
+
+    def __init__(self, home: Home, options: StackOptions, say: Say) -> None:
+        self._home = home
+        self._options = options
+        self._say = say
+        self._health_ports: dict[str, int] = {}
+        self._ingress_ports: dict[str, int] = {}
+        self._stub_port = free_port()
+        self.children: dict[str, Child] = {}
+        self.bus = BusSettings()
+        self.postgres = EmbeddedPostgres(home, free_port(), say)
+        self.console_port = options.console_port or free_port()
+
+    @property
+    def base_url(self) -> str:
+        """What clients are given."""
+        return f"http://{LOOPBACK}:{self._options.port}{API_PATH}"
+
+    @property
+    def console_url(self) -> str:
+        """Where the management API is."""
+        return f"http://{LOOPBACK}:{self.console_port}"
+
+    def ingress_url(self, number: int) -> str:
+        """The base URL of the n-th ingress, from 1."""
+        return f"http://{LOOPBACK}:{self._ingress_ports[_instance('ingress', number)]}{API_PATH}"
+
+    @property
+    def stub_url(self) -> str:
+        """Where the stub provider is."""
+        return f"http://{LOOPBACK}:{self._stub_port}"
+
+    def operator_token(self) -> str:
+        """For the management API."""
+        return self._home.secret("operator-token")
+
+    def stub_key(self) -> str:
+        """The only key that the stub provider accepts."""
+        return self._home.secret("stub-key")
+
+    async def start(self) -> None:
+        """Starts everything and returns when all of it is ready.
+
+        Raises:
+            StackError: something is in the way; what was started is stopped again.
+        """
+        self._check()
+        try:
+            if self._options.stub:
+                await self._start_stub()
+            await self._start_broker()
+            self._say("database: PostgreSQL")
+            self.children["postgres"] = self.postgres.child()
+            await self.children["postgres"].start()
+            self._say(f"services: {', '.join(SERVICES)}")
+            for service in SERVICES:
+                for number in range(1, self._options.instances.get(service, 1) + 1):
+                    await self.start_service(service, number)
+            await self._wait_until_ready()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Stops the services, the door first, then database and broker."""
+        self._home.forget()
+        names = [name for name in self.children if name not in ("postgres", "broker", "stub")]
+        doors = [name for name in names if name.startswith("ingress")]
+        await asyncio.gather(*(self.children[name].stop() for name in doors))
+        await asyncio.gather(*(self.children[name].stop() for name in names if name not in doors))
+        for name in ("postgres", "broker", "stub"):
+            if name in self.children:
+                await self.children[name].stop(within_s=15)
+        self.children.clear()
+
+    async def start_service(self, service: str, number: int = 1) -> Child:
+        """Starts one more process of a service."""
+        name = _instance(service, number)
+        module = f"services.{service.replace('-', '_')}"
+        child = Child(
+            name,
+            lambda: [sys.executable, "-m", module],
+            self._environment(service, name),
+            self._home.logs / f"{name}.log",
+            on_restart=self._say,
+        )
+        self.children[name] = child
+        await child.start()
+        return child
+
+    async def rotate_key_encryption_key(self, service: str) -> None:
+        """Puts a new key-encryption key in front and restarts the service with it; the older ones stay."""
+        self._home.new_key_encryption_key(service)
+        await self._restart(service)
+
+    async def forget_key_encryption_key(self, service: str, version: str) -> None:
+        """Destroys a key-encryption key and restarts the service without it."""
+        self._home.forget_secret(f"key-encryption-key-{service}-{version}")
+        await self._restart(service)
+
+    async def _restart(self, service: str) -> None:
+        await self.children[_instance(service, 1)].stop()
+        await self.start_service(service)
+        await self._wait_until_ready()
+
+    async def health(self) -> dict[str, dict[str, Any]]:
+        """What each service says of itself; ``{"ready": False}`` where it does not answer."""
+        async with httpx.AsyncClient(timeout=2) as client:
+
+            async def ask(name: str, port: int) -> tuple[str, dict[str, Any]]:
+                return name, await ask_health(client, port)
+
+            return dict(await asyncio.gather(*(ask(name, port) for name, port in self._health_ports.items())))
+
+    def state(self) -> StackState:
+        """For other commands."""
+        services: dict[str, ServiceState] = {}
+        for name, child in self.children.items():
+            with contextlib.suppress(StackError):
+                services[name] = ServiceState(pid=child.pid, health_port=self._health_ports.get(name))
+        return StackState(
+            pid=os.getpid(),
+            base_url=self.base_url,
+            console_url=self.console_url,
+            broker=self._options.kafka,
+            kafka=self.bus.bootstrap,
+            kafka_partitions=self.bus.partitions,
+            postgres_port=self.postgres.port,
+            database=f"{LOOPBACK}, PostgreSQL, embedded",
+            services=services,
+        )
+
+    def _check(self) -> None:
+        self._home.prepare()
+        if self._home.running():
+            raise StackError(f"a Sluice runs from {self._home.path} already; `./sluice down` stops it")
+        if self._options.config and not self._options.config.is_file():
+            raise StackError(f"there is no configuration file {self._options.config}")
+        try:
+            PriceBook(Catalog(load_config(self._options.config))).check(datetime.now(UTC))
+        except NoPriceError as error:
+            raise StackError(f"the configuration is not right: {error}") from None
+        except ValidationError as error:
+            wrong = error.errors(include_input=False, include_url=False)
+            details = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in wrong)
+            raise StackError(f"the configuration is not right: {details}") from None
+        except YAMLError as error:
+            raise StackError(f"the configuration is not YAML: {error}") from None
+        check_free(self._options.port, "--port")
+
+    async def _start_stub(self) -> None:
+        self._say("provider: the stub")
+        environment = plain_environment() | {KEY_VARIABLE: self.stub_key()}
+        command = [sys.executable, "-m", "deploy.local.stub", str(self._stub_port)]
+        self.children["stub"] = Child(
+            "stub", lambda: command, environment, self._home.logs / "stub.log", on_restart=self._say
+        )
+        await self.children["stub"].start()
+        await wait_until_open(self._stub_port, within_s=20, what="the stub provider")
+
+    async def _start_broker(self) -> None:
+        kafka = self._options.kafka
+        chosen: dict[str, Any] = {"partitions": self._options.partitions} if self._options.partitions else {}
+        if kafka in EMBEDDED:
+            installation = await asyncio.to_thread(install, KAFKA_STORE, self._say)
+            await ensure_startup_cache(installation, self._say)
+            port = free_port()
+            self.bus = BusSettings(bootstrap=f"{LOOPBACK}:{port}", **chosen)
+            self._say("broker: Apache Kafka")
+            self.children["broker"] = local_broker(installation, self._home, self.bus, port, self._say)
+            await self.children["broker"].start()
+            return
+        if ":" not in kafka:
+            raise StackError(f"--kafka takes embedded or HOST:PORT, not {kafka!r}")
+        self.bus = BusSettings(bootstrap=kafka, **chosen)
+        self._say(f"broker: {kafka}")
+        try:
+            async with asyncio.timeout(15):
+                await create_topics(self.bus)
+        except Exception as error:
+            raise StackError(f"the broker at {kafka} could not be used: {error!r}"[:300]) from None
+
+    def _environment(self, service: str, name: str) -> dict[str, str]:
+        self._health_ports[name] = free_port()
+        environment = plain_environment(
+            SLUICE_KAFKA_BOOTSTRAP=self.bus.bootstrap,
+            SLUICE_KAFKA_PARTITIONS=self.bus.partitions,
+            SLUICE_HEALTH_PORT=self._health_ports[name],
+        )
+        environment |= {
+            variable: value
+            for variable, value in os.environ.items()
+            if variable.startswith("SLUICE_") and variable not in environment and variable not in _OF_THE_CLI
+        }
+        if self._options.config:
+            environment[CONFIG_VARIABLE] = str(self._options.config.resolve())
+        if self._options.otlp_endpoint:
+            environment["OTEL_EXPORTER_OTLP_ENDPOINT"] = self._options.otlp_endpoint
+        if service in SCHEMAS:
+            environment["SLUICE_DATABASE_URL"] = self.postgres.url(service)
+        if service == "console":
+            environment |= {
+                "SLUICE_CONSOLE_PORT": str(self.console_port),
+                "SLUICE_CONSOLE_OPERATOR_TOKEN": self.operator_token(),
+                "SLUICE_CONSOLE_KEY_ENCRYPTION_KEYS": self._home.key_encryption_keys("console"),
+            }
+        if service == "ingress":
+            first = _instance("ingress", 1) not in self._ingress_ports
+            self._ingress_ports[name] = self._options.port if first else free_port()
+            environment["SLUICE_INGRESS_PORT"] = str(self._ingress_ports[name])
+        if service == "key-vault":
+            # Provider keys are for the vault alone.
+            environment |= self._provider_keys()
+            environment["SLUICE_VAULT_KEY_ENCRYPTION_KEYS"] = self._home.key_encryption_keys("key-vault")
+            if self._options.stub:
+                environment[KEY_VARIABLE] = self.stub_key()
+        if self._options.stub:
+            environment["SLUICE_PROVIDERS__STUB__BASE_URL"] = f"{self.stub_url}/v1"
+        return environment | self._options.environment
+
+    def _provider_keys(self) -> dict[str, str]:
+        variables = [provider.api_key_variable for provider in load_config(self._options.config).providers.values()]
+        known = os.environ | self._options.environment
+        return {variable: known[variable] for variable in variables if variable and variable in known}
+
+    async def _wait_until_ready(self) -> None:
+        deadline = asyncio.get_running_loop().time() + READY_WITHIN_S
+        waiting: set[str] = set()
+        while True:
+            health = await self.health()
+            now_waiting = {name for name, answer in health.items() if not answer.get("ready")}
+            for name in sorted(waiting - now_waiting):
+                self._say(f"ready: {name}")
+            waiting = now_waiting
+            if not waiting:
+                return
+            for name in waiting:
+                child = self.children[name]
+                if child.restarts >= 2:
+                    raise StackError(f"{name} does not start; the end of its log:\n{child.last_words()}")
+            if asyncio.get_running_loop().time() > deadline:
+                name = sorted(waiting)[0]
+                words = self.children[name].last_words(5)
+                raise StackError(f"not ready after {READY_WITHIN_S:.0f} s: {', '.join(sorted(waiting))}\n{words}")
+            await asyncio.sleep(0.15)
+
+
+async def ask_health(client: httpx.AsyncClient, port: int) -> dict[str, Any]:
+    """The answer of a service's ``/readyz``."""
+    try:
+        answer: dict[str, Any] = (await client.get(f"http://{LOOPBACK}:{port}/readyz")).json()
+    except (httpx.HTTPError, ValueError):
+        return {"ready": False}
+    return answer
+
+
+def _instance(service: str, number: int) -> str:
+    return service if number == 1 else f"{service}-{number}"

@@ -1,0 +1,115 @@
+"""AWS Bedrock's Converse, whose streams are frames with checksums instead of server-sent events."""
+
+import json
+import struct
+import zlib
+from typing import Any
+from urllib.parse import unquote
+
+import orjson
+
+from deploy.local.stub.said import ANY_TOOL, SIGNATURE, Heard, Said, text_in
+
+
+class Converse:
+    """See `deploy.local.stub.speech.Speech`."""
+
+    content_type = b"application/vnd.amazon.eventstream"
+    call_prefix = "tooluse_stub"
+
+    def hear(self, path: str, body: dict[str, Any]) -> Heard:
+        *_, model, method = path.split("/")
+        prompt = text_in(body["messages"][-1]["content"])
+        form = (body.get("outputConfig") or {}).get("textFormat") or {}
+        calling = body.get("toolConfig") or {}
+        specified = [tool["toolSpec"] for tool in calling.get("tools") or () if "toolSpec" in tool]
+        tools = {tool["name"]: tool["inputSchema"]["json"] for tool in specified}
+        choice = calling.get("toolChoice") or {}
+        return Heard(
+            body=body,
+            model=unquote(model),
+            prompt=prompt,
+            characters=len(prompt),
+            most_tokens=(body.get("inferenceConfig") or {}).get("maxTokens"),
+            streamed=method == "converse-stream",
+            tools=tools,
+            tool_choice=ANY_TOOL if "any" in choice else (choice.get("tool") or {}).get("name"),
+            schema=json.loads(form["structure"]["jsonSchema"]["schema"]) if form else None,
+        )
+
+    def whole(self, said: Said) -> dict[str, Any]:
+        content: list[dict[str, Any]] = []
+        if said.thought:
+            content.append({"reasoningContent": {"reasoningText": {"text": said.thought, "signature": SIGNATURE}}})
+        if said.words:
+            content.append({"text": said.text})
+        content += [
+            {"toolUse": {"toolUseId": call.call_id, "name": call.name, "input": call.arguments}} for call in said.calls
+        ]
+        return {
+            "output": {"message": {"role": "assistant", "content": content}},
+            "stopReason": _reason(said),
+            "usage": _usage(said),
+            "metrics": {"latencyMs": 1},
+        }
+
+    def opening(self, said: Said) -> list[bytes]:
+        out = [frame("messageStart", {"role": "assistant"})]
+        if said.thought:
+            out.append(_grow(0, {"reasoningContent": {"text": said.thought}}))
+            out.append(_grow(0, {"reasoningContent": {"signature": SIGNATURE}}))
+            out.append(frame("contentBlockStop", {"contentBlockIndex": 0}))
+        return out
+
+    def word(self, said: Said, number: int) -> bytes:
+        return _grow(said.text_index, {"text": said.words[number]})
+
+    def closing(self, said: Said) -> list[bytes]:
+        out = [frame("contentBlockStop", {"contentBlockIndex": said.text_index})] if said.words else []
+        for index, call in enumerate(said.calls, said.text_index + bool(said.words)):
+            start = {"toolUse": {"toolUseId": call.call_id, "name": call.name}}
+            out.append(frame("contentBlockStart", {"start": start, "contentBlockIndex": index}))
+            out += [_grow(index, {"toolUse": {"input": piece}}) for piece in call.pieces]
+            out.append(frame("contentBlockStop", {"contentBlockIndex": index}))
+        out.append(frame("messageStop", {"stopReason": _reason(said)}))
+        return [*out, frame("metadata", {"usage": _usage(said), "metrics": {"latencyMs": 1}})]
+
+    def failure(self, message: str) -> bytes:
+        return frame("modelStreamErrorException", {"message": message}, kind="exception")
+
+    def error(self, status: int, message: str) -> Any:
+        return {"message": message}
+
+
+def frame(name: str, content: dict[str, Any], kind: str = "event") -> bytes:
+    """A message of AWS's event stream: lengths, headers, payload, and two checksums."""
+    headers = b"".join(
+        struct.pack("!B", len(key)) + key.encode() + struct.pack("!BH", 7, len(value)) + value.encode()
+        for key, value in (
+            (f":{kind}-type", name),
+            (":content-type", "application/json"),
+            (":message-type", kind),
+        )
+    )
+    payload = orjson.dumps(content)
+    prelude = struct.pack("!II", 12 + len(headers) + len(payload) + 4, len(headers))
+    message = prelude + struct.pack("!I", zlib.crc32(prelude)) + headers + payload
+    return message + struct.pack("!I", zlib.crc32(message))
+
+
+def _grow(index: int, delta: dict[str, Any]) -> bytes:
+    return frame("contentBlockDelta", {"delta": delta, "contentBlockIndex": index})
+
+
+def _reason(said: Said) -> str:
+    return "tool_use" if said.calls else "max_tokens" if said.cut else "end_turn"
+
+
+def _usage(said: Said) -> dict[str, int]:
+    return {
+        "inputTokens": said.fresh_tokens,
+        "outputTokens": said.output_tokens,
+        "totalTokens": said.input_tokens + said.output_tokens,
+        "cacheReadInputTokens": said.cached_tokens,
+        "cacheWriteInputTokens": 0,
+    }

@@ -1,0 +1,158 @@
+"""OpenAI's Responses."""
+
+from typing import Any
+
+from deploy.local.stub.said import ANY_TOOL, CREATED_S, Heard, Said, text_in
+from deploy.local.stub.speech import EVENTS, named_event
+
+
+class Responses:
+    """See `deploy.local.stub.speech.Speech`."""
+
+    content_type = EVENTS
+    call_prefix = "call_stub"
+
+    def hear(self, path: str, body: dict[str, Any]) -> Heard:
+        items = body["input"]
+        last = items if isinstance(items, str) else items[-1].get("content") or items[-1].get("output")
+        prompt = text_in(last)
+        tools = {
+            tool["name"]: tool.get("parameters") or {} for tool in body.get("tools") or () if tool["type"] == "function"
+        }
+        return Heard(
+            body=body,
+            model=body["model"],
+            prompt=prompt,
+            characters=len(prompt),
+            most_tokens=body.get("max_output_tokens"),
+            streamed=bool(body.get("stream")),
+            tools=tools,
+            tool_choice=_choice(body.get("tool_choice")),
+            schema=((body.get("text") or {}).get("format") or {}).get("schema"),
+        )
+
+    def whole(self, said: Said) -> dict[str, Any]:
+        status = "incomplete" if said.cut else "completed"
+        return {
+            **_response(said, status),
+            "output": _output(said),
+            "incomplete_details": {"reason": "max_output_tokens"} if said.cut else None,
+            "usage": _usage(said),
+        }
+
+    def opening(self, said: Said) -> list[bytes]:
+        out = [
+            named_event({"type": "response.created", "response": _response(said, "in_progress")}),
+            named_event({"type": "response.in_progress", "response": _response(said, "in_progress")}),
+        ]
+        if said.thought:
+            thinking = {"item_id": "rs_stub", "output_index": 0}
+            item = {"type": "reasoning", "id": "rs_stub", "summary": []}
+            done = _output(said)[0]
+            out += [
+                named_event({"type": "response.output_item.added", "output_index": 0, "item": item}),
+                named_event(
+                    {
+                        "type": "response.reasoning_summary_text.delta",
+                        **thinking,
+                        "summary_index": 0,
+                        "delta": said.thought,
+                    }
+                ),
+                named_event({"type": "response.output_item.done", "output_index": 0, "item": done}),
+            ]
+        if said.words:
+            item = {"type": "message", "id": "msg_stub", "role": "assistant", "content": []}
+            place = {"output_index": said.text_index}
+            part = {"type": "output_text", "text": "", "annotations": []}
+            inner = {"item_id": "msg_stub", **place, "content_index": 0}
+            out.append(named_event({"type": "response.output_item.added", **place, "item": item}))
+            out.append(named_event({"type": "response.content_part.added", **inner, "part": part}))
+        return out
+
+    def word(self, said: Said, number: int) -> bytes:
+        place = {"item_id": "msg_stub", "output_index": said.text_index, "content_index": 0}
+        return named_event({"type": "response.output_text.delta", **place, "delta": said.words[number]})
+
+    def closing(self, said: Said) -> list[bytes]:
+        out: list[bytes] = []
+        output, calls = _output(said), {call.call_id: call for call in said.calls}
+        for index, item in enumerate(output):
+            if item["type"] == "function_call":
+                begun = {**item, "arguments": "", "status": "in_progress"}
+                out.append(named_event({"type": "response.output_item.added", "output_index": index, "item": begun}))
+                for piece in calls[item["call_id"]].pieces:
+                    place = {"item_id": item["id"], "output_index": index}
+                    out.append(named_event({"type": "response.function_call_arguments.delta", **place, "delta": piece}))
+            if item["type"] != "reasoning":
+                out.append(named_event({"type": "response.output_item.done", "output_index": index, "item": item}))
+        whole = self.whole(said)
+        return [*out, named_event({"type": f"response.{whole['status']}", "response": whole})]
+
+    def failure(self, message: str) -> bytes:
+        return named_event({"type": "error", "code": "server_error", "message": message, "param": None})
+
+    def error(self, status: int, message: str) -> Any:
+        return {"error": {"message": message, "type": "stub_error", "code": None}}
+
+
+def _choice(choice: Any) -> str | None:
+    if isinstance(choice, dict):
+        return str(choice["name"])
+    return ANY_TOOL if choice == "required" else None
+
+
+def _response(said: Said, status: str) -> dict[str, Any]:
+    return {
+        "id": f"resp_{said.name}",
+        "object": "response",
+        "created_at": CREATED_S,
+        "status": status,
+        "error": None,
+        "incomplete_details": None,
+        "instructions": None,
+        "metadata": {},
+        "model": said.model,
+        "output": [],
+        "parallel_tool_calls": True,
+        "temperature": 1.0,
+        "tool_choice": "auto",
+        "tools": [],
+        "top_p": 1.0,
+        "usage": None,
+    }
+
+
+def _output(said: Said) -> list[dict[str, Any]]:
+    output: list[dict[str, Any]] = []
+    if said.thought:
+        summary = [{"type": "summary_text", "text": said.thought}]
+        output.append({"type": "reasoning", "id": "rs_stub", "summary": summary, "encrypted_content": "c2VjcmV0"})
+    if said.words:
+        part = {"type": "output_text", "text": said.text, "annotations": [], "logprobs": []}
+        output.append(
+            {"type": "message", "id": "msg_stub", "role": "assistant", "status": "completed", "content": [part]}
+        )
+    return output + [
+        {
+            "type": "function_call",
+            "id": f"fc_{call.call_id}",
+            "call_id": call.call_id,
+            "name": call.name,
+            "arguments": call.json,
+            "status": "completed",
+        }
+        for call in said.calls
+    ]
+
+
+def _usage(said: Said) -> dict[str, Any] | None:
+    if not said.counted:
+        return None
+    return {
+        "input_tokens": said.input_tokens,
+        "input_tokens_details": {"cached_tokens": said.cached_tokens},
+        "output_tokens": said.output_tokens,
+        "output_tokens_details": {"reasoning_tokens": 0},
+        "total_tokens": said.input_tokens + said.output_tokens,
+    }

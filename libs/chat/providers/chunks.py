@@ -1,0 +1,87 @@
+"""Chat completions and their chunks, as the adapters of other protocols write them. Sans-I/O."""
+
+import secrets
+from collections.abc import Sequence
+from typing import Any
+
+from contracts.usage import TokenUsage
+from libs.chat.providers.openai_chat import usage_json
+
+
+class ChunkReader:
+    """What the readers of other protocols share: it names the answer, counts what is delivered, and holds the usage
+    back. See `libs.chat.providers.protocol.Reader`.
+    """
+
+    def __init__(self, *, model: str, created_s: int) -> None:
+        self._identity: dict[str, Any] = {
+            "id": f"gen_{secrets.token_hex(12)}",
+            "object": "chat.completion.chunk",
+            "created": created_s,
+            "model": model,
+        }
+        self._usage: TokenUsage | None = None
+        self.delivered_bytes = 0
+        self.done = False
+        self.finished = False
+
+    @property
+    def usage(self) -> TokenUsage | None:
+        """The provider's counts, once it has told them."""
+        return self._usage
+
+    def tail(self, counted: TokenUsage | None) -> dict[str, Any] | None:
+        """See `libs.chat.providers.protocol.Reader`."""
+        usage = self.usage or counted
+        return {**self._identity, "choices": [], "usage": usage_json(usage)} if usage else None
+
+    def _named(self, answer_id: Any) -> None:
+        """The provider's own name of the answer, if it gave one."""
+        self._identity["id"] = answer_id or self._identity["id"]
+
+    def _said(self, name: str, text: Any) -> dict[str, Any]:
+        """A chunk with more text: ``content``, ``reasoning_content`` or ``refusal``."""
+        text = str(text or "")
+        self.delivered_bytes += len(text.encode())
+        return self._chunk({name: text})
+
+    def _thought(self, text: Any, index: int) -> dict[str, Any]:
+        """A chunk with more of a thought, which its signature will follow under the same index."""
+        chunk = self._said("reasoning_content", text)
+        delta = chunk["choices"][0]["delta"]
+        delta["reasoning_details"] = [{"type": "reasoning.text", "text": delta["reasoning_content"], "index": index}]
+        return chunk
+
+    def _called(self, number: int, call_id: Any, name: Any) -> dict[str, Any]:
+        """A chunk with the beginning of a tool call."""
+        self.delivered_bytes += len(str(name or "").encode())
+        function = {"name": name, "arguments": ""}
+        return self._chunk({"tool_calls": [{"index": number, "id": call_id, "type": "function", "function": function}]})
+
+    def _argued(self, number: int, text: Any) -> dict[str, Any]:
+        """A chunk with more of a tool call's arguments."""
+        text = str(text or "")
+        self.delivered_bytes += len(text.encode())
+        return self._chunk({"tool_calls": [{"index": number, "function": {"arguments": text}}]})
+
+    def _chunk(self, delta: dict[str, Any], reason: str | None = None, *, index: int = 0) -> dict[str, Any]:
+        return {**self._identity, "choices": [{"index": index, "delta": delta, "finish_reason": reason}]}
+
+
+def completion(
+    answer_id: Any, *, created_s: Any, model: str, choices: Sequence[dict[str, Any]], usage: TokenUsage | None
+) -> dict[str, Any]:
+    """A chat completion that was not streamed."""
+    answer: dict[str, Any] = {
+        "id": answer_id or f"gen_{secrets.token_hex(12)}",
+        "object": "chat.completion",
+        "created": created_s,
+        "model": model,
+        "choices": list(choices),
+    }
+    return {**answer, "usage": usage_json(usage)} if usage is not None else answer
+
+
+def choice(said: dict[str, Any], reason: str) -> dict[str, Any]:
+    """The only choice of most answers."""
+    return {"index": 0, "message": said, "finish_reason": reason}

@@ -1,0 +1,220 @@
+"""One call of one provider, from the client's body to the client's answer, whatever either of them speaks. Sans-I/O."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import orjson
+from pydantic_core import to_json
+
+from contracts.requests import Surface
+from contracts.usage import TokenUsage
+from libs.chat.providers import anthropic_messages, embeddings, fim, gemini, native, openai_chat, openai_responses
+from libs.chat.providers.openai_chat import ChatReader
+from libs.chat.providers.protocol import (
+    Addressed,
+    Call,
+    Framing,
+    Outgoing,
+    Parsed,
+    Reader,
+    refused,
+    supported,
+    unsaid,
+    without_unsupported,
+)
+from libs.chat.providers.registry import ADAPTERS
+from libs.chat.providers.tool_calls import repair
+from libs.chat.surfaces import messages, responses
+from libs.chat.surfaces.registry import DIALECTS
+from libs.chat.surfaces.writer import SurfaceError, Writer
+from libs.config.gateway import Provider
+
+
+class Stream(Protocol):
+    """A provider's events on their way to a client."""
+
+    @property
+    def delivered_bytes(self) -> int:
+        """How much text the client was brought, in UTF-8."""
+
+    @property
+    def done(self) -> bool:
+        """The provider said that this was all."""
+
+    @property
+    def finished(self) -> bool:
+        """The model has come to its end; only counts may follow."""
+
+    @property
+    def usage(self) -> TokenUsage | None:
+        """The provider's counts, if it has told them."""
+
+    def event(self, data: str) -> str:
+        """Takes the ``data`` of one event; returns what the client gets now.
+
+        Raises:
+            ProtocolError: it makes no sense.
+            ProviderStreamError: the provider says that it failed.
+        """
+
+    def finish(self, counted: TokenUsage | None) -> str:
+        """The end of the stream. ``counted`` is our own count, where the provider gave none."""
+
+
+class Translated:
+    """A reader of what the provider speaks, and a writer of what the client does."""
+
+    def __init__(self, reader: Reader, writer: Writer) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    @property
+    def usage(self) -> TokenUsage | None:
+        """See `Stream`."""
+        return self._reader.usage
+
+    @property
+    def delivered_bytes(self) -> int:
+        """See `Stream`."""
+        return self._reader.delivered_bytes
+
+    @property
+    def done(self) -> bool:
+        """See `Stream`."""
+        return self._reader.done
+
+    @property
+    def finished(self) -> bool:
+        """See `Stream`."""
+        return self._reader.finished
+
+    def event(self, data: str) -> str:
+        """See `Stream`."""
+        return "".join([self._writer.chunk(chunk) for chunk in self._reader.read(data)])
+
+    def finish(self, counted: TokenUsage | None) -> str:
+        """See `Stream`."""
+        return self._writer.finish(self._reader.tail(counted))
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer, for the client, with what the books need."""
+
+    body: str
+    usage: TokenUsage | None
+    delivered_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """What is sent, and how what comes back is read."""
+
+    outgoing: Outgoing
+    authorize: Callable[[str, str, bytes], Addressed]
+    framing: Callable[[], Framing] | None
+    """None: server-sent events."""
+    stream: Stream
+    whole: Callable[[bytes], Answer]
+    """Raises ProtocolError."""
+
+
+def exchange(call: Call, provider: Provider) -> Exchange:
+    """The exchange of a call with a provider. Raises `libs.chat.surfaces.writer.SurfaceError`."""
+    if call.surface is Surface.EMBEDDINGS:
+        return _embeddings(call, provider)
+    if call.surface is Surface.FIM:
+        return _fill_in_the_middle(call, provider)
+    if call.surface is Surface.RESPONSES and (
+        provider.protocol == "openai-responses" or "responses" in provider.native
+    ):
+        return _native(call, provider, openai_responses.PATH, native.responses_stream(call.model))
+    if call.surface is Surface.MESSAGES and provider.protocol == "anthropic-messages":
+        return _native(call, provider, anthropic_messages.PATH, native.messages_stream(call.model))
+    adapter, dialect = ADAPTERS[provider.protocol], DIALECTS[call.surface]
+    chat = _repaired(
+        call.identifiers.beside(dialect.to_chat(call.body)), adapter.tool_call_ids or provider.tool_call_ids
+    )
+    kept = supported(chat, provider)
+    outgoing = adapter.build(kept, call, provider)
+    unheard = unsaid(call.body, dialect.heard) if dialect.heard else ()
+    return Exchange(
+        replace(outgoing, dropped=tuple(sorted({*outgoing.dropped, *refused(chat, kept), *unheard}))),
+        adapter.authorize,
+        adapter.framing,
+        Translated(adapter.reader(call), dialect.writer(call.model, call.body)),
+        lambda data: _translated(adapter.parse(data, call), call),
+    )
+
+
+def _repaired(chat: dict[str, Any], id_form: str | None) -> dict[str, Any]:
+    messages = chat.get("messages")
+    if isinstance(messages, list) and any(isinstance(one, dict) and _is_of_tools(one) for one in messages):
+        return {**chat, "messages": repair(messages, id_form=id_form)}
+    return chat
+
+
+def _is_of_tools(message: dict[str, Any]) -> bool:
+    return message.get("role") == "tool" or bool(message.get("tool_calls"))
+
+
+def _native(call: Call, provider: Provider, path: str, stream: Stream) -> Exchange:
+    kept = without_unsupported(call.body, provider)
+    body = {**kept, "model": call.upstream_model, "stream": call.streamed}
+    if call.surface is Surface.RESPONSES:
+        body = responses.without_carried(call.identifiers.beside(body))
+    if call.cap_tokens and call.surface is Surface.RESPONSES:
+        body["max_output_tokens"] = call.cap_tokens
+    if call.surface is Surface.MESSAGES:
+        body = anthropic_messages.adapted(messages.without_carried(body), provider)
+    return _plain(
+        Outgoing(path, to_json(body), refused(call.body, kept)),
+        provider,
+        stream,
+        lambda data: native.parse_response(data, model=call.model),
+    )
+
+
+def _embeddings(call: Call, provider: Provider) -> Exchange:
+    stream = Translated(ChatReader(model=call.model), DIALECTS[call.surface].writer(call.model, call.body))
+    if provider.protocol == "gemini":
+        outgoing = gemini.build_embeddings(call.body, call.upstream_model)
+        return _plain(outgoing, provider, stream, lambda data: gemini.parse_embeddings(data, model=call.model))
+    _wants_openai(call, provider, "embeddings")
+    return _plain(
+        embeddings.build(call, provider),
+        provider,
+        stream,
+        lambda data: native.parse_response(data, model=call.model),
+    )
+
+
+def _fill_in_the_middle(call: Call, provider: Provider) -> Exchange:
+    _wants_openai(call, provider, "fill-in-the-middle")
+    return _plain(
+        fim.build(call, provider),
+        provider,
+        Translated(ChatReader(model=call.model), DIALECTS[call.surface].writer(call.model, call.body)),
+        lambda data: openai_chat.parse_response(data, model=call.model),
+    )
+
+
+def _wants_openai(call: Call, provider: Provider, what: str) -> None:
+    if not provider.protocol.startswith("openai") or call.surface in provider.lacks:
+        raise SurfaceError(f"this model's provider ({provider.name}) has no {what}; GET /models lists others.")
+
+
+def _plain(outgoing: Outgoing, provider: Provider, stream: Stream, parse: Callable[[bytes], Parsed]) -> Exchange:
+    """What passes without a translation of its answer."""
+
+    def whole(data: bytes) -> Answer:
+        parsed = parse(data)
+        return Answer(orjson.dumps(parsed.answer).decode(), parsed.usage, parsed.delivered_bytes)
+
+    return Exchange(outgoing, ADAPTERS[provider.protocol].authorize, None, stream, whole)
+
+
+def _translated(parsed: Parsed, call: Call) -> Answer:
+    body = DIALECTS[call.surface].whole(parsed.answer, call.body)
+    return Answer(to_json(body).decode(), parsed.usage, parsed.delivered_bytes)

@@ -1,0 +1,91 @@
+"""Streams and answers that pass as they are: the provider speaks the client's own surface. Sans-I/O.
+
+Nothing is translated, so nothing is lost; the model gets the name that the client knows, and usage is read on the way.
+"""
+
+from typing import Any
+
+import orjson
+
+from contracts.usage import TokenUsage
+from libs.chat.providers import anthropic_messages, openai_responses
+from libs.chat.providers.protocol import Parsed, ProviderStreamError, parse_object
+from libs.chat.surfaces.registry import delivered_bytes
+from libs.chat.surfaces.writer import named_event
+
+
+class NativeStream:
+    """Events of a provider for a client of the same surface; the last ones are held back for `finish`."""
+
+    def __init__(self, *, model: str, last: tuple[str, ...]) -> None:
+        """
+        Args:
+            last: the types of the events with which a stream ends, whichever comes first.
+        """
+        self._model = model
+        self._last = last
+        self._held = ""
+        self._counts: dict[str, Any] = {}
+        self.delivered_bytes = 0
+        self.done = False
+        self.finished = False
+
+    @property
+    def usage(self) -> TokenUsage | None:
+        """The provider's counts, once it has told them all."""
+        return _usage(self._counts) if self.finished else None
+
+    def event(self, data: str) -> str:
+        """Takes the ``data`` of one event; returns what the client gets now. Raises as `ChatReader.read` does."""
+        event = parse_object(data)
+        kind = event.get("type")
+        if kind == "error":
+            error = event.get("error")
+            message = error.get("message") if isinstance(error, dict) else event.get("message")
+            raise ProviderStreamError(str(message or "it gave no reason"))
+        for holder in (event, event.get("message"), event.get("response")):
+            if isinstance(holder, dict):
+                if isinstance(holder.get("usage"), dict):
+                    self._counts |= {name: count for name, count in holder["usage"].items() if count is not None}
+                if "model" in holder:
+                    holder["model"] = self._model
+        text = named_event(event) if kind else f"data: {orjson.dumps(event).decode()}\n\n"
+        self.delivered_bytes += delivered_bytes(text)
+        if self._held or kind in self._last:
+            self._held += text
+            self.finished = True
+            self.done = kind in self._last[-1:] or len(self._last) > 2
+            return ""
+        return text
+
+    def finish(self, _counted: TokenUsage | None) -> str:
+        """The events that were held back."""
+        return self._held
+
+
+def messages_stream(model: str) -> NativeStream:
+    """Of Anthropic's Messages."""
+    return NativeStream(model=model, last=("message_delta", "message_stop"))
+
+
+def responses_stream(model: str) -> NativeStream:
+    """Of OpenAI's Responses."""
+    return NativeStream(model=model, last=("response.completed", "response.incomplete", "response.failed"))
+
+
+def parse_response(data: bytes, *, model: str) -> Parsed:
+    """An answer that was not streamed, of either surface, or of embeddings. Raises ProtocolError."""
+    answer = parse_object(data)
+    answer["model"] = model
+    return Parsed(answer, _usage(answer.get("usage")), 0)
+
+
+def _usage(usage: Any) -> TokenUsage | None:
+    """Of Messages, of Responses, or (``prompt_tokens`` alone) of embeddings."""
+    if not isinstance(usage, dict):
+        return None
+    if "input_tokens_details" in usage or "output_tokens_details" in usage:
+        return openai_responses.parse_usage(usage)
+    if isinstance(usage.get("prompt_tokens"), int):
+        return TokenUsage(input_tokens=usage["prompt_tokens"], output_tokens=usage.get("completion_tokens") or 0)
+    return anthropic_messages.parse_usage(usage)

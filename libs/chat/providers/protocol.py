@@ -1,0 +1,227 @@
+"""What a protocol adapter is: requests in, bytes out; bytes in, chat completions out. Sans-I/O.
+
+Chat completions are the common tongue; every adapter translates them to one protocol and back.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import orjson
+
+from contracts.requests import Surface
+from contracts.usage import TokenUsage
+from libs.chat.providers.identifiers import Identifiers
+from libs.config.gateway import Provider
+
+NOBODY = Identifiers()
+
+
+class ProtocolError(Exception):
+    """The provider's bytes are not what the protocol says."""
+
+
+class ProviderStreamError(Exception):
+    """The provider sent an error inside its stream; the message is the provider's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A client's request on its way to a provider's model."""
+
+    surface: Surface
+    body: dict[str, Any]
+    model: str
+    """As the client is told."""
+    upstream_model: str
+    streamed: bool
+    cap_tokens: int | None
+    """The limit of the answer to tell the provider; None where the client set one, or pays the provider itself."""
+    most_tokens: int
+    """The limit where the protocol wants one and nobody set any."""
+    created_s: int
+    """The time of the answer, where the provider tells none (epoch)."""
+    cache: bool = False
+    """Requests with the same beginning will follow."""
+    identifiers: Identifiers = NOBODY
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """What is sent to the provider."""
+
+    path: str
+    """Added to the provider's base URL."""
+    content: bytes
+    dropped: tuple[str, ...] = ()
+    """Fields of the client's request that the protocol cannot say, or the provider does not take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """A whole answer with what the books need of it."""
+
+    answer: dict[str, Any]
+    usage: TokenUsage | None
+    delivered_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Addressed:
+    """Where a request goes, and the headers that prove who sends it."""
+
+    url: str
+    headers: Mapping[str, str]
+
+    def __repr__(self) -> str:
+        return f"Addressed(url={self.url!r}, headers=<{len(self.headers)}>)"
+
+
+class Reader(Protocol):
+    """Reads one stream, event by event, as chat chunks. The usage is held back for the `tail`."""
+
+    delivered_bytes: int
+    done: bool
+    """The provider said that this was all."""
+    finished: bool
+    """The model has come to its end; only counts may follow."""
+
+    @property
+    def usage(self) -> TokenUsage | None:
+        """The provider's counts, once it has told them."""
+
+    def read(self, data: str) -> list[dict[str, Any]]:
+        """Takes one event's JSON; returns the chunks for the client, often one.
+
+        Raises:
+            ProtocolError: it makes no sense.
+            ProviderStreamError: the provider says that it failed.
+        """
+
+    def tail(self, counted: TokenUsage | None) -> dict[str, Any] | None:
+        """The chunk with the usage and no choices. ``counted`` is our own count, where the provider gave none."""
+
+
+class Framing(Protocol):
+    """Cuts a stream's bytes into events, for providers that do not send server-sent events."""
+
+    def feed(self, data: bytes) -> list[str]:
+        """The JSON of each event that is whole now. Raises ProtocolError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """One protocol."""
+
+    build: Callable[[dict[str, Any], Call, Provider], Outgoing]
+    """A chat completion's request, without what the provider does not support.
+
+    Raises `libs.chat.surfaces.writer.SurfaceError` where it cannot be said at all.
+    """
+    parse: Callable[[bytes, Call], Parsed]
+    """An answer that was not streamed, as a chat completion. Raises ProtocolError."""
+    reader: Callable[[Call], Reader]
+    authorize: Callable[[str, str, bytes], Addressed]
+    """Of a key, the URL and the content of a POST. A key that is empty gives no proof."""
+    check: Callable[[str, str], Addressed]
+    """Of a key and a base URL: what a GET asks to learn whether the key is taken. Costs nothing."""
+    framing: Callable[[], Framing] | None = None
+    """None: server-sent events."""
+    tool_call_ids: str | None = None
+    """The form that the protocol demands of tool calls' IDs, see `libs.chat.providers.tool_calls`."""
+
+
+LIMITS = ("max_completion_tokens", "max_tokens")
+"""Two names of one thing; a provider takes one of them."""
+COMMON = frozenset(
+    {
+        *LIMITS,
+        "prompt_cache_key",
+        "reasoning_effort",
+        "response_format",
+        "safety_identifier",
+        "tool_choice",
+        "tools",
+        "user",
+    }
+)
+"""Fields of a chat completion that every protocol can say, or need not."""
+ENVELOPE = frozenset({"model", "messages", "stream", "stream_options", "store", "metadata"})
+"""Fields without an effect on the answer."""
+MOST_TOLD = 20
+_NAME = re.compile(r"[A-Za-z0-9_]{1,64}\Z")
+_NEUTRAL: dict[str, Any] = {
+    "n": 1,
+    "presence_penalty": 0,
+    "frequency_penalty": 0,
+    "truncation": "disabled",
+    "parallel_tool_calls": True,
+}
+
+
+def unsaid(chat: Mapping[str, Any], said: Iterable[str]) -> tuple[str, ...]:
+    """Fields of a request that ask for something and are not among those that are said.
+
+    They end in a header: only names that can be one are told, and not all of many.
+    """
+    known = ENVELOPE.union(said)
+    found = (name for name, value in chat.items() if name not in known and not _asks_nothing(name, value))
+    return tuple(sorted(name for name in found if _NAME.match(name))[:MOST_TOLD])
+
+
+def without_unsupported(body: Mapping[str, Any], provider: Provider) -> dict[str, Any]:
+    """The fields of a request, on any surface, that the provider does not refuse by name."""
+    return {name: value for name, value in body.items() if name not in provider.unsupported}
+
+
+def supported(chat: Mapping[str, Any], provider: Provider) -> dict[str, Any]:
+    """The fields of a chat completion, or of its kin, that the provider takes."""
+    taken = ENVELOPE.union(LIMITS, provider.fields) if provider.fields else chat.keys()
+    return {name: value for name, value in without_unsupported(chat, provider).items() if name in taken}
+
+
+def refused(body: Mapping[str, Any], kept: Mapping[str, Any]) -> tuple[str, ...]:
+    """Those that it does refuse, and that ask for something."""
+    return unsaid(body, kept) if len(kept) < len(body) else ()
+
+
+def _asks_nothing(name: str, value: Any) -> bool:
+    return value is None or value == _NEUTRAL.get(name, False) or value in ("", [], {})
+
+
+def parse_object(data: bytes | str) -> dict[str, Any]:
+    """A JSON object. Raises ProtocolError."""
+    try:
+        found = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        raise ProtocolError("the answer is not JSON") from None
+    if not isinstance(found, dict):
+        raise ProtocolError("the answer is not an object")
+    return found
+
+
+def bearer(key: str, url: str, _content: bytes) -> Addressed:
+    """The key as a bearer token, as most providers take it."""
+    return Addressed(url, {"Authorization": f"Bearer {key}"} if key else {})
+
+
+def ask_for_models(key: str, base_url: str) -> Addressed:
+    """The list of models, which most providers have."""
+    return bearer(key, base_url + "/models", b"")
+
+
+def limit_of(chat: Mapping[str, Any]) -> int | None:
+    """The most tokens of an answer, as the client said."""
+    return next((chat[name] for name in LIMITS if chat.get(name)), None)
+
+
+def stops_of(chat: Mapping[str, Any]) -> Any:
+    """The texts at which an answer ends, as a list; empty where there are none."""
+    stop = chat.get("stop") or []
+    return [stop] if isinstance(stop, str) else stop
+
+
+def functions_of(chat: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The tools that are functions, which all are that a protocol can say."""
+    return [tool for tool in chat.get("tools") or () if isinstance(tool.get("function"), dict)]

@@ -1,0 +1,1 @@
+"""Users' own provider keys: what one looks like, and whether its provider takes it."""

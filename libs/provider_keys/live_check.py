@@ -1,0 +1,36 @@
+"""Does a provider take a key? Asked of its list of models, which costs nothing."""
+
+import httpx
+
+from libs.chat.providers.errors import is_about_the_key, provider_refusal
+from libs.chat.providers.registry import ADAPTERS
+from libs.config.gateway import Provider
+from libs.sealing.secret import Secret
+
+WITHIN_S = 10.0
+
+
+class NoAnswerError(Exception):
+    """The provider did not say; the message says why, without the key."""
+
+
+async def refusal_of(provider_id: str, provider: Provider, key: Secret) -> str | None:
+    """None where the provider takes the key, else its refusal in words.
+
+    Raises:
+        NoAnswerError: it cannot be reached, or fails.
+    """
+    asked = ADAPTERS[provider.protocol].check(key.reveal(), provider.base_url.rstrip("/"))
+    try:
+        async with httpx.AsyncClient(timeout=WITHIN_S) as http:
+            answer = await http.get(asked.url, headers=asked.headers)
+    except httpx.HTTPError:
+        raise NoAnswerError(f"{provider_id} does not answer") from None
+    if is_about_the_key(answer.status_code, answer.content):
+        refusal = provider_refusal(
+            answer.status_code, answer.content[:65_536], provider_id=provider_id, byok=True, retry_after=None
+        )
+        return refusal.message
+    if answer.is_error:
+        raise NoAnswerError(f"{provider_id} answered {answer.status_code} to the check")
+    return None

@@ -1,0 +1,1 @@
+"""The decisions of audit: pure, without I/O."""

@@ -1,0 +1,94 @@
+"""``policy``: rules of organizations, and what they would do."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+
+from deploy.local.errors import StackError
+from services.cli.client import ManagementClient
+from services.cli.manage import Json, Key, OrganizationArgument, Url, call
+from services.cli.money import moment
+from services.cli.output import as_json, as_table, out
+
+policy = typer.Typer(no_args_is_help=True, help="Policies of organizations.")
+
+DOCUMENT = (
+    "YAML: model_allow, provider_allow, data_collection, member_daily_limit_usd, member_daily_limits_usd; "
+    "what is not said allows all."
+)
+Draft = Annotated[Path | None, typer.Option("--policy", help=f"A draft. {DOCUMENT}", exists=True, dir_okay=False)]
+
+
+@policy.command("show")
+def policy_show(organization_id: OrganizationArgument, json: Json = False, url: Url = None, as_: Key = None) -> None:
+    """Show an organization's policy."""
+    call("GET", f"/api/organizations/{organization_id}/policy", None, json, url, as_)
+
+
+@policy.command("set")
+def policy_set(
+    organization_id: OrganizationArgument,
+    file: Annotated[Path, typer.Argument(help=DOCUMENT, exists=True, dir_okay=False)],
+    json: Json = False,
+    url: Url = None,
+    as_: Key = None,
+) -> None:
+    """Set an organization's policy from a file."""
+    call("PUT", f"/api/organizations/{organization_id}/policy", _read(file), json, url, as_)
+
+
+@policy.command("check")
+def policy_check(
+    organization_id: OrganizationArgument,
+    model: Annotated[str, typer.Option(help="The model that would be asked for.")],
+    account_id: Annotated[str | None, typer.Option("--account", help="Who would ask; without it, you.")] = None,
+    draft: Draft = None,
+    json: Json = False,
+    url: Url = None,
+    as_: Key = None,
+) -> None:
+    """Say whether a request would pass, and which rule refuses it if not."""
+    body: dict[str, Any] = {"model": model} | ({"account": account_id} if account_id else {})
+    if draft:
+        body["policy"] = _read(draft)
+    call("POST", f"/api/organizations/{organization_id}/policy/check", body, json, url, as_)
+
+
+@policy.command("replay")
+def policy_replay(
+    organization_id: Annotated[str, typer.Option("--org", help="The organization's ID.")],
+    draft: Annotated[Path, typer.Option("--policy", help=f"The draft. {DOCUMENT}", exists=True, dir_okay=False)],
+    since: Annotated[str, typer.Option(help="30d, 24h, or a time.")] = "24h",
+    json: Json = False,
+    url: Url = None,
+    as_: Key = None,
+) -> None:
+    """Run a draft over the requests that were made, and show what it would newly refuse or allow."""
+    body = {"policy": _read(draft), "since": moment(since)}
+    path = f"/api/organizations/{organization_id}/policy/replay"
+    content = ManagementClient.of(url, as_).call("POST", path, body)
+    if json:
+        as_json(content)
+        return
+    out.print(f"{content['requests']} requests since {content['since']}", markup=False)
+    for name in ("newly_refused", "newly_allowed", "days_over_limit"):
+        out.print(f"\n{name.replace('_', ' ')}", markup=False)
+        as_table(content[name], "none")
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        document = yaml.safe_load(file.read_text()) or {}
+    except yaml.YAMLError as error:
+        raise StackError(f"{file} is not YAML: {error}") from None
+    if not isinstance(document, dict):
+        raise StackError(f"{file} is not a policy. {DOCUMENT}")
+    # YAML reads 5.00 as a number; amounts are decimal strings.
+    if isinstance(document.get("member_daily_limit_usd"), int | float):
+        document["member_daily_limit_usd"] = str(document["member_daily_limit_usd"])
+    own = document.get("member_daily_limits_usd")
+    if isinstance(own, dict):
+        document["member_daily_limits_usd"] = {name: str(amount) for name, amount in own.items()}
+    return document

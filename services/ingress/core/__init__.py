@@ -1,0 +1,1 @@
+"""The decisions of ingress: pure, without I/O."""

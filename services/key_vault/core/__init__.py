@@ -1,0 +1,1 @@
+"""The decisions of key-vault: pure, without I/O."""

@@ -1,0 +1,95 @@
+"""Which key a request is granted."""
+
+from collections.abc import Mapping
+
+from contracts.decisions import CredentialGranted, SealedGrant
+from contracts.record import Refusal
+from contracts.requests import RequestAccepted
+from libs.config.catalog import Catalog
+from libs.sealing.credentials import at_rest
+from libs.sealing.envelope import EnvelopeError, KeyRing
+from libs.sealing.grants import EpochKey
+from libs.sealing.secret import Secret
+from services.key_vault.core.book import Credential, CredentialBook
+
+
+class Granting:
+    """Seals keys for each request: the caller's own where there is one, else the gateway's for each provider.
+
+    Where the caller's own key cannot be used the request is refused; the gateway's is never tried instead.
+    """
+
+    def __init__(self, catalog: Catalog, own_keys: Mapping[str, Secret], book: CredentialBook, ring: KeyRing) -> None:
+        """
+        Args:
+            own_keys: the gateway's keys by provider ID; an empty one is for providers that want none.
+        """
+        self._catalog = catalog
+        self._own_keys = own_keys
+        self._book = book
+        self._ring = ring
+
+    def grant(self, request: RequestAccepted, epoch: EpochKey) -> CredentialGranted:
+        """The decision on one request. A model that nobody serves is policy's affair and gets no grant here."""
+        offers = self._catalog.open_to(request)
+        if not offers:
+            return CredentialGranted(request_id=request.request_id)
+        for offer in offers:
+            credential = self._book.find(request, offer.provider_id)
+            if credential:
+                return self._own(request, credential, offer.provider_id, epoch)
+        grants = [
+            self._seal(request, secret, offer.provider_id, epoch, byok=False)
+            for offer in offers
+            if (secret := self._own_keys.get(offer.provider_id)) is not None
+        ]
+        if not grants:
+            first = offers[0]
+            return _refused(
+                request,
+                f"The gateway has no key for the provider {first.provider_id}; its operator can set the environment "
+                f"variable {first.provider.api_key_variable} and restart it, or you add your own key.",
+            )
+        return CredentialGranted(request_id=request.request_id, grants=grants)
+
+    def _own(
+        self, request: RequestAccepted, credential: Credential, provider_id: str, epoch: EpochKey
+    ) -> CredentialGranted:
+        """The caller's own key, and no other: it is never fallen back from."""
+        try:
+            secret = self._open(credential)
+        except (EnvelopeError, OSError):
+            return _refused(request, f"Your own key for {provider_id} cannot be opened; store it again.")
+        grant = self._seal(request, secret, provider_id, epoch, byok=True)
+        return CredentialGranted(request_id=request.request_id, grants=[grant])
+
+    def _seal(
+        self, request: RequestAccepted, secret: Secret, provider_id: str, epoch: EpochKey, *, byok: bool
+    ) -> SealedGrant:
+        return epoch.seal(
+            secret,
+            request_id=request.request_id,
+            provider_id=provider_id,
+            expires_at_ms=request.deadline_ms,
+            byok=byok,
+        )
+
+    def _open(self, credential: Credential) -> Secret:
+        data = at_rest(credential.about.owner, credential.about.provider_id)
+        return Secret(self._ring.open(credential.envelope, data).decode())
+
+
+def own_keys(catalog: Catalog, environment: Mapping[str, str]) -> dict[str, Secret]:
+    """The gateway's own keys, as far as the environment has them."""
+    keys: dict[str, Secret] = {}
+    for provider_id, provider in catalog.providers.items():
+        variable = provider.api_key_variable
+        if variable is None:
+            keys[provider_id] = Secret("")
+        elif environment.get(variable):
+            keys[provider_id] = Secret(environment[variable])
+    return keys
+
+
+def _refused(request: RequestAccepted, message: str) -> CredentialGranted:
+    return CredentialGranted(request_id=request.request_id, refusal=Refusal(status=503, message=message))

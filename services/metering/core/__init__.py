@@ -1,0 +1,1 @@
+"""The decisions of metering: pure, without I/O."""

@@ -1,0 +1,1 @@
+"""The decisions of policy: pure, without I/O."""

@@ -1,0 +1,1 @@
+"""The decisions of rate-limit: pure, without I/O."""

@@ -1,0 +1,43 @@
+"""What the ledger told of all owners, small enough for a million of them. Pure."""
+
+from datetime import date
+
+from contracts.credit import BalanceChanged, MemberSpent
+from services.rate_limit.core.budget import Budget
+
+
+class Balances:
+    """Balances and members' spending, of owners who ask for something now and of those who do not."""
+
+    def __init__(self) -> None:
+        self._balances: dict[str, tuple[int, int]] = {}
+        self._spent: dict[str, dict[str, tuple[date, int]]] = {}
+
+    def told(self, record: BalanceChanged | MemberSpent) -> None:
+        """Keeps what is newer than what is known."""
+        if isinstance(record, BalanceChanged):
+            known = self._balances.get(record.owner)
+            if known is None or record.version > known[1]:
+                self._balances[record.owner] = (record.balance_microdollars, record.version)
+            return
+        members = self._spent.setdefault(record.owner, {})
+        told = (record.day, record.spent_microdollars)
+        if told > members.get(record.account_id, (date.min, 0)):
+            members[record.account_id] = told
+
+    def give(self, owner: str, budget: Budget) -> None:
+        """Tells an owner's budget what is known."""
+        known = self._balances.get(owner)
+        if known:
+            budget.balance_is(*known)
+        for account_id, (day, microdollars) in self._spent.get(owner, {}).items():
+            budget.spent_is(account_id, day, microdollars)
+
+    def forget(self, before: date) -> None:
+        """Forgets what members spent on earlier days."""
+        for owner, members in list(self._spent.items()):
+            kept = {account_id: told for account_id, told in members.items() if told[0] >= before}
+            if kept:
+                self._spent[owner] = kept
+            else:
+                del self._spent[owner]

@@ -1,0 +1,1 @@
+"""The decisions of relay: pure, without I/O."""

@@ -1,0 +1,1 @@
+"""The decisions of router: pure, without I/O."""

@@ -1,0 +1,98 @@
+"""From an allowed request to a route. Pure, but that a request that tries a broken provider is noted as its trial."""
+
+from math import ceil
+
+from contracts.decisions import QuotaWindow
+from contracts.record import Refusal
+from contracts.requests import ProviderSort, RequestAccepted
+from contracts.routes import Fallback, RequestRejected, RoutePlanned
+from libs.config.catalog import Catalog, Offer
+from services.router.core.health import Health, Standing
+from services.router.core.join import Allowed, Place, Refused
+from services.router.core.order import ordered
+
+
+def plan(
+    verdict: Allowed[Place], catalog: Catalog, health: Health, sort: ProviderSort, now_ms: int
+) -> RoutePlanned | RequestRejected:
+    """The route of a request that all three allow: to who is left by client and policy, and has a key in the vault."""
+    request, quota = verdict.request, verdict.quota
+    grants = {grant.provider_id: grant for grant in verdict.credential.grants}
+    offers = [
+        offer
+        for offer in catalog.open_to(request)
+        if offer.provider_id in verdict.policy.provider_ids and offer.provider_id in grants
+    ]
+    if not offers:
+        return _rejected(request, _nobody(request, catalog), not request.chooses, quota.windows, now_ms)
+    if quota.byok and not grants[offers[0].provider_id].byok:
+        # Rate-limit and vault saw the owner's keys at different moments: nobody has reserved credit for ours.
+        refusal = Refusal(status=503, message="Your own keys are being changed; try again.", retry_after_s=1)
+        return _rejected(request, refusal, True, quota.windows, now_ms)
+    byok = grants[offers[0].provider_id].byok
+    if not byok:
+        offers = ordered(offers, request, health, sort, now_ms)
+        trial = _trial(offers, request, health, now_ms)
+        if trial:
+            health.tried(trial.provider_id, now_ms)
+            offers = [trial, *(offer for offer in offers if offer is not trial)]
+        elif health.standing(offers[0].provider_id, now_ms) is Standing.DOWN:
+            return _rejected(request, _down(request, offers, health, now_ms), True, quota.windows, now_ms)
+    first, *rest = offers
+    return RoutePlanned(
+        request=request,
+        provider_id=first.provider_id,
+        upstream_model=first.model.upstream_model,
+        grant=grants[first.provider_id],
+        fallbacks=[
+            Fallback(
+                provider_id=offer.provider_id,
+                upstream_model=offer.model.upstream_model,
+                grant=grants[offer.provider_id],
+            )
+            for offer in rest
+            if request.allow_fallbacks and not byok
+        ],
+        windows=quota.windows,
+        reserved_microdollars=quota.held.microdollars if quota.held and not byok else None,
+        planned_at_ms=now_ms,
+    )
+
+
+def _trial(offers: list[Offer], request: RequestAccepted, health: Health, now_ms: int) -> Offer | None:
+    """A provider out of order that this request is to try; it needs another to fall back on, unless all are so."""
+    for offer in offers:
+        if health.standing(offer.provider_id, now_ms) < Standing.FAILING:
+            continue
+        if (request.allow_fallbacks or offer is offers[0]) and not health.half_open_in_ms(offer.provider_id, now_ms):
+            return offer
+    return None
+
+
+def _nobody(request: RequestAccepted, catalog: Catalog) -> Refusal:
+    if not request.chooses:
+        return Refusal(status=503, message=f"No provider of {request.model!r} is available now; try again.")
+    there = ", ".join(offer.provider_id for offer in catalog.all_of(request.model))
+    message = f"`provider` leaves none of the providers of {request.model!r} that may be used; the model is at {there}."
+    return Refusal(status=404, message=message)
+
+
+def _down(request: RequestAccepted, offers: list[Offer], health: Health, now_ms: int) -> Refusal:
+    soonest_ms = min(health.half_open_in_ms(offer.provider_id, now_ms) for offer in offers)
+    return Refusal(
+        status=503,
+        message=f"No provider of {request.model!r} answers at the moment; try again later or use another model.",
+        retry_after_s=max(1, ceil(soonest_ms / 1000)),
+    )
+
+
+def reject(verdict: Refused[Place], now_ms: int) -> RequestRejected:
+    """The end of a request that one refuses."""
+    windows = verdict.quota.windows if verdict.quota else []
+    return _rejected(verdict.request, verdict.refusal, verdict.failed, windows, now_ms)
+
+
+def _rejected(
+    request: RequestAccepted, refusal: Refusal, failed: bool, windows: list[QuotaWindow], now_ms: int
+) -> RequestRejected:
+    return RequestRejected(request=request, refusal=refusal, failed=failed, windows=windows, rejected_at_ms=now_ms)
