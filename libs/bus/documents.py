@@ -8,8 +8,8 @@ from faststream.specification import AsyncAPI
 
 from contracts.access import SERVICES
 from contracts.topics import TOPICS, Topic
+from libs.version import VERSION
 
-VERSION = "1.0.0"
 DESCRIPTION = (
     "The topics of Sluice. Attributes of CloudEvents and the W3C trace context travel in Kafka headers "
     "(contracts/headers.py); a record's value is its payload."

@@ -16,6 +16,8 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
+from libs.version import VERSION
+
 Attributes = Mapping[str, str | int | float | bool]
 
 _provider: TracerProvider | None = None
@@ -28,7 +30,9 @@ def configure_tracing(service: str) -> None:
     if not os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
         return
     _provider = TracerProvider(
-        resource=Resource.create({"service.name": f"sluice-{service}", "service.namespace": "sluice"})
+        resource=Resource.create(
+            {"service.name": f"sluice-{service}", "service.namespace": "sluice", "service.version": VERSION}
+        )
     )
     _provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(), schedule_delay_millis=500))
     _tracer = _provider.get_tracer("sluice")

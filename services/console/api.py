@@ -15,6 +15,7 @@ from libs.config.catalog import Catalog
 from libs.identity.tokens import API_KEY_TTL_S, INFERENCE, ORGANIZATION_TTL_S, SCOPES
 from libs.sealing.credentials import credential_id
 from libs.sealing.secret import Secret
+from libs.version import VERSION
 from services.console import accounts, audit, organizations
 from services.console.billing_api import BillingRoutes
 from services.console.byok import OwnKeys
@@ -110,7 +111,7 @@ class ManagementApi:
         return _LimitedBody(app, MOST_BODY_BYTES)
 
     def _fastapi(self) -> FastAPI:
-        app = FastAPI(title="Sluice management API", version="1.0.0", docs_url=None, redoc_url=None)
+        app = FastAPI(title="Sluice management API", version=VERSION, docs_url=None, redoc_url=None)
         app.include_router(self._routes())
         for part in self._more:
             app.include_router(part.routes())

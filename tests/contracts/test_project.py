@@ -1,0 +1,34 @@
+"""The project's own files agree with each other."""
+
+import re
+import tomllib
+from typing import Any
+
+import yaml
+
+from deploy.local.home import ROOT
+from libs.version import VERSION
+
+PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+def test_there_is_one_version_number() -> None:
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    asyncapi = yaml.safe_load((ROOT / "contracts/generated/asyncapi.yaml").read_text())
+    openapi = yaml.safe_load((ROOT / "contracts/generated/management-openapi.json").read_text())
+    changes = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert changes
+    found = {
+        "pyproject.toml": PROJECT["project"]["version"],
+        "docker-compose.yml": compose["services"]["ingress"]["image"].partition(":")[2],
+        "asyncapi.yaml": asyncapi["info"]["version"],
+        "management-openapi.json": openapi["info"]["version"],
+        "CHANGELOG.md": changes[1],
+    }
+    assert {file: version for file, version in found.items() if version != VERSION} == {}
+
+
+def test_a_wheel_holds_every_package() -> None:
+    packages = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+    assert packages == PROJECT["tool"]["importlinter"]["root_packages"]
+    assert set(packages) == {file.parent.name for file in ROOT.glob("*/__init__.py")} - {"tests"}
