@@ -16,6 +16,7 @@ from deploy.local.errors import StackError
 
 RESTART_FIRST_S = 0.2
 RESTART_MOST_S = 5.0
+DEBUGGED_EVERY_S = 0.2
 STEADY_AFTER_S = 20.0
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
@@ -40,12 +41,14 @@ class Child:
         on_started: Callable[[], Awaitable[None]] | None = None,
         stop_signal: signal.Signals = signal.SIGTERM,
         on_restart: Callable[[str], None] | None = None,
+        debugged: Callable[[], bool] = lambda: False,
     ) -> None:
         """
         Args:
             command: asked anew for every start.
             on_started: awaited after every start, before `start` returns or a restart counts as done.
-            on_restart: told in words that the process had to be started again.
+            on_restart: called with a message when the process ended by itself.
+            debugged: asked when the process ended; while it is true somebody else runs it, and it is not started.
         """
         self.name = name
         self._command = command
@@ -55,6 +58,7 @@ class Child:
         self._on_started = on_started
         self._stop_signal = stop_signal
         self._on_restart = on_restart
+        self._debugged = debugged
         self._process: asyncio.subprocess.Process | None = None
         self._keeper: asyncio.Task[None] | None = None
         self.restarts = 0
@@ -138,19 +142,26 @@ class Child:
             code = await self._process.wait()
             if time.monotonic() - started > STEADY_AFTER_S:
                 pause_s = RESTART_FIRST_S
-            if self._on_restart:
-                self._on_restart(f"{self.name} ended with {_how(code)}; starting it again")
-            await asyncio.sleep(pause_s)
+            if self._debugged():
+                self._report(f"{self.name} is debugged; it is started again when that ends")
+                while self._debugged():
+                    await asyncio.sleep(DEBUGGED_EVERY_S)
+            else:
+                self._report(f"{self.name} ended with {_how(code)}; starting it again")
+                await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, RESTART_MOST_S)
             self.restarts += 1
             try:
                 await self._launch()
             except StackError as error:
-                if self._on_restart:
-                    self._on_restart(str(error))
+                self._report(str(error))
                 # What runs and is not usable would otherwise stay as it is for ever.
                 with contextlib.suppress(StackError):
                     self.kill()
+
+    def _report(self, text: str) -> None:
+        if self._on_restart:
+            self._on_restart(text)
 
 
 def _how(code: int) -> str:

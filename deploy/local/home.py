@@ -117,6 +117,17 @@ class Home:
         with contextlib.suppress(OSError):
             (self.path / "state.json").unlink()
 
+    def debug(self, service: str) -> None:
+        """Leaves a service to the calling process: until that ends, the supervisor does not start it."""
+        write_private(self.path / f"{service}.debugged", str(os.getpid()))
+
+    def debugged(self, service: str) -> bool:
+        """Is there a process that debugs this service?"""
+        try:
+            return psutil.pid_exists(int((self.path / f"{service}.debugged").read_text()))
+        except (OSError, ValueError):
+            return False
+
     def running(self) -> StackState | None:
         """The state of the run that goes on now, if one does."""
         file = self.path / "state.json"

@@ -149,6 +149,7 @@ class Stack:
             self._environment(service, name),
             self._home.logs / f"{name}.log",
             on_restart=self._say,
+            debugged=lambda: self._home.debugged(name),
         )
         self.children[name] = child
         await child.start()

@@ -8,6 +8,7 @@ from deploy.local.errors import StackError
 from services.cli.audit import audit
 from services.cli.checks import bench, test
 from services.cli.contracts import contracts
+from services.cli.debug import debug
 from services.cli.demo import demo
 from services.cli.manage import (
     account,
@@ -41,6 +42,7 @@ app.command()(status)
 app.command()(contracts)
 app.command(context_settings=_pass_on)(test)
 app.command(context_settings=_pass_on)(bench)
+app.command(context_settings=_pass_on)(debug)
 app.add_typer(account, name="account")
 app.add_typer(key, name="key")
 app.add_typer(organization, name="org")

@@ -140,6 +140,7 @@ async def test_up_status_management_and_down(shell: Shell) -> None:
         assert status["ready"] is True
         assert {"broker", "postgres", "ingress", "relay"} <= set(status["services"])
         assert all(service["ready"] and service["pid"] for service in status["services"].values())
+        await _debugged(shell, home)
         again = await shell.run("up", "--port", str(free_port()))
         assert (again.code, "./sluice down" in again.err) == (1, True)
 
@@ -182,6 +183,27 @@ async def test_up_status_management_and_down(shell: Shell) -> None:
     async with _up(shell, port):
         accounts = json.loads((await shell.run("account", "list", "--json")).out)
         assert [row["email"] for row in accounts] == ["cli@example.com", "member@example.com"]
+
+
+async def _debugged(shell: Shell, home: Home) -> None:
+    """A service runs in the foreground until it is interrupted, and then under the supervisor again."""
+    process = await shell.start("debug", "policy")
+    assert process.stderr
+    async with asyncio.timeout(60):
+        while b'"assigned"' not in await process.stderr.readline():
+            pass
+    wrong = await shell.run("debug", "nothing")
+    assert (wrong.code, "key-vault" in wrong.err) == (1, True)
+    process.send_signal(signal.SIGINT)
+    async with asyncio.timeout(60):
+        await process.communicate()
+    assert process.returncode == 0
+
+    async def supervised() -> bool | None:
+        state = home.running()
+        return (state is not None and "policy" in state.services) or None
+
+    await until(supervised, what="policy under its supervisor")
 
 
 async def _organization_by_cli(shell: Shell, owner: str) -> None:

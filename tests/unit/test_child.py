@@ -1,6 +1,9 @@
 """A child of the stack is usable, or is started again."""
 
+import contextlib
 from pathlib import Path
+
+import pytest
 
 from deploy.local.child import Child
 from deploy.local.errors import StackError
@@ -26,4 +29,37 @@ async def test_a_child_that_runs_but_is_of_no_use_is_started_again(tmp_path: Pat
     await until(started_three_times, what="the third start")
     assert child.pid == pids[2]
     assert len(set(pids)) == 3
+    await child.stop()
+
+
+async def test_a_child_that_somebody_debugs_is_left_alone_until_that_ends(tmp_path: Path) -> None:
+    debugged = True
+    said: list[str] = []
+    child = Child(
+        "sleeper",
+        lambda: ["sleep", "600"],
+        {"PATH": "/usr/bin:/bin"},
+        tmp_path / "log",
+        on_restart=said.append,
+        debugged=lambda: debugged,
+    )
+    await child.start()
+    first = child.pid
+    child.kill()
+
+    async def left_alone() -> bool | None:
+        return bool(said) or None
+
+    await until(left_alone, what="a word on the debugging")
+    with pytest.raises(StackError):
+        _ = child.pid
+    assert ["debugged" in text for text in said] == [True]
+    debugged = False
+
+    async def runs_again() -> int | None:
+        with contextlib.suppress(StackError):
+            return child.pid
+        return None
+
+    assert await until(runs_again, what="a second start") != first
     await child.stop()

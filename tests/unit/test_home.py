@@ -2,6 +2,7 @@
 
 import shutil
 import stat
+import subprocess
 from collections import namedtuple
 from pathlib import Path
 
@@ -31,3 +32,17 @@ def test_an_old_state_is_no_running_stack(tmp_path: Path) -> None:
     assert home.running() is None
     (tmp_path / "state.json").write_text("{")
     assert home.running() is None
+
+
+def test_a_service_is_debugged_as_long_as_the_debugging_process_lives(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    assert not home.debugged("relay")
+    home.debug("relay")
+    assert home.debugged("relay")
+    assert not home.debugged("router")
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    (tmp_path / "relay.debugged").write_text(str(ended.pid))
+    assert not home.debugged("relay")
+    (tmp_path / "relay.debugged").write_text("nonsense")
+    assert not home.debugged("relay")
