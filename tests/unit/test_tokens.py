@@ -165,7 +165,41 @@ def test_headers_that_name_other_keys_are_ignored() -> None:
             _verify(_sign(GOOD, {**HEADER, name: value}, key=OTHER))
 
 
-@pytest.mark.parametrize("token", ["", "a", "a.b.c", "....", "é.é.é", "x" * 1_000_000, "[" * 4000, _b64(b"[]") + ".."])
+def test_critical_headers_that_nobody_understands_are_refused() -> None:
+    """RFC 7515, section 4.1.11."""
+    body = _b64(json.dumps(GOOD).encode())
+    for critical in (["exp"], ["b64"], [], "exp", [1]):
+        header = _b64(json.dumps({**HEADER, "alg": "EdDSA", "crit": critical}).encode())
+        signature = _b64(KEY.sign(f"{header}.{body}".encode()))
+        with pytest.raises(TokenError):
+            _verify(f"{header}.{body}.{signature}")
+
+
+@pytest.mark.parametrize("kid", [1, None, [], {}, True])
+def test_a_kid_of_a_wrong_type_is_refused(kid: object) -> None:
+    header = _b64(json.dumps({**HEADER, "alg": "EdDSA", "kid": kid}).encode())
+    body = _b64(json.dumps(GOOD).encode())
+    with pytest.raises(TokenError):
+        _verify(f"{header}.{body}.{_b64(KEY.sign(f'{header}.{body}'.encode()))}")
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        "",
+        "a",
+        "a.b.c",
+        "....",
+        "é.é.é",
+        "\udc80.a.b",
+        f"{_b64(b'{}')}.\udc80.b",
+        "x" * 1_000_000,
+        "[" * 4000,
+        _b64(b"[" * 3000) + "..",
+        _b64(b"[]") + "..",
+    ],
+    ids=range(11),
+)
 def test_no_text_makes_it_fail_otherwise(token: str) -> None:
     with pytest.raises(TokenError) as refused:
         _verify(token)
