@@ -62,4 +62,6 @@ def configure_logs(service: str, level: str = "INFO") -> None:
     root.setLevel(level)
     for noisy in ("aiokafka", "faststream", "httpx", "uvicorn", "alembic"):
         logging.getLogger(noisy).setLevel("WARNING")
-    logging.getLogger("aiokafka.consumer.group_coordinator").setLevel("ERROR")
+    # The second warns of each header that a client sends too long.
+    for warning in ("aiokafka.consumer.group_coordinator", "opentelemetry.trace.propagation"):
+        logging.getLogger(warning).setLevel("ERROR")

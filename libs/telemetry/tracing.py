@@ -10,16 +10,23 @@ import time
 from collections.abc import Mapping
 
 from opentelemetry import trace
+from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, Status, StatusCode, TraceFlags
+from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from libs.version import VERSION
 
 Attributes = Mapping[str, str | int | float | bool]
 
+_SAMPLED = frozenset("13579bdf")
+"""Last digits of headers whose flag ``sampled``, the lowest bit, is set. Most are not, and not parsed for it."""
+_NO_CONTEXT = Context()
+
+_propagator = TraceContextTextMapPropagator()
 _provider: TracerProvider | None = None
 _tracer: trace.Tracer | None = None
 
@@ -44,29 +51,25 @@ def shutdown_tracing() -> None:
         _provider.shutdown()
 
 
-def parse(traceparent: str) -> SpanContext | None:
-    """Reads a W3C header; None where it is not one (Trace Context, section 3.2)."""
-    parts = traceparent.split("-")
-    if len(parts) != 4 or [len(part) for part in parts] != [2, 32, 16, 2] or parts[0] == "ff":
-        return None
-    try:
-        context = SpanContext(
-            int(parts[1], 16), int(parts[2], 16), is_remote=True, trace_flags=TraceFlags(int(parts[3], 16))
-        )
-    except ValueError:
-        return None
-    return context if context.is_valid else None
+def _extract(traceparent: str) -> Context | None:
+    """The context of a W3C header; None where the header is unsound (Trace Context, section 3.2)."""
+    context = _propagator.extract({"traceparent": traceparent}, _NO_CONTEXT)
+    return None if context is _NO_CONTEXT else context
+
+
+def _header(span: SpanContext) -> str:
+    return f"00-{span.trace_id:032x}-{span.span_id:016x}-{span.trace_flags:02x}"
 
 
 def new_traceparent(sample_ratio: float, incoming: str | None = None) -> str:
-    """The header of a request that enters Sluice: its client's if it sent a sound one, else a new one.
+    """The header of a request that enters Sluice, in the form of version 00: its client's if sound, else a new one.
 
     Args:
         sample_ratio: the share of requests without a client's header that are sampled, 0 to 1.
         incoming: what the client sent.
     """
-    if incoming and parse(incoming):
-        return incoming
+    if incoming and (context := _extract(incoming)):
+        return _header(trace.get_current_span(context).get_span_context())
     random = secrets.token_bytes(24)
     sampled = sample_ratio > 0 and int.from_bytes(random[:4], "big") < sample_ratio * 2**32
     return f"00-{random[:16].hex()}-{random[16:].hex()}-{'01' if sampled else '00'}"
@@ -94,20 +97,16 @@ class Step:
         """
         self._span: trace.Span | None = None
         self.traceparent = parent
-        if _tracer is None or not parent.endswith("1"):
-            return
-        context = parse(parent)
-        if context is None:
+        if _tracer is None or parent[-1:] not in _SAMPLED or (context := _extract(parent)) is None:
             return
         self._span = _tracer.start_span(
             name,
-            trace.set_span_in_context(NonRecordingSpan(context)),
+            context,
             kind=kind,
             attributes=dict(attributes) if attributes else None,
             start_time=started_ns or time.time_ns(),
         )
-        own = self._span.get_span_context()
-        self.traceparent = f"00-{own.trace_id:032x}-{own.span_id:016x}-01"
+        self.traceparent = _header(self._span.get_span_context())
 
     def note(self, attributes: Attributes) -> None:
         """Adds attributes. Never give it a prompt, a key or a header."""
