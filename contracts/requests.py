@@ -9,7 +9,7 @@ from contracts.prices import Price
 from contracts.record import EpochMs, Record, ReplyAddress, RequestId, Subject
 
 FIM_MOST_TOKENS = 1_000
-"""Of a fill-in-the-middle answer (gateway facts)."""
+"""Of a fill-in-the-middle answer."""
 
 
 class Surface(StrEnum):

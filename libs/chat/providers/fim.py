@@ -1,6 +1,6 @@
 """Fill-in-the-middle, as Mistral has it and Inception after it; it answers in chat completions' shape. Sans-I/O.
 
-Source: the Mistral API reference, "Fim"; the most tokens of an answer are of gateway-facts.md.
+Source: the Mistral API reference, "Fim".
 """
 
 from pydantic_core import to_json
