@@ -27,9 +27,7 @@ async def refusal_of(provider_id: str, provider: Provider, key: Secret) -> str |
     except httpx.HTTPError:
         raise NoAnswerError(f"{provider_id} does not answer") from None
     if is_about_the_key(answer.status_code, answer.content):
-        refusal = provider_refusal(
-            answer.status_code, answer.content[:65_536], provider_id=provider_id, byok=True, retry_after=None
-        )
+        refusal = provider_refusal(answer.status_code, answer.content[:65_536], provider_id=provider_id, byok=True)
         return refusal.message
     if answer.is_error:
         raise NoAnswerError(f"{provider_id} answered {answer.status_code} to the check")

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime
 
 import aiohttp
 import httpx
@@ -12,6 +13,7 @@ from contracts.record import Refusal
 from libs.chat.providers.errors import broke_off, provider_refusal, timed_out, unreachable
 from libs.chat.providers.exchange import Exchange
 from libs.chat.providers.protocol import Framing, ProtocolError
+from libs.chat.providers.retry_after import retry_after_s
 from libs.config.gateway import Provider, Timeouts
 from libs.provider_keys.key_forms import KeyFormError
 from libs.sealing.secret import Secret
@@ -99,7 +101,7 @@ class Upstreams:
             bytes(body),
             provider_id=provider_id,
             byok=byok,
-            retry_after=response.headers.get("retry-after"),
+            retry_after_s=retry_after_s(response.headers.get("retry-after"), datetime.now(UTC)),
         )
 
 

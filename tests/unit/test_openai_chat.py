@@ -215,7 +215,7 @@ def test_the_documented_error_event() -> None:
 )
 def test_provider_errors_map_as_documented(provider_status: int, byok: bool, ours: int) -> None:
     refusal = provider_refusal(
-        provider_status, b'{"error":{"message":"words"}}', provider_id="p", byok=byok, retry_after="7"
+        provider_status, b'{"error":{"message":"words"}}', provider_id="p", byok=byok, retry_after_s=7
     )
     assert refusal.status == ours
     if ours == 429:

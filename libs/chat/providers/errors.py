@@ -1,4 +1,4 @@
-"""What a provider's failure is to our client. One table; the source is gateway-facts.md, "HTTP surface"."""
+"""What a provider's failure is to our client, in one table."""
 
 from typing import Any
 
@@ -7,10 +7,12 @@ import orjson
 from contracts.record import Refusal
 
 _MESSAGE_BYTES = 1_000
+_RETRY_AFTER_S = 5
+"""Where the provider does not say when."""
 
 
 def provider_refusal(
-    status: int, body: bytes, *, provider_id: str, byok: bool, retry_after: str | None = None
+    status: int, body: bytes, *, provider_id: str, byok: bool, retry_after_s: int | None = None
 ) -> Refusal:
     """Maps an HTTP error of a provider.
 
@@ -20,7 +22,7 @@ def provider_refusal(
     Args:
         status: the provider's HTTP status, 400 or above.
         body: the provider's answer, as far as it was read.
-        retry_after: the provider's ``Retry-After`` header.
+        retry_after_s: when the provider wants to be asked again; see `libs.chat.providers.retry_after`.
     """
     words = _message(body)
     metadata: dict[str, str | int | float | bool | None] = {"provider": provider_id, "provider_status": status}
@@ -51,7 +53,7 @@ def provider_refusal(
             status=429,
             message=f"The provider {provider_id} is rate limiting: {words}",
             metadata=metadata,
-            retry_after_s=_seconds(retry_after, default=5),
+            retry_after_s=_RETRY_AFTER_S if retry_after_s is None else retry_after_s,
         )
     if status == 413 or (400 <= status < 500 and status not in (404, 405, 407, 408)):
         return Refusal(status=413 if status == 413 else 400, message=f"{provider_id}: {words}", metadata=metadata)
@@ -60,7 +62,7 @@ def provider_refusal(
             status=503,
             message=f"The provider {provider_id} is overloaded; try again.",
             metadata=metadata,
-            retry_after_s=_seconds(retry_after, default=5),
+            retry_after_s=_RETRY_AFTER_S if retry_after_s is None else retry_after_s,
         )
     return Refusal(
         status=502, message=f"The provider {provider_id} failed (HTTP {status}); try again.", metadata=metadata
@@ -78,7 +80,7 @@ def unreachable(provider_id: str) -> Refusal:
         status=503,
         message=f"The provider {provider_id} could not be reached; try again later or use another model.",
         metadata={"provider": provider_id},
-        retry_after_s=5,
+        retry_after_s=_RETRY_AFTER_S,
     )
 
 
@@ -110,7 +112,3 @@ def _message(body: bytes) -> str:
     if isinstance(found, dict):
         found = found.get("message") or found.get("Message") or found.get("detail")
     return found[:_MESSAGE_BYTES] if isinstance(found, str) and found else "it gave no reason"
-
-
-def _seconds(text: str | None, *, default: int) -> int:
-    return min(int(text), 3600) if text and text.isascii() and text.isdigit() else default
