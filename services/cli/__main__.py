@@ -5,24 +5,16 @@ import sys
 import typer
 
 from deploy.local.errors import StackError
+from services.cli.accounts import account, key, login, logout, whoami
 from services.cli.audit import audit
+from services.cli.byok import byok
 from services.cli.checks import bench, test
 from services.cli.contracts import contracts
 from services.cli.debug import debug
 from services.cli.demo import demo
-from services.cli.manage import (
-    account,
-    audit_trail,
-    byok,
-    key,
-    login,
-    logout,
-    organization,
-    signing_key,
-    vault,
-    whoami,
-)
 from services.cli.money import balance, credit, usage
+from services.cli.operator import audit_trail, signing_key, vault
+from services.cli.organizations import organization
 from services.cli.output import fail
 from services.cli.policies import policy
 from services.cli.run import down, status, up

@@ -4,16 +4,15 @@ import csv
 import secrets
 import sys
 import time
-from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
 import typer
 
 from deploy.local.errors import StackError
-from services.cli.client import ManagementClient
-from services.cli.manage import Json, Key, OwnerAccount, OwnerOrganization, Url, call, duration_s, owner_path
+from services.cli.api import Api, OwnerAccount, OwnerOrganization, owner_path, with_api
 from services.cli.output import as_json, as_table, out, say
+from services.cli.times import moment
 
 credit = typer.Typer(no_args_is_help=True, help="Prepaid credit.")
 
@@ -27,107 +26,100 @@ Once = Annotated[
 
 
 @credit.command("add")
+@with_api
 def credit_add(
+    api: Api,
     usd: Usd,
     account_id: OwnerAccount = None,
     organization_id: OwnerOrganization = None,
     reference: Reference = "",
     once: Once = None,
-    json: Json = False,
-    url: Url = None,
-    as_: Key = None,
 ) -> None:
     """Add credit: money that was paid."""
-    _order("top_up", usd, owner_path(account_id, organization_id), reference, once, json, url, as_)
+    _order(api, "top_up", usd, owner_path(account_id, organization_id), reference, once)
 
 
 @credit.command("refund")
+@with_api
 def credit_refund(
+    api: Api,
     usd: Usd,
     account_id: OwnerAccount = None,
     organization_id: OwnerOrganization = None,
     reference: Reference = "",
     once: Once = None,
-    json: Json = False,
-    url: Url = None,
-    as_: Key = None,
 ) -> None:
     """Take credit back: money that was paid out. Not more than is left."""
-    _order("refund", f"-{usd}", owner_path(account_id, organization_id), reference, once, json, url, as_)
+    _order(api, "refund", f"-{usd}", owner_path(account_id, organization_id), reference, once)
 
 
 @credit.command("adjust", context_settings={"ignore_unknown_options": True})
+@with_api
 def credit_adjust(
+    api: Api,
     usd: Usd,
     reference: Annotated[str, typer.Option(help="The reason; it stays in the ledger.")],
     account_id: OwnerAccount = None,
     organization_id: OwnerOrganization = None,
     once: Once = None,
-    json: Json = False,
-    url: Url = None,
-    as_: Key = None,
 ) -> None:
     """Correct credit without money: up, or (``--usd -1.50``) down, not below what is left."""
-    _order("adjustment", usd, owner_path(account_id, organization_id), reference, once, json, url, as_)
+    _order(api, "adjustment", usd, owner_path(account_id, organization_id), reference, once)
 
 
 @credit.command("settings")
+@with_api
 def credit_settings(
+    api: Api,
     account_id: OwnerAccount = None,
     organization_id: OwnerOrganization = None,
     alert_below: Annotated[str | None, typer.Option(help="Tell when the balance falls below so many dollars.")] = None,
     top_up_below: Annotated[str | None, typer.Option(help="Ask for a top-up below so many dollars.")] = None,
     top_up: Annotated[str | None, typer.Option(help="Of so many dollars.")] = None,
-    json: Json = False,
-    url: Url = None,
-    as_: Key = None,
 ) -> None:
     """Say when to hear of the balance (events on billing.credit.v1); what is not said is never."""
     given = {"alert_below": alert_below, "top_up_below": top_up_below, "top_up": top_up}
     body = {name: amount for name, amount in given.items() if amount is not None}
-    call("PUT", f"{owner_path(account_id, organization_id)}/credit/settings", body, json, url, as_)
+    api.show("PUT", f"{owner_path(account_id, organization_id)}/credit/settings", body)
 
 
+@with_api
 def balance(
+    api: Api,
     account_id: OwnerAccount = None,
     organization_id: OwnerOrganization = None,
-    json: Json = False,
-    url: Url = None,
-    as_: Key = None,
 ) -> None:
     """Show what is left of a credit, and its newest top-ups; without a name, of the account whose key this is."""
-    client = ManagementClient.of(url, as_)
     if account_id is None and organization_id is None:
-        account_id = client.call("GET", "/api/me")["account"]
+        account_id = api.call("GET", "/api/me")["account"]
         if account_id is None:
-            raise StackError("say whose balance: --account ID or --org ID")
-    content = client.call("GET", f"{owner_path(account_id, organization_id)}/credit")
-    if json:
+            raise StackError("name the owner: --account ID or --org ID")
+    content = api.call("GET", f"{owner_path(account_id, organization_id)}/credit")
+    if api.json:
         as_json(content)
         return
     out.print(f"{content['owner']} has {content['balance']} USD", markup=False)
     if content["settings"]:
-        told = ", ".join(f"{name.replace('_', ' ')} {amount}" for name, amount in content["settings"].items() if amount)
-        out.print(f"settings: {told or 'none'}", markup=False)
+        given = (f"{name.replace('_', ' ')} {amount}" for name, amount in content["settings"].items() if amount)
+        out.print(f"settings: {', '.join(given) or 'none'}", markup=False)
     as_table(content["entries"], "no top-ups yet")
 
 
+@with_api
 def usage(
+    api: Api,
     by: Annotated[str, typer.Option(help="model, member, key or day.")] = "model",
     since: Annotated[str, typer.Option(help="30d, 12h, or a time such as 2026-11-01T00:00:00Z.")] = "30d",
     until: Annotated[str | None, typer.Option(help="The same forms; without it, now.")] = None,
     account_id: OwnerAccount = None,
     organization_id: OwnerOrganization = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="CSV on stdout.")] = False,
-    json: Json = False,
-    url: Url = None,
-    as_: Key = None,
 ) -> None:
     """Show who used what: of an organization, of an account, or (operator) of all."""
     path = owner_path(account_id, organization_id) if account_id or organization_id else "/api"
     query = {"by": by, "since": moment(since)} | ({"until": moment(until)} if until else {})
-    rows: list[dict[str, Any]] = ManagementClient.of(url, as_).call("GET", f"{path}/usage?{urlencode(query)}")
-    if json:
+    rows: list[dict[str, Any]] = api.call("GET", f"{path}/usage?{urlencode(query)}")
+    if api.json:
         as_json(rows)
     elif as_csv:
         writer = csv.DictWriter(sys.stdout, rows[0] if rows else [by], lineterminator="\n")
@@ -139,31 +131,15 @@ def usage(
         )
 
 
-def moment(text: str) -> str:
-    """An RFC 3339 time: as it is given, or so long before now.
-
-    Raises:
-        StackError: neither.
-    """
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        found = datetime.now(UTC) - timedelta(seconds=duration_s(text))
-    return (found if found.tzinfo else found.replace(tzinfo=UTC)).isoformat()
-
-
-def _order(
-    kind: str, usd: str, path: str, reference: str, once: str | None, json: bool, url: str | None, key: str | None
-) -> None:
+def _order(api: Api, kind: str, usd: str, path: str, reference: str, once: str | None) -> None:
     """Orders, and waits until the ledger has it."""
-    client = ManagementClient.of(url, key)
     body = {"kind": kind, "usd": usd, "reference": reference}
-    ordered = client.call("POST", f"{path}/credit", body, {"Idempotency-Key": once or secrets.token_hex(16)})
+    ordered = api.call("POST", f"{path}/credit", body, {"Idempotency-Key": once or secrets.token_hex(16)})
     deadline = time.monotonic() + ENTERED_WITHIN_S
     while time.monotonic() < deadline:
-        content = client.call("GET", f"{path}/credit")
+        content = api.call("GET", f"{path}/credit")
         if any(entry["id"] == ordered["id"] for entry in content["entries"]):
-            if json:
+            if api.json:
                 as_json(
                     {**ordered, "balance": content["balance"], "balance_microdollars": content["balance_microdollars"]}
                 )

@@ -1,11 +1,14 @@
-"""What commands print: results on stdout, everything else on stderr."""
+"""What commands print (results on stdout, everything else on stderr), and the one thing that they ask for."""
 
 import sys
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import orjson
+import typer
 from rich.console import Console
 from rich.table import Table
+
+Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 
 # A pipe has no width; tables are not cut for it.
 out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 240)
@@ -39,3 +42,9 @@ def as_table(rows: list[dict[str, Any]], empty: str) -> None:
     for row in rows:
         table.add_row(*("" if value is None else str(value) for value in row.values()))
     out.print(table)
+
+
+def read_secret(what: str) -> str:
+    """From the terminal without an echo, or the first line of stdin."""
+    given: str = typer.prompt(what, hide_input=True) if sys.stdin.isatty() else sys.stdin.readline()
+    return given.strip()

@@ -7,10 +7,9 @@ import typer
 import yaml
 
 from deploy.local.errors import StackError
-from services.cli.client import ManagementClient
-from services.cli.manage import Json, Key, OrganizationArgument, Url, call
-from services.cli.money import moment
+from services.cli.api import Api, OrganizationArgument, with_api
 from services.cli.output import as_json, as_table, out
+from services.cli.times import moment
 
 policy = typer.Typer(no_args_is_help=True, help="Policies of organizations.")
 
@@ -22,54 +21,52 @@ Draft = Annotated[Path | None, typer.Option("--policy", help=f"A draft. {DOCUMEN
 
 
 @policy.command("show")
-def policy_show(organization_id: OrganizationArgument, json: Json = False, url: Url = None, as_: Key = None) -> None:
+@with_api
+def policy_show(api: Api, organization_id: OrganizationArgument) -> None:
     """Show an organization's policy."""
-    call("GET", f"/api/organizations/{organization_id}/policy", None, json, url, as_)
+    api.show("GET", f"/api/organizations/{organization_id}/policy")
 
 
 @policy.command("set")
+@with_api
 def policy_set(
+    api: Api,
     organization_id: OrganizationArgument,
     file: Annotated[Path, typer.Argument(help=DOCUMENT, exists=True, dir_okay=False)],
-    json: Json = False,
-    url: Url = None,
-    as_: Key = None,
 ) -> None:
     """Set an organization's policy from a file."""
-    call("PUT", f"/api/organizations/{organization_id}/policy", _read(file), json, url, as_)
+    api.show("PUT", f"/api/organizations/{organization_id}/policy", _read(file))
 
 
 @policy.command("check")
+@with_api
 def policy_check(
+    api: Api,
     organization_id: OrganizationArgument,
     model: Annotated[str, typer.Option(help="The model that would be asked for.")],
     account_id: Annotated[str | None, typer.Option("--account", help="Who would ask; without it, you.")] = None,
     draft: Draft = None,
-    json: Json = False,
-    url: Url = None,
-    as_: Key = None,
 ) -> None:
     """Say whether a request would pass, and which rule refuses it if not."""
     body: dict[str, Any] = {"model": model} | ({"account": account_id} if account_id else {})
     if draft:
         body["policy"] = _read(draft)
-    call("POST", f"/api/organizations/{organization_id}/policy/check", body, json, url, as_)
+    api.show("POST", f"/api/organizations/{organization_id}/policy/check", body)
 
 
 @policy.command("replay")
+@with_api
 def policy_replay(
+    api: Api,
     organization_id: Annotated[str, typer.Option("--org", help="The organization's ID.")],
     draft: Annotated[Path, typer.Option("--policy", help=f"The draft. {DOCUMENT}", exists=True, dir_okay=False)],
     since: Annotated[str, typer.Option(help="30d, 24h, or a time.")] = "24h",
-    json: Json = False,
-    url: Url = None,
-    as_: Key = None,
 ) -> None:
     """Run a draft over the requests that were made, and show what it would newly refuse or allow."""
     body = {"policy": _read(draft), "since": moment(since)}
     path = f"/api/organizations/{organization_id}/policy/replay"
-    content = ManagementClient.of(url, as_).call("POST", path, body)
-    if json:
+    content = api.call("POST", path, body)
+    if api.json:
         as_json(content)
         return
     out.print(f"{content['requests']} requests since {content['since']}", markup=False)

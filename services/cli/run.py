@@ -16,7 +16,7 @@ import typer
 from deploy.local.errors import StackError
 from deploy.local.home import ROOT, Home, StackState, default_homes
 from deploy.local.stack import Stack, StackOptions, ask_health
-from services.cli.output import as_json, as_table, fail, out, say
+from services.cli.output import Json, as_json, as_table, fail, out, say
 
 DOWN_WITHIN_S = 60
 DETACHED_WITHIN_S = 180
@@ -52,7 +52,7 @@ def down() -> None:
     say("stopped")
 
 
-def status(json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False) -> None:
+def status(json: Json = False) -> None:
     """Show what runs from this folder, and how it is."""
     _, state = running()
     services = asyncio.run(_service_rows(state))

@@ -1,0 +1,107 @@
+"""``account``, ``key``, and who calls: ``login``, ``logout``, ``whoami``."""
+
+from typing import Annotated
+
+import typer
+
+from services.cli.api import Api, with_api
+from services.cli.client import Login, ManagementClient
+from services.cli.output import read_secret, say
+from services.cli.times import duration_s
+
+account = typer.Typer(no_args_is_help=True, help="Accounts.")
+key = typer.Typer(no_args_is_help=True, help="API keys.")
+
+AccountOption = Annotated[str, typer.Option("--account", help="The account's ID.")]
+AccountArgument = Annotated[str, typer.Argument(metavar="ACCOUNT", help="The account's ID.")]
+KeyArgument = Annotated[str, typer.Argument(metavar="KEY_ID", help="The key's ID.")]
+
+
+@account.command("create")
+@with_api
+def account_create(api: Api, email: Annotated[str, typer.Option(help="E-mail address.")]) -> None:
+    """Create an account."""
+    api.show("POST", "/api/accounts", {"email": email})
+
+
+@account.command("list")
+@with_api
+def account_list(api: Api) -> None:
+    """List all accounts."""
+    api.show("GET", "/api/accounts")
+
+
+@account.command("disable")
+@with_api
+def account_disable(api: Api, account_id: AccountArgument) -> None:
+    """Lock an account out."""
+    api.show("PATCH", f"/api/accounts/{account_id}", {"disabled": True})
+
+
+@account.command("enable")
+@with_api
+def account_enable(api: Api, account_id: AccountArgument) -> None:
+    """Let an account in again."""
+    api.show("PATCH", f"/api/accounts/{account_id}", {"disabled": False})
+
+
+@account.command("sign-out")
+@with_api
+def account_sign_out(api: Api, account_id: AccountArgument) -> None:
+    """End every key and token of an account."""
+    api.show("POST", f"/api/accounts/{account_id}/sign-out")
+
+
+@key.command("create")
+@with_api
+def key_create(
+    api: Api,
+    account_id: AccountOption,
+    name: Annotated[str, typer.Option(help="To tell keys apart.")] = "default",
+    expires: Annotated[str, typer.Option(help="Lifetime: 30m, 12h, 90d, 5y.")] = "5y",
+    scope: Annotated[list[str] | None, typer.Option(help="inference, manage; may be given twice.")] = None,
+) -> None:
+    """Mint an API key; it is shown this once."""
+    body = {"name": name, "ttl_s": duration_s(expires), "scopes": scope or ["inference"]}
+    api.show("POST", f"/api/accounts/{account_id}/keys", body)
+
+
+@key.command("list")
+@with_api
+def key_list(api: Api, account_id: AccountOption) -> None:
+    """List an account's keys, without the keys themselves."""
+    api.show("GET", f"/api/accounts/{account_id}/keys")
+
+
+@key.command("revoke")
+@with_api
+def key_revoke(api: Api, key_id: KeyArgument) -> None:
+    """Stop a key from working."""
+    api.show("DELETE", f"/api/keys/{key_id}")
+
+
+@key.command("rotate")
+@with_api
+def key_rotate(api: Api, key_id: KeyArgument) -> None:
+    """Revoke a key and mint one like it; it is shown this once."""
+    api.show("POST", f"/api/keys/{key_id}/rotate")
+
+
+def login(url: Annotated[str, typer.Option(help="The console of the Sluice to log in to.")]) -> None:
+    """Keep the address and key of another Sluice; the key comes from the terminal or stdin, never from an argument."""
+    key_ = read_secret("API key (scope manage)")
+    me = ManagementClient(url, key_).call("GET", "/api/me")
+    Login(url, key_).save()
+    say(f"logged in as {me['account'] or 'the operator'}")
+
+
+def logout() -> None:
+    """Forget the login."""
+    Login.forget()
+    say("logged out")
+
+
+@with_api
+def whoami(api: Api) -> None:
+    """Show who the key in use is."""
+    api.show("GET", "/api/me")

@@ -1,0 +1,80 @@
+"""What the operator of a Sluice looks after: ``vault``, ``signing-key``, ``audit-trail``."""
+
+import time
+from typing import Annotated
+
+import typer
+from rich.progress import Progress
+
+from services.cli.api import Api, with_api
+from services.cli.output import as_json, err, say
+from services.cli.run import running
+from services.cli.times import duration_s
+
+vault = typer.Typer(no_args_is_help=True, help="The vault of provider keys.")
+signing_key = typer.Typer(no_args_is_help=True, help="The keys that sign tokens.")
+
+
+@vault.command("show")
+@with_api
+def vault_show(api: Api) -> None:
+    """Show which key-encryption key wraps, and what is left of older ones."""
+    api.show("GET", "/api/vault")
+
+
+@vault.command("new-key")
+def vault_new_key() -> None:
+    """Add a key-encryption key to the Sluice of this folder; it wraps from the next start on."""
+    home, _state = running()
+    version = home.new_key_encryption_key("key-vault")
+    say(f"added {version}; `./sluice down`, `./sluice up`, then `./sluice vault rotate`")
+
+
+@vault.command("rotate")
+@with_api
+def vault_rotate(api: Api) -> None:
+    """Wrap all keys anew by the newest key-encryption key; put it in front of the others first."""
+    state = api.call("POST", "/api/vault/rewrap")
+    with Progress(console=err, transient=True) as progress:
+        task = progress.add_task("wrapping anew", total=state["to_rewrap"])
+        while (state := api.call("GET", "/api/vault"))["to_rewrap"]:
+            progress.update(task, completed=(progress.tasks[0].total or 0) - state["to_rewrap"])
+            time.sleep(0.3)
+    if api.json:
+        as_json(state)
+    else:
+        say(f"all {state['credentials']} keys are wrapped by {state['kek_version']}; older versions can be destroyed")
+
+
+@signing_key.command("list")
+@with_api
+def signing_key_list(api: Api) -> None:
+    """List the signing keys."""
+    api.show("GET", "/api/signing-keys")
+
+
+@signing_key.command("rotate")
+@with_api
+def signing_key_rotate(api: Api) -> None:
+    """Sign with a new key from now on; tokens of older ones stay valid."""
+    api.show("POST", "/api/signing-keys/rotate")
+
+
+@signing_key.command("retire")
+@with_api
+def signing_key_retire(
+    api: Api,
+    kid: Annotated[str, typer.Argument(help="The key's ID.")],
+    after: Annotated[str, typer.Option(help="When its tokens end: 0s, 30d.")] = "0s",
+) -> None:
+    """End a signing key, and with it every token that it signed."""
+    api.show("POST", f"/api/signing-keys/{kid}/retire", {"after_s": duration_s(after)})
+
+
+@with_api
+def audit_trail(
+    api: Api,
+    limit: Annotated[int, typer.Option(help="At most so many, newest first.")] = 100,
+) -> None:
+    """Show who changed what."""
+    api.show("GET", f"/api/audit?limit={limit}")

@@ -1,0 +1,95 @@
+"""``org`` and ``org member``."""
+
+from typing import Annotated
+
+import typer
+
+from services.cli.api import Api, OrganizationArgument, with_api
+
+organization = typer.Typer(no_args_is_help=True, help="Organizations.")
+member = typer.Typer(no_args_is_help=True, help="Members of an organization.")
+organization.add_typer(member, name="member")
+
+MemberArgument = Annotated[str, typer.Argument(metavar="ACCOUNT", help="The account's ID or e-mail address.")]
+RoleOption = Annotated[str, typer.Option(help="owner, billing_manager or member.")]
+
+
+@organization.command("create")
+@with_api
+def organization_create(
+    api: Api,
+    name: Annotated[str, typer.Option(help="Its name.")],
+    owner: Annotated[str | None, typer.Option(help="The account that owns it; without it, you.")] = None,
+) -> None:
+    """Create an organization."""
+    body = {"name": name} | ({"owner": owner} if owner else {})
+    api.show("POST", "/api/organizations", body)
+
+
+@organization.command("list")
+@with_api
+def organization_list(api: Api) -> None:
+    """List organizations: for the operator all, else your own."""
+    api.show("GET", "/api/organizations")
+
+
+@organization.command("delete")
+@with_api
+def organization_delete(api: Api, organization_id: OrganizationArgument) -> None:
+    """End an organization."""
+    api.show("DELETE", f"/api/organizations/{organization_id}")
+
+
+@organization.command("token")
+@with_api
+def organization_token(
+    api: Api,
+    organization_id: OrganizationArgument,
+    account_id: Annotated[str | None, typer.Option("--account", help="For whom; without it, you.")] = None,
+) -> None:
+    """Take an organization token of 15 minutes."""
+    body = {"account": account_id} if account_id else {}
+    api.show("POST", f"/api/organizations/{organization_id}/token", body)
+
+
+@organization.command("audit")
+@with_api
+def organization_audit(
+    api: Api,
+    organization_id: OrganizationArgument,
+    limit: Annotated[int, typer.Option(help="At most so many, newest first.")] = 100,
+) -> None:
+    """Show who changed what in an organization."""
+    api.show("GET", f"/api/organizations/{organization_id}/audit?limit={limit}")
+
+
+@member.command("list")
+@with_api
+def member_list(api: Api, organization_id: OrganizationArgument) -> None:
+    """List an organization's members."""
+    api.show("GET", f"/api/organizations/{organization_id}/members")
+
+
+@member.command("add")
+@member.command("set")
+@with_api
+def member_set(
+    api: Api,
+    organization_id: OrganizationArgument,
+    account_id: MemberArgument,
+    role: RoleOption = "member",
+) -> None:
+    """Make an account a member, or change its role."""
+    path = f"/api/organizations/{organization_id}/members/{account_id}"
+    api.show("PUT", path, {"role": role})
+
+
+@member.command("remove")
+@with_api
+def member_remove(
+    api: Api,
+    organization_id: OrganizationArgument,
+    account_id: MemberArgument,
+) -> None:
+    """End a membership."""
+    api.show("DELETE", f"/api/organizations/{organization_id}/members/{account_id}")

@@ -1,0 +1,60 @@
+"""What every command that calls a console has: its options, and its three forms of an answer."""
+
+import json
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from services.cli.api import Api, OwnerAccount, OwnerOrganization, owner_path, with_api
+from services.cli.client import ManagementClient
+
+
+class Console:
+    """Answers every call with what it was asked."""
+
+    def __init__(self, url: str | None, key: str | None) -> None:
+        self._from = {"url": url, "key": key}
+
+    def call(self, method: str, path: str, body: object, headers: object) -> Any:
+        answer = {"call": f"{method} {path}", "body": body, **self._from}
+        return [answer] if path.endswith("/list") else answer
+
+
+@pytest.fixture
+def app(monkeypatch: pytest.MonkeyPatch) -> typer.Typer:
+    monkeypatch.setattr(ManagementClient, "of", Console)
+    made = typer.Typer()
+
+    @made.command()
+    @with_api
+    def show(api: Api, name: str, account_id: OwnerAccount = None, organization_id: OwnerOrganization = None) -> None:
+        """Shows it."""
+        api.show("PUT", f"{owner_path(account_id, organization_id)}/{name}", {"name": name})
+
+    return made
+
+
+def test_a_command_gains_the_options_and_keeps_its_own(app: typer.Typer) -> None:
+    run = CliRunner().invoke
+    shown = run(app, ["thing", "--account", "a", "--json", "--url", "http://console", "--key", "k"])
+    assert json.loads(shown.output) == {
+        "call": "PUT /api/accounts/a/thing",
+        "body": {"name": "thing"},
+        "url": "http://console",
+        "key": "k",
+    }
+    from_environment = run(app, ["thing", "--org", "o", "--json"], env={"SLUICE_KEY": "k2"})
+    assert (json.loads(from_environment.output)["url"], json.loads(from_environment.output)["key"]) == (None, "k2")
+    described = run(app, ["--help"], env={"COLUMNS": "200"}).output
+    assert "Shows it." in described
+    assert all(option in described for option in ("--json", "--url", "--key", "--account", "--org"))
+
+
+@pytest.mark.usefixtures("app")
+def test_people_read_fields_and_tables(capsys: pytest.CaptureFixture[str]) -> None:
+    Api(False, None, None).show("GET", "/thing")
+    assert "call         GET /thing" in capsys.readouterr().out
+    Api(False, None, None).show("GET", "/list")
+    assert "GET /list" in capsys.readouterr().out
