@@ -1,7 +1,10 @@
 """Who may do what, role by role."""
 
+import re
+
 import pytest
 
+from deploy.local.home import ROOT
 from services.console.core.authorization import (
     Action,
     Actor,
@@ -11,6 +14,7 @@ from services.console.core.authorization import (
     check_organization,
 )
 from services.console.errors import Forbidden, NotFound
+from services.console.usage import SEE_ALL
 
 OPERATOR = Actor(None, frozenset(), "here")
 MANAGER = Actor("a", frozenset({"manage", "inference"}), "here")
@@ -20,6 +24,25 @@ MAY = {
     Role.BILLING_MANAGER: set(Action) - {Action.CHANGE_MEMBERS, Action.SET_POLICY, Action.DELETE},
     Role.MEMBER: {Action.SEE, Action.TAKE_TOKEN, Action.LEAVE},
 }
+
+
+def _may(role: Role, action: Action) -> bool:
+    try:
+        check_organization(MANAGER, "o", role, action)
+    except Forbidden:
+        return False
+    return True
+
+
+def test_the_documented_rights_are_the_ones_that_hold() -> None:
+    page = (ROOT / "docs/identity.md").read_text()
+    table = re.search(r"^\| may \|.*?(?=\n\n)", page, re.MULTILINE | re.DOTALL)
+    assert table
+    header, _line, *rows = ([cell.strip() for cell in row.split("|")[1:-1]] for row in table[0].splitlines())
+    roles = [Role(name.strip("`")) for name in header[1:-1]]
+    documented = {row[0]: {role for role, cell in zip(roles, row[1:-1], strict=True) if cell == "yes"} for row in rows}
+    held = {action.value: {role for role in Role if _may(role, action)} for action in Action}
+    assert documented == held | {"see everybody's usage": SEE_ALL}
 
 
 @pytest.mark.parametrize("role", Role)
