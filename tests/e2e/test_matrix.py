@@ -1,7 +1,7 @@
 """Every provider of the default configuration, on every surface, with every feature; the table of docs/providers.md.
 
 The providers are the stub, which speaks each one's protocol and refuses what that provider is known to refuse
-(`deploy.local.stub.manners`). ``--write-tables`` writes what passed into the document; without it, they must agree.
+(`deploy.local.stub.validation`). ``--write-tables`` writes what passed into the document; without it, they must agree.
 """
 
 import json
@@ -13,7 +13,7 @@ import pytest_asyncio
 import yaml
 
 from deploy.local.home import ROOT
-from deploy.local.stub.said import SIGNATURE
+from deploy.local.stub.answers import SIGNATURE
 from libs.config.gateway import DEFAULT_FILE
 from tests.documents import agrees
 from tests.e2e.clients import IMAGE, SURFACES, Client, Result, Wish

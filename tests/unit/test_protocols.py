@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.requests import Surface
-from deploy.local.stub.app import SPEECHES as BY_PATH
-from deploy.local.stub.said import Heard, answer
-from deploy.local.stub.speech import Speech
+from deploy.local.stub.answers import StubRequest, answer_to
+from deploy.local.stub.app import PROTOCOLS as BY_PATH
+from deploy.local.stub.protocol import StubProtocol
 from libs.chat.providers import anthropic_messages, bedrock_converse, gemini
 from libs.chat.providers.exchange import exchange
 from libs.chat.providers.protocol import Call, ProtocolError
@@ -48,7 +48,7 @@ BODY: dict[str, Any] = {
     "seed": 7,
     "logit_bias": {"1": 2},
 }
-SPEECHES: dict[ProtocolName, Speech] = {
+STUBS: dict[ProtocolName, StubProtocol] = {
     "openai-chat": dict(BY_PATH)["/chat/completions"],
     "openai-responses": dict(BY_PATH)["/responses"],
     "anthropic-messages": dict(BY_PATH)["/messages"],
@@ -131,12 +131,12 @@ def test_gemini_says_all_that_it_can() -> None:
     assert request["toolConfig"] == {"functionCallingConfig": {"mode": "ANY"}}
 
 
-@pytest.mark.parametrize("protocol", SPEECHES)
+@pytest.mark.parametrize("protocol", STUBS)
 def test_what_a_provider_refuses_is_left_out_and_told_whatever_its_protocol(protocol: ProtocolName) -> None:
     refused = ["temperature", "stop", "tool_choice", "max_tokens"]
-    said = exchange(_call(), _provider(protocol)).outgoing
+    outgoing = exchange(_call(), _provider(protocol)).outgoing
     sent = exchange(_call(), _provider(protocol, unsupported=refused)).outgoing
-    assert set(sent.dropped) == {*said.dropped, *refused}
+    assert set(sent.dropped) == {*outgoing.dropped, *refused}
     assert b"0.5" not in sent.content
     assert b'"x"' not in sent.content
 
@@ -155,8 +155,8 @@ def test_a_list_of_what_is_taken_is_of_chat_completions_and_leaves_native_reques
 def _thinking(**more: Any) -> dict[str, Any]:
     """A conversation in which Claude may think: its thoughts came back, and no tool must be called."""
     thought = {"reasoning_details": [{"type": "reasoning.text", "text": "hm", "signature": "c2ln"}]}
-    said = [{**message, **thought} if message["role"] == "assistant" else message for message in BODY["messages"]]
-    return {**BODY, "messages": said, "tool_choice": "auto", "max_tokens": 9_000, **more}
+    messages = [{**message, **thought} if message["role"] == "assistant" else message for message in BODY["messages"]]
+    return {**BODY, "messages": messages, "tool_choice": "auto", "max_tokens": 9_000, **more}
 
 
 def test_a_temperature_of_zero_beside_a_thought_is_told_too() -> None:
@@ -225,31 +225,31 @@ async def _read(protocol: ProtocolName, pieces: list[bytes]) -> tuple[list[dict[
     return [chunk["choices"][0]["delta"] for chunk in chunks if chunk["choices"]], reader.tail(None)
 
 
-@pytest.mark.parametrize("protocol", SPEECHES)
+@pytest.mark.parametrize("protocol", STUBS)
 @given(cuts=st.lists(st.integers(0, 5_000), max_size=12))
 async def test_a_stream_is_the_same_however_it_is_cut(protocol: ProtocolName, cuts: list[int]) -> None:
-    speech = SPEECHES[protocol]
-    heard = Heard({}, "up", "[[stub chunks=4 tool=2 think=1 cache=3]] hé", 9, None, True, {"weather": {}})
-    said = answer(heard, speech.call_prefix)
-    words = [speech.word(said, number) for number in range(len(said.words))]
-    data = b"".join([*speech.opening(said), *words, *speech.closing(said)])
+    stub = STUBS[protocol]
+    request = StubRequest({}, "up", "[[stub chunks=4 tool=2 think=1 cache=3]] hé", 9, None, True, {"weather": {}})
+    answer = answer_to(request, stub.call_prefix)
+    words = [stub.word(answer, number) for number in range(len(answer.words))]
+    data = b"".join([*stub.opening(answer), *words, *stub.closing(answer)])
     places = sorted({0, len(data), *(cut % len(data) for cut in cuts)})
     pieces = [data[begin:end] for begin, end in pairwise(places)]
     deltas, tail = await _read(protocol, pieces)
-    assert "".join(delta.get("content") or "" for delta in deltas) == said.text
-    assert "".join(delta.get("reasoning_content") or "" for delta in deltas) == said.thought
+    assert "".join(delta.get("content") or "" for delta in deltas) == answer.text
+    assert "".join(delta.get("reasoning_content") or "" for delta in deltas) == answer.thought
     calls = [call for delta in deltas for call in delta.get("tool_calls", ())]
     for number in range(2):
         arguments = "".join(call["function"]["arguments"] for call in calls if call["index"] == number)
         assert orjson.loads(arguments) == {"city": "Graz"}
     assert tail is not None
-    assert tail["usage"]["prompt_tokens"] == said.input_tokens
-    assert tail["usage"]["completion_tokens"] == said.output_tokens
+    assert tail["usage"]["prompt_tokens"] == answer.input_tokens
+    assert tail["usage"]["completion_tokens"] == answer.output_tokens
 
 
 async def test_a_damaged_frame_is_no_answer() -> None:
-    speech = SPEECHES["bedrock-converse"]
-    data = bytearray(b"".join(speech.opening(answer(Heard({}, "up", "x", 1, None, True, {}), "c"))))
+    stub = STUBS["bedrock-converse"]
+    data = bytearray(b"".join(stub.opening(answer_to(StubRequest({}, "up", "x", 1, None, True, {}), "c"))))
     data[-1] ^= 1
     with pytest.raises(ProtocolError):
         bedrock_converse.EventStream().feed(bytes(data))

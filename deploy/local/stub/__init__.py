@@ -1,4 +1,4 @@
-"""The stub provider: speaks every protocol, answers the same to the same, and misbehaves on request.
+"""The stub provider: has every protocol, gives equal requests equal answers, and misbehaves on request.
 
 A client asks for misbehaviour in its last message, so that any SDK can: ``[[stub chunks=200 gap_ms=5]]``.
 A model of the name ``fails:error=429`` fails so always.
@@ -13,9 +13,9 @@ A model of the name ``fails:error=429`` fails so always.
 | ``cut_after=N`` | closes the connection after N chunks (0: before the first byte) |
 | ``fail_after=N`` | an error event after N chunks |
 | ``usage=none`` | gives no counts; ``usage=zero`` gives zeros |
-| ``tool=N`` | calls the first of the request's tools N times, and says nothing unless ``chunks`` is there |
+| ``tool=N`` | calls the first of the request's tools N times, without text unless ``chunks`` is there |
 | (``tool_choice``) | a tool that the request insists on is called once, with something of its schema |
-| ``think=1`` | thinks aloud first |
+| ``think=1`` | reasoning comes before the answer |
 | ``cache=N`` | N more tokens of the prompt came from the cache |
 | ``garbage=1`` | answers with something that is no answer |
 """

@@ -8,20 +8,20 @@ from typing import Any
 import orjson
 from starlette.types import Receive, Scope, Send
 
+from deploy.local.stub.answers import StubAnswer, StubRequest, answer_to
 from deploy.local.stub.chat import Chat
 from deploy.local.stub.converse import Converse
 from deploy.local.stub.gemini import Gemini
-from deploy.local.stub.manners import objection
 from deploy.local.stub.messages import Messages
+from deploy.local.stub.protocol import StubProtocol
 from deploy.local.stub.responses import Responses
-from deploy.local.stub.said import Heard, Said, answer
-from deploy.local.stub.speech import Speech
+from deploy.local.stub.validation import violation
 
 OWN_KEY_PREFIX = b"sk-stub-"
 """Keys that begin like this are accepted too: a tester's own."""
 SIGNED = b"AWS4-HMAC-SHA256 "
 """So begins what an AWS access key signs; the signature has its test elsewhere."""
-SPEECHES: tuple[tuple[str, Speech], ...] = (
+PROTOCOLS: tuple[tuple[str, StubProtocol], ...] = (
     ("/chat/completions", Chat()),
     ("/fim/completions", Chat()),
     ("/messages", Messages()),
@@ -39,7 +39,7 @@ class _Cut(Exception):
 
 class StubProvider:
     """The ASGI application. ``GET /stub/stats`` gives what it served, for tests that compare it with the ledger;
-    ``GET /stub/last`` the last request's body. A provider's own manners are kept below ``/as/<provider>``.
+    ``GET /stub/last`` the last request's body. Below ``/as/<provider>`` that provider's rules are enforced.
     """
 
     def __init__(self, key: str | None) -> None:
@@ -61,28 +61,28 @@ class StubProvider:
         if path.endswith(("/models", "/foundation-models")):
             await _json(send, 200 if self._authorized(scope) else 401, {"object": "list", "data": []})
             return
-        speech = next((speech for end, speech in SPEECHES if path.endswith(end)), None)
-        if speech is None and not path.endswith(("/embeddings", ":batchEmbedContents")):
+        protocol = next((protocol for end, protocol in PROTOCOLS if path.endswith(end)), None)
+        if protocol is None and not path.endswith(("/embeddings", ":batchEmbedContents")):
             await _json(send, 404, Chat().error(404, "no such route"))
             return
         body = await _body(receive)
         if not self._authorized(scope):
             self._counts["refused"] += 1
-            refusal = (speech or Chat()).error(401, "Incorrect API key provided.")
-            await _json(send, 400 if isinstance(speech, Gemini) else 401, refusal)
+            refusal = (protocol or Chat()).error(401, "Incorrect API key provided.")
+            await _json(send, 400 if isinstance(protocol, Gemini) else 401, refusal)
             return
         self._counts["requests"] += 1
         self._counts["in_flight"] += 1
         try:
             self._last = orjson.loads(body)
-            refused = objection(path, dict(scope["headers"]), self._last)
+            refused = violation(path, dict(scope["headers"]), self._last)
             if refused:
-                await _json(send, 400, (speech or Chat()).error(400, refused))
+                await _json(send, 400, (protocol or Chat()).error(400, refused))
                 return
-            if speech is None:
+            if protocol is None:
                 await self._embed(self._last, send)
             else:
-                await self._answer(speech, speech.hear(path, self._last), _key_tail(scope), receive, send)
+                await self._answer(protocol, protocol.parse(path, self._last), _key_tail(scope), receive, send)
         finally:
             self._counts["in_flight"] -= 1
 
@@ -93,12 +93,14 @@ class StubProvider:
             return True
         return hmac.compare_digest(given, self._key.encode())
 
-    async def _answer(self, speech: Speech, heard: Heard, used_key: str, receive: Receive, send: Send) -> None:
-        knobs = heard.knobs
+    async def _answer(
+        self, protocol: StubProtocol, request: StubRequest, used_key: str, receive: Receive, send: Send
+    ) -> None:
+        knobs = request.knobs
         status = knobs.number("error")
         if status:
             headers = [(b"retry-after", b"7")] if status == 429 else []
-            await _json(send, status, speech.error(status, f"the stub was asked for {status}"), headers)
+            await _json(send, status, protocol.error(status, f"the stub was asked for {status}"), headers)
             return
         if knobs.text("hang"):
             await _disconnected(receive)
@@ -108,40 +110,42 @@ class StubProvider:
         if knobs.text("garbage"):
             await _json(send, 200, {"hello": "world"})
             return
-        said = answer(heard, speech.call_prefix)
+        answer = answer_to(request, protocol.call_prefix)
         if knobs.text("usage") != "none":
-            self._counts["input_tokens"] += said.input_tokens
-            self._counts["output_tokens"] += said.output_tokens
-        if heard.streamed:
+            self._counts["input_tokens"] += answer.input_tokens
+            self._counts["output_tokens"] += answer.output_tokens
+        if request.streamed:
             gone = asyncio.create_task(_disconnected(receive))
             try:
-                await self._stream(speech, heard, said, gone, send)
+                await self._stream(protocol, request, answer, gone, send)
             finally:
                 gone.cancel()
             return
         await asyncio.sleep((knobs.number("gap_ms", 0) or 0) / 1000)
-        whole = speech.whole(said)
-        if isinstance(speech, Chat):
+        whole = protocol.whole(answer)
+        if isinstance(protocol, Chat):
             whole["system_fingerprint"] = used_key
         await _json(send, 200, whole)
 
-    async def _stream(self, speech: Speech, heard: Heard, said: Said, gone: "asyncio.Task[None]", send: Send) -> None:
-        knobs = heard.knobs
+    async def _stream(
+        self, protocol: StubProtocol, request: StubRequest, answer: StubAnswer, gone: "asyncio.Task[None]", send: Send
+    ) -> None:
+        knobs = request.knobs
         gap_s = (knobs.number("gap_ms", 0) or 0) / 1000
         cut, fail, hang = (knobs.number(name) for name in ("cut_after", "fail_after", "hang_after"))
 
         async def put(piece: bytes) -> None:
             await send({"type": "http.response.body", "body": piece, "more_body": True})
 
-        headers = [(b"content-type", speech.content_type)]
+        headers = [(b"content-type", protocol.content_type)]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
-        for piece in speech.opening(said):
+        for piece in protocol.opening(answer):
             await put(piece)
-        for number in range(len(said.words)):
+        for number in range(len(answer.words)):
             if cut == number:
                 raise _Cut
             if fail == number:
-                await put(speech.failure("the stub was asked to fail"))
+                await put(protocol.failure("the stub was asked to fail"))
                 return
             if hang == number:
                 await gone
@@ -150,8 +154,8 @@ class StubProvider:
             if gone.done():
                 self._counts["cancelled"] += 1
                 return
-            await put(speech.word(said, number))
-        await put(b"".join(speech.closing(said)))
+            await put(protocol.word(answer, number))
+        await put(b"".join(protocol.closing(answer)))
         await send({"type": "http.response.body", "body": b""})
 
     async def _embed(self, body: dict[str, Any], send: Send) -> None:
@@ -175,7 +179,7 @@ def _given_key(scope: Scope) -> bytes:
 
 
 def _key_tail(scope: Scope) -> str:
-    """What tells a test which key was used."""
+    """By this a test sees which key was used."""
     return f"…{_given_key(scope)[-4:].decode('latin-1')}"
 
 

@@ -2,23 +2,23 @@
 
 from typing import Any
 
-from deploy.local.stub.said import ANY_TOOL, CREATED_S, Called, Heard, Said, text_in
-from deploy.local.stub.speech import EVENTS, data_event
+from deploy.local.stub.answers import ANY_TOOL, CREATED_S, StubAnswer, StubRequest, ToolCall, text_in
+from deploy.local.stub.protocol import EVENTS, data_event
 
 
 class Chat:
-    """See `deploy.local.stub.speech.Speech`."""
+    """See `deploy.local.stub.protocol.StubProtocol`."""
 
     content_type = EVENTS
     call_prefix = "call_stub"
 
-    def hear(self, path: str, body: dict[str, Any]) -> Heard:
+    def parse(self, path: str, body: dict[str, Any]) -> StubRequest:
         fills = path.endswith("/fim/completions")
         messages = body.get("messages") or []
         prompt = text_in(body["prompt"] if fills else messages[-1].get("content"))
         asked = body.get("stream_options") or {}
         tools = {tool["function"]["name"]: tool["function"].get("parameters") or {} for tool in body.get("tools") or ()}
-        return Heard(
+        return StubRequest(
             body=body,
             model=str(body.get("model")),
             prompt=prompt,
@@ -36,31 +36,33 @@ class Chat:
             schema=((body.get("response_format") or {}).get("json_schema") or {}).get("schema"),
         )
 
-    def whole(self, said: Said) -> dict[str, Any]:
-        message: dict[str, Any] = {"role": "assistant", "content": said.text if said.words else None}
-        if said.thought:
-            message["reasoning_content"] = said.thought
-        if said.calls:
-            message["tool_calls"] = [_call(call) for call in said.calls]
-        choices = [{"index": 0, "message": message, "finish_reason": _reason(said)}]
-        answer: dict[str, Any] = {**_identity(said, "chat.completion"), "choices": choices}
-        return {**answer, "usage": _usage(said)} if said.counted else answer
+    def whole(self, answer: StubAnswer) -> dict[str, Any]:
+        message: dict[str, Any] = {"role": "assistant", "content": answer.text if answer.words else None}
+        if answer.thought:
+            message["reasoning_content"] = answer.thought
+        if answer.calls:
+            message["tool_calls"] = [_call(call) for call in answer.calls]
+        choices = [{"index": 0, "message": message, "finish_reason": _reason(answer)}]
+        body: dict[str, Any] = {**_identity(answer, "chat.completion"), "choices": choices}
+        return {**body, "usage": _usage(answer)} if answer.counted else body
 
-    def opening(self, said: Said) -> list[bytes]:
-        return [self._chunk(said, {"reasoning_content": said.thought})] if said.thought else []
+    def opening(self, answer: StubAnswer) -> list[bytes]:
+        return [self._chunk(answer, {"reasoning_content": answer.thought})] if answer.thought else []
 
-    def word(self, said: Said, number: int) -> bytes:
+    def word(self, answer: StubAnswer, number: int) -> bytes:
         role = {} if number else {"role": "assistant"}
-        return self._chunk(said, {**role, "content": said.words[number]})
+        return self._chunk(answer, {**role, "content": answer.words[number]})
 
-    def closing(self, said: Said) -> list[bytes]:
+    def closing(self, answer: StubAnswer) -> list[bytes]:
         out = [
-            self._chunk(said, {"role": "assistant", "tool_calls": [{"index": index, **_call(call)}]})
-            for index, call in enumerate(said.calls)
+            self._chunk(answer, {"role": "assistant", "tool_calls": [{"index": index, **_call(call)}]})
+            for index, call in enumerate(answer.calls)
         ]
-        out.append(self._chunk(said, {}, _reason(said)))
-        if said.counted:
-            out.append(data_event({**_identity(said, "chat.completion.chunk"), "choices": [], "usage": _usage(said)}))
+        out.append(self._chunk(answer, {}, _reason(answer)))
+        if answer.counted:
+            out.append(
+                data_event({**_identity(answer, "chat.completion.chunk"), "choices": [], "usage": _usage(answer)})
+            )
         return [*out, b"data: [DONE]\n\n"]
 
     def failure(self, message: str) -> bytes:
@@ -70,13 +72,13 @@ class Chat:
         code = "invalid_api_key" if status == 401 else "stub_error"
         return {"error": {"message": message, "type": code, "code": code}}
 
-    def _chunk(self, said: Said, delta: dict[str, Any], reason: str | None = None) -> bytes:
+    def _chunk(self, answer: StubAnswer, delta: dict[str, Any], reason: str | None = None) -> bytes:
         choices = [{"index": 0, "delta": delta, "finish_reason": reason}]
-        return data_event({**_identity(said, "chat.completion.chunk"), "choices": choices})
+        return data_event({**_identity(answer, "chat.completion.chunk"), "choices": choices})
 
 
-def _identity(said: Said, kind: str) -> dict[str, Any]:
-    return {"id": f"chatcmpl-{said.name}", "object": kind, "created": CREATED_S, "model": said.model}
+def _identity(answer: StubAnswer, kind: str) -> dict[str, Any]:
+    return {"id": f"chatcmpl-{answer.name}", "object": kind, "created": CREATED_S, "model": answer.model}
 
 
 def _choice(choice: Any) -> str | None:
@@ -85,18 +87,18 @@ def _choice(choice: Any) -> str | None:
     return ANY_TOOL if choice in ("required", "any") else None
 
 
-def _call(call: Called) -> dict[str, Any]:
+def _call(call: ToolCall) -> dict[str, Any]:
     return {"id": call.call_id, "type": "function", "function": {"name": call.name, "arguments": call.json}}
 
 
-def _reason(said: Said) -> str:
-    return "tool_calls" if said.calls else "length" if said.cut else "stop"
+def _reason(answer: StubAnswer) -> str:
+    return "tool_calls" if answer.calls else "length" if answer.cut else "stop"
 
 
-def _usage(said: Said) -> dict[str, Any]:
+def _usage(answer: StubAnswer) -> dict[str, Any]:
     return {
-        "prompt_tokens": said.input_tokens,
-        "completion_tokens": said.output_tokens,
-        "total_tokens": said.input_tokens + said.output_tokens,
-        **({"prompt_tokens_details": {"cached_tokens": said.cached_tokens}} if said.cached_tokens else {}),
+        "prompt_tokens": answer.input_tokens,
+        "completion_tokens": answer.output_tokens,
+        "total_tokens": answer.input_tokens + answer.output_tokens,
+        **({"prompt_tokens_details": {"cached_tokens": answer.cached_tokens}} if answer.cached_tokens else {}),
     }

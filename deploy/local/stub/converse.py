@@ -8,16 +8,16 @@ from urllib.parse import unquote
 
 import orjson
 
-from deploy.local.stub.said import ANY_TOOL, SIGNATURE, Heard, Said, text_in
+from deploy.local.stub.answers import ANY_TOOL, SIGNATURE, StubAnswer, StubRequest, text_in
 
 
 class Converse:
-    """See `deploy.local.stub.speech.Speech`."""
+    """See `deploy.local.stub.protocol.StubProtocol`."""
 
     content_type = b"application/vnd.amazon.eventstream"
     call_prefix = "tooluse_stub"
 
-    def hear(self, path: str, body: dict[str, Any]) -> Heard:
+    def parse(self, path: str, body: dict[str, Any]) -> StubRequest:
         *_, model, method = path.split("/")
         prompt = text_in(body["messages"][-1]["content"])
         form = (body.get("outputConfig") or {}).get("textFormat") or {}
@@ -25,7 +25,7 @@ class Converse:
         specified = [tool["toolSpec"] for tool in calling.get("tools") or () if "toolSpec" in tool]
         tools = {tool["name"]: tool["inputSchema"]["json"] for tool in specified}
         choice = calling.get("toolChoice") or {}
-        return Heard(
+        return StubRequest(
             body=body,
             model=unquote(model),
             prompt=prompt,
@@ -37,42 +37,43 @@ class Converse:
             schema=json.loads(form["structure"]["jsonSchema"]["schema"]) if form else None,
         )
 
-    def whole(self, said: Said) -> dict[str, Any]:
+    def whole(self, answer: StubAnswer) -> dict[str, Any]:
         content: list[dict[str, Any]] = []
-        if said.thought:
-            content.append({"reasoningContent": {"reasoningText": {"text": said.thought, "signature": SIGNATURE}}})
-        if said.words:
-            content.append({"text": said.text})
+        if answer.thought:
+            content.append({"reasoningContent": {"reasoningText": {"text": answer.thought, "signature": SIGNATURE}}})
+        if answer.words:
+            content.append({"text": answer.text})
         content += [
-            {"toolUse": {"toolUseId": call.call_id, "name": call.name, "input": call.arguments}} for call in said.calls
+            {"toolUse": {"toolUseId": call.call_id, "name": call.name, "input": call.arguments}}
+            for call in answer.calls
         ]
         return {
             "output": {"message": {"role": "assistant", "content": content}},
-            "stopReason": _reason(said),
-            "usage": _usage(said),
+            "stopReason": _reason(answer),
+            "usage": _usage(answer),
             "metrics": {"latencyMs": 1},
         }
 
-    def opening(self, said: Said) -> list[bytes]:
+    def opening(self, answer: StubAnswer) -> list[bytes]:
         out = [frame("messageStart", {"role": "assistant"})]
-        if said.thought:
-            out.append(_grow(0, {"reasoningContent": {"text": said.thought}}))
+        if answer.thought:
+            out.append(_grow(0, {"reasoningContent": {"text": answer.thought}}))
             out.append(_grow(0, {"reasoningContent": {"signature": SIGNATURE}}))
             out.append(frame("contentBlockStop", {"contentBlockIndex": 0}))
         return out
 
-    def word(self, said: Said, number: int) -> bytes:
-        return _grow(said.text_index, {"text": said.words[number]})
+    def word(self, answer: StubAnswer, number: int) -> bytes:
+        return _grow(answer.text_index, {"text": answer.words[number]})
 
-    def closing(self, said: Said) -> list[bytes]:
-        out = [frame("contentBlockStop", {"contentBlockIndex": said.text_index})] if said.words else []
-        for index, call in enumerate(said.calls, said.text_index + bool(said.words)):
+    def closing(self, answer: StubAnswer) -> list[bytes]:
+        out = [frame("contentBlockStop", {"contentBlockIndex": answer.text_index})] if answer.words else []
+        for index, call in enumerate(answer.calls, answer.text_index + bool(answer.words)):
             start = {"toolUse": {"toolUseId": call.call_id, "name": call.name}}
             out.append(frame("contentBlockStart", {"start": start, "contentBlockIndex": index}))
             out += [_grow(index, {"toolUse": {"input": piece}}) for piece in call.pieces]
             out.append(frame("contentBlockStop", {"contentBlockIndex": index}))
-        out.append(frame("messageStop", {"stopReason": _reason(said)}))
-        return [*out, frame("metadata", {"usage": _usage(said), "metrics": {"latencyMs": 1}})]
+        out.append(frame("messageStop", {"stopReason": _reason(answer)}))
+        return [*out, frame("metadata", {"usage": _usage(answer), "metrics": {"latencyMs": 1}})]
 
     def failure(self, message: str) -> bytes:
         return frame("modelStreamErrorException", {"message": message}, kind="exception")
@@ -101,15 +102,15 @@ def _grow(index: int, delta: dict[str, Any]) -> bytes:
     return frame("contentBlockDelta", {"delta": delta, "contentBlockIndex": index})
 
 
-def _reason(said: Said) -> str:
-    return "tool_use" if said.calls else "max_tokens" if said.cut else "end_turn"
+def _reason(answer: StubAnswer) -> str:
+    return "tool_use" if answer.calls else "max_tokens" if answer.cut else "end_turn"
 
 
-def _usage(said: Said) -> dict[str, int]:
+def _usage(answer: StubAnswer) -> dict[str, int]:
     return {
-        "inputTokens": said.fresh_tokens,
-        "outputTokens": said.output_tokens,
-        "totalTokens": said.input_tokens + said.output_tokens,
-        "cacheReadInputTokens": said.cached_tokens,
+        "inputTokens": answer.fresh_tokens,
+        "outputTokens": answer.output_tokens,
+        "totalTokens": answer.input_tokens + answer.output_tokens,
+        "cacheReadInputTokens": answer.cached_tokens,
         "cacheWriteInputTokens": 0,
     }

@@ -2,24 +2,24 @@
 
 from typing import Any
 
-from deploy.local.stub.said import ANY_TOOL, SIGNATURE, Heard, Said, text_in
-from deploy.local.stub.speech import EVENTS, data_event
+from deploy.local.stub.answers import ANY_TOOL, SIGNATURE, StubAnswer, StubRequest, text_in
+from deploy.local.stub.protocol import EVENTS, data_event
 
 
 class Gemini:
-    """See `deploy.local.stub.speech.Speech`."""
+    """See `deploy.local.stub.protocol.StubProtocol`."""
 
     content_type = EVENTS
     call_prefix = "call_stub"
 
-    def hear(self, path: str, body: dict[str, Any]) -> Heard:
+    def parse(self, path: str, body: dict[str, Any]) -> StubRequest:
         model, _, method = path.rpartition("/")[2].partition(":")
         prompt = text_in(body["contents"][-1]["parts"])
         declared = (body.get("tools") or [{"functionDeclarations": []}])[0]["functionDeclarations"]
         tools = {one["name"]: one.get("parametersJsonSchema") or one.get("parameters") or {} for one in declared}
         calling = (body.get("toolConfig") or {}).get("functionCallingConfig") or {}
         choice = (calling.get("allowedFunctionNames") or [ANY_TOOL])[0] if calling.get("mode") == "ANY" else None
-        return Heard(
+        return StubRequest(
             body=body,
             model=model,
             prompt=prompt,
@@ -31,19 +31,19 @@ class Gemini:
             schema=(body.get("generationConfig") or {}).get("responseJsonSchema"),
         )
 
-    def whole(self, said: Said) -> dict[str, Any]:
-        parts: list[dict[str, Any]] = [{"text": said.thought, "thought": True}] if said.thought else []
-        parts += [{"text": said.text}] if said.words else []
-        return _answer(said, parts + _calls(said), _reason(said))
+    def whole(self, answer: StubAnswer) -> dict[str, Any]:
+        parts: list[dict[str, Any]] = [{"text": answer.thought, "thought": True}] if answer.thought else []
+        parts += [{"text": answer.text}] if answer.words else []
+        return _body(answer, parts + _calls(answer), _reason(answer))
 
-    def opening(self, said: Said) -> list[bytes]:
-        return [data_event(_answer(said, [{"text": said.thought, "thought": True}]))] if said.thought else []
+    def opening(self, answer: StubAnswer) -> list[bytes]:
+        return [data_event(_body(answer, [{"text": answer.thought, "thought": True}]))] if answer.thought else []
 
-    def word(self, said: Said, number: int) -> bytes:
-        return data_event(_answer(said, [{"text": said.words[number]}]))
+    def word(self, answer: StubAnswer, number: int) -> bytes:
+        return data_event(_body(answer, [{"text": answer.words[number]}]))
 
-    def closing(self, said: Said) -> list[bytes]:
-        return [data_event(_answer(said, _calls(said) or [{"text": ""}], _reason(said)))]
+    def closing(self, answer: StubAnswer) -> list[bytes]:
+        return [data_event(_body(answer, _calls(answer) or [{"text": ""}], _reason(answer)))]
 
     def failure(self, message: str) -> bytes:
         return data_event(self.error(503, message))
@@ -56,31 +56,31 @@ class Gemini:
         return {"error": error}
 
 
-def _answer(said: Said, parts: list[dict[str, Any]], reason: str | None = None) -> dict[str, Any]:
+def _body(answer: StubAnswer, parts: list[dict[str, Any]], reason: str | None = None) -> dict[str, Any]:
     candidate: dict[str, Any] = {"content": {"role": "model", "parts": parts}, "index": 0}
     if reason:
         candidate["finishReason"] = reason
-    answer: dict[str, Any] = {"candidates": [candidate], "modelVersion": said.model, "responseId": said.name}
-    if said.counted:
-        answer["usageMetadata"] = {
-            "promptTokenCount": said.input_tokens,
-            "cachedContentTokenCount": said.cached_tokens,
-            "candidatesTokenCount": said.output_tokens,
-            "totalTokenCount": said.input_tokens + said.output_tokens,
+    body: dict[str, Any] = {"candidates": [candidate], "modelVersion": answer.model, "responseId": answer.name}
+    if answer.counted:
+        body["usageMetadata"] = {
+            "promptTokenCount": answer.input_tokens,
+            "cachedContentTokenCount": answer.cached_tokens,
+            "candidatesTokenCount": answer.output_tokens,
+            "totalTokenCount": answer.input_tokens + answer.output_tokens,
         }
-    return answer
+    return body
 
 
-def _calls(said: Said) -> list[dict[str, Any]]:
+def _calls(answer: StubAnswer) -> list[dict[str, Any]]:
     """Only the first of parallel calls is signed."""
     return [
         {
             "functionCall": {"name": call.name, "args": call.arguments},
             **({} if index else {"thoughtSignature": SIGNATURE}),
         }
-        for index, call in enumerate(said.calls)
+        for index, call in enumerate(answer.calls)
     ]
 
 
-def _reason(said: Said) -> str:
-    return "MAX_TOKENS" if said.cut else "STOP"
+def _reason(answer: StubAnswer) -> str:
+    return "MAX_TOKENS" if answer.cut else "STOP"

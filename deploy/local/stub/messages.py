@@ -2,21 +2,21 @@
 
 from typing import Any
 
-from deploy.local.stub.said import ANY_TOOL, SIGNATURE, Heard, Said, text_in
-from deploy.local.stub.speech import EVENTS, named_event
+from deploy.local.stub.answers import ANY_TOOL, SIGNATURE, StubAnswer, StubRequest, text_in
+from deploy.local.stub.protocol import EVENTS, named_event
 
 
 class Messages:
-    """See `deploy.local.stub.speech.Speech`."""
+    """See `deploy.local.stub.protocol.StubProtocol`."""
 
     content_type = EVENTS
     call_prefix = "toolu_stub"
 
-    def hear(self, path: str, body: dict[str, Any]) -> Heard:
+    def parse(self, path: str, body: dict[str, Any]) -> StubRequest:
         prompt = text_in(body["messages"][-1]["content"])
         tools = {tool["name"]: tool.get("input_schema") or {} for tool in body.get("tools") or ()}
         choice = body.get("tool_choice") or {}
-        return Heard(
+        return StubRequest(
             body=body,
             model=body["model"],
             prompt=prompt,
@@ -28,34 +28,34 @@ class Messages:
             schema=((body.get("output_config") or {}).get("format") or {}).get("schema"),
         )
 
-    def whole(self, said: Said) -> dict[str, Any]:
-        return {**_message(said), "content": _blocks(said), "stop_reason": _reason(said), "usage": _usage(said)}
+    def whole(self, answer: StubAnswer) -> dict[str, Any]:
+        return {**_message(answer), "content": _blocks(answer), "stop_reason": _reason(answer), "usage": _usage(answer)}
 
-    def opening(self, said: Said) -> list[bytes]:
-        begun = {**_usage(said), "output_tokens": 1}
-        message = {**_message(said), "content": [], "stop_reason": None, "usage": begun}
+    def opening(self, answer: StubAnswer) -> list[bytes]:
+        begun = {**_usage(answer), "output_tokens": 1}
+        message = {**_message(answer), "content": [], "stop_reason": None, "usage": begun}
         out = [named_event({"type": "message_start", "message": message}), named_event({"type": "ping"})]
-        if said.thought:
+        if answer.thought:
             out.append(_begin(0, {"type": "thinking", "thinking": "", "signature": ""}))
-            out.append(_grow(0, {"type": "thinking_delta", "thinking": said.thought}))
+            out.append(_grow(0, {"type": "thinking_delta", "thinking": answer.thought}))
             out.append(_grow(0, {"type": "signature_delta", "signature": SIGNATURE}))
             out.append(_end(0))
-        if said.words:
-            out.append(_begin(said.text_index, {"type": "text", "text": ""}))
+        if answer.words:
+            out.append(_begin(answer.text_index, {"type": "text", "text": ""}))
         return out
 
-    def word(self, said: Said, number: int) -> bytes:
-        return _grow(said.text_index, {"type": "text_delta", "text": said.words[number]})
+    def word(self, answer: StubAnswer, number: int) -> bytes:
+        return _grow(answer.text_index, {"type": "text_delta", "text": answer.words[number]})
 
-    def closing(self, said: Said) -> list[bytes]:
-        out = [_end(said.text_index)] if said.words else []
-        first = said.text_index + bool(said.words)
-        for index, call in enumerate(said.calls, first):
+    def closing(self, answer: StubAnswer) -> list[bytes]:
+        out = [_end(answer.text_index)] if answer.words else []
+        first = answer.text_index + bool(answer.words)
+        for index, call in enumerate(answer.calls, first):
             out.append(_begin(index, {"type": "tool_use", "id": call.call_id, "name": call.name, "input": {}}))
             out += [_grow(index, {"type": "input_json_delta", "partial_json": piece}) for piece in call.pieces]
             out.append(_end(index))
-        delta = {"stop_reason": _reason(said), "stop_sequence": None}
-        usage = {"output_tokens": said.output_tokens}
+        delta = {"stop_reason": _reason(answer), "stop_sequence": None}
+        usage = {"output_tokens": answer.output_tokens}
         return [
             *out,
             named_event({"type": "message_delta", "delta": delta, "usage": usage}),
@@ -69,18 +69,18 @@ class Messages:
         return {"type": "error", "error": {"type": "api_error", "message": message}}
 
 
-def _message(said: Said) -> dict[str, Any]:
-    return {"id": "msg_stub", "type": "message", "role": "assistant", "model": said.model, "stop_sequence": None}
+def _message(answer: StubAnswer) -> dict[str, Any]:
+    return {"id": "msg_stub", "type": "message", "role": "assistant", "model": answer.model, "stop_sequence": None}
 
 
-def _blocks(said: Said) -> list[dict[str, Any]]:
+def _blocks(answer: StubAnswer) -> list[dict[str, Any]]:
     blocks: list[dict[str, Any]] = []
-    if said.thought:
-        blocks.append({"type": "thinking", "thinking": said.thought, "signature": SIGNATURE})
-    if said.words:
-        blocks.append({"type": "text", "text": said.text})
+    if answer.thought:
+        blocks.append({"type": "thinking", "thinking": answer.thought, "signature": SIGNATURE})
+    if answer.words:
+        blocks.append({"type": "text", "text": answer.text})
     return blocks + [
-        {"type": "tool_use", "id": call.call_id, "name": call.name, "input": call.arguments} for call in said.calls
+        {"type": "tool_use", "id": call.call_id, "name": call.name, "input": call.arguments} for call in answer.calls
     ]
 
 
@@ -96,14 +96,14 @@ def _end(index: int) -> bytes:
     return named_event({"type": "content_block_stop", "index": index})
 
 
-def _reason(said: Said) -> str:
-    return "tool_use" if said.calls else "max_tokens" if said.cut else "end_turn"
+def _reason(answer: StubAnswer) -> str:
+    return "tool_use" if answer.calls else "max_tokens" if answer.cut else "end_turn"
 
 
-def _usage(said: Said) -> dict[str, int]:
+def _usage(answer: StubAnswer) -> dict[str, int]:
     return {
-        "input_tokens": said.fresh_tokens,
-        "cache_read_input_tokens": said.cached_tokens,
+        "input_tokens": answer.fresh_tokens,
+        "cache_read_input_tokens": answer.cached_tokens,
         "cache_creation_input_tokens": 0,
-        "output_tokens": said.output_tokens,
+        "output_tokens": answer.output_tokens,
     }

@@ -2,24 +2,24 @@
 
 from typing import Any
 
-from deploy.local.stub.said import ANY_TOOL, CREATED_S, Heard, Said, text_in
-from deploy.local.stub.speech import EVENTS, named_event
+from deploy.local.stub.answers import ANY_TOOL, CREATED_S, StubAnswer, StubRequest, text_in
+from deploy.local.stub.protocol import EVENTS, named_event
 
 
 class Responses:
-    """See `deploy.local.stub.speech.Speech`."""
+    """See `deploy.local.stub.protocol.StubProtocol`."""
 
     content_type = EVENTS
     call_prefix = "call_stub"
 
-    def hear(self, path: str, body: dict[str, Any]) -> Heard:
+    def parse(self, path: str, body: dict[str, Any]) -> StubRequest:
         items = body["input"]
         last = items if isinstance(items, str) else items[-1].get("content") or items[-1].get("output")
         prompt = text_in(last)
         tools = {
             tool["name"]: tool.get("parameters") or {} for tool in body.get("tools") or () if tool["type"] == "function"
         }
-        return Heard(
+        return StubRequest(
             body=body,
             model=body["model"],
             prompt=prompt,
@@ -31,24 +31,24 @@ class Responses:
             schema=((body.get("text") or {}).get("format") or {}).get("schema"),
         )
 
-    def whole(self, said: Said) -> dict[str, Any]:
-        status = "incomplete" if said.cut else "completed"
+    def whole(self, answer: StubAnswer) -> dict[str, Any]:
+        status = "incomplete" if answer.cut else "completed"
         return {
-            **_response(said, status),
-            "output": _output(said),
-            "incomplete_details": {"reason": "max_output_tokens"} if said.cut else None,
-            "usage": _usage(said),
+            **_response(answer, status),
+            "output": _output(answer),
+            "incomplete_details": {"reason": "max_output_tokens"} if answer.cut else None,
+            "usage": _usage(answer),
         }
 
-    def opening(self, said: Said) -> list[bytes]:
+    def opening(self, answer: StubAnswer) -> list[bytes]:
         out = [
-            named_event({"type": "response.created", "response": _response(said, "in_progress")}),
-            named_event({"type": "response.in_progress", "response": _response(said, "in_progress")}),
+            named_event({"type": "response.created", "response": _response(answer, "in_progress")}),
+            named_event({"type": "response.in_progress", "response": _response(answer, "in_progress")}),
         ]
-        if said.thought:
+        if answer.thought:
             thinking = {"item_id": "rs_stub", "output_index": 0}
             item = {"type": "reasoning", "id": "rs_stub", "summary": []}
-            done = _output(said)[0]
+            done = _output(answer)[0]
             out += [
                 named_event({"type": "response.output_item.added", "output_index": 0, "item": item}),
                 named_event(
@@ -56,37 +56,39 @@ class Responses:
                         "type": "response.reasoning_summary_text.delta",
                         **thinking,
                         "summary_index": 0,
-                        "delta": said.thought,
+                        "delta": answer.thought,
                     }
                 ),
                 named_event({"type": "response.output_item.done", "output_index": 0, "item": done}),
             ]
-        if said.words:
+        if answer.words:
             item = {"type": "message", "id": "msg_stub", "role": "assistant", "content": []}
-            place = {"output_index": said.text_index}
+            position = {"output_index": answer.text_index}
             part = {"type": "output_text", "text": "", "annotations": []}
-            inner = {"item_id": "msg_stub", **place, "content_index": 0}
-            out.append(named_event({"type": "response.output_item.added", **place, "item": item}))
+            inner = {"item_id": "msg_stub", **position, "content_index": 0}
+            out.append(named_event({"type": "response.output_item.added", **position, "item": item}))
             out.append(named_event({"type": "response.content_part.added", **inner, "part": part}))
         return out
 
-    def word(self, said: Said, number: int) -> bytes:
-        place = {"item_id": "msg_stub", "output_index": said.text_index, "content_index": 0}
-        return named_event({"type": "response.output_text.delta", **place, "delta": said.words[number]})
+    def word(self, answer: StubAnswer, number: int) -> bytes:
+        position = {"item_id": "msg_stub", "output_index": answer.text_index, "content_index": 0}
+        return named_event({"type": "response.output_text.delta", **position, "delta": answer.words[number]})
 
-    def closing(self, said: Said) -> list[bytes]:
+    def closing(self, answer: StubAnswer) -> list[bytes]:
         out: list[bytes] = []
-        output, calls = _output(said), {call.call_id: call for call in said.calls}
+        output, calls = _output(answer), {call.call_id: call for call in answer.calls}
         for index, item in enumerate(output):
             if item["type"] == "function_call":
                 begun = {**item, "arguments": "", "status": "in_progress"}
                 out.append(named_event({"type": "response.output_item.added", "output_index": index, "item": begun}))
                 for piece in calls[item["call_id"]].pieces:
-                    place = {"item_id": item["id"], "output_index": index}
-                    out.append(named_event({"type": "response.function_call_arguments.delta", **place, "delta": piece}))
+                    position = {"item_id": item["id"], "output_index": index}
+                    out.append(
+                        named_event({"type": "response.function_call_arguments.delta", **position, "delta": piece})
+                    )
             if item["type"] != "reasoning":
                 out.append(named_event({"type": "response.output_item.done", "output_index": index, "item": item}))
-        whole = self.whole(said)
+        whole = self.whole(answer)
         return [*out, named_event({"type": f"response.{whole['status']}", "response": whole})]
 
     def failure(self, message: str) -> bytes:
@@ -102,9 +104,9 @@ def _choice(choice: Any) -> str | None:
     return ANY_TOOL if choice == "required" else None
 
 
-def _response(said: Said, status: str) -> dict[str, Any]:
+def _response(answer: StubAnswer, status: str) -> dict[str, Any]:
     return {
-        "id": f"resp_{said.name}",
+        "id": f"resp_{answer.name}",
         "object": "response",
         "created_at": CREATED_S,
         "status": status,
@@ -112,7 +114,7 @@ def _response(said: Said, status: str) -> dict[str, Any]:
         "incomplete_details": None,
         "instructions": None,
         "metadata": {},
-        "model": said.model,
+        "model": answer.model,
         "output": [],
         "parallel_tool_calls": True,
         "temperature": 1.0,
@@ -123,13 +125,13 @@ def _response(said: Said, status: str) -> dict[str, Any]:
     }
 
 
-def _output(said: Said) -> list[dict[str, Any]]:
+def _output(answer: StubAnswer) -> list[dict[str, Any]]:
     output: list[dict[str, Any]] = []
-    if said.thought:
-        summary = [{"type": "summary_text", "text": said.thought}]
+    if answer.thought:
+        summary = [{"type": "summary_text", "text": answer.thought}]
         output.append({"type": "reasoning", "id": "rs_stub", "summary": summary, "encrypted_content": "c2VjcmV0"})
-    if said.words:
-        part = {"type": "output_text", "text": said.text, "annotations": [], "logprobs": []}
+    if answer.words:
+        part = {"type": "output_text", "text": answer.text, "annotations": [], "logprobs": []}
         output.append(
             {"type": "message", "id": "msg_stub", "role": "assistant", "status": "completed", "content": [part]}
         )
@@ -142,17 +144,17 @@ def _output(said: Said) -> list[dict[str, Any]]:
             "arguments": call.json,
             "status": "completed",
         }
-        for call in said.calls
+        for call in answer.calls
     ]
 
 
-def _usage(said: Said) -> dict[str, Any] | None:
-    if not said.counted:
+def _usage(answer: StubAnswer) -> dict[str, Any] | None:
+    if not answer.counted:
         return None
     return {
-        "input_tokens": said.input_tokens,
-        "input_tokens_details": {"cached_tokens": said.cached_tokens},
-        "output_tokens": said.output_tokens,
+        "input_tokens": answer.input_tokens,
+        "input_tokens_details": {"cached_tokens": answer.cached_tokens},
+        "output_tokens": answer.output_tokens,
         "output_tokens_details": {"reasoning_tokens": 0},
-        "total_tokens": said.input_tokens + said.output_tokens,
+        "total_tokens": answer.input_tokens + answer.output_tokens,
     }

@@ -1,34 +1,34 @@
-"""What every protocol of the stub must say."""
+"""What the stub needs of every protocol."""
 
 from typing import Any, Protocol
 
 import orjson
 
-from deploy.local.stub.said import Heard, Said
+from deploy.local.stub.answers import StubAnswer, StubRequest
 
 EVENTS = b"text/event-stream"
 
 
-class Speech(Protocol):
-    """One protocol, as a provider speaks it. A stream is an opening, the words, and a closing."""
+class StubProtocol(Protocol):
+    """One protocol, from the provider's side. A stream is an opening, the words, and a closing."""
 
     content_type: bytes
     """Of a stream."""
     call_prefix: str
 
-    def hear(self, path: str, body: dict[str, Any]) -> Heard:
-        """What a request asks for."""
+    def parse(self, path: str, body: dict[str, Any]) -> StubRequest:
+        """The request in a body that was sent to a path."""
 
-    def whole(self, said: Said) -> dict[str, Any]:
+    def whole(self, answer: StubAnswer) -> dict[str, Any]:
         """An answer that is not streamed."""
 
-    def opening(self, said: Said) -> list[bytes]:
+    def opening(self, answer: StubAnswer) -> list[bytes]:
         """What comes before the words: thoughts among them."""
 
-    def word(self, said: Said, number: int) -> bytes:
+    def word(self, answer: StubAnswer, number: int) -> bytes:
         """One word of a stream."""
 
-    def closing(self, said: Said) -> list[bytes]:
+    def closing(self, answer: StubAnswer) -> list[bytes]:
         """What comes after the words: tool calls, the reason, the counts."""
 
     def failure(self, message: str) -> bytes:

@@ -1,8 +1,8 @@
-"""What providers refuse, as far as their references and their users tell, so that the stub can refuse it too.
+"""What providers refuse, as far as their references and their users report it, so that the stub can refuse it too.
 
-A request to ``/as/<provider>/...`` is judged. Not written from our own configuration, which is what it tests. Sources:
-the API references of OpenAI, Anthropic, Google, Mistral and xAI; for Mistral's "extra_forbidden" and Kimi's "invalid
-temperature: only 1 is allowed for this model" the public issues of clients that met them.
+A request to ``/as/<provider>/...`` is validated. Not written from our own configuration, which is what it tests.
+Sources: the API references of OpenAI, Anthropic, Google, Mistral and xAI; for Mistral's "extra_forbidden" and Kimi's
+"invalid temperature: only 1 is allowed for this model" the public issues of clients that met them.
 """
 
 import re
@@ -50,11 +50,11 @@ _GEMINI = {
 _PENALTIES = {"presence_penalty", "frequency_penalty"}
 
 
-def objection(path: str, headers: dict[bytes, bytes], body: dict[str, Any]) -> str | None:
+def violation(path: str, headers: dict[bytes, bytes], body: dict[str, Any]) -> str | None:
     """Why the provider that the path names refuses a request; None where it does not, or none is named."""
     _, _, named = path.partition("/as/")
-    judge = _JUDGES.get(named.partition("/")[0])
-    return next(iter(judge(named, headers, body)), None) if judge else None
+    validate = _VALIDATORS.get(named.partition("/")[0])
+    return next(iter(validate(named, headers, body)), None) if validate else None
 
 
 def _unknown(body: dict[str, Any], known: set[str]) -> Iterable[str]:
@@ -103,8 +103,8 @@ def _anthropic(_path: str, headers: dict[bytes, bytes], body: dict[str, Any]) ->
     thinking = (body.get("thinking") or {}).get("type")
     if thinking and (body.get("tool_choice") or {}).get("type") in ("any", "tool"):
         yield "Thinking may not be enabled when tool_choice forces tool use."
-    said = [message["content"] for message in body.get("messages") or () if message["role"] == "assistant"]
-    kinds = [block["type"] for block in said[-1]] if said and isinstance(said[-1], list) else []
+    assistant = [message["content"] for message in body.get("messages") or () if message["role"] == "assistant"]
+    kinds = [block["type"] for block in assistant[-1]] if assistant and isinstance(assistant[-1], list) else []
     if thinking == "enabled" and "tool_use" in kinds and kinds[0] not in ("thinking", "redacted_thinking"):
         yield f"Expected `thinking` or `redacted_thinking`, but found `{kinds[0]}`."
     if re.search(r"-4-[7-9]", str(body.get("model"))):
@@ -132,7 +132,7 @@ def _refuses(body: dict[str, Any], names: set[str]) -> Iterable[str]:
     return (f"Unsupported parameter: '{name}' is not supported with this model." for name in sorted(names & set(body)))
 
 
-_JUDGES: dict[str, Callable[[str, dict[bytes, bytes], dict[str, Any]], Iterable[str]]] = {
+_VALIDATORS: dict[str, Callable[[str, dict[bytes, bytes], dict[str, Any]], Iterable[str]]] = {
     "mistral": _mistral,
     "codestral": _mistral,
     "openai": _openai,

@@ -1,4 +1,4 @@
-"""What the stub says, before any protocol says how. Pure: the same request is answered in the same way."""
+"""Requests and answers of the stub, whatever the protocol. Pure: equal requests have equal answers."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ _WORDS = tuple(
 
 
 class Knobs:
-    """How one answer is to be given."""
+    """The misbehaviour that a request asks for."""
 
     def __init__(self, text: str) -> None:
         found = _KNOBS.search(text)
@@ -38,7 +38,7 @@ class Knobs:
 
 
 @dataclass(frozen=True, slots=True)
-class Called:
+class ToolCall:
     """A call of a tool."""
 
     call_id: str
@@ -58,7 +58,7 @@ class Called:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class StubRequest:
     """A request, whatever its protocol: what matters to an answer."""
 
     body: dict[str, Any]
@@ -86,7 +86,7 @@ class Heard:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class StubAnswer:
     """An answer."""
 
     name: str
@@ -94,7 +94,7 @@ class Said:
     model: str
     words: list[str]
     thought: str
-    calls: list[Called]
+    calls: list[ToolCall]
     cut: bool
     """There would have been more."""
     fresh_tokens: int
@@ -118,35 +118,35 @@ class Said:
         return self.fresh_tokens + self.cached_tokens
 
 
-def answer(heard: Heard, call_prefix: str) -> Said:
+def answer_to(request: StubRequest, call_prefix: str) -> StubAnswer:
     """The answer to a request. IDs of calls begin with the prefix."""
-    knobs = heard.knobs
-    calls = _calls(heard, call_prefix)
+    knobs = request.knobs
+    calls = _calls(request, call_prefix)
     wanted = knobs.number("chunks", 0 if calls else 8) or 0
-    most = min(wanted, heard.most_tokens) if heard.most_tokens else wanted
-    words = [json.dumps(_instance(heard.schema))] if heard.schema else _words(heard.prompt, most)
+    most = min(wanted, request.most_tokens) if request.most_tokens else wanted
+    words = [json.dumps(_instance(request.schema))] if request.schema else _words(request.prompt, most)
     zero = knobs.text("usage") == "zero"
-    return Said(
-        name=hashlib.sha256(heard.prompt.encode()).hexdigest()[:24],
-        model=heard.model,
+    return StubAnswer(
+        name=hashlib.sha256(request.prompt.encode()).hexdigest()[:24],
+        model=request.model,
         words=words,
         thought=THOUGHT if knobs.text("think") else "",
         calls=calls,
-        cut=len(words) < wanted and not heard.schema,
-        fresh_tokens=0 if zero else max(1, heard.characters // 4),
+        cut=len(words) < wanted and not request.schema,
+        fresh_tokens=0 if zero else max(1, request.characters // 4),
         cached_tokens=knobs.number("cache", 0) or 0,
         output_tokens=0 if zero else len(words),
-        counted=heard.counts_wanted and knobs.text("usage") != "none",
+        counted=request.counts_wanted and knobs.text("usage") != "none",
     )
 
 
-def _calls(heard: Heard, prefix: str) -> list[Called]:
-    count = (heard.knobs.number("tool", 0) or 0) if heard.tools else 0
-    first = next(iter(heard.tools), "")
-    demanded = first if heard.tool_choice == ANY_TOOL else heard.tool_choice
-    if demanded is not None and demanded in heard.tools and not count:
-        return [Called(f"{prefix}1", demanded, _instance(heard.tools[demanded]))]
-    return [Called(f"{prefix}{number + 1}", first, ARGUMENTS) for number in range(count)]
+def _calls(request: StubRequest, prefix: str) -> list[ToolCall]:
+    count = (request.knobs.number("tool", 0) or 0) if request.tools else 0
+    first = next(iter(request.tools), "")
+    demanded = first if request.tool_choice == ANY_TOOL else request.tool_choice
+    if demanded is not None and demanded in request.tools and not count:
+        return [ToolCall(f"{prefix}1", demanded, _instance(request.tools[demanded]))]
+    return [ToolCall(f"{prefix}{number + 1}", first, ARGUMENTS) for number in range(count)]
 
 
 def _instance(schema: Any) -> Any:
