@@ -14,7 +14,7 @@ from deploy.local.kafka.startup_cache import ensure_startup_cache
 from deploy.local.ports import LOOPBACK, free_port
 from deploy.local.stack import KAFKA_STORE
 from libs.bus.settings import BusSettings
-from tests.stacks import Gateway, running_stack, told_since
+from tests.stacks import Gateway, logged_since, running_stack
 
 settings.register_profile("sluice", deadline=None, max_examples=100)
 settings.load_profile("sluice")
@@ -32,10 +32,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item, call: "pytest.CallInfo[None]"
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """A failure comes with what the services said meanwhile."""
+    """A failure comes with what the services logged meanwhile."""
     report = yield
-    if report.failed and (told := told_since(call.start)):
-        report.sections.append(("what the services told", told))
+    if report.failed and (logged := logged_since(call.start)):
+        report.sections.append(("what the services logged", logged))
     return report
 
 

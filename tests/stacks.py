@@ -93,21 +93,21 @@ async def until(ask: Callable[[], Awaitable[T | NotYet | None]], *, what: str, w
     raise TimeoutError(f"no {what} within {within_s} s" + (f"; the last answer: {answer}" if answer else ""))
 
 
-def told_since(started_s: float, *, lines: int = 60) -> str:
+def logged_since(started_s: float, *, lines: int = 60) -> str:
     """What the services of the newest stack logged since then, in the order of time, but for what only informs.
 
     Args:
         started_s: seconds since 1970.
     """
     since = datetime.fromtimestamp(started_s, UTC).isoformat()
-    told: list[tuple[str, str]] = []
+    entries: list[tuple[str, str]] = []
     for file in LOG_FOLDERS[-1].glob("*.log") if LOG_FOLDERS else ():
         for line in file.read_text(errors="replace").splitlines():
             with contextlib.suppress(ValueError, KeyError, TypeError):
                 entry = json.loads(line)
                 if entry["timestamp"] >= since and (entry["level"] != "info" or entry["event"] in TURNS):
-                    told.append((entry["timestamp"], line[:300]))
-    return "\n".join(line for _at, line in sorted(told)[-lines:])
+                    entries.append((entry["timestamp"], line[:300]))
+    return "\n".join(line for _at, line in sorted(entries)[-lines:])
 
 
 def chat(text: str, *, model: str = "stub/echo", **more: Any) -> dict[str, Any]:

@@ -107,7 +107,7 @@ class Child:
             with contextlib.suppress(psutil.NoSuchProcess):
                 one.send_signal(signal_number)
 
-    def last_words(self, lines: int = 15) -> str:
+    def log_tail(self, lines: int = 15) -> str:
         """The end of its log."""
         with contextlib.suppress(OSError):
             return "\n".join(self._log_file.read_text(errors="replace").splitlines()[-lines:])

@@ -1,5 +1,5 @@
-"""What goes wrong on a user's machine, in words that say what to do."""
+"""Errors on a user's machine. The message names the cause and what to do."""
 
 
 class StackError(Exception):
-    """Printed as it is, without a traceback."""
+    """Printed without a traceback."""

@@ -108,11 +108,11 @@ class Home:
         return known
 
     def save(self, state: StackState) -> None:
-        """Tells other commands of this run."""
+        """Writes the state of this run for other commands."""
         write_private(self.path / "state.json", state.model_dump_json(indent=1))
 
     def forget(self) -> None:
-        """The run is over."""
+        """Removes the state: the run is over."""
         # A state that stays is known to be old by its process ID.
         with contextlib.suppress(OSError):
             (self.path / "state.json").unlink()
@@ -168,7 +168,7 @@ Environment = dict[str, str]
 
 
 def plain_environment(**more: Any) -> Environment:
-    """What every child may know: no provider key, no secret of ours unless it is given."""
+    """The environment of every child: no provider key, and no secret of ours unless it is passed."""
     names = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "SSL_CERT_FILE", "JAVA_HOME")
     kept = {name: os.environ[name] for name in names if name in os.environ}
     kept |= {name: value for name, value in os.environ.items() if name.startswith("OTEL_")}

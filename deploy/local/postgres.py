@@ -30,10 +30,10 @@ READERS = {"console": "metering"}
 class EmbeddedPostgres:
     """A PostgreSQL server as a child of the stack."""
 
-    def __init__(self, home: Home, port: int, say: Callable[[str], None]) -> None:
+    def __init__(self, home: Home, port: int, report: Callable[[str], None]) -> None:
         self._home = home
         self.port = port
-        self._say = say
+        self._report = report
         self._data = home.path / "postgres"
         self._user: str | None = None
 
@@ -61,7 +61,7 @@ class EmbeddedPostgres:
             user=self._user,
             on_started=self._started,
             stop_signal=signal.SIGINT,  # "fast": open sessions are closed
-            on_restart=self._say,
+            on_restart=self._report,
         )
 
     def url(self, service: str) -> str:

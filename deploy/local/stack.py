@@ -37,7 +37,7 @@ EMBEDDED = ("embedded", "apache")
 """Names of the Kafka that Sluice starts itself."""
 KAFKA_STORE = ROOT / ".sluice" / "kafka"
 
-Say = Callable[[str], None]
+Report = Callable[[str], None]
 _OF_THE_CLI = ("SLUICE_HOME", "SLUICE_KEY")
 """Variables that no service needs to know."""
 
@@ -54,7 +54,7 @@ class StackOptions:
     environment: dict[str, str] = field(default_factory=dict)
     """For every service, over the configuration: ``SLUICE_TIMEOUTS__REQUEST_S`` and the like."""
     instances: dict[str, int] = field(default_factory=dict)
-    """How many processes of a service; one where nothing is said. Further ingresses listen on further ports."""
+    """How many processes of a service; the default is one. Further ingresses listen on further ports."""
     otlp_endpoint: str | None = None
     partitions: int | None = None
     """Of each keyed topic; None: four."""
@@ -65,16 +65,16 @@ class StackOptions:
 class Stack:
     """Broker, database and services of one folder, as children of this process."""
 
-    def __init__(self, home: Home, options: StackOptions, say: Say) -> None:
+    def __init__(self, home: Home, options: StackOptions, report: Report) -> None:
         self._home = home
         self._options = options
-        self._say = say
+        self._report = report
         self._health_ports: dict[str, int] = {}
         self._ingress_ports: dict[str, int] = {}
         self._stub_port = free_port()
         self.children: dict[str, Child] = {}
         self.bus = BusSettings()
-        self.postgres = EmbeddedPostgres(home, free_port(), say)
+        self.postgres = EmbeddedPostgres(home, free_port(), report)
         self.console_port = options.console_port or free_port()
 
     @property
@@ -115,10 +115,10 @@ class Stack:
             if self._options.stub:
                 await self._start_stub()
             await self._start_broker()
-            self._say("database: PostgreSQL")
+            self._report("database: PostgreSQL")
             self.children["postgres"] = self.postgres.child()
             await self.children["postgres"].start()
-            self._say(f"services: {', '.join(SERVICES)}")
+            self._report(f"services: {', '.join(SERVICES)}")
             for service in SERVICES:
                 for number in range(1, self._options.instances.get(service, 1) + 1):
                     await self.start_service(service, number)
@@ -148,7 +148,7 @@ class Stack:
             lambda: [sys.executable, "-m", module],
             self._environment(service, name),
             self._home.logs / f"{name}.log",
-            on_restart=self._say,
+            on_restart=self._report,
             debugged=lambda: self._home.debugged(name),
         )
         self.children[name] = child
@@ -171,7 +171,7 @@ class Stack:
         await self._wait_until_ready()
 
     async def health(self) -> dict[str, dict[str, Any]]:
-        """What each service says of itself; ``{"ready": False}`` where it does not answer."""
+        """The health page of each service; ``{"ready": False}`` where it does not answer."""
         async with httpx.AsyncClient(timeout=2) as client:
 
             async def ask(name: str, port: int) -> tuple[str, dict[str, Any]]:
@@ -216,11 +216,11 @@ class Stack:
         check_free(self._options.port, "--port")
 
     async def _start_stub(self) -> None:
-        self._say("provider: the stub")
+        self._report("provider: the stub")
         environment = plain_environment() | {KEY_VARIABLE: self.stub_key()}
         command = [sys.executable, "-m", "deploy.local.stub", str(self._stub_port)]
         self.children["stub"] = Child(
-            "stub", lambda: command, environment, self._home.logs / "stub.log", on_restart=self._say
+            "stub", lambda: command, environment, self._home.logs / "stub.log", on_restart=self._report
         )
         await self.children["stub"].start()
         await wait_until_open(self._stub_port, within_s=20, what="the stub provider")
@@ -229,18 +229,18 @@ class Stack:
         kafka = self._options.kafka
         chosen: dict[str, Any] = {"partitions": self._options.partitions} if self._options.partitions else {}
         if kafka in EMBEDDED:
-            installation = await asyncio.to_thread(install, KAFKA_STORE, self._say)
-            await ensure_startup_cache(installation, self._say)
+            installation = await asyncio.to_thread(install, KAFKA_STORE, self._report)
+            await ensure_startup_cache(installation, self._report)
             port = free_port()
             self.bus = BusSettings(bootstrap=f"{LOOPBACK}:{port}", **chosen)
-            self._say("broker: Apache Kafka")
-            self.children["broker"] = local_broker(installation, self._home, self.bus, port, self._say)
+            self._report("broker: Apache Kafka")
+            self.children["broker"] = local_broker(installation, self._home, self.bus, port, self._report)
             await self.children["broker"].start()
             return
         if ":" not in kafka:
             raise StackError(f"--kafka takes embedded or HOST:PORT, not {kafka!r}")
         self.bus = BusSettings(bootstrap=kafka, **chosen)
-        self._say(f"broker: {kafka}")
+        self._report(f"broker: {kafka}")
         try:
             async with asyncio.timeout(15):
                 await create_topics(self.bus)
@@ -297,18 +297,18 @@ class Stack:
             health = await self.health()
             now_waiting = {name for name, answer in health.items() if not answer.get("ready")}
             for name in sorted(waiting - now_waiting):
-                self._say(f"ready: {name}")
+                self._report(f"ready: {name}")
             waiting = now_waiting
             if not waiting:
                 return
             for name in waiting:
                 child = self.children[name]
                 if child.restarts >= 2:
-                    raise StackError(f"{name} does not start; the end of its log:\n{child.last_words()}")
+                    raise StackError(f"{name} does not start; the end of its log:\n{child.log_tail()}")
             if asyncio.get_running_loop().time() > deadline:
                 name = sorted(waiting)[0]
-                words = self.children[name].last_words(5)
-                raise StackError(f"not ready after {READY_WITHIN_S:.0f} s: {', '.join(sorted(waiting))}\n{words}")
+                tail = self.children[name].log_tail(5)
+                raise StackError(f"not ready after {READY_WITHIN_S:.0f} s: {', '.join(sorted(waiting))}\n{tail}")
             await asyncio.sleep(0.15)
 
 

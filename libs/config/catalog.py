@@ -14,7 +14,7 @@ class Offer:
     model: Model
     provider_id: str
     provider: Provider
-    """With what is particular to the model."""
+    """Adapted to the model."""
 
 
 class Catalog:
@@ -25,7 +25,7 @@ class Catalog:
         self.providers: Mapping[str, Provider] = config.providers
         self._all: dict[str, tuple[Offer, ...]] = {}
         for model in config.models:
-            offer = Offer(model, model.provider, model.spoken_to(config.providers[model.provider]))
+            offer = Offer(model, model.provider, model.adapt(config.providers[model.provider]))
             self._all[model.id] = (*self._all.get(model.id, ()), offer)
         self.offers: Mapping[str, Offer] = {model_id: offers[0] for model_id, offers in self._all.items()}
 
@@ -51,7 +51,7 @@ class Catalog:
         )
 
     def at(self, model_id: str, provider_id: str) -> Provider | None:
-        """A provider as one model of it is spoken to; as it is, where it does not have the model."""
+        """A provider, adapted to one of its models; unadapted where it does not have the model."""
         for offer in self.all_of(model_id):
             if offer.provider_id == provider_id:
                 return offer.provider

@@ -66,7 +66,7 @@ class Provider(_Section):
     name: str = ""
     protocol: ProtocolName = "openai-chat"
     native: list[Literal["responses"]] = []
-    """Surfaces beside its protocol that the provider speaks itself; requests of these pass as they are."""
+    """Surfaces beside its protocol that the provider has itself; their requests are passed on unchanged."""
     base_url: str
     api_key: str | None = None
     """``env:NAME``: the vault reads it from its own environment. Never the key itself."""
@@ -77,7 +77,7 @@ class Provider(_Section):
     renamed: dict[str, str] = {}
     """Fields of chat completions that the provider calls otherwise."""
     unsupported: list[str] = []
-    """Fields that the provider refuses: they are left out, and the client is told so in a header."""
+    """Fields that the provider refuses: they are left out, and listed in ``x-sluice-dropped``."""
     lacks: list[Surface] = []
     """Surfaces of its protocol that the provider does not have."""
     fields: list[str] = []
@@ -85,7 +85,7 @@ class Provider(_Section):
     message_fields: list[str] = []
     """The same of each message."""
     thinking: Thinking = "budget"
-    """How Claude is told to think: with a budget of tokens, or (from 4.6 on) with an effort alone."""
+    """How Claude's thinking is switched on: by a budget of tokens, or (from 4.6 on) by an effort alone."""
     tool_call_ids: Literal["anthropic", "mistral"] | None = None
     """The form that the provider demands of tool calls' IDs; None: any."""
     cache_key_field: str | None = None
@@ -111,7 +111,7 @@ class Provider(_Section):
 class Model(_Section):
     """A model as clients name it, and where it runs.
 
-    One that runs at several providers stands several times, with the same ID; `Routing` says who is asked first.
+    One that runs at several providers is listed once for each, with the same ID; `Routing` orders them.
     """
 
     id: str = Field(pattern=r"^[^\s/]+(/[^\s/]+)+$")
@@ -138,8 +138,8 @@ class Model(_Section):
         """Anonymous clients may use it, and nobody pays for it."""
         return self.id.endswith(":free")
 
-    def spoken_to(self, provider: Provider) -> Provider:
-        """The provider as this model of it is spoken to."""
+    def adapt(self, provider: Provider) -> Provider:
+        """The provider with this model's own protocol, unsupported fields and thinking."""
         return provider.model_copy(
             update={
                 "protocol": self.protocol or provider.protocol,
@@ -156,7 +156,7 @@ class AutoModel(_Section):
     modes: dict[str, str] = {}
     """By ``x-kilocode-mode``, in lower case."""
     surfaces: dict[str, str] = {}
-    """By the API that the client speaks, for example ``chat.completions``."""
+    """By the API that the client calls, for example ``chat.completions``."""
     one_of: list[str] = []
     """One of these, the same for a task."""
     without_balance: str | None = None
@@ -205,7 +205,7 @@ class Billing(_Section):
     prepaid: bool = True
     """Refuse what the owner's credit does not cover. Without it only daily limits hold, and balances go below 0."""
     buy_credits_url: str | None = None
-    """Told to clients that have no credit left."""
+    """Sent to clients without credit, as ``metadata.buyCreditsUrl``."""
 
 
 class Breaker(_Section):
@@ -221,7 +221,7 @@ class Breaker(_Section):
 
 
 class Routing(_Section):
-    """Which of a model's providers is asked first, where the client does not say."""
+    """Which of a model's providers is asked first, where the client has no preference."""
 
     sort: ProviderSort = ProviderSort.PRICE
     breaker: Breaker | None = Breaker()
@@ -244,7 +244,7 @@ class Timeouts(_Section):
 
 
 class Telemetry(_Section):
-    """Which requests are traced, where the client does not say so itself."""
+    """Which requests are traced, where the client sends no ``traceparent``."""
 
     sample_ratio: float = Field(default=0.05, ge=0, le=1)
 
@@ -290,14 +290,14 @@ class GatewayConfig(BaseSettings):
     @model_validator(mode="after")
     def _references_exist(self) -> "GatewayConfig":
         seen: set[str] = set()
-        places: set[tuple[str, str]] = set()
+        offered: set[tuple[str, str]] = set()
         for model in self.models:
             if model.provider not in self.providers:
                 known = ", ".join(sorted(self.providers))
                 raise ValueError(f"model {model.id}: unknown provider {model.provider!r}; there are: {known}")
-            if (model.id, model.provider) in places:
-                raise ValueError(f"model {model.id} stands twice at the provider {model.provider}")
-            places.add((model.id, model.provider))
+            if (model.id, model.provider) in offered:
+                raise ValueError(f"model {model.id} is listed twice for the provider {model.provider}")
+            offered.add((model.id, model.provider))
             seen.add(model.id)
         for name, auto in self.auto.items():
             unknown = sorted(auto.models - seen)

@@ -1,4 +1,4 @@
-"""The transactional outbox: what a change of a service's database says on the log, in the change's own transaction."""
+"""The transactional outbox: records about a change of a service's database, written in the change's own transaction."""
 
 import asyncio
 import contextlib
@@ -29,16 +29,16 @@ class Outgoing:
     key: str
     record: Record | None
     event_id: str = ""
-    """The key, where nothing is said."""
+    """Default: the key."""
     subject: str = ""
-    """The key, where nothing is said."""
+    """Default: the key."""
     traceparent: str = ""
     partition_by: str = ""
-    """Records of one partition_by lie in one partition, as if it were their key. The key, where nothing is said."""
+    """Records of one partition_by are in one partition, as if it were their key. Default: the key."""
 
 
 States = Callable[[Any], AsyncIterator[Outgoing]]
-"""Given a connection in a transaction: every state that the log must hold."""
+"""Given a connection in a transaction: a record for each state that compacted topics must hold."""
 
 
 async def enqueue(connection: Any, schema: str, outgoing: Sequence[Outgoing]) -> None:
@@ -68,7 +68,7 @@ async def enqueue(connection: Any, schema: str, outgoing: Sequence[Outgoing]) ->
 
 
 class Outbox:
-    """Publishes what is in the outbox, in order; tells all states anew where the broker lost its log.
+    """Publishes the rows of the outbox in order, and republishes all states to a broker that lost its log.
 
     Two processes may publish the same rows: whoever reads them dedupes by event ID, or takes the newest of a key.
     """
@@ -80,7 +80,7 @@ class Outbox:
         Args:
             schema: has the table ``outbox``.
             source: the service, as CloudEvents' ``source`` names it.
-            states: what a log without memory is told.
+            states: republished to an empty log.
         """
         self._database = database
         self._schema = schema
@@ -88,17 +88,17 @@ class Outbox:
         self._source = f"/services/{source}"
         self._states = states
         self._wake = asyncio.Event()
-        self._all_again = True
+        self._republish = True
         self._task: asyncio.Task[None] | None = None
-        watch.on_new_log(self._tell_all_again)
+        watch.on_new_log(self._republish_all)
 
     @property
     def ready(self) -> bool:
-        """All states that the database knows have been told."""
-        return not self._all_again
+        """All states of the database have been published."""
+        return not self._republish
 
     def wake(self) -> None:
-        """There is something new."""
+        """Publishes now: a transaction with new rows has ended."""
         self._wake.set()
 
     async def start(self) -> None:
@@ -112,8 +112,8 @@ class Outbox:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
 
-    def _tell_all_again(self) -> None:
-        self._all_again = True
+    def _republish_all(self) -> None:
+        self._republish = True
         self._wake.set()
 
     async def _publish_on(self) -> None:
@@ -121,13 +121,13 @@ class Outbox:
         while True:
             self._wake.clear()
             try:
-                if self._all_again:
-                    await self._refill()
-                    self._all_again = False
+                if self._republish:
+                    await self._publish_states()
+                    self._republish = False
                 while await self._publish_some():
                     pass
             except Exception as error:
-                # Whatever it is: with this loop dead no change would ever be told again.
+                # Whatever it is: without this loop no change would ever be published.
                 log.warning("outbox is tried again", error=type(error).__name__)
                 await asyncio.sleep(0.3)
                 continue
@@ -150,7 +150,7 @@ class Outbox:
             )
             return len(rows) == BATCH
 
-    async def _refill(self) -> None:
+    async def _publish_states(self) -> None:
         async with self._database.pool.acquire() as connection, connection.transaction():
             sent = []
             async for one in self._states(connection):

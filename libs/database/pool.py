@@ -24,7 +24,7 @@ AWAY = (
     OSError,
     TimeoutError,
 )
-"""What asyncpg raises when the database is not there, goes in the middle, or rolls back for another transaction's sake;
+"""What asyncpg raises when the database cannot be reached, goes away, or rolls back in favour of another transaction;
 the same work may succeed later."""
 
 

@@ -1,6 +1,6 @@
 """API keys and organization tokens: EdDSA JWTs with one fixed algorithm, issuer and audience (RFC 8725).
 
-Two token types, told apart by the ``typ`` header: ``sluice-key+jwt`` (an account's API key) and ``sluice-org+jwt``
+Two token types, distinguished by the ``typ`` header: ``sluice-key+jwt`` (an account's API key) and ``sluice-org+jwt``
 (fifteen minutes, for one organization).
 """
 
@@ -34,7 +34,7 @@ class TokenError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a verified token says."""
+    """The claims of a verified token."""
 
     kid: str
     jti: str

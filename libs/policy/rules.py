@@ -10,7 +10,7 @@ from libs.config.catalog import Catalog
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Which providers are left; with none, which rule refused and in which words."""
+    """Which providers are left; with none, which rule refused, and the message for the client."""
 
     provider_ids: tuple[str, ...] = ()
     rule: str | None = None

@@ -31,7 +31,7 @@ _MINUTE_MS = 60_000
 
 
 class NoPriceError(Exception):
-    """A model that costs money has no price; the message says how to give it one."""
+    """A paid model has no price. The message explains how to configure one."""
 
 
 class PriceBook:

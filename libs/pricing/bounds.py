@@ -27,7 +27,7 @@ class Size:
 
     @property
     def tokens_least(self) -> int:
-        """No real text has fewer: words of sixteen bytes, each a token."""
+        """No real text has fewer: words of sixteen bytes, one token each."""
         return self.text_bytes // 16
 
     @property

@@ -16,7 +16,7 @@ _REGION = re.compile(r"^[a-z]{2}(-[a-z]+)+-\d$")
 
 
 class KeyFormError(Exception):
-    """The message says what a key of this provider looks like, and quotes nothing of the one given."""
+    """The message describes a key of this provider, and quotes nothing of the one given."""
 
 
 def check_form(provider_id: str, key: str) -> None:

@@ -11,11 +11,11 @@ WITHIN_S = 10.0
 
 
 class NoAnswerError(Exception):
-    """The provider did not say; the message says why, without the key."""
+    """The provider gave no verdict on the key. The message names the reason, without the key."""
 
 
 async def refusal_of(provider_id: str, provider: Provider, key: Secret) -> str | None:
-    """None where the provider takes the key, else its refusal in words.
+    """None where the provider takes the key, else the message of its refusal.
 
     Raises:
         NoAnswerError: it cannot be reached, or fails.

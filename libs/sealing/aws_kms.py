@@ -55,27 +55,27 @@ class AwsKms:
             "encrypt", KeyId=self.current, Plaintext=data_key, EncryptionContext=_context(associated_data)
         )
         wrapped: bytes = answer["CiphertextBlob"]
-        self._remember((self.current, wrapped, associated_data), data_key)
+        self._cache((self.current, wrapped, associated_data), data_key)
         return wrapped
 
     def unwrap(self, version: str, wrapped_key: bytes, associated_data: bytes) -> bytes:
         """Decrypts a data key. Raises KmsAwayError or EnvelopeError."""
         if version not in self._key_ids:
             raise EnvelopeError("no key-encryption key of that version")
-        place = (version, wrapped_key, associated_data)
-        known = self._data_keys.get(place)
+        cache_key = (version, wrapped_key, associated_data)
+        known = self._data_keys.get(cache_key)
         if known is not None:
-            self._data_keys.move_to_end(place)
+            self._data_keys.move_to_end(cache_key)
             return known
         answer = self._call(
             "decrypt", KeyId=version, CiphertextBlob=wrapped_key, EncryptionContext=_context(associated_data)
         )
         data_key: bytes = answer["Plaintext"]
-        self._remember(place, data_key)
+        self._cache(cache_key, data_key)
         return data_key
 
-    def _remember(self, place: tuple[str, bytes, bytes], data_key: bytes) -> None:
-        self._data_keys[place] = data_key
+    def _cache(self, cache_key: tuple[str, bytes, bytes], data_key: bytes) -> None:
+        self._data_keys[cache_key] = data_key
         if len(self._data_keys) > MOST_CACHED:
             self._data_keys.popitem(last=False)
 

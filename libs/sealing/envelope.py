@@ -1,6 +1,6 @@
 """Envelope encryption at rest: a data key for each secret, wrapped by a versioned key-encryption key.
 
-AES-256-GCM throughout. The caller's associated data says what the secret is and whose, so that a blob copied to
+AES-256-GCM throughout. The caller's associated data names the secret and its owner, so that a blob copied to
 another row does not open.
 """
 
@@ -79,7 +79,7 @@ class LocalKeys:
 
 
 class KeyRing:
-    """Seals and opens secrets at rest; who wraps the data keys is its `KeyEncryption`'s affair."""
+    """Seals and opens secrets at rest; a `KeyEncryption` wraps their data keys."""
 
     def __init__(self, encryption: KeyEncryption) -> None:
         self._encryption = encryption

@@ -55,7 +55,7 @@ class KeyPair:
 
 
 def seal(plaintext: bytes, public_key: str, info: bytes) -> str:
-    """Seals to a public key; ``info`` says what it is and for whom.
+    """Seals to a public key; ``info`` names its purpose and recipient.
 
     Raises:
         SealError: the public key is none.

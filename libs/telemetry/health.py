@@ -18,7 +18,7 @@ class Health:
         self._lags: list[Callable[[], int]] = []
 
     def serving(self) -> None:
-        """Every part has been started; until then the service is not ready, whatever the checks say."""
+        """Every part has been started; until then the service is not ready, whatever its checks."""
         self._serving = True
 
     def check(self, name: str, is_ready: Callable[[], bool]) -> None:

@@ -9,22 +9,22 @@ import structlog
 REPEAT_AFTER_S = 10.0
 
 
-class _OnceInAWhile(logging.Filter):
-    """aiokafka tells of a broker that is away hundreds of times a second; once in a while is enough."""
+class _RateLimit(logging.Filter):
+    """Drops aiokafka's repetitions: it logs an unreachable broker hundreds of times a second."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._said: dict[str, float] = {}
+        self._logged_at: dict[str, float] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
         if not record.name.startswith("aiokafka"):
             return True
         now = time.monotonic()
-        if now - self._said.get(record.msg, -REPEAT_AFTER_S) < REPEAT_AFTER_S:
+        if now - self._logged_at.get(record.msg, -REPEAT_AFTER_S) < REPEAT_AFTER_S:
             return False
-        if len(self._said) > 200:
-            self._said.clear()
-        self._said[record.msg] = now
+        if len(self._logged_at) > 200:
+            self._logged_at.clear()
+        self._logged_at[record.msg] = now
         return True
 
 
@@ -56,7 +56,7 @@ def configure_logs(service: str, level: str = "INFO") -> None:
             ],
         )
     )
-    handler.addFilter(_OnceInAWhile())
+    handler.addFilter(_RateLimit())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)

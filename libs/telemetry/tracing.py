@@ -32,7 +32,7 @@ _tracer: trace.Tracer | None = None
 
 
 def configure_tracing(service: str) -> None:
-    """Exports spans where ``OTEL_EXPORTER_OTLP_ENDPOINT`` says; without it, only the header travels."""
+    """Exports spans to ``OTEL_EXPORTER_OTLP_ENDPOINT``; without it, only the header travels."""
     global _provider, _tracer
     if not os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
         return

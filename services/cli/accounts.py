@@ -6,7 +6,7 @@ import typer
 
 from services.cli.api import Api, with_api
 from services.cli.client import Login, ManagementClient
-from services.cli.output import read_secret, say
+from services.cli.output import read_secret, report
 from services.cli.times import duration_s
 
 account = typer.Typer(no_args_is_help=True, help="Accounts.")
@@ -57,7 +57,7 @@ def account_sign_out(api: Api, account_id: AccountArgument) -> None:
 def key_create(
     api: Api,
     account_id: AccountOption,
-    name: Annotated[str, typer.Option(help="To tell keys apart.")] = "default",
+    name: Annotated[str, typer.Option(help="To distinguish keys.")] = "default",
     expires: Annotated[str, typer.Option(help="Lifetime: 30m, 12h, 90d, 5y.")] = "5y",
     scope: Annotated[list[str] | None, typer.Option(help="inference, manage; may be given twice.")] = None,
 ) -> None:
@@ -92,13 +92,13 @@ def login(url: Annotated[str, typer.Option(help="The console of the Sluice to lo
     key_ = read_secret("API key (scope manage)")
     me = ManagementClient(url, key_).call("GET", "/api/me")
     Login(url, key_).save()
-    say(f"logged in as {me['account'] or 'the operator'}")
+    report(f"logged in as {me['account'] or 'the operator'}")
 
 
 def logout() -> None:
     """Forget the login."""
     Login.forget()
-    say("logged out")
+    report("logged out")
 
 
 @with_api

@@ -7,7 +7,7 @@ import typer
 
 from deploy.local.errors import StackError
 from services.cli.api import Api, OwnerAccount, OwnerOrganization, owner_path, with_api
-from services.cli.output import as_json, read_secret, say
+from services.cli.output import as_json, read_secret, report
 
 byok = typer.Typer(no_args_is_help=True, help="Provider keys of your own.")
 
@@ -60,7 +60,7 @@ def byok_test(
             if api.json:
                 as_json(row)
             else:
-                say(f"{provider} takes the key {row['tail']}")
+                report(f"{provider} takes the key {row['tail']}")
             return
         time.sleep(0.1)
     raise StackError("the vault did not answer in time")

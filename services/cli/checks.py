@@ -7,7 +7,7 @@ from pathlib import Path
 import typer
 
 from deploy.local.home import ROOT
-from services.cli.output import fail, say
+from services.cli.output import fail, report
 
 _BENCHES = ("ledger", "decisions", "outage")
 _STATIC = (
@@ -22,9 +22,9 @@ def test(context: typer.Context) -> None:
     """Run all checks; with arguments, pytest alone with these."""
     if not context.args:
         for what, command in _STATIC:
-            say(f"checking {what}")
+            report(f"checking {what}")
             _run(command, f"{what}: see above")
-    say("running the tests")
+    report("running the tests")
     sys.exit(_call(("pytest", *context.args)))
 
 

@@ -49,7 +49,7 @@ class ManagementClient:
         """The answer's JSON.
 
         Raises:
-            StackError: the console refused, in its words, or does not answer.
+            StackError: the console refused (its message), or does not answer.
         """
         try:
             response = self._http.request(method, path, json=body, headers=headers)

@@ -7,7 +7,7 @@ import sys
 
 from deploy.local.home import ROOT
 from libs.bus.documents import acls, asyncapi, schemas
-from services.cli.output import say
+from services.cli.output import report
 
 GENERATED = ROOT / "contracts" / "generated"
 ACLS = ROOT / "deploy" / "kafka" / "acls.sh"
@@ -25,4 +25,4 @@ def contracts() -> None:
     (GENERATED / "management-openapi.json").write_bytes(openapi.stdout)
     ACLS.write_text(acls())
     ACLS.chmod(0o755)
-    say(f"written: {GENERATED.relative_to(ROOT)}")
+    report(f"written: {GENERATED.relative_to(ROOT)}")

@@ -9,7 +9,7 @@ import typer
 
 from deploy.local.errors import StackError
 from deploy.local.stack import SERVICES
-from services.cli.output import say
+from services.cli.output import report
 from services.cli.run import DOWN_WITHIN_S, running
 
 _OF_THE_TERMINAL = ("TERM", "PYTHONBREAKPOINT")
@@ -37,7 +37,7 @@ def debug(
     except psutil.Error as error:
         raise StackError(f"{service} could not be stopped ({type(error).__name__}); try again") from None
     environment |= {name: os.environ[name] for name in _OF_THE_TERMINAL if name in os.environ}
-    say(f"{service} runs here, with the environment of its stack; Ctrl-C ends it")
+    report(f"{service} runs here, with the environment of its stack; Ctrl-C ends it")
     module = f"services.{service.replace('-', '_')}"
     # The same process goes on as the service, so that the mark in the home ends with it.
     os.execve(sys.executable, [sys.executable, *context.args, "-m", module], environment)  # noqa: S606

@@ -21,7 +21,7 @@ from deploy.local.stack import STUB_CONFIG, Stack, StackOptions
 from deploy.local.traces import Span, TraceCollector
 from libs.bus.service import HttpServer
 from services.cli.client import ManagementClient
-from services.cli.output import out, say
+from services.cli.output import out, report
 from services.cli.run import Port, until_stopped
 
 MODEL = "stub/echo"
@@ -47,7 +47,7 @@ async def _demo(home: Home, *, once: bool, port: int) -> None:
     showing = asyncio.create_task(_show(home, port, stopping, once=once))
     await asyncio.wait({showing, stopping}, return_when=asyncio.FIRST_COMPLETED)
     if not showing.done():
-        say("stopping")
+        report("stopping")
         showing.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await showing
@@ -62,7 +62,7 @@ async def _show(home: Home, port: int, stopping: "asyncio.Task[None]", *, once: 
         _print_time_line(await _spans(collector, trace_id))
         _print_entry(await _ledger_entry(stack, request_id))
         if not once:
-            say("\nCtrl-C stops it")
+            report("\nCtrl-C stops it")
             await stopping
 
 
@@ -71,7 +71,7 @@ async def _started(home: Home, port: int, collector: TraceCollector) -> AsyncIte
     trace_port = free_port()
     receiver = HttpServer(collector.application(), LOOPBACK, trace_port)
     options = StackOptions(config=STUB_CONFIG, stub=True, port=port, otlp_endpoint=f"http://{LOOPBACK}:{trace_port}")
-    stack = Stack(home, options, say)
+    stack = Stack(home, options, report)
     await receiver.start()
     try:
         await stack.start()
@@ -132,7 +132,7 @@ async def _stream(base_url: str, key: str) -> tuple[str, str]:
 
 
 async def _spans(collector: TraceCollector, trace_id: str) -> list[Span]:
-    """The trace, once every service has told its part (exports are batched)."""
+    """The trace, once every service has exported its spans."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(WITHIN_S):
             while not {span.service for span in collector.trace(trace_id)} >= HOPS:

@@ -11,7 +11,7 @@ import typer
 
 from deploy.local.errors import StackError
 from services.cli.api import Api, OwnerAccount, OwnerOrganization, owner_path, with_api
-from services.cli.output import as_json, as_table, out, say
+from services.cli.output import as_json, as_table, out, report
 from services.cli.times import moment
 
 credit = typer.Typer(no_args_is_help=True, help="Prepaid credit.")
@@ -73,11 +73,11 @@ def credit_settings(
     api: Api,
     account_id: OwnerAccount = None,
     organization_id: OwnerOrganization = None,
-    alert_below: Annotated[str | None, typer.Option(help="Tell when the balance falls below so many dollars.")] = None,
+    alert_below: Annotated[str | None, typer.Option(help="Alert when the balance falls below so many dollars.")] = None,
     top_up_below: Annotated[str | None, typer.Option(help="Ask for a top-up below so many dollars.")] = None,
     top_up: Annotated[str | None, typer.Option(help="Of so many dollars.")] = None,
 ) -> None:
-    """Say when to hear of the balance (events on billing.credit.v1); what is not said is never."""
+    """Set when alerts and top-ups are due (events on billing.credit.v1); without a threshold, never."""
     given = {"alert_below": alert_below, "top_up_below": top_up_below, "top_up": top_up}
     body = {name: amount for name, amount in given.items() if amount is not None}
     api.show("PUT", f"{owner_path(account_id, organization_id)}/credit/settings", body)
@@ -144,7 +144,7 @@ def _order(api: Api, kind: str, usd: str, path: str, reference: str, once: str |
                     {**ordered, "balance": content["balance"], "balance_microdollars": content["balance_microdollars"]}
                 )
             else:
-                say(f"{ordered['usd']} USD entered; {content['owner']} has {content['balance']} USD")
+                report(f"{ordered['usd']} USD entered; {content['owner']} has {content['balance']} USD")
             return
         time.sleep(0.05)
     raise StackError(f"ordered as {ordered['id']}, but metering has not entered it yet; `./sluice balance` shows when")

@@ -7,7 +7,7 @@ import typer
 from rich.progress import Progress
 
 from services.cli.api import Api, with_api
-from services.cli.output import as_json, err, say
+from services.cli.output import as_json, err, report
 from services.cli.run import running
 from services.cli.times import duration_s
 
@@ -27,7 +27,7 @@ def vault_new_key() -> None:
     """Add a key-encryption key to the Sluice of this folder; it wraps from the next start on."""
     home, _state = running()
     version = home.new_key_encryption_key("key-vault")
-    say(f"added {version}; `./sluice down`, `./sluice up`, then `./sluice vault rotate`")
+    report(f"added {version}; `./sluice down`, `./sluice up`, then `./sluice vault rotate`")
 
 
 @vault.command("rotate")
@@ -43,7 +43,8 @@ def vault_rotate(api: Api) -> None:
     if api.json:
         as_json(state)
     else:
-        say(f"all {state['credentials']} keys are wrapped by {state['kek_version']}; older versions can be destroyed")
+        wrapped = f"all {state['credentials']} keys are wrapped by {state['kek_version']}"
+        report(f"{wrapped}; older versions can be destroyed")
 
 
 @signing_key.command("list")

@@ -15,7 +15,7 @@ out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty()
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
-def say(text: str) -> None:
+def report(text: str) -> None:
     """Progress."""
     err.print(text, style="dim", markup=False)
 

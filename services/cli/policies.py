@@ -15,7 +15,7 @@ policy = typer.Typer(no_args_is_help=True, help="Policies of organizations.")
 
 DOCUMENT = (
     "YAML: model_allow, provider_allow, data_collection, member_daily_limit_usd, member_daily_limits_usd; "
-    "what is not said allows all."
+    "a rule that is left out allows all."
 )
 Draft = Annotated[Path | None, typer.Option("--policy", help=f"A draft. {DOCUMENT}", exists=True, dir_okay=False)]
 
@@ -47,7 +47,7 @@ def policy_check(
     account_id: Annotated[str | None, typer.Option("--account", help="Who would ask; without it, you.")] = None,
     draft: Draft = None,
 ) -> None:
-    """Say whether a request would pass, and which rule refuses it if not."""
+    """Show whether a request would pass, and which rule refuses it if not."""
     body: dict[str, Any] = {"model": model} | ({"account": account_id} if account_id else {})
     if draft:
         body["policy"] = _read(draft)

@@ -16,7 +16,7 @@ import typer
 from deploy.local.errors import StackError
 from deploy.local.home import ROOT, Home, StackState, default_homes
 from deploy.local.stack import Stack, StackOptions, ask_health
-from services.cli.output import Json, as_json, as_table, fail, out, say
+from services.cli.output import Json, as_json, as_table, fail, out, report
 
 DOWN_WITHIN_S = 60
 DETACHED_WITHIN_S = 180
@@ -49,7 +49,7 @@ def down() -> None:
         process.wait(DOWN_WITHIN_S)
     except psutil.TimeoutExpired:
         fail(f"process {state.pid} did not stop within {DOWN_WITHIN_S} s")
-    say("stopped")
+    report("stopped")
 
 
 def status(json: Json = False) -> None:
@@ -92,22 +92,22 @@ async def until_stopped() -> None:
 
 async def _serve(home: Home, options: StackOptions) -> None:
     stopping = asyncio.create_task(until_stopped())
-    stack = Stack(home, options, say)
+    stack = Stack(home, options, report)
     starting = asyncio.create_task(stack.start())
     await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
     if not starting.done():
         starting.cancel()
-        say("stopping")
+        report("stopping")
         await asyncio.wait({starting})
         return
     starting.result()
     home.save(stack.state())
     out.print(f"Sluice is ready: {stack.base_url}", markup=False)
-    say("Ctrl-C stops it")
+    report("Ctrl-C stops it")
     keeping = asyncio.create_task(_keep_state(home, stack))
     await stopping
     keeping.cancel()
-    say("stopping")
+    report("stopping")
     await stack.stop()
 
 
@@ -140,7 +140,7 @@ def _detach(home: Home, config: Path | None, kafka: str, port: int) -> None:
     while time.monotonic() < deadline:
         lines = log.read_text(errors="replace").splitlines()
         for line in lines[shown:]:
-            say(line)
+            report(line)
         shown = len(lines)
         state = home.running()
         if state and state.pid == process.pid:

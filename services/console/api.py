@@ -73,7 +73,7 @@ class MemberSet(Body):
 
 
 class TokenTake(Body):
-    """An organization token; the operator says for whom."""
+    """An organization token; the operator names the account."""
 
     account: Id | None = None
 
@@ -245,7 +245,7 @@ class ManagementApi:
         async with self._acting(call) as (connection, actor):
             owner = body.owner or actor.account_id
             if owner is None:
-                raise BadInput("say who owns it: `owner`, an account's ID")
+                raise BadInput("name who owns it: `owner`, an account's ID")
             check_account(actor, owner)
             return {"id": await organizations.create(connection, actor, body.name, owner)}
 
@@ -286,7 +286,7 @@ class ManagementApi:
         async with self._in_organization(call, organization_id, Action.TAKE_TOKEN) as (connection, actor):
             account_id = (body.account if body else None) or actor.account_id
             if account_id is None:
-                raise BadInput("say for whom: `account`, an account's ID")
+                raise BadInput("name the account: `account`, its ID")
             if not actor.operator and account_id != actor.account_id:
                 raise NotFound(f"there is no account {account_id!r}, or it is not yours")
             role = await organizations.role_of(connection, organization_id, account_id)
@@ -328,13 +328,13 @@ class ManagementApi:
             return await self._remove_key(connection, actor, f"acct:{account_id}", provider)
 
     async def test_own_key(self, account_id: str, provider: str, call: Call) -> dict[str, Any]:
-        """Ask the provider whether it takes the stored key; the list then shows what it said."""
+        """Ask the provider whether it takes the stored key; the list then shows the result."""
         async with self._acting(call) as (_connection, actor):
             check_account(actor, account_id)
             return {"ordered_at_ms": await self._own_keys.order_test(f"acct:{account_id}", provider)}
 
     async def test_organization_key(self, organization_id: str, provider: str, call: Call) -> dict[str, Any]:
-        """Ask the provider whether it takes the organization's stored key; the list then shows what it said."""
+        """Ask the provider whether it takes the organization's stored key; the list then shows the result."""
         async with self._in_organization(call, organization_id, Action.MANAGE_KEYS):
             return {"ordered_at_ms": await self._own_keys.order_test(f"org:{organization_id}", provider)}
 

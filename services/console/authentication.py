@@ -15,7 +15,7 @@ _HOW = "send `Authorization: Bearer <key>`: an API key, or the operator token"
 async def authenticate(
     connection: Any, signing: SigningKeys, operator_token: str, header: str | None, origin: str
 ) -> Actor:
-    """The operator, or the account of an API key that is valid now by the database's own word.
+    """The operator, or the account of an API key that is valid now according to the database.
 
     Raises:
         NotAllowed: neither.

@@ -1,4 +1,4 @@
-"""The routes about money: credit, usage, and when to hear of a balance."""
+"""The routes about money: credit, usage, and balance alerts."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -30,7 +30,7 @@ class CreditOrder(Body):
 
 
 class CreditSettings(Body):
-    """When to hear of the balance, in US dollars; what is not said is never."""
+    """When alerts and top-ups are due, in US dollars; a threshold that is left out is never reached."""
 
     alert_below: Usd | None = None
     top_up_below: Usd | None = None
@@ -93,14 +93,14 @@ class BillingRoutes:
             return await credit.order(connection, actor, f"org:{organization_id}", _order(body), idempotency_key)
 
     async def set_own(self, account_id: str, body: CreditSettings, call: Call) -> dict[str, Any]:
-        """Say when to hear of an account's balance."""
+        """Set when alerts and top-ups of an account are due."""
         async with self._acting(call) as (connection, actor):
             check_account(actor, account_id)
             await accounts.token_epoch(connection, account_id)
             return await credit.set_settings(connection, actor, _settings(f"acct:{account_id}", body))
 
     async def set_shared(self, organization_id: str, body: CreditSettings, call: Call) -> dict[str, Any]:
-        """Say when to hear of an organization's balance."""
+        """Set when alerts and top-ups of an organization are due."""
         async with self._in_organization(call, organization_id, Action.MANAGE_BILLING) as (connection, actor):
             return await credit.set_settings(connection, actor, _settings(f"org:{organization_id}", body))
 

@@ -1,4 +1,4 @@
-"""Users' own provider keys: sealed for the vault before they touch the log, listed by what the vault tells."""
+"""Users' own provider keys: sealed for the vault before they touch the log, listed from the vault's records."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -110,7 +110,7 @@ class OwnKeys:
         await self._order(RewrapOrdered(ordered_by=ordered_by, ordered_at_ms=now_ms()), "rewrap")
 
     def vault(self) -> dict[str, Any]:
-        """What the vault says of itself. Raises Away where there is none yet."""
+        """The vault's announcement. Raises Away where there is none yet."""
         vault = next(iter(self._vaults.entries.values()), None)
         if vault is None:
             raise Away("the vault has not announced itself yet; try again")
@@ -126,7 +126,7 @@ class OwnKeys:
 
     def _row(self, record: CredentialChanged) -> dict[str, Any]:
         used = self._uses.get(record.credential_id)
-        # What was said of the key that this one replaced is not about this one.
+        # An older record is about the key that this one replaced.
         if used and used.used_at_ms < record.updated_at_ms:
             used = None
         return {

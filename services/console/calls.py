@@ -35,7 +35,7 @@ Call = Annotated[_Call, Depends(_Call)]
 
 
 class Calls:
-    """Opens a call's transaction and says who calls."""
+    """Opens a call's transaction and authenticates the caller."""
 
     def __init__(
         self, database: Database, signing: SigningKeys, operator_token: str, changed: Callable[[], None]

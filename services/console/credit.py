@@ -117,7 +117,7 @@ async def show(connection: Any, owner: str) -> dict[str, Any]:
 
 
 async def set_settings(connection: Any, actor: Actor, settings: CreditSettingsSet) -> dict[str, Any]:
-    """Sets when an owner hears of their balance."""
+    """Sets when an owner's alerts and top-ups are due."""
     await connection.execute(
         "insert into control.credit_settings values ($1, $2, $3, $4) on conflict (owner) do update set "
         "alert_below_microdollars = $2, top_up_below_microdollars = $3, top_up_microdollars = $4",

@@ -2,7 +2,7 @@
 
 
 class ConsoleError(Exception):
-    """The message is for the caller and says what to do."""
+    """The message is for the caller and names what to do."""
 
     status = 400
 

@@ -1,4 +1,4 @@
-"""When each key was last used: learnt from ``gateway.key-uses``, written once in a while."""
+"""When each key was last used: read from ``gateway.key-uses``, written every few seconds."""
 
 import asyncio
 import contextlib
@@ -17,7 +17,7 @@ EVERY_S = 5.0
 
 
 class LastUsed:
-    """Collects, and writes every few seconds. What a crash forgets the next use tells again."""
+    """Collects uses and writes them every few seconds. What a crash loses, the key's next use brings back."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -1,4 +1,4 @@
-"""What the console's changes say to the other services."""
+"""The console's records for the other services."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -23,7 +23,7 @@ async def enqueue(connection: Any, topic: Topic, key: str, record: Record | None
 
 
 async def states(connection: Any) -> AsyncIterator[Outgoing]:
-    """All that the control topics must hold."""
+    """A record for each state that the control topics must hold."""
     async for row in connection.cursor("select kid, public_key, not_after from control.signing_keys"):
         yield Outgoing(topics.SIGNING_KEYS, row["kid"], published(row["kid"], row["public_key"], row["not_after"]))
     async for row in connection.cursor("select id, token_epoch, disabled from control.accounts"):

@@ -18,7 +18,7 @@ from services.console.errors import BadInput, NotFound
 
 
 class PolicyDocument(Body):
-    """An organization's rules; what is not said allows all."""
+    """An organization's rules; a rule that is left out allows all."""
 
     model_allow: list[Annotated[str, Field(min_length=1, max_length=200)]] | None = None
     """Model IDs, or wildcards such as ``anthropic/*``."""
@@ -82,7 +82,7 @@ class PolicyRoutes:
         async with self._in_organization(call, organization_id, Action.SEE) as (connection, actor):
             account_id = body.account or actor.account_id
             if account_id is None:
-                raise BadInput("say who would ask: `account`, an account's ID")
+                raise BadInput("name who would ask: `account`, an account's ID")
             if await organizations.role_of(connection, organization_id, account_id) is None:
                 raise NotFound(f"the account {account_id!r} is not a member of this organization")
             current = await organizations.current_policy(connection, organization_id)
@@ -122,7 +122,7 @@ class PolicyRoutes:
 
 
 def _document(body: PolicyDocument) -> dict[str, Any]:
-    """As it is stored and told: amounts in microdollars."""
+    """As it is stored and published: amounts in microdollars."""
     document = body.model_dump(exclude_none=True, exclude={"member_daily_limit_usd", "member_daily_limits_usd"})
     if body.member_daily_limit_usd is not None:
         document["member_daily_limit_microdollars"] = _limit(body.member_daily_limit_usd)

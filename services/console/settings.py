@@ -1,4 +1,4 @@
-"""What the console must be told."""
+"""The console's settings."""
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict

@@ -55,7 +55,7 @@ class MeteringHandlers:
 
 
 class AlertChecks:
-    """Looks at balances whose owners' settings changed; charges and top-ups are looked at when they are entered."""
+    """Checks balances whose owners' settings changed; charges and top-ups check theirs when they are entered."""
 
     def __init__(self, ledger: Ledger, outbox: Outbox) -> None:
         self._ledger = ledger

@@ -1,4 +1,4 @@
-"""The ledger's SQL. An entry is written once; telling it again changes nothing."""
+"""The ledger's SQL. An entry is written once; the same record again changes nothing."""
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from contracts.credit import BalanceChanged, CreditOrdered, CreditPosted, Credit
 from contracts.usage import UsageRecorded
 from libs.database.outbox import Outgoing, enqueue
 from libs.database.pool import Database
-from services.metering.core.alerts import Told, notice
+from services.metering.core.alerts import Notified, due
 from services.metering.core.journal import Entry, charged, ordered, owner_of
 
 SCHEMA = "ledger"
@@ -72,12 +72,12 @@ def _names(columns: Iterable[tuple[str, str]]) -> str:
 
 # The names and types are the constants above; values travel as parameters.
 _INSERT = (
-    f"with told as (select * from unnest({', '.join(f'${i}::{kind}[]' for i, (_, kind) in enumerate((*_ENTRY, *_USAGE), 1))}) "  # noqa: E501, S608
+    f"with batch as (select * from unnest({', '.join(f'${i}::{kind}[]' for i, (_, kind) in enumerate((*_ENTRY, *_USAGE), 1))}) "  # noqa: E501, S608
     f"as t ({_names((*_ENTRY, *_USAGE))})), "
-    f"written as (insert into ledger.entries ({_names(_ENTRY)}) select {_names(_ENTRY)} from told "
+    f"written as (insert into ledger.entries ({_names(_ENTRY)}) select {_names(_ENTRY)} from batch "
     "on conflict (entry_id) do nothing returning entry_id) "
     f"insert into ledger.usage (request_id, {_names(_USAGE)}) "
-    f"select entry_id, {_names(_USAGE)} from told join written using (entry_id) returning request_id"
+    f"select entry_id, {_names(_USAGE)} from batch join written using (entry_id) returning request_id"
 )
 
 
@@ -96,12 +96,12 @@ class Metered:
 
 
 class Ledger:
-    """Writes batches, each in one transaction with what it says on the log. Wake the outbox afterwards."""
+    """Writes batches, each in one transaction with its records for the log. Wake the outbox afterwards."""
 
     def __init__(self, database: Database, settings: Mapping[str, CreditSettingsSet]) -> None:
         """
         Args:
-            settings: when owners want to hear of their balance, by owner.
+            settings: when alerts and top-ups are due, by owner.
         """
         self._database = database
         self._settings = settings
@@ -109,7 +109,7 @@ class Ledger:
         self._prices: set[str] = set()
 
     async def write(self, batch: Sequence[Metered]) -> None:
-        """Enters what is not there yet, and tells billing of it.
+        """Enters what is not there yet, and enqueues its charges.
 
         Raises:
             one of `libs.database.pool.AWAY`: nothing was written, or it was and the answer was lost; write again.
@@ -178,7 +178,7 @@ class Ledger:
             await enqueue(connection, SCHEMA, [event, *_changes(balances), *alerts])
 
     async def check(self, owners: set[str]) -> None:
-        """Tells owners of their balance where their settings now want it. Raises as `write` does."""
+        """Enqueues the alerts that are due by the owners' new settings. Raises as `write` does."""
         async with self._database.pool.acquire() as connection, connection.transaction():
             known = await _balances(connection, owners)
             nothing = {owner: BalanceChanged(owner=owner, balance_microdollars=0, version=0) for owner in owners}
@@ -209,15 +209,15 @@ class Ledger:
         outgoing: list[Outgoing] = []
         for owner in sorted(owner for owner in balances if owner in self._settings):
             row = await connection.fetchrow(
-                "insert into ledger.alerts (owner, low_told, top_up_told) values ($1, false, false) "
-                "on conflict (owner) do update set owner = excluded.owner returning low_told, top_up_told",
+                "insert into ledger.alerts (owner, low_notified, top_up_notified) values ($1, false, false) "
+                "on conflict (owner) do update set owner = excluded.owner returning low_notified, top_up_notified",
                 owner,
             )
-            before = Told(row["low_told"], row["top_up_told"])
-            events, after = notice(self._settings[owner], balances[owner].balance_microdollars, before, now_ms())
+            before = Notified(row["low_notified"], row["top_up_notified"])
+            events, after = due(self._settings[owner], balances[owner].balance_microdollars, before, now_ms())
             if after != before:
                 await connection.execute(
-                    "update ledger.alerts set low_told = $2, top_up_told = $3 where owner = $1",
+                    "update ledger.alerts set low_notified = $2, top_up_notified = $3 where owner = $1",
                     owner,
                     after.low,
                     after.top_up,
@@ -281,7 +281,7 @@ def _spent(sum_: MemberSpent) -> Outgoing:
 
 
 async def states(connection: Any) -> AsyncIterator[Outgoing]:
-    """What a log without memory must be told: all balances, and what members have spent today."""
+    """The states that an empty log needs: all balances, and what members have spent today."""
     async for row in connection.cursor("select * from ledger.balances"):
         yield Outgoing(topics.BALANCES, row["owner"], BalanceChanged.model_validate(dict(row)))
     async for row in connection.cursor(

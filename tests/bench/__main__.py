@@ -29,7 +29,7 @@ from libs.sealing.credentials import at_rest, credential_id
 from libs.sealing.envelope import KeyRing, LocalKeys
 from libs.sealing.grants import EpochKey
 from services.cli.client import ManagementClient
-from services.cli.output import as_table, out, say
+from services.cli.output import as_table, out, report
 from services.key_vault.core.book import Credential, CredentialBook
 from services.key_vault.core.granting import Granting
 from tests.bench.load import Result, raw_post, run
@@ -48,7 +48,7 @@ async def main(options: argparse.Namespace) -> None:
             StackOptions(
                 config=STUB_CONFIG, stub=True, kafka=options.kafka, port=free_port(), environment=_ENVIRONMENT
             ),
-            say,
+            report,
         )
         await stack.start()
         try:
@@ -69,18 +69,18 @@ async def _measure(stack: Stack, options: argparse.Namespace) -> None:
     rows: list[dict[str, Any]] = []
     await _load(*gateway(stream=False), connections=16, seconds=3)
     for connections in (1, 16, 64):
-        say(f"{connections} connections, {options.seconds} s each")
+        report(f"{connections} connections, {options.seconds} s each")
         straight = await _load(*direct(stream=False), connections=connections, seconds=min(3, options.seconds))
         before = _cpu(stack)
         result = await _load(*gateway(stream=False), connections=connections, seconds=options.seconds)
         rows.append(_row(f"{connections} connections", result, straight, _spent(before, _cpu(stack), result)))
-    say("20 streams of 200 chunks, 5 ms apart")
+    report("20 streams of 200 chunks, 5 ms apart")
     straight = await _load(*direct(stream=True), connections=20, seconds=60, each=1)
     before = _cpu(stack)
     result = await _load(*gateway(stream=True), connections=20, seconds=60, each=3)
     rows.append(_row("20 streams", result, straight, _spent(before, _cpu(stack), result)))
     memory = {name: psutil.Process(child.pid).memory_info().rss // 2**20 for name, child in stack.children.items()}
-    say("revocations, at two ingresses")
+    report("revocations, at two ingresses")
     revocation_ms = await _revocations(stack, account["id"])
     if options.json:
         content = {"rows": rows, "memory_mib": memory, "revocation_ms": revocation_ms}

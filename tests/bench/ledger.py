@@ -25,7 +25,7 @@ from deploy.local.ports import free_port
 from deploy.local.postgres import EmbeddedPostgres
 from libs.database.pool import Database
 from libs.database.settings import DatabaseSettings
-from services.cli.output import as_table, out, say
+from services.cli.output import as_table, out, report
 from services.console import usage as reports
 from services.console.usage import By
 from services.metering.core.pricing import charge
@@ -62,7 +62,7 @@ async def main(options: Namespace) -> None:
         Path(folder).chmod(0o755)
         home = Home(Path(folder) / "home")
         home.prepare()
-        postgres = EmbeddedPostgres(home, free_port(), say)
+        postgres = EmbeddedPostgres(home, free_port(), report)
         child = postgres.child()
         await child.start()
         try:
@@ -167,7 +167,7 @@ async def _fill(admin: Any, have: int, want: int) -> None:
             await admin.execute(_ENTRIES)
             await admin.execute(_USAGE)
         have += count
-        say(f"{have:,} of {want:,} rows")
+        report(f"{have:,} of {want:,} rows")
     await admin.execute("vacuum analyze ledger.usage")
     await admin.execute("vacuum analyze ledger.entries")
     await admin.execute("vacuum analyze ledger.usage_daily")

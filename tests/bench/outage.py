@@ -17,7 +17,7 @@ from deploy.local.home import Home
 from deploy.local.ports import free_port
 from deploy.local.stack import STUB_CONFIG, Stack, StackOptions
 from services.cli.client import ManagementClient
-from services.cli.output import as_table, out, say
+from services.cli.output import as_table, out, report
 
 WATCHED = ("metering", "rate-limit", "relay", "router", "console", "broker")
 ENVIRONMENT = {"SLUICE_TELEMETRY__SAMPLE_RATIO": "0", "SLUICE_BILLING__PREPAID": "false"}
@@ -29,7 +29,7 @@ async def main(options: Namespace) -> None:
         Path(folder).chmod(0o755)
         port = free_port()
         given = StackOptions(config=STUB_CONFIG, stub=True, kafka=options.kafka, port=port, environment=ENVIRONMENT)
-        stack = Stack(Home(Path(folder) / "home"), given, say)
+        stack = Stack(Home(Path(folder) / "home"), given, report)
         await stack.start()
         try:
             await _measure(stack, options)
@@ -47,7 +47,7 @@ async def _measure(stack: Stack, options: Namespace) -> None:
         await asyncio.sleep(5)
         before, booked = _memory(stack), await _booked(stack, 0)
         postgres.kill_tree(signal.SIGSTOP)
-        say(f"PostgreSQL stands still for {options.seconds:.0f} s, at {options.rate} requests/s")
+        report(f"PostgreSQL stands still for {options.seconds:.0f} s, at {options.rate} requests/s")
         try:
             await asyncio.sleep(options.seconds)
             during = _memory(stack)

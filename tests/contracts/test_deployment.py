@@ -1,4 +1,4 @@
-"""docker-compose.yml as far as it can be checked without Docker: its form, and that it says what the code needs."""
+"""docker-compose.yml as far as it can be checked without Docker: its form, and that it sets what the code needs."""
 
 import asyncio
 import subprocess

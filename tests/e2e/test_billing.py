@@ -35,7 +35,7 @@ def plane(gateway: Gateway) -> Plane:
 
 
 async def _balance(plane: Plane, person: Person, organization: str | None = None) -> int:
-    """As the gateway's own page says it."""
+    """As the gateway's own page shows it."""
     headers = {"Authorization": f"Bearer {person.key}"}
     if organization:
         headers["X-KiloCode-OrganizationId"] = organization
@@ -113,7 +113,7 @@ async def test_an_owner_hears_once_of_a_low_balance_and_of_a_top_up_that_is_due(
     await plane.call("PUT", f"{path}/settings", settings, key=person.key)
     await plane.call("PUT", f"{path}/settings", {"top_up": "5"}, key=person.key, status=400)
 
-    async def told(count: int) -> list[Any]:
+    async def published(count: int) -> list[Any]:
         async def so_many() -> list[Any] | None:
             found = await _events(plane, f"acct:{person.account_id}")
             events = [event for event in found if not isinstance(event, CreditPosted)]
@@ -121,14 +121,14 @@ async def test_an_owner_hears_once_of_a_low_balance_and_of_a_top_up_that_is_due(
 
         return await until(so_many, what=f"{count} alerts")
 
-    # The balance is below already: hearing of it says that the settings are known.
-    (low,) = await told(1)
+    # The balance is below already: its event proves that the settings are known.
+    (low,) = await published(1)
     assert (type(low), low.balance_microdollars, low.below_microdollars) == (BalanceLow, 100, 110)
     await plane.call("POST", path, {"usd": "-0.00002", "kind": "adjustment"})
     await plane.call("POST", path, {"usd": "-0.00001", "kind": "adjustment"})
     await plane.call("POST", path, {"usd": "-0.00003", "kind": "adjustment"})
     await _becomes(plane, 40, person)
-    events = await told(2)
+    events = await published(2)
     assert [type(event) for event in events] == [BalanceLow, TopUpDue]
     assert (events[1].balance_microdollars, events[1].top_up_microdollars) == (40, 5_000_000)
 

@@ -157,7 +157,7 @@ async def test_up_status_management_and_down(shell: Shell) -> None:
 
         client = openai.AsyncOpenAI(base_url=status["base_url"], api_key=key["key"], max_retries=0)
         async with client:
-            # The configured provider's key is not in the environment: the vault says so, in words.
+            # The configured provider's key is not in the environment: the vault's message names it.
             with pytest.raises(openai.InternalServerError, match="SLUICE_STUB_KEY"):
                 await client.chat.completions.create(model="stub/echo", messages=[{"role": "user", "content": "hi"}])
             assert (await shell.run("key", "revoke", key["id"])).code == 0
@@ -240,7 +240,7 @@ async def _organization_by_cli(shell: Shell, owner: str) -> None:
     assert (wrong.returncode, b"canary" in err) == (1, False)
 
 
-async def test_what_is_in_the_way_is_said_in_words(shell: Shell, tmp_path: Path) -> None:
+async def test_errors_name_what_is_in_the_way(shell: Shell, tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -273,7 +273,7 @@ async def test_what_is_in_the_way_is_said_in_words(shell: Shell, tmp_path: Path)
         assert "Traceback" not in done.err
 
 
-async def test_topics_of_one_s_own_broker_that_are_of_another_shape_are_told(
+async def test_topics_of_one_s_own_broker_that_are_of_another_shape_are_reported(
     shell: Shell, bus: BusSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SLUICE_KAFKA_PARTITIONS", str(bus.partitions + 1))

@@ -1,4 +1,4 @@
-"""The ledger on a real PostgreSQL: against a plain model, told twice and shuffled, cut off anywhere, tampered with."""
+"""The ledger on a real PostgreSQL: against a plain model, records delivered twice and shuffled, cut off, changed."""
 
 import asyncio
 import random
@@ -177,10 +177,10 @@ async def test_told_twice_and_shuffled_it_is_the_plain_model(
     )
     assert rolled_up is not None
     assert (rolled_up["n"], rolled_up["cost"]) == (len(ids), sum(row["cost_microdollars"] for row in usage))
-    told = await pool.fetch(
+    published = await pool.fetch(
         "select event_id from ledger.outbox where topic = 'billing.charges.v1' and key = any($1)", owners
     )
-    assert Counter(row["event_id"] for row in told) == Counter(ids)
+    assert Counter(row["event_id"] for row in published) == Counter(ids)
 
 
 class CutOffError(Exception):
@@ -239,11 +239,11 @@ async def test_cut_off_between_any_two_steps_nothing_is_lost_or_doubled(pool: "a
             pass
         await _tell(_ledger(pool, alerts), story)
         assert await _balances(pool, {f"acct:{owner}"}) == {f"acct:{owner}": 1_500 - 400 - 480}
-        told = await pool.fetch("select topic, type, event_id from ledger.outbox where key = $1", f"acct:{owner}")
-        kinds = Counter(row["type"] for row in told)
+        published = await pool.fetch("select topic, type, event_id from ledger.outbox where key = $1", f"acct:{owner}")
+        kinds = Counter(row["type"] for row in published)
         assert kinds["ChargePosted"] == 3
         assert (kinds["CreditPosted"], kinds["BalanceLow"]) == (1, 1)
-        assert len({row["event_id"] for row in told if row["type"] == "ChargePosted"}) == 3
+        assert len({row["event_id"] for row in published if row["type"] == "ChargePosted"}) == 3
         step += 1
     assert step > 8
 

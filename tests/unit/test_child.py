@@ -34,13 +34,13 @@ async def test_a_child_that_runs_but_is_of_no_use_is_started_again(tmp_path: Pat
 
 async def test_a_child_that_somebody_debugs_is_left_alone_until_that_ends(tmp_path: Path) -> None:
     debugged = True
-    said: list[str] = []
+    reports: list[str] = []
     child = Child(
         "sleeper",
         lambda: ["sleep", "600"],
         {"PATH": "/usr/bin:/bin"},
         tmp_path / "log",
-        on_restart=said.append,
+        on_restart=reports.append,
         debugged=lambda: debugged,
     )
     await child.start()
@@ -48,12 +48,12 @@ async def test_a_child_that_somebody_debugs_is_left_alone_until_that_ends(tmp_pa
     child.kill()
 
     async def left_alone() -> bool | None:
-        return bool(said) or None
+        return bool(reports) or None
 
-    await until(left_alone, what="a word on the debugging")
+    await until(left_alone, what="a report of the debugging")
     with pytest.raises(StackError):
         _ = child.pid
-    assert ["debugged" in text for text in said] == [True]
+    assert ["debugged" in text for text in reports] == [True]
     debugged = False
 
     async def runs_again() -> int | None:

@@ -1,4 +1,4 @@
-"""The stack's folder: secrets stay private and the same, and what is in the way is said."""
+"""The stack's folder: secrets stay private and the same, and errors name what is in the way."""
 
 import shutil
 import stat
@@ -20,7 +20,7 @@ def test_secrets_are_private_and_stay(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "h" / "secrets.json").stat().st_mode) == 0o600
 
 
-def test_a_full_disk_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage(1, 1, 5 * 2**20))
     with pytest.raises(StackError, match="5 MiB left"):

@@ -11,7 +11,7 @@ from contracts.credit import BalanceLow, CreditKind, CreditOrdered, CreditSettin
 from contracts.replies import Outcome
 from contracts.requests import Caller
 from services.audit.core.comparing import OVERDUE_MS, Booked, Books, audit
-from services.metering.core.alerts import Told, notice
+from services.metering.core.alerts import Notified, due
 from services.metering.core.journal import charged, ordered, owner_of
 from services.metering.core.pricing import charge
 from services.relay.core.ending import Ending, tell
@@ -61,17 +61,19 @@ def test_a_charge_is_paid_by_the_owner(caller: Caller, debit: str) -> None:
 
 
 @given(st.lists(st.integers(-100, 100), max_size=30), st.none() | st.integers(0, 50), st.none() | st.integers(0, 50))
-def test_each_fall_below_a_threshold_is_told_once(balances: list[int], alert: int | None, top_up: int | None) -> None:
+def test_each_fall_below_a_threshold_is_published_once(
+    balances: list[int], alert: int | None, top_up: int | None
+) -> None:
     settings = CreditSettingsSet(
         owner="acct:a",
         alert_below_microdollars=alert,
         top_up_below_microdollars=top_up,
         top_up_microdollars=None if top_up is None else 10,
     )
-    told, heard = Told(), []
+    notified, published = Notified(), []
     for balance in balances:
-        events, told = notice(settings, balance, told, NOW_MS)
-        heard += [(type(event), event.balance_microdollars) for event in events]
+        events, notified = due(settings, balance, notified, NOW_MS)
+        published += [(type(event), event.balance_microdollars) for event in events]
 
     def falls(threshold: int | None) -> list[int]:
         if threshold is None:
@@ -79,8 +81,8 @@ def test_each_fall_below_a_threshold_is_told_once(balances: list[int], alert: in
         before = [threshold, *balances]
         return [now for was, now in zip(before, balances, strict=False) if was >= threshold > now]
 
-    assert [balance for kind, balance in heard if kind is BalanceLow] == falls(alert)
-    assert [balance for kind, balance in heard if kind is TopUpDue] == falls(top_up)
+    assert [balance for kind, balance in published if kind is BalanceLow] == falls(alert)
+    assert [balance for kind, balance in published if kind is TopUpDue] == falls(top_up)
 
 
 @st.composite

@@ -47,7 +47,7 @@ class Installation:
         return [str(self.java), *JVM_FLAGS, *flags, "-cp", class_path, main_class, *arguments]
 
 
-def install(store: Path, say: Callable[[str], None]) -> Installation:
+def install(store: Path, report: Callable[[str], None]) -> Installation:
     """Finds Kafka in ``store``, or downloads it there once.
 
     Args:
@@ -60,11 +60,11 @@ def install(store: Path, say: Callable[[str], None]) -> Installation:
     java = _java()
     folder = store / _digest()
     if not folder.exists():
-        say("downloading Apache Kafka (45 MB, once)")
+        report("downloading Apache Kafka (45 MB, once)")
         partial = store / f"partial-{os.getpid()}"
         try:
             partial.mkdir(parents=True)
-            _download(partial / "jars", partial / "work", say)
+            _download(partial / "jars", partial / "work", report)
             shutil.rmtree(partial / "work")
             partial.rename(folder)
         except OSError:
@@ -92,7 +92,7 @@ def _digest() -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
 
 
-def _download(target: Path, work: Path, say: Callable[[str], None]) -> None:
+def _download(target: Path, work: Path, report: Callable[[str], None]) -> None:
     command = [sys.executable, "-m", "jgo", "--ignore-config", "--resolver", "python", "--links", "copy"]
     repository = os.environ.get(REPOSITORY_VARIABLE)
     if repository:
@@ -109,7 +109,7 @@ def _download(target: Path, work: Path, say: Callable[[str], None]) -> None:
             stderr=stream,
         )
         try:
-            _wait(process, work, say)
+            _wait(process, work, report)
         finally:
             process.kill()
             process.wait()
@@ -122,14 +122,14 @@ def _download(target: Path, work: Path, say: Callable[[str], None]) -> None:
         jar.rename(target / name)
 
 
-def _wait(process: "subprocess.Popen[bytes]", work: Path, say: Callable[[str], None]) -> None:
+def _wait(process: "subprocess.Popen[bytes]", work: Path, report: Callable[[str], None]) -> None:
     count = len(_locked())
     for _ in range(DOWNLOAD_WITHIN_S // PROGRESS_EVERY_S):
         try:
             process.wait(PROGRESS_EVERY_S)
             return
         except subprocess.TimeoutExpired:
-            say(f"  {sum(1 for _ in work.glob('m2/**/*.jar'))} of {count} jars")
+            report(f"  {sum(1 for _ in work.glob('m2/**/*.jar'))} of {count} jars")
     raise _not_to_be_had(f"not done within {DOWNLOAD_WITHIN_S} s")
 
 

@@ -84,7 +84,7 @@ def run_command(installation: Installation, properties: Path, flags: Sequence[st
 
 
 def local_broker(
-    installation: Installation, home: Home, settings: BusSettings, port: int, say: Callable[[str], None]
+    installation: Installation, home: Home, settings: BusSettings, port: int, report: Callable[[str], None]
 ) -> Child:
     """The node as a child of the stack; each start makes the topics that are missing.
 
@@ -101,4 +101,5 @@ def local_broker(
         await wait_until_open(port, within_s=OPEN_WITHIN_S, what="Apache Kafka")
         await set_up_topics(settings, within_s=OPEN_WITHIN_S, broker="Apache Kafka")
 
-    return Child("broker", command, plain_environment(), home.logs / "broker.log", on_started=started, on_restart=say)
+    log = home.logs / "broker.log"
+    return Child("broker", command, plain_environment(), log, on_started=started, on_restart=report)

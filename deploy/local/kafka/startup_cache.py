@@ -24,11 +24,11 @@ WRITTEN_WITHIN_S = 180
 RECORDS = 200
 
 
-async def ensure_startup_cache(installation: Installation, say: Callable[[str], None]) -> None:
+async def ensure_startup_cache(installation: Installation, report: Callable[[str], None]) -> None:
     """Records the cache where there is none. Without one everything works, slower: a failure is only reported."""
     if installation.cache.exists():
         return
-    say("preparing fast starts of Apache Kafka (once)")
+    report("preparing fast starts of Apache Kafka (once)")
     with tempfile.TemporaryDirectory(prefix="sluice-kafka-") as folder:
         recorded = Path(folder) / "kafka.aot"
         try:
@@ -38,7 +38,7 @@ async def ensure_startup_cache(installation: Installation, say: Callable[[str], 
             await asyncio.to_thread(lambda: staged.write_bytes(recorded.read_bytes()))
             staged.rename(installation.cache)
         except (StackError, OSError, TimeoutError) as error:
-            say(f"  not possible here ({error}); Kafka will start without it")
+            report(f"  not possible here ({error}); Kafka will start without it")
 
 
 async def _record(installation: Installation, folder: Path, cache: Path) -> None:

@@ -80,7 +80,7 @@ def check_account(actor: Actor, account_id: str) -> None:
     """An account manages itself, with a key that has the scope for it.
 
     Raises:
-        NotFound: another account's affair.
+        NotFound: another account.
         Forbidden: the key has not the scope ``manage``.
     """
     if actor.operator:

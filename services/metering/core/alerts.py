@@ -1,4 +1,4 @@
-"""When an owner is to be told of their balance. Pure."""
+"""Which balance alerts are due. Pure."""
 
 from dataclasses import dataclass
 
@@ -6,21 +6,23 @@ from contracts.credit import BalanceLow, CreditSettingsSet, TopUpDue
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What an owner has been told since their balance was last above."""
+class Notified:
+    """Which events were published since the balance was last above their thresholds."""
 
     low: bool = False
     top_up: bool = False
 
 
-def notice(
-    settings: CreditSettingsSet, balance_microdollars: int, told: Told, now_ms: int
-) -> tuple[list[BalanceLow | TopUpDue], Told]:
-    """What is to be told now, and what has been told then: each once, until the balance is no longer below."""
+def due(
+    settings: CreditSettingsSet, balance_microdollars: int, notified: Notified, now_ms: int
+) -> tuple[list[BalanceLow | TopUpDue], Notified]:
+    """The events that are due now, and the state after them: each once, until the balance is no longer below."""
     low = _below(balance_microdollars, settings.alert_below_microdollars)
-    due = settings.top_up_microdollars is not None and _below(balance_microdollars, settings.top_up_below_microdollars)
+    top_up = settings.top_up_microdollars is not None and _below(
+        balance_microdollars, settings.top_up_below_microdollars
+    )
     events: list[BalanceLow | TopUpDue] = []
-    if low and not told.low:
+    if low and not notified.low:
         events.append(
             BalanceLow(
                 owner=settings.owner,
@@ -29,7 +31,7 @@ def notice(
                 noticed_at_ms=now_ms,
             )
         )
-    if due and not told.top_up:
+    if top_up and not notified.top_up:
         events.append(
             TopUpDue(
                 owner=settings.owner,
@@ -39,7 +41,7 @@ def notice(
                 noticed_at_ms=now_ms,
             )
         )
-    return events, Told(low, due)
+    return events, Notified(low, top_up)
 
 
 def _below(balance: int, threshold: int | None) -> bool:

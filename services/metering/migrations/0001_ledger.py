@@ -279,8 +279,8 @@ _OUTBOX = (
     """
     create table ledger.alerts (
         owner text primary key,
-        low_told boolean not null,
-        top_up_told boolean not null
+        low_notified boolean not null,
+        top_up_notified boolean not null
     );
     """,
 )
