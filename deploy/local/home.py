@@ -112,21 +112,26 @@ class Home:
         write_private(self.path / "state.json", state.model_dump_json(indent=1))
 
     def forget(self) -> None:
-        """Removes the state: the run is over."""
+        """Removes what is about one run: its state, and which services are debugged."""
         # A state that stays is known to be old by its process ID.
-        with contextlib.suppress(OSError):
-            (self.path / "state.json").unlink()
+        for file in (self.path / "state.json", *self.path.glob("*.debugged")):
+            with contextlib.suppress(OSError):
+                file.unlink()
 
     def debug(self, service: str) -> None:
         """Leaves a service to the calling process: until that ends, the supervisor does not start it."""
         write_private(self.path / f"{service}.debugged", str(os.getpid()))
 
     def debugged(self, service: str) -> bool:
-        """Is there a process that debugs this service?"""
+        """Is there a process that debugs this service? Forgets one that has ended: its ID may be given to another."""
+        mark = self.path / f"{service}.debugged"
         try:
-            return psutil.pid_exists(int((self.path / f"{service}.debugged").read_text()))
+            if psutil.pid_exists(int(mark.read_text())):
+                return True
         except (OSError, ValueError):
-            return False
+            pass
+        mark.unlink(missing_ok=True)
+        return False
 
     def running(self) -> StackState | None:
         """The state of the run that goes on now, if one does."""

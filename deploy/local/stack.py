@@ -201,6 +201,7 @@ class Stack:
         self._home.prepare()
         if self._home.running():
             raise StackError(f"a Sluice runs from {self._home.path} already; `./sluice down` stops it")
+        self._home.forget()
         if self._options.config and not self._options.config.is_file():
             raise StackError(f"there is no configuration file {self._options.config}")
         try:

@@ -42,7 +42,10 @@ def test_a_service_is_debugged_as_long_as_the_debugging_process_lives(tmp_path: 
     assert not home.debugged("router")
     ended = subprocess.Popen(["true"])
     ended.wait()
-    (tmp_path / "relay.debugged").write_text(str(ended.pid))
-    assert not home.debugged("relay")
-    (tmp_path / "relay.debugged").write_text("nonsense")
+    for content in (str(ended.pid), "nonsense"):
+        (tmp_path / "relay.debugged").write_text(content)
+        assert not home.debugged("relay")
+        assert not list(tmp_path.iterdir()), "an old mark stays, and its process ID may be another's"
+    home.debug("relay")
+    home.forget()
     assert not home.debugged("relay")
