@@ -1,12 +1,13 @@
 """The contracts as documents for others: JSON Schemas of all records, and the AsyncAPI description of all topics."""
 
+from collections.abc import Iterable
 from typing import Any, Union
 
 import yaml
 from faststream.kafka import KafkaBroker
 from faststream.specification import AsyncAPI
 
-from contracts.services import SERVICES
+from contracts.services import SERVICES, ServiceSpec
 from contracts.topic import Topic
 from contracts.topics import TOPICS
 
@@ -62,6 +63,19 @@ def acls() -> str:
         ):
             lines += [f"allow {spec.name} --operation {operation} --{resource} {name}" for name in names]
     return "\n".join(lines) + "\n"
+
+
+def topic_table(spec: ServiceSpec) -> str:
+    """A service's topics, for its README."""
+    kinds: list[tuple[str, Iterable[Topic[Any]]]] = [
+        *((f"reads, as the group `{group.name}`", group.topics) for group in spec.groups),
+        ("holds whole in memory", spec.views),
+        ("follows", spec.follows),
+        ("recovers from", spec.recovers),
+        ("writes", spec.writes),
+    ]
+    rows = [f"| {what} | {', '.join(f'`{topic.name}`' for topic in listed)} |" for what, listed in kinds if listed]
+    return "\n".join(["| it | topics |", "|---|---|", *rows]) + "\n"
 
 
 def _schema(topic: Topic[Any]) -> Any:

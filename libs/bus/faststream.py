@@ -1,25 +1,40 @@
 """FastStream brokers: for consumers off the way of a request, where its decoding and its loop serve (ADR 12)."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
+from faststream import BaseMiddleware
 from faststream.kafka import KafkaBroker
 from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
 
+from libs.bus.dead_letters import DeadLetters
+from libs.bus.records import PoisonError, decode
 from libs.bus.settings import BusSettings
 
 _SASL: dict[str, Any] = {"PLAIN": SASLPlaintext, "SCRAM-SHA-256": SASLScram256, "SCRAM-SHA-512": SASLScram512}
 
 
-def faststream_broker(settings: BusSettings, client_id: str) -> KafkaBroker:
-    """A broker that is not connected yet.
+def faststream_broker(settings: BusSettings, dead_letters: DeadLetters, client_id: str) -> KafkaBroker:
+    """A broker that is not connected yet. What its subscribers cannot decode becomes a dead letter.
 
     Raises:
         ValueError: the SASL mechanism is none that FastStream has.
     """
+
+    class ToDeadLetters(BaseMiddleware):
+        async def consume_scope(self, call_next: Callable[[Any], Awaitable[Any]], msg: Any) -> Any:
+            try:
+                decode(msg.raw_message)
+            except PoisonError as error:
+                await dead_letters.write(msg.raw_message, str(error))
+                return None
+            return await call_next(msg)
+
     return KafkaBroker(
         settings.bootstrap,
         client_id=client_id,
         security=_security(settings),
+        middlewares=[ToDeadLetters],
         allow_auto_create_topics=False,
         logger=None,
     )

@@ -29,7 +29,7 @@ from contracts.topic import Topic
 from libs.bus.dead_letters import DeadLetters
 from libs.bus.processor import Processor, RetryLater, Work
 from libs.bus.producer import Producer
-from libs.bus.reader import PartitionReader
+from libs.bus.reader import Membership, PartitionReader
 from libs.bus.records import PoisonError, Raw, Received, decode
 from libs.bus.settings import BusSettings
 from libs.runtime.background import Repeated
@@ -39,6 +39,7 @@ log = structlog.get_logger()
 R = TypeVar("R", bound=Record)
 
 COMMIT_EVERY_S = 0.5
+COMMIT_WITHIN_S = 5.0
 RETRY_FIRST_S = 0.1
 RETRY_MOST_S = 5.0
 MOST_RECORDS = 500
@@ -88,9 +89,8 @@ class GroupMember(Generic[R]):
         self._dead_letters = DeadLetters(producer, group.name)
         self._make = make
         self._rewind_ms = {topic.name: ms for topic, ms in (rewind_ms or {}).items()}
-        self._client_id = client_id
-        self._instance = instance
-        self._reader = self._new_reader()
+        self._membership = Membership(group, _Listener(self), client_id, instance)
+        self._joined: PartitionReader | None = None
         self._turn: _Turn[R] | None = None
         self._loading: asyncio.Task[None] | None = None
         self._busy = asyncio.Lock()
@@ -108,22 +108,20 @@ class GroupMember(Generic[R]):
 
     def lag(self) -> int:
         """Records on the log behind the newest, over all owned partitions, as far as the client knows."""
-        turn = self._turn
-        if turn is None:
+        turn, reader = self._turn, self._joined
+        if turn is None or reader is None:
             return 0
-        return sum(
-            max(0, self._reader.end_seen(partition) - offset) for partition, offset in turn.work.committable().items()
-        )
+        return sum(max(0, reader.end_seen(partition) - offset) for partition, offset in turn.work.committable().items())
 
     async def start(self) -> None:
         """Joins the group. Raises KafkaError where no broker answers."""
-        self._reader = self._new_reader()
-        await self._reader.start()
+        await self._join()
         for work in self.background:
             await work.start()
 
     async def stop(self) -> None:
         """Takes no further batch, finishes the one in work and what the processor drains, commits, leaves the group."""
+        await self._stop_loading()
         if self._turn:
             self._turn.ending = True
         async with self._busy:
@@ -132,12 +130,27 @@ class GroupMember(Generic[R]):
             if self._turn:
                 await self._turn.processor.drain()
         await self._end_turn()
-        await self._reader.stop()
+        await self._leave()
 
-    def _new_reader(self) -> PartitionReader:
-        return PartitionReader.in_group(
-            self._settings, self.group, _Listener(self), client_id=self._client_id, instance=self._instance
-        )
+    @property
+    def _reader(self) -> PartitionReader:
+        if self._joined is None:
+            raise KafkaError("not in the group")
+        return self._joined
+
+    async def _join(self) -> None:
+        self._joined = PartitionReader(self._settings, self._membership)
+        try:
+            await self._joined.start()
+        except BaseException:
+            # Who is stopped while joining leaves too: a ghost among the members would hold up everybody's rebalance.
+            await self._leave()
+            raise
+
+    async def _leave(self) -> None:
+        reader, self._joined = self._joined, None
+        if reader:
+            await reader.stop()
 
     # Assignment.
 
@@ -146,20 +159,24 @@ class GroupMember(Generic[R]):
         self._loading = asyncio.create_task(self._load(partitions), name=f"{self.group.name}: load")
 
     async def _revoked(self) -> None:
-        if self._loading:
-            self._loading.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._loading
-            self._loading = None
+        await self._stop_loading()
         await self._end_turn()
+
+    async def _stop_loading(self) -> None:
+        loading, self._loading = self._loading, None
+        if loading:
+            loading.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await loading
 
     async def _end_turn(self) -> None:
         if self._turn is None:
             return
         self._turn.ending = True
         async with self._busy:
-            with contextlib.suppress(KafkaError):
-                await self._commit()
+            with contextlib.suppress(KafkaError, TimeoutError):
+                async with asyncio.timeout(COMMIT_WITHIN_S):
+                    await self._commit()
             self._turn.work.close()
             self._turn = None
 
@@ -207,6 +224,8 @@ class GroupMember(Generic[R]):
     # Records.
 
     async def _consume(self) -> None:
+        if self._joined is None:
+            await self._join()
         try:
             while True:
                 fetched = await self._reader.fetch(most=MOST_RECORDS)
@@ -220,11 +239,10 @@ class GroupMember(Generic[R]):
                         await self._process(turn, raws)
         except KafkaError as error:
             # The client's membership is over, and it does not join again by itself.
-            log.warning("joining again", group=self.group.name, error=repr(error)[:200])
+            log.warning("membership lost", group=self.group.name, error=repr(error)[:200])
             await self._revoked()
-            await self._reader.stop()
-            self._reader = self._new_reader()
-            await self._reader.start()
+            await self._leave()
+            raise
 
     async def _process(self, turn: _Turn[R], raws: Sequence[Raw]) -> None:
         batch: list[tuple[Raw, Received[R]]] = []

@@ -1,6 +1,7 @@
 """The one place that fetches from Kafka. Three ways to stand on it: `GroupMember`, `Follower`, `read_to_end`."""
 
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -18,66 +19,43 @@ HEARTBEAT_MS = 1_000
 NEVER_MS = 24 * 3600 * 1000
 
 
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """How a reader takes part in a consumer group, whose coordinator assigns its partitions."""
+
+    group: Group[Any]
+    listener: ConsumerRebalanceListener
+    """Is given the partitions as they come and go."""
+    client_id: str
+    instance: str | None = None
+    """Static membership (KIP-345): who comes back under the same name within the session time-out has its partitions
+    back at once, without a rebalance. None: a new member each time."""
+
+
 class PartitionReader:
     """Fetches records of partitions from chosen offsets on. Offsets are committed by hand, or never."""
 
-    def __init__(self, settings: BusSettings, *, wait_ms: int = 500) -> None:
+    def __init__(self, settings: BusSettings, membership: Membership | None = None, *, wait_ms: int = 500) -> None:
         """
         Args:
+            membership: None: outside of groups; see `assign`.
             wait_ms: how long the broker may hold a fetch that finds nothing. It wakes at once for a record, so a long
                 wait saves work and adds no latency; but a change of partitions or offsets waits for the open fetch.
         """
-        self._settings = settings
-        self._wait_ms = wait_ms
         self._consumer = AIOKafkaConsumer(
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             **settings.connection(),
             **settings.fetching(wait_ms),
+            **(_group_options(settings, membership) if membership else {}),
         )
-
-    @classmethod
-    def in_group(
-        cls,
-        settings: BusSettings,
-        group: Group[Any],
-        listener: ConsumerRebalanceListener,
-        *,
-        client_id: str,
-        instance: str | None,
-    ) -> "PartitionReader":
-        """A reader whose partitions the group's coordinator assigns.
-
-        Args:
-            listener: is given the partitions as they come and go.
-            instance: static membership (KIP-345): who comes back under the same name within the session time-out has
-                its partitions back at once, without a rebalance. None: a new member each time.
-        """
-        reader = cls(settings)
-        reader._consumer = AIOKafkaConsumer(
-            group_id=group.name,
-            group_instance_id=instance,
-            client_id=client_id,
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            partition_assignment_strategy=(RangePartitionAssignor,),
-            session_timeout_ms=settings.session_timeout_ms,
-            heartbeat_interval_ms=HEARTBEAT_MS,
-            max_poll_interval_ms=NEVER_MS,
-            **settings.connection(),
-            **settings.fetching(reader._wait_ms),
-        )
-        reader._consumer.subscribe([topic.name for topic in group.topics], listener=listener)
-        return reader
+        if membership:
+            names = [topic.name for topic in membership.group.topics]
+            self._consumer.subscribe(names, listener=membership.listener)
 
     async def start(self) -> None:
         """Connects; in a group, joins it. Raises KafkaError where no broker answers."""
-        try:
-            await self._consumer.start()
-        except BaseException:
-            # Who is stopped while joining leaves too: a ghost among the members would hold up everybody's rebalance.
-            await self._consumer.stop()
-            raise
+        await self._consumer.start()
 
     async def stop(self) -> None:
         """Disconnects; a member without an instance name leaves its group."""
@@ -141,3 +119,15 @@ class PartitionReader:
             return self._consumer.highwater(partition) or 0
         except (KafkaError, AssertionError):
             return 0
+
+
+def _group_options(settings: BusSettings, membership: Membership) -> dict[str, Any]:
+    return {
+        "group_id": membership.group.name,
+        "group_instance_id": membership.instance,
+        "client_id": membership.client_id,
+        "partition_assignment_strategy": (RangePartitionAssignor,),
+        "session_timeout_ms": settings.session_timeout_ms,
+        "heartbeat_interval_ms": HEARTBEAT_MS,
+        "max_poll_interval_ms": NEVER_MS,
+    }

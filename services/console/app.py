@@ -33,7 +33,7 @@ async def build(service: Service) -> AsyncIterator[None]:
     calls = Calls(database, signing, settings.operator_token, outbox.wake)
     api = ManagementApi(calls, signing, own_keys, Catalog(config))
     views = service.views(*own_keys.views)
-    last_used = LastUsed(service.bus, database)
+    last_used = LastUsed(service, database)
     service.health.check("database", lambda: database.ready)
     service.health.check("outbox", lambda: outbox.ready)
     async with service.running(database):

@@ -3,10 +3,13 @@
 import contextlib
 from datetime import UTC, datetime
 
+from faststream import AckPolicy
+
 from contracts.requests import KeyUsed
 from contracts.services import CONSOLE_GROUP
+from libs.bus.dead_letters import DeadLetters
 from libs.bus.faststream import faststream_broker
-from libs.bus.settings import BusSettings
+from libs.bus.service import Service
 from libs.database.pool import AWAY, Database
 from libs.runtime.background import Repeated
 from services.console.accounts import note_used
@@ -17,21 +20,22 @@ EVERY_S = 5.0
 class LastUsed:
     """Collects, and writes every few seconds. What a crash forgets, the next use makes known again."""
 
-    def __init__(self, settings: BusSettings, database: Database) -> None:
+    def __init__(self, service: Service, database: Database) -> None:
         self._database = database
         self._used: dict[str, datetime] = {}
-        self._broker = faststream_broker(settings, "sluice-console")
+        self._broker = faststream_broker(
+            service.bus, DeadLetters(service.producer, CONSOLE_GROUP.name), "sluice-console"
+        )
         (topic,) = CONSOLE_GROUP.topics
         subscribe = self._broker.subscriber(
-            topic.name, group_id=CONSOLE_GROUP.name, batch=True, auto_offset_reset="earliest", max_records=500
+            topic.name, group_id=CONSOLE_GROUP.name, auto_offset_reset="earliest", ack_policy=AckPolicy.ACK
         )
         subscribe(self.receive)
         self.background = Repeated("write last uses", self._write, every_s=EVERY_S)
 
-    async def receive(self, uses: list[KeyUsed]) -> None:
-        """Notes the keys of a batch."""
-        for use in uses:
-            self._used[use.key_fingerprint] = datetime.fromtimestamp(use.used_at_ms / 1000, UTC)
+    async def receive(self, use: KeyUsed) -> None:
+        """Notes a use."""
+        self._used[use.key_fingerprint] = datetime.fromtimestamp(use.used_at_ms / 1000, UTC)
 
     async def start(self) -> None:
         """Begins to read and to write. Raises KafkaError where no broker answers."""
