@@ -36,6 +36,8 @@ STUB_CONFIG = Path(__file__).with_name("demo.yaml")
 EMBEDDED = ("embedded", "apache")
 """Names of the Kafka that Sluice starts itself."""
 KAFKA_STORE = ROOT / ".sluice" / "kafka"
+SESSION_TIMEOUT_MS = 3_000
+"""Of groups on our own broker: who dies is missed after so long. A busy machine holds a process up for a second."""
 
 Report = Callable[[str], None]
 _OF_THE_CLI = ("SLUICE_HOME", "SLUICE_KEY")
@@ -233,7 +235,7 @@ class Stack:
             installation = await asyncio.to_thread(install, KAFKA_STORE, self._report)
             await ensure_startup_cache(installation, self._report)
             port = free_port()
-            self.bus = BusSettings(bootstrap=f"{LOOPBACK}:{port}", **chosen)
+            self.bus = BusSettings(bootstrap=f"{LOOPBACK}:{port}", session_timeout_ms=SESSION_TIMEOUT_MS, **chosen)
             self._report("broker: Apache Kafka")
             self.children["broker"] = local_broker(installation, self._home, self.bus, port, self._report)
             await self.children["broker"].start()
@@ -253,6 +255,8 @@ class Stack:
         environment = plain_environment(
             SLUICE_KAFKA_BOOTSTRAP=self.bus.bootstrap,
             SLUICE_KAFKA_PARTITIONS=self.bus.partitions,
+            SLUICE_KAFKA_SESSION_TIMEOUT_MS=self.bus.session_timeout_ms,
+            SLUICE_KAFKA_INSTANCE=name,
             SLUICE_HEALTH_PORT=self._health_ports[name],
         )
         environment |= {

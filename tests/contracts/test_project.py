@@ -10,6 +10,7 @@ from deploy.local.home import ROOT
 from libs.version import VERSION
 
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
+CONTRACTS: dict[str, Any] = tomllib.loads((ROOT / "contracts/pyproject.toml").read_text())
 
 
 def test_there_is_one_version_number() -> None:
@@ -20,6 +21,7 @@ def test_there_is_one_version_number() -> None:
     assert changes
     found = {
         "pyproject.toml": PROJECT["project"]["version"],
+        "contracts/pyproject.toml": CONTRACTS["project"]["version"],
         "docker-compose.yml": compose["services"]["ingress"]["image"].partition(":")[2],
         "asyncapi.yaml": asyncapi["info"]["version"],
         "management-openapi.json": openapi["info"]["version"],

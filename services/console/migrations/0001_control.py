@@ -147,9 +147,13 @@ _OUTBOX = (
         created_at timestamptz not null default now(),
         type text not null,
         event_id text not null,
-        subject text not null,
-        traceparent text not null default '',
-        partition_by text not null
+        traceparent text not null default ''
+    );
+    """,
+    """
+    create table control.outbox_cluster (
+        cluster_id text primary key,
+        filled_at timestamptz not null default now()
     );
     """,
 )
