@@ -77,6 +77,15 @@ def _left(family: list[psutil.Process]) -> list[str]:
     return [process.name() for process in alive]
 
 
+async def _read_until(mark: bytes, stream: asyncio.StreamReader) -> None:
+    """Reads lines up to one with the mark. A process that ends before it fails the test with what it printed."""
+    lines: list[bytes] = []
+    async with asyncio.timeout(90):
+        while not lines or mark not in lines[-1]:
+            lines.append(await stream.readline())
+            assert lines[-1], b"".join(lines).decode()
+
+
 @asynccontextmanager
 async def _up(shell: Shell, port: int, *words: str) -> AsyncIterator[Home]:
     done = await shell.run("up", "--detach", "--port", str(port), *words)
@@ -108,9 +117,7 @@ async def test_ctrl_c_leaves_nothing_behind(shell: Shell, when: str) -> None:
     assert process.stdout
     assert process.stderr
     mark, stream = (b"services:", process.stderr) if when == "starting" else (b"cost microdollars", process.stdout)
-    async with asyncio.timeout(90):
-        while mark not in await stream.readline():
-            pass
+    await _read_until(mark, stream)
     family = _family(process.pid)
     assert len(family) > 5
     process.send_signal(signal.SIGINT)
@@ -189,9 +196,7 @@ async def _debugged(shell: Shell, home: Home) -> None:
     """A service runs in the foreground until it is interrupted, and then under the supervisor again."""
     process = await shell.start("debug", "policy")
     assert process.stderr
-    async with asyncio.timeout(60):
-        while b'"assigned"' not in await process.stderr.readline():
-            pass
+    await _read_until(b'"assigned"', process.stderr)
     wrong = await shell.run("debug", "nothing")
     assert (wrong.code, "key-vault" in wrong.err) == (1, True)
     process.send_signal(signal.SIGINT)
