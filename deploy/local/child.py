@@ -160,8 +160,10 @@ class Child:
                 pause_s = RESTART_FIRST_S
             if self._on_restart:
                 self._on_restart(f"{self.name} ended with {_how(code)}; starting it again")
-            await asyncio.sleep(pause_s)
-            pause_s = min(pause_s * 2, RESTART_MOST_S)
+            # Who ended in good order was asked to: a restart.
+            if code != 0:
+                await asyncio.sleep(pause_s)
+                pause_s = min(pause_s * 2, RESTART_MOST_S)
             self.restarts += 1
             try:
                 await self._launch()

@@ -34,7 +34,7 @@ async def test_a_child_that_runs_but_is_of_no_use_is_started_again(tmp_path: Pat
 
 
 async def test_a_start_whose_process_ends_is_given_up_at_once(tmp_path: Path) -> None:
-    """PostgreSQL, right after a kill, may find its memory in use and end: the next attempt must not wait for this one."""
+    """PostgreSQL, right after a kill, may find its memory in use and end: the next attempt must not wait for that."""
 
     async def never() -> None:
         await asyncio.Event().wait()
