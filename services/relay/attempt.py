@@ -188,8 +188,7 @@ class Attempt:
             async with asyncio.timeout(self._timeouts.first_byte_s if request.stream else None) as patience:
                 async with self._upstreams.call(at.provider_id, key, call, byok=at.grant.byok) as response:
                     if request.stream:
-                        framing = call.framing() if call.framing else None
-                        events = read_events(at.provider_id, response, framing)
+                        events = read_events(at.provider_id, response, call.framing())
                         await self._relay_stream(events, call.stream, patience)
                     else:
                         self._note_first_byte()

@@ -219,7 +219,7 @@ async def _read(protocol: ProtocolName, pieces: list[bytes]) -> tuple[list[dict[
     response = httpx.Response(200, headers={"content-type": "text/event-stream"}, stream=_Pieces(pieces))
     reader = adapter.reader(_call(streamed=True))
     chunks = []
-    async for data in read_events("p", response, adapter.framing() if adapter.framing else None):
+    async for data in read_events("p", response, adapter.framing()):
         chunks += reader.read(data)
     assert reader.finished
     return [chunk["choices"][0]["delta"] for chunk in chunks if chunk["choices"]], reader.tail(None)

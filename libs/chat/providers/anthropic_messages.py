@@ -26,6 +26,7 @@ from libs.chat.providers.protocol import (
     stops_of,
     unsaid,
 )
+from libs.chat.providers.sse import ServerSentEvents
 from libs.chat.surfaces.messages import SERVICE_TIERS, STOP_REASONS, THOUGHTS, effort_of_budget
 from libs.chat.surfaces.thoughts import for_claude
 from libs.chat.surfaces.writer import arguments_of, image_url_of, inline_data, name_of, text_of
@@ -370,5 +371,6 @@ ADAPTER = Adapter(
     reader=lambda call: MessagesReader(model=call.model, created_s=call.created_s),
     authorize=authorize,
     check=lambda key, base_url: authorize(key, base_url + "/models", b""),
+    framing=ServerSentEvents,
     tool_call_ids="anthropic",
 )

@@ -26,6 +26,7 @@ from libs.chat.providers.conversation import conversation
 from libs.chat.providers.openai_chat import text_bytes
 from libs.chat.providers.protocol import (
     COMMON,
+    EVENT_BYTES,
     Adapter,
     Addressed,
     Call,
@@ -144,17 +145,23 @@ class EventStream:
 
     def __init__(self) -> None:
         self._buffer = EventStreamBuffer()
+        self._waiting = 0
+        """Bytes since the last event that was whole."""
 
     def feed(self, data: bytes) -> list[str]:
         """See `libs.chat.providers.protocol.Framing`."""
+        self._waiting += len(data)
         self._buffer.add_data(data)
         found: list[str] = []
         try:
             for message in self._buffer:
                 kind = message.headers.get(":event-type") or message.headers.get(":exception-type") or "error"
                 found.append(f'{{"{kind}":{message.payload.decode() or "{}"}}}')
+                self._waiting = 0
         except (ParserError, UnicodeDecodeError):
             raise ProtocolError("the stream is damaged") from None
+        if self._waiting > EVENT_BYTES:
+            raise ProtocolError("an event is larger than 8 MiB")
         return found
 
 

@@ -24,6 +24,7 @@ from libs.chat.providers.protocol import (
     without_unsupported,
 )
 from libs.chat.providers.registry import ADAPTERS
+from libs.chat.providers.sse import ServerSentEvents
 from libs.chat.providers.tool_calls import repair
 from libs.chat.surfaces import messages, responses
 from libs.chat.surfaces.registry import DIALECTS
@@ -113,8 +114,7 @@ class Exchange:
 
     outgoing: Outgoing
     authorize: Callable[[str, str, bytes], Addressed]
-    framing: Callable[[], Framing] | None
-    """None: server-sent events."""
+    framing: Callable[[], Framing]
     stream: Stream
     whole: Callable[[bytes], Answer]
     """Raises ProtocolError."""
@@ -212,7 +212,7 @@ def _plain(outgoing: Outgoing, provider: Provider, stream: Stream, parse: Callab
         parsed = parse(data)
         return Answer(orjson.dumps(parsed.answer).decode(), parsed.usage, parsed.delivered_bytes)
 
-    return Exchange(outgoing, ADAPTERS[provider.protocol].authorize, None, stream, whole)
+    return Exchange(outgoing, ADAPTERS[provider.protocol].authorize, ServerSentEvents, stream, whole)
 
 
 def _translated(parsed: Parsed, call: Call) -> Answer:

@@ -29,6 +29,7 @@ from libs.chat.providers.protocol import (
     stops_of,
     unsaid,
 )
+from libs.chat.providers.sse import ServerSentEvents
 from libs.chat.surfaces.writer import SurfaceError, arguments_of, image_url_of, inline_data, name_of, text_of
 from libs.config.gateway import Provider
 
@@ -358,4 +359,5 @@ ADAPTER = Adapter(
     reader=lambda call: GeminiReader(model=call.model, created_s=call.created_s),
     authorize=authorize,
     check=lambda key, base_url: authorize(key, base_url + "/models", b""),
+    framing=ServerSentEvents,
 )

@@ -21,6 +21,7 @@ from libs.chat.providers.protocol import (
     limit_of,
     parse_object,
 )
+from libs.chat.providers.sse import ServerSentEvents
 from libs.chat.surfaces.chat import DONE
 from libs.chat.surfaces.registry import chat_texts
 from libs.chat.surfaces.writer import text_of
@@ -238,4 +239,5 @@ ADAPTER = Adapter(
     reader=lambda call: ChatReader(model=call.model),
     authorize=bearer,
     check=ask_for_models,
+    framing=ServerSentEvents,
 )

@@ -26,6 +26,7 @@ from libs.chat.providers.protocol import (
     parse_object,
     unsaid,
 )
+from libs.chat.providers.sse import ServerSentEvents
 from libs.chat.surfaces.writer import name_of, text_of
 from libs.config.gateway import Provider
 
@@ -259,4 +260,5 @@ ADAPTER = Adapter(
     reader=lambda call: ResponsesReader(model=call.model, created_s=call.created_s),
     authorize=bearer,
     check=ask_for_models,
+    framing=ServerSentEvents,
 )

@@ -16,6 +16,8 @@ from libs.chat.providers.identifiers import Identifiers
 from libs.config.gateway import Provider
 
 NOBODY = Identifiers()
+EVENT_BYTES = 8 * 1024 * 1024
+"""The most of one event. None comes near it, and a stream that never ends one would fill the memory."""
 
 
 class ProtocolError(Exception):
@@ -104,10 +106,14 @@ class Reader(Protocol):
 
 
 class Framing(Protocol):
-    """Cuts a stream's bytes into events, for providers that do not send server-sent events."""
+    """Cuts a stream's bytes into events."""
 
     def feed(self, data: bytes) -> list[str]:
-        """The JSON of each event that is whole now. Raises ProtocolError."""
+        """The JSON of each event that is whole now.
+
+        Raises:
+            ProtocolError: the bytes are damaged, or an event is larger than any should be.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +132,7 @@ class Adapter:
     """Of a key, the URL and the content of a POST. A key that is empty gives no proof."""
     check: Callable[[str, str], Addressed]
     """Of a key and a base URL: what a GET asks to learn whether the key is taken. Costs nothing."""
-    framing: Callable[[], Framing] | None = None
-    """None: server-sent events."""
+    framing: Callable[[], Framing]
     tool_call_ids: str | None = None
     """The form that the protocol demands of tool calls' IDs, see `libs.chat.providers.tool_calls`."""
 
