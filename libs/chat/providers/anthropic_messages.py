@@ -9,6 +9,7 @@ from typing import Any
 from pydantic_core import to_json
 
 from contracts.usage import TokenUsage
+from libs.chat.exact_json import encode
 from libs.chat.providers.chunks import ChunkReader, choice, completion
 from libs.chat.providers.conversation import conversation
 from libs.chat.providers.protocol import (
@@ -175,7 +176,7 @@ def parse_response(data: bytes, *, model: str, created_s: int) -> Parsed:
         elif kind == "redacted_thinking":
             said.setdefault("reasoning_details", []).append(_detail(block))
         elif kind == "tool_use":
-            function = {"name": block.get("name"), "arguments": to_json(block.get("input") or {}).decode()}
+            function = {"name": block.get("name"), "arguments": encode(block.get("input") or {})}
             call = {"id": block.get("id"), "type": "function", "function": function}
             said.setdefault("tool_calls", []).append(call)
     usage = parse_usage(message.get("usage"))

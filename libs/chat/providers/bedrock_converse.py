@@ -12,6 +12,7 @@ from botocore.credentials import Credentials
 from botocore.eventstream import EventStreamBuffer, ParserError
 from pydantic_core import to_json
 
+from libs.chat.exact_json import encode
 from libs.chat.providers.anthropic_messages import (
     BUDGETS,
     FINISH_REASONS,
@@ -177,7 +178,7 @@ def parse_response(data: bytes, *, model: str, created_s: int) -> Parsed:
             said["content"] = (said["content"] or "") + str(block["text"])
         elif "toolUse" in block:
             use = block["toolUse"]
-            function = {"name": use.get("name"), "arguments": to_json(use.get("input") or {}).decode()}
+            function = {"name": use.get("name"), "arguments": encode(use.get("input") or {})}
             call = {"id": use.get("toolUseId"), "type": "function", "function": function}
             said.setdefault("tool_calls", []).append(call)
         elif "reasoningContent" in block:

@@ -4,11 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-import orjson
 from pydantic_core import to_json
 
 from contracts.requests import Surface
 from contracts.usage import TokenUsage
+from libs.chat.exact_json import encode
 from libs.chat.providers import anthropic_messages, embeddings, fim, gemini, native, openai_chat, openai_responses
 from libs.chat.providers.openai_chat import ChatReader
 from libs.chat.providers.protocol import (
@@ -210,11 +210,11 @@ def _plain(outgoing: Outgoing, provider: Provider, stream: Stream, parse: Callab
 
     def whole(data: bytes) -> Answer:
         parsed = parse(data)
-        return Answer(orjson.dumps(parsed.answer).decode(), parsed.usage, parsed.delivered_bytes)
+        return Answer(encode(parsed.answer), parsed.usage, parsed.delivered_bytes)
 
     return Exchange(outgoing, ADAPTERS[provider.protocol].authorize, ServerSentEvents, stream, whole)
 
 
 def _translated(parsed: Parsed, call: Call) -> Answer:
     body = DIALECTS[call.surface].whole(parsed.answer, call.body)
-    return Answer(to_json(body).decode(), parsed.usage, parsed.delivered_bytes)
+    return Answer(encode(body), parsed.usage, parsed.delivered_bytes)

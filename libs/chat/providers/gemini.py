@@ -12,6 +12,7 @@ from urllib.parse import quote
 from pydantic_core import to_json
 
 from contracts.usage import TokenUsage
+from libs.chat.exact_json import encode
 from libs.chat.providers.chunks import ChunkReader, completion
 from libs.chat.providers.conversation import conversation
 from libs.chat.providers.protocol import (
@@ -156,7 +157,7 @@ class GeminiReader(ChunkReader):
         call = part.get("functionCall")
         if isinstance(call, dict):
             number = self._calls[index] = self._calls.get(index, 0) + 1
-            arguments = to_json(call.get("args") or {}).decode()
+            arguments = encode(call.get("args") or {})
             said: dict[str, Any] = {
                 "index": number - 1,
                 "id": call.get("id") or f"call_{secrets.token_hex(12)}",

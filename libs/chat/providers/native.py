@@ -5,13 +5,11 @@ Nothing is translated, so nothing is lost; the model gets the name that the clie
 
 from typing import Any
 
-import orjson
-
 from contracts.usage import TokenUsage
 from libs.chat.providers import anthropic_messages, openai_responses
 from libs.chat.providers.protocol import Parsed, ProviderStreamError, parse_object
 from libs.chat.surfaces.registry import delivered_bytes
-from libs.chat.surfaces.writer import named_event
+from libs.chat.surfaces.writer import data_event, named_event
 
 
 class NativeStream:
@@ -49,7 +47,7 @@ class NativeStream:
                     self._counts |= {name: count for name, count in holder["usage"].items() if count is not None}
                 if "model" in holder:
                     holder["model"] = self._model
-        text = named_event(event) if kind else f"data: {orjson.dumps(event).decode()}\n\n"
+        text = named_event(event) if kind else data_event(event)
         self.delivered_bytes += delivered_bytes(text)
         if self._held or kind in self._last:
             self._held += text

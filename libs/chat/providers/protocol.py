@@ -8,10 +8,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import orjson
-
 from contracts.requests import Surface
 from contracts.usage import TokenUsage
+from libs.chat.exact_json import decode
 from libs.chat.providers.identifiers import Identifiers
 from libs.config.gateway import Provider
 
@@ -198,8 +197,8 @@ def _asks_nothing(name: str, value: Any) -> bool:
 def parse_object(data: bytes | str) -> dict[str, Any]:
     """A JSON object. Raises ProtocolError."""
     try:
-        found = orjson.loads(data)
-    except orjson.JSONDecodeError:
+        found = decode(data)
+    except ValueError:
         raise ProtocolError("the answer is not JSON") from None
     if not isinstance(found, dict):
         raise ProtocolError("the answer is not an object")

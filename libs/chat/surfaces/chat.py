@@ -5,7 +5,7 @@ Source: the OpenAI API reference, "Chat Completions"; the shape of errors is the
 
 from typing import Any
 
-import orjson
+from libs.chat.surfaces.writer import data_event
 
 DONE = "[DONE]"
 
@@ -15,21 +15,16 @@ class ChatWriter:
 
     def chunk(self, chunk: dict[str, Any]) -> str:
         """See `libs.chat.surfaces.writer.Writer`."""
-        return sse(chunk)
+        return data_event(chunk)
 
     def finish(self, tail: dict[str, Any] | None) -> str:
         """See `libs.chat.surfaces.writer.Writer`."""
-        return (sse(tail) if tail else "") + f"data: {DONE}\n\n"
-
-
-def sse(chunk: dict[str, Any]) -> str:
-    """One server-sent event."""
-    return f"data: {orjson.dumps(chunk).decode()}\n\n"
+        return (data_event(tail) if tail else "") + f"data: {DONE}\n\n"
 
 
 def error_event(message: str, code: int) -> str:
     """An error after the first byte, in the documented shape."""
-    return sse(
+    return data_event(
         {
             "error": {"message": message, "code": code},
             "choices": [{"index": 0, "delta": {"content": ""}, "finish_reason": "error"}],
