@@ -1,22 +1,47 @@
-"""JSON of clients, providers and models, without a loss: whole numbers have any size. Pure.
+"""JSON of clients, providers and models: whole numbers have any size, and characters may come in halves. Pure.
 
-orjson alone makes floats of what is beyond 64 bits when it reads, and refuses it when it writes.
+orjson alone reads whole numbers beyond 64 bits as floats and refuses to write them; halves of characters it refuses.
 """
 
-from typing import Any
+import json
+from typing import Any, NoReturn
 
 import orjson
 from pydantic_core import from_json, to_json
 
+from libs.chat.surrogates import all_whole
+
 
 def decode(data: bytes | str) -> Any:
-    """The value. Raises ValueError."""
-    return from_json(data, allow_inf_nan=False)
+    """The value; lone halves of characters are replaced. Raises ValueError."""
+    try:
+        return from_json(data, allow_inf_nan=False)
+    except ValueError:
+        return all_whole(_with_halves(data))
+
+
+def decode_piece(data: str) -> Any:
+    """The value, with the halves of characters as they are: the other one may come. Raises ValueError."""
+    try:
+        return from_json(data, allow_inf_nan=False)
+    except ValueError:
+        return _with_halves(data)
 
 
 def encode(value: Any) -> str:
-    """The text; numbers that JSON does not have are ``null``."""
+    """The text; lone halves of characters are replaced, and numbers that JSON does not have are ``null``."""
     try:
         return orjson.dumps(value).decode()
     except TypeError:
-        return to_json(value, inf_nan_mode="null").decode()
+        return to_json(all_whole(value), inf_nan_mode="null").decode()
+
+
+def _with_halves(data: bytes | str) -> Any:
+    try:
+        return json.loads(data, parse_constant=_refuse)
+    except RecursionError:
+        raise ValueError("too deep") from None
+
+
+def _refuse(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number of JSON")

@@ -23,6 +23,7 @@ from libs.chat.providers.protocol import (
     ProviderStreamError,
     functions_of,
     limit_of,
+    parse_event,
     parse_object,
     stops_of,
     unsaid,
@@ -207,11 +208,11 @@ class MessagesReader(ChunkReader):
 
     def read(self, data: str) -> list[dict[str, Any]]:
         """See `libs.chat.providers.protocol.Reader`."""
-        event = parse_object(data)
+        event = parse_event(data)
         match event.get("type"):
             case "message_start":
                 message = event.get("message") or {}
-                self._named(message.get("id"))
+                self._identify(message.get("id"))
                 self._counts |= message.get("usage") or {}
                 return [self._chunk({"role": "assistant", "content": ""})]
             case "content_block_start":
@@ -233,7 +234,7 @@ class MessagesReader(ChunkReader):
     def _started(self, block: dict[str, Any]) -> list[dict[str, Any]]:
         if block.get("type") == "tool_use":
             self._calls += 1
-            return [self._called(self._calls, block.get("id"), block.get("name"))]
+            return [self._call(self._calls, block.get("id"), block.get("name"))]
         if block.get("type") in THOUGHTS:
             self._thoughts += 1
         if block.get("type") == "redacted_thinking":
@@ -243,7 +244,7 @@ class MessagesReader(ChunkReader):
     def _grown(self, delta: dict[str, Any]) -> list[dict[str, Any]]:
         match delta.get("type"):
             case "text_delta":
-                return [self._said("content", delta.get("text"))]
+                return [self._text("content", delta.get("text"))]
             case "thinking_delta":
                 return [self._thought(delta.get("thinking"), self._thoughts)]
             case "signature_delta":
@@ -251,7 +252,7 @@ class MessagesReader(ChunkReader):
                 detail = {"type": "reasoning.text", "signature": signature, "index": self._thoughts}
                 return [self._chunk({"reasoning_details": [detail]})]
             case "input_json_delta":
-                return [self._argued(self._calls, delta.get("partial_json"))]
+                return [self._arguments(self._calls, delta.get("partial_json"))]
         return []
 
 

@@ -38,6 +38,7 @@ from libs.chat.providers.protocol import (
     bearer,
     functions_of,
     limit_of,
+    parse_event,
     parse_object,
     stops_of,
     unsaid,
@@ -201,7 +202,7 @@ class ConverseReader(ChunkReader):
 
     def read(self, data: str) -> list[dict[str, Any]]:
         """See `libs.chat.providers.protocol.Reader`."""
-        for kind, content in parse_object(data).items():
+        for kind, content in parse_event(data).items():
             if not isinstance(content, dict):
                 raise ProtocolError("an event has no content")
             match kind:
@@ -227,13 +228,13 @@ class ConverseReader(ChunkReader):
         if not isinstance(use, dict):
             return []
         self._calls += 1
-        return [self._called(self._calls, use.get("toolUseId"), use.get("name"))]
+        return [self._call(self._calls, use.get("toolUseId"), use.get("name"))]
 
     def _grown(self, delta: dict[str, Any], index: int) -> list[dict[str, Any]]:
         if "text" in delta:
-            return [self._said("content", delta["text"])]
+            return [self._text("content", delta["text"])]
         if "toolUse" in delta:
-            return [self._argued(self._calls, delta["toolUse"].get("input"))]
+            return [self._arguments(self._calls, delta["toolUse"].get("input"))]
         thought = delta.get("reasoningContent")
         if not isinstance(thought, dict):
             return []

@@ -10,7 +10,8 @@ from contracts.requests import Surface
 from contracts.usage import TokenUsage
 from libs.chat.exact_json import encode
 from libs.chat.providers import anthropic_messages, embeddings, fim, gemini, native, openai_chat, openai_responses
-from libs.chat.providers.openai_chat import ChatReader
+from libs.chat.providers.halves import ChunkJoiner
+from libs.chat.providers.openai_chat import ChatReader, text_bytes
 from libs.chat.providers.protocol import (
     Addressed,
     Call,
@@ -29,6 +30,7 @@ from libs.chat.providers.tool_calls import repair
 from libs.chat.surfaces import messages, responses
 from libs.chat.surfaces.registry import DIALECTS
 from libs.chat.surfaces.writer import SurfaceError, Writer
+from libs.chat.surrogates import may_have_halves
 from libs.config.gateway import Provider
 
 
@@ -37,11 +39,11 @@ class Stream(Protocol):
 
     @property
     def delivered_bytes(self) -> int:
-        """How much text the client was brought, in UTF-8."""
+        """The text that the client was sent, in bytes of UTF-8."""
 
     @property
     def done(self) -> bool:
-        """The provider said that this was all."""
+        """The provider has sent its last event."""
 
     @property
     def finished(self) -> bool:
@@ -49,7 +51,7 @@ class Stream(Protocol):
 
     @property
     def usage(self) -> TokenUsage | None:
-        """The provider's counts, if it has told them."""
+        """The provider's counts, once they are complete."""
 
     def event(self, data: str) -> str:
         """Takes the ``data`` of one event; returns what the client gets now.
@@ -69,16 +71,13 @@ class Translated:
     def __init__(self, reader: Reader, writer: Writer) -> None:
         self._reader = reader
         self._writer = writer
+        self._joiner = ChunkJoiner()
+        self.delivered_bytes = 0
 
     @property
     def usage(self) -> TokenUsage | None:
         """See `Stream`."""
         return self._reader.usage
-
-    @property
-    def delivered_bytes(self) -> int:
-        """See `Stream`."""
-        return self._reader.delivered_bytes
 
     @property
     def done(self) -> bool:
@@ -92,7 +91,15 @@ class Translated:
 
     def event(self, data: str) -> str:
         """See `Stream`."""
-        return "".join([self._writer.chunk(chunk) for chunk in self._reader.read(data)])
+        cut = may_have_halves(data)
+        events = []
+        for chunk in self._reader.read(data):
+            if cut or self._joiner:
+                self._joiner.join(chunk)
+            for choice in chunk["choices"]:
+                self.delivered_bytes += text_bytes(choice, "delta")
+            events.append(self._writer.chunk(chunk))
+        return "".join(events)
 
     def finish(self, counted: TokenUsage | None) -> str:
         """See `Stream`."""

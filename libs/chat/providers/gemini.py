@@ -15,6 +15,7 @@ from contracts.usage import TokenUsage
 from libs.chat.exact_json import encode
 from libs.chat.providers.chunks import ChunkReader, completion
 from libs.chat.providers.conversation import conversation
+from libs.chat.providers.openai_chat import text_bytes
 from libs.chat.providers.protocol import (
     COMMON,
     Adapter,
@@ -26,6 +27,7 @@ from libs.chat.providers.protocol import (
     ProviderStreamError,
     functions_of,
     limit_of,
+    parse_event,
     parse_object,
     stops_of,
     unsaid,
@@ -98,7 +100,8 @@ def parse_response(data: bytes, *, model: str, created_s: int) -> Parsed:
     answer = completion(
         found.get("responseId"), created_s=created_s, model=model, choices=list(choices.values()), usage=reader.usage
     )
-    return Parsed(answer, reader.usage, reader.delivered_bytes)
+    delivered = sum(text_bytes(one, "message") for one in choices.values())
+    return Parsed(answer, reader.usage, delivered)
 
 
 class GeminiReader(ChunkReader):
@@ -118,13 +121,13 @@ class GeminiReader(ChunkReader):
 
     def read(self, data: str) -> list[dict[str, Any]]:
         """See `libs.chat.providers.protocol.Reader`."""
-        return self.read_object(parse_object(data))
+        return self.read_object(parse_event(data))
 
     def read_object(self, found: dict[str, Any]) -> list[dict[str, Any]]:
         """Takes one answer of a stream, or the only one. Raises as `read` does."""
         if isinstance(found.get("error"), dict):
             raise ProviderStreamError(str(found["error"].get("message") or "it gave no reason"))
-        self._named(found.get("responseId"))
+        self._identify(found.get("responseId"))
         if isinstance(found.get("usageMetadata"), dict):
             self._counts = found["usageMetadata"]
         feedback = found.get("promptFeedback")
@@ -167,12 +170,10 @@ class GeminiReader(ChunkReader):
             if signature:
                 # As Google's own chat completions have it.
                 said["extra_content"] = {"google": {"thought_signature": signature}}
-            self.delivered_bytes += len((str(call.get("name")) + arguments).encode())
             return {"tool_calls": [said]}
         text = part.get("text")
         if not isinstance(text, str):
             return {}
-        self.delivered_bytes += len(text.encode())
         delta: dict[str, Any] = {"reasoning_content" if part.get("thought") else "content": text}
         if signature:
             delta["extra_content"] = {"google": {"thought_signature": signature}}

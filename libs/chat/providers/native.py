@@ -7,9 +7,11 @@ from typing import Any
 
 from contracts.usage import TokenUsage
 from libs.chat.providers import anthropic_messages, openai_responses
-from libs.chat.providers.protocol import Parsed, ProviderStreamError, parse_object
+from libs.chat.providers.halves import EventJoiner
+from libs.chat.providers.protocol import Parsed, ProviderStreamError, parse_event, parse_object
 from libs.chat.surfaces.registry import delivered_bytes
 from libs.chat.surfaces.writer import data_event, named_event
+from libs.chat.surrogates import may_have_halves
 
 
 class NativeStream:
@@ -24,6 +26,7 @@ class NativeStream:
         self._last = last
         self._held = ""
         self._counts: dict[str, Any] = {}
+        self._joiner = EventJoiner()
         self.delivered_bytes = 0
         self.done = False
         self.finished = False
@@ -35,7 +38,7 @@ class NativeStream:
 
     def event(self, data: str) -> str:
         """Takes the ``data`` of one event; returns what the client gets now. Raises as `ChatReader.read` does."""
-        event = parse_object(data)
+        event = parse_event(data)
         kind = event.get("type")
         if kind == "error":
             error = event.get("error")
@@ -47,7 +50,8 @@ class NativeStream:
                     self._counts |= {name: count for name, count in holder["usage"].items() if count is not None}
                 if "model" in holder:
                     holder["model"] = self._model
-        text = named_event(event) if kind else data_event(event)
+        before = self._joiner.join(event) if self._joiner or may_have_halves(data) else ()
+        text = "".join([named_event(one) if kind else data_event(one) for one in (*before, event)])
         self.delivered_bytes += delivered_bytes(text)
         if self._held or kind in self._last:
             self._held += text

@@ -19,6 +19,7 @@ from libs.chat.providers.protocol import (
     ask_for_models,
     bearer,
     limit_of,
+    parse_event,
     parse_object,
 )
 from libs.chat.providers.sse import ServerSentEvents
@@ -122,7 +123,6 @@ class ChatReader:
         self._begun: set[str] = set()
         """Choices whose role was said."""
         self.usage: TokenUsage | None = None
-        self.delivered_bytes = 0
         self.done = False
         self.finished = False
         """A choice gave its finish_reason."""
@@ -137,7 +137,7 @@ class ChatReader:
         if data == DONE:
             self.done = True
             return []
-        chunk = parse_object(data)
+        chunk = parse_event(data)
         if chunk.get("error") and not chunk.get("choices"):
             error = chunk["error"]
             message = error.get("message") if isinstance(error, dict) else error
@@ -158,7 +158,6 @@ class ChatReader:
             return []
         for choice in choices:
             self._say_role_once(choice)
-            self.delivered_bytes += text_bytes(choice, "delta")
             if isinstance(choice, dict) and choice.get("finish_reason"):
                 self.finished = True
         return [chunk]
@@ -230,7 +229,7 @@ def _count(details: Any, name: str) -> int:
 
 def text_bytes(choice: Any, part: str) -> int:
     """How much text, in UTF-8 bytes, a choice brings; see `libs.chat.surfaces.registry.chat_texts`."""
-    return sum(len(text.encode()) for text in chat_texts(choice, part))
+    return sum(len(text.encode(errors="surrogatepass")) for text in chat_texts(choice, part))
 
 
 ADAPTER = Adapter(

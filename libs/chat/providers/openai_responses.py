@@ -23,6 +23,7 @@ from libs.chat.providers.protocol import (
     bearer,
     functions_of,
     limit_of,
+    parse_event,
     parse_object,
     unsaid,
 )
@@ -111,21 +112,21 @@ class ResponsesReader(ChunkReader):
 
     def read(self, data: str) -> list[dict[str, Any]]:
         """See `libs.chat.providers.protocol.Reader`."""
-        event = parse_object(data)
+        event = parse_event(data)
         match event.get("type"):
             case "response.created":
-                self._named((event.get("response") or {}).get("id"))
+                self._identify((event.get("response") or {}).get("id"))
                 return [self._chunk({"role": "assistant", "content": ""})]
             case "response.output_text.delta":
-                return [self._said("content", event.get("delta"))]
+                return [self._text("content", event.get("delta"))]
             case "response.refusal.delta":
-                return [self._said("refusal", event.get("delta"))]
+                return [self._text("refusal", event.get("delta"))]
             case "response.reasoning_summary_text.delta" | "response.reasoning_text.delta":
-                return [self._said("reasoning_content", event.get("delta"))]
+                return [self._text("reasoning_content", event.get("delta"))]
             case "response.output_item.added":
                 return self._added(event)
             case "response.function_call_arguments.delta":
-                return [self._argued(self._calls.get(event.get("output_index"), 0), event.get("delta"))]
+                return [self._arguments(self._calls.get(event.get("output_index"), 0), event.get("delta"))]
             case "response.output_item.done":
                 item = event.get("item") or {}
                 if item.get("type") == "reasoning" and item.get("encrypted_content"):
@@ -149,7 +150,7 @@ class ResponsesReader(ChunkReader):
         if item.get("type") != "function_call":
             return []
         number = self._calls[event.get("output_index")] = len(self._calls)
-        return [self._called(number, item.get("call_id"), item.get("name"))]
+        return [self._call(number, item.get("call_id"), item.get("name"))]
 
 
 def parse_usage(usage: Any) -> TokenUsage | None:

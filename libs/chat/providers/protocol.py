@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from contracts.requests import Surface
 from contracts.usage import TokenUsage
-from libs.chat.exact_json import decode
+from libs.chat.exact_json import decode, decode_piece
 from libs.chat.providers.identifiers import Identifiers
 from libs.config.gateway import Provider
 
@@ -82,15 +82,14 @@ class Addressed:
 class Reader(Protocol):
     """Reads one stream, event by event, as chat chunks. The usage is held back for the `tail`."""
 
-    delivered_bytes: int
     done: bool
-    """The provider said that this was all."""
+    """The provider has sent its last event."""
     finished: bool
     """The model has come to its end; only counts may follow."""
 
     @property
     def usage(self) -> TokenUsage | None:
-        """The provider's counts, once it has told them."""
+        """The provider's counts, once they are complete."""
 
     def read(self, data: str) -> list[dict[str, Any]]:
         """Takes one event's JSON; returns the chunks for the client, often one.
@@ -194,10 +193,19 @@ def _asks_nothing(name: str, value: Any) -> bool:
     return value is None or value == _NEUTRAL.get(name, False) or value in ("", [], {})
 
 
-def parse_object(data: bytes | str) -> dict[str, Any]:
-    """A JSON object. Raises ProtocolError."""
+def parse_object(data: bytes) -> dict[str, Any]:
+    """The JSON object of a whole answer. Raises ProtocolError."""
+    return _object(decode, data)
+
+
+def parse_event(data: str) -> dict[str, Any]:
+    """The JSON object of a stream's event, whose texts may end in half a character. Raises ProtocolError."""
+    return _object(decode_piece, data)
+
+
+def _object(decode_: Callable[[Any], Any], data: bytes | str) -> dict[str, Any]:
     try:
-        found = decode(data)
+        found = decode_(data)
     except ValueError:
         raise ProtocolError("the answer is not JSON") from None
     if not isinstance(found, dict):
