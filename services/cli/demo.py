@@ -126,7 +126,7 @@ async def _stream(base_url: str, key: str) -> tuple[str, str]:
         events = ServerSentEvents()
         async for piece in response.aiter_bytes():
             for event in events.feed(piece):
-                for choice in () if event == DONE else orjson.loads(event)["choices"]:
+                for choice in () if event == DONE else orjson.loads(event).get("choices", ()):
                     out.print(choice["delta"].get("content") or "", end="", markup=False)
         out.print()
         return response.headers["x-request-id"], trace_id

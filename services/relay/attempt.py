@@ -71,6 +71,8 @@ class Attempt:
         self._tried: list[str] = []
         self._answer: Stream | None = None
         """Once a provider is being called."""
+        self._sent = ""
+        """The last events of a stream."""
         self._called_at = 0.0
         self._first_byte_ms: int | None = None
         self._ending: Ending | None = None
@@ -261,6 +263,7 @@ class Attempt:
                 if begins:
                     self._count(None)
                 self._stream.write(text)
+                self._sent = text or self._sent
                 if self._stream.full:
                     # The log's back-pressure must not count as the provider's silence.
                     patience.reschedule(None)
@@ -323,7 +326,8 @@ class Attempt:
         if self._stream.started:
             await self._stream.close()
             ending.chunks = self._stream.chunks
-            ending.tail = DIALECTS[self._route.request.surface].error_event(refusal.message, refusal.status)
+            error_event = DIALECTS[self._route.request.surface].error_event
+            ending.tail = error_event(refusal.message, refusal.status, self._sent)
             ending.tokens, ending.estimated = self._tokens(answer.usage, answer.delivered_bytes)
         elif answer.usage is not None:
             ending.tokens = answer.usage

@@ -138,7 +138,7 @@ class ChatReader:
             self.done = True
             return []
         chunk = parse_event(data)
-        if chunk.get("error") and not chunk.get("choices"):
+        if chunk.get("error"):
             error = chunk["error"]
             message = error.get("message") if isinstance(error, dict) else error
             raise ProviderStreamError(message if isinstance(message, str) else "it gave no reason")

@@ -22,11 +22,6 @@ class ChatWriter:
         return (data_event(tail) if tail else "") + f"data: {DONE}\n\n"
 
 
-def error_event(message: str, code: int) -> str:
-    """An error after the first byte, in the documented shape."""
-    return data_event(
-        {
-            "error": {"message": message, "code": code},
-            "choices": [{"index": 0, "delta": {"content": ""}, "finish_reason": "error"}],
-        }
-    )
+def error_event(message: str, code: int, _sent: str) -> str:
+    """An error after the first byte. It has no ``choices``: @ai-sdk/openai would take it for a chunk."""
+    return data_event({"error": {"message": message, "code": code}})

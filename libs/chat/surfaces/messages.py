@@ -244,7 +244,7 @@ class MessagesWriter:
         return named_event({"type": "content_block_stop", "index": self._block})
 
 
-def error_event(message: str, code: int) -> str:
+def error_event(message: str, code: int, _sent: str) -> str:
     """An error after the first byte."""
     return named_event({"type": "error", "error": {"type": error_type(code), "message": message, "code": code}})
 

@@ -21,8 +21,8 @@ class Dialect:
     """An answer that is not streamed, given the chat completion and the client's body."""
     writer: Callable[[str, dict[str, Any]], Writer]
     """Of a stream, given the model as the client named it, and the client's body."""
-    error_event: Callable[[str, int], str]
-    """An error after the first byte."""
+    error_event: Callable[[str, int, str], str]
+    """An error after the first byte: of its message and HTTP status, and the events that were sent last."""
     heard: frozenset[str] = frozenset()
     """Fields of a request that have an effect, or need none; empty: all."""
 

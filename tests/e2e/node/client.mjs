@@ -83,6 +83,14 @@ seen.ai = (await generateText({ model: kilo.chat("stub/echo"), prompt: "hello" }
 seen.aiStreamed = "";
 for await (const text of streamText({ model: kilo.chat("stub/echo"), prompt: "hello" }).textStream) seen.aiStreamed += text;
 
+// A stream that broke off is not one that ended.
+seen.broken = {};
+for (const surface of ["chat", "responses"]) {
+  const model = kilo[surface]("stub/echo");
+  const running = streamText({ model, prompt: "[[stub fail_after=2]]", maxRetries: 0, onError: () => {} });
+  for await (const part of running.fullStream) if (part.type === "finish") seen.broken[surface] = part.finishReason;
+}
+
 // As the documentation of the gateway has it: the model by its name alone, which calls the Responses API.
 const weather = tool({
   inputSchema: jsonSchema({ type: "object", properties: { city: { type: "string" } } }),
