@@ -26,7 +26,7 @@ from libs.config.gateway import Provider
 
 
 def _stream(model: str) -> Translated:
-    return Translated(ChatReader(model=model), ChatWriter())
+    return Translated(ChatReader(model=model), ChatWriter(usage=True))
 
 
 USAGE = {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}

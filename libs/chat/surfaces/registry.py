@@ -1,7 +1,7 @@
 """All surfaces by name."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
@@ -28,7 +28,10 @@ class Dialect:
 
 
 _CHAT = Dialect(
-    lambda body: body, lambda answer, _body: answer, lambda _model, _body: chat.ChatWriter(), chat.error_event
+    lambda body: body,
+    lambda answer, _body: answer,
+    lambda _model, body: chat.ChatWriter(usage=chat.wants_usage(body)),
+    chat.error_event,
 )
 DIALECTS: dict[Surface, Dialect] = {
     Surface.CHAT_COMPLETIONS: _CHAT,
@@ -43,7 +46,8 @@ DIALECTS: dict[Surface, Dialect] = {
         messages.HEARD,
     ),
     Surface.EMBEDDINGS: _CHAT,
-    Surface.FIM: _CHAT,
+    # Mistral, whose API it is, sends the usage unasked.
+    Surface.FIM: replace(_CHAT, writer=lambda _model, _body: chat.ChatWriter(usage=True)),
 }
 
 

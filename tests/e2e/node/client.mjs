@@ -16,9 +16,10 @@ seen.usage = whole.usage;
 
 seen.streamed = "";
 for await (const chunk of await client.chat.completions.create({ model: "stub/echo", messages, stream: true })) {
-  seen.streamed += chunk.choices[0]?.delta.content ?? "";
-  if (chunk.usage) seen.streamedUsage = chunk.usage;
+  seen.streamed += chunk.choices[0].delta.content ?? "";
 }
+const counted = { model: "stub/echo", messages, stream: true, stream_options: { include_usage: true } };
+for await (const chunk of await client.chat.completions.create(counted)) if (chunk.usage) seen.streamedUsage = chunk.usage;
 
 const png = "iVBORw0KGgo=";
 const schema = { type: "object", properties: { striped: { type: "boolean" } }, required: ["striped"], additionalProperties: false };
