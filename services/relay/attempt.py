@@ -246,7 +246,7 @@ class Attempt:
         tokens, estimated = self._tokens(answer.usage, answer.delivered_bytes)
         return Ending(
             Outcome.COMPLETED,
-            body=answer.body,
+            body=answer.body(tokens if estimated else None),
             tokens=tokens,
             estimated=estimated,
             first_byte_ms=self._first_byte_ms,

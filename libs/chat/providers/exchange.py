@@ -9,9 +9,17 @@ from pydantic_core import to_json
 from contracts.requests import Surface
 from contracts.usage import TokenUsage
 from libs.chat.exact_json import encode
-from libs.chat.providers import anthropic_messages, embeddings, fim, gemini, native, openai_chat, openai_responses
+from libs.chat.providers import (
+    anthropic_messages,
+    embeddings,
+    fim,
+    gemini_embeddings,
+    native,
+    openai_chat,
+    openai_responses,
+)
 from libs.chat.providers.halves import ChunkJoiner
-from libs.chat.providers.openai_chat import ChatReader, text_bytes
+from libs.chat.providers.openai_chat import ChatReader, text_bytes, usage_json
 from libs.chat.providers.protocol import (
     Addressed,
     Call,
@@ -110,9 +118,10 @@ class Translated:
 class Answer:
     """A whole answer, for the client, with what the books need."""
 
-    body: str
     usage: TokenUsage | None
     delivered_bytes: int
+    body: Callable[[TokenUsage | None], str]
+    """The JSON for the client, given our own count where the provider gave none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,14 +195,20 @@ def _native(call: Call, provider: Provider, path: str, stream: Stream) -> Exchan
 def _embeddings(call: Call, provider: Provider) -> Exchange:
     stream = Translated(ChatReader(model=call.model), DIALECTS[call.surface].writer(call.model, call.body))
     if provider.protocol == "gemini":
-        outgoing = gemini.build_embeddings(call.body, call.upstream_model)
-        return _plain(outgoing, provider, stream, lambda data: gemini.parse_embeddings(data, model=call.model))
+        return _plain(
+            gemini_embeddings.build(call.body, call.upstream_model),
+            provider,
+            stream,
+            lambda data: gemini_embeddings.parse(data, call.body, model=call.model),
+            embeddings.usage_json,
+        )
     _wants_openai(call, provider, "embeddings")
     return _plain(
         embeddings.build(call, provider),
         provider,
         stream,
         lambda data: native.parse_response(data, model=call.model),
+        embeddings.usage_json,
     )
 
 
@@ -204,6 +219,7 @@ def _fill_in_the_middle(call: Call, provider: Provider) -> Exchange:
         provider,
         Translated(ChatReader(model=call.model), DIALECTS[call.surface].writer(call.model, call.body)),
         lambda data: openai_chat.parse_response(data, model=call.model),
+        usage_json,
     )
 
 
@@ -212,16 +228,29 @@ def _wants_openai(call: Call, provider: Provider, what: str) -> None:
         raise SurfaceError(f"this model's provider ({provider.name}) has no {what}; GET /models lists others.")
 
 
-def _plain(outgoing: Outgoing, provider: Provider, stream: Stream, parse: Callable[[bytes], Parsed]) -> Exchange:
-    """What passes without a translation of its answer."""
+def _plain(
+    outgoing: Outgoing,
+    provider: Provider,
+    stream: Stream,
+    parse: Callable[[bytes], Parsed],
+    count: Callable[[TokenUsage], dict[str, Any]] | None = None,
+) -> Exchange:
+    """What passes without a translation of its answer. ``count`` writes our own count in the answer's shape."""
 
     def whole(data: bytes) -> Answer:
         parsed = parse(data)
-        return Answer(encode(parsed.answer), parsed.usage, parsed.delivered_bytes)
+
+        def body(counted: TokenUsage | None) -> str:
+            return encode({**parsed.answer, "usage": count(counted)} if counted and count else parsed.answer)
+
+        return Answer(parsed.usage, parsed.delivered_bytes, body)
 
     return Exchange(outgoing, ADAPTERS[provider.protocol].authorize, ServerSentEvents, stream, whole)
 
 
 def _translated(parsed: Parsed, call: Call) -> Answer:
-    body = DIALECTS[call.surface].whole(parsed.answer, call.body)
-    return Answer(encode(body), parsed.usage, parsed.delivered_bytes)
+    def body(counted: TokenUsage | None) -> str:
+        answer = {**parsed.answer, "usage": usage_json(counted)} if counted else parsed.answer
+        return encode(DIALECTS[call.surface].whole(answer, call.body))
+
+    return Answer(parsed.usage, parsed.delivered_bytes, body)

@@ -1,7 +1,6 @@
 """Google's Gemini protocol. Sans-I/O.
 
-Source: the Gemini API reference, "Generating content", "Function calling", "Thinking",
-"Thought signatures" and "Embeddings".
+Source: the Gemini API reference, "Generating content", "Function calling", "Thinking" and "Thought signatures".
 """
 
 import secrets
@@ -33,7 +32,7 @@ from libs.chat.providers.protocol import (
     unsaid,
 )
 from libs.chat.providers.sse import ServerSentEvents
-from libs.chat.surfaces.writer import SurfaceError, arguments_of, image_url_of, inline_data, name_of, text_of
+from libs.chat.surfaces.writer import arguments_of, image_url_of, inline_data, name_of, text_of
 from libs.config.gateway import Provider
 
 UNSIGNED = "skip_thought_signature_validator"
@@ -200,31 +199,6 @@ def parse_usage(usage: Any) -> TokenUsage | None:
         input_audio_tokens=read.get("AUDIO", 0),
         output_audio_tokens=written.get("AUDIO", 0),
     )
-
-
-def build_embeddings(body: Mapping[str, Any], upstream_model: str) -> Outgoing:
-    """OpenAI's embeddings request for Gemini. Raises SurfaceError."""
-    given = body.get("input")
-    texts = [given] if isinstance(given, str) else given
-    if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
-        raise SurfaceError("`input` must be text or a list of texts: Gemini takes no token numbers.")
-    name = f"models/{upstream_model}"
-    size = {"outputDimensionality": body["dimensions"]} if body.get("dimensions") else {}
-    requests = [{"model": name, "content": {"parts": [{"text": text}]}, **size} for text in texts]
-    path = f"/models/{quote(upstream_model, safe='')}:batchEmbedContents"
-    dropped = unsaid(body, ("input", "dimensions", "user", "encoding_format"))
-    return Outgoing(path, to_json({"requests": requests}), dropped)
-
-
-def parse_embeddings(data: bytes, *, model: str) -> Parsed:
-    """Embeddings as OpenAI gives them; Gemini counts no tokens. Raises ProtocolError."""
-    found = parse_object(data).get("embeddings")
-    if not isinstance(found, list):
-        raise ProtocolError("the answer has no embeddings")
-    vectors = [
-        {"object": "embedding", "index": index, "embedding": one.get("values")} for index, one in enumerate(found)
-    ]
-    return Parsed({"object": "list", "data": vectors, "model": model}, None, 0)
 
 
 def _add(message: dict[str, Any], delta: dict[str, Any]) -> None:
