@@ -9,6 +9,7 @@ from typing import Any
 from pydantic_core import to_json
 
 from libs.chat.surfaces.thoughts import Carried, carried_by, details_of, for_claude, is_ours, opened
+from libs.chat.surfaces.turns import Piece, Turns, pieces_of
 from libs.chat.surfaces.writer import (
     SurfaceError,
     arguments_of,
@@ -149,8 +150,7 @@ class MessagesWriter:
         self._begun = False
         self._block = -1
         self._open: str | None = None
-        self._calls: dict[int, int] = {}
-        """Blocks by the index of their tool call; a call that goes on after another has begun is not split."""
+        self._turns = Turns()
         self._reason = "end_turn"
 
     def chunk(self, chunk: dict[str, Any]) -> str:
@@ -159,28 +159,15 @@ class MessagesWriter:
         for choice in chunk.get("choices") or ():
             if choice.get("index"):
                 continue
-            delta = choice.get("delta") or {}
-            if thought := reasoning_of(delta):
-                out += self._grow("thinking", _thinking("", None), thought)
-            if (signature := _signature(delta)) and self._open == "thinking":
-                out += self._sign(signature)
-            if carried := _not_claude_s(details_of(delta)):
-                if self._open != "thinking":
-                    out += self._close() + self._start("thinking", _thinking("", None))
-                out += self._sign(carried.sealed())
-            for data in _redacted(delta):
-                out += self._close() + self._start("redacted", {"type": "redacted_thinking", "data": data})
-            if text := text_of(delta.get("content")) + str(delta.get("refusal") or ""):
-                out += self._grow("text", {"type": "text", "text": ""}, text)
-            for call in delta.get("tool_calls") or ():
-                out += self._call(call)
+            for piece in pieces_of(choice.get("delta") or {}):
+                out += "".join(map(self._write, self._turns.take(piece)))
             if choice.get("finish_reason"):
                 self._reason = STOP_REASONS.get(choice["finish_reason"], "end_turn")
         return out
 
     def finish(self, tail: dict[str, Any] | None) -> str:
         """See `libs.chat.surfaces.writer.Writer`."""
-        out = self._begin(tail or {}) + self._close()
+        out = self._begin(tail or {}) + "".join(map(self._write, self._turns.rest())) + self._close()
         delta = {"stop_reason": self._reason, "stop_sequence": None}
         out += named_event({"type": "message_delta", "delta": delta, "usage": usage_json((tail or {}).get("usage"))})
         return out + named_event({"type": "message_stop"})
@@ -201,18 +188,40 @@ class MessagesWriter:
         }
         return named_event({"type": "message_start", "message": message})
 
+    def _write(self, piece: Piece) -> str:
+        kind, content = piece
+        match kind:
+            case "reasoning":
+                return self._grow("thinking", _thinking("", None), content)
+            case "details":
+                return self._details({"reasoning_details": content})
+            case "content" | "refusal":
+                return self._grow("text", {"type": "text", "text": ""}, content)
+            case _:
+                return self._call(f"call {kind}", content)
+
+    def _details(self, delta: dict[str, Any]) -> str:
+        out = ""
+        if (signature := _signature(delta)) and self._open == "thinking":
+            out += self._sign(signature)
+        if carried := _not_claude_s(details_of(delta)):
+            if self._open != "thinking":
+                out += self._close() + self._start("thinking", _thinking("", None))
+            out += self._sign(carried.sealed())
+        for data in _redacted(delta):
+            out += self._close() + self._start("redacted", {"type": "redacted_thinking", "data": data})
+        return out
+
     def _grow(self, kind: str, block: dict[str, Any], text: str) -> str:
         out = ""
         if self._open != kind:
             out = self._close() + self._start(kind, block)
-        name = {"thinking": "thinking", "text": "text"}[kind]
-        delta = {"type": f"{kind}_delta", name: text}
+        delta = {"type": f"{kind}_delta", kind: text}
         return out + named_event({"type": "content_block_delta", "index": self._block, "delta": delta})
 
-    def _call(self, call: dict[str, Any]) -> str:
-        number, function = call.get("index") or 0, call.get("function") or {}
-        out, kind = "", f"call {number}"
-        if number not in self._calls:
+    def _call(self, kind: str, call: dict[str, Any]) -> str:
+        out, function = "", call.get("function") or {}
+        if self._open != kind:
             if carried := carried_by(call):
                 out += self._close() + self._start("thinking", _thinking("", None)) + self._sign(carried.sealed())
             block: dict[str, Any] = {
@@ -222,10 +231,9 @@ class MessagesWriter:
                 "input": {},
             }
             out += self._close() + self._start(kind, block)
-            self._calls[number] = self._block
         if function.get("arguments"):
             delta = {"type": "input_json_delta", "partial_json": function["arguments"]}
-            out += named_event({"type": "content_block_delta", "index": self._calls[number], "delta": delta})
+            out += named_event({"type": "content_block_delta", "index": self._block, "delta": delta})
         return out
 
     def _sign(self, signature: str) -> str:
