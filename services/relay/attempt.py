@@ -13,11 +13,11 @@ from contracts.record import Refusal
 from contracts.replies import Outcome
 from contracts.routes import Fallback, RoutePlanned
 from contracts.usage import TokenUsage
-from libs.chat.providers.errors import broke_off, timed_out, unreachable
+from libs.chat.providers.errors import broke_off, failed_in_answer, timed_out, unreachable
 from libs.chat.providers.exchange import Exchange, Stream, exchange
 from libs.chat.providers.identifiers import identifiers, with_hashed_users
 from libs.chat.providers.openai_chat import estimate
-from libs.chat.providers.protocol import Call, ProtocolError, ProviderStreamError
+from libs.chat.providers.protocol import Call, ProtocolError, ProviderFailure
 from libs.chat.surfaces.registry import DIALECTS
 from libs.chat.surfaces.writer import SurfaceError
 from libs.config.catalog import Catalog
@@ -243,6 +243,8 @@ class Attempt:
             answer = call.whole(data)
         except ProtocolError:
             raise UpstreamError(broke_off(self._at.provider_id)) from None
+        except ProviderFailure as error:
+            raise UpstreamError(failed_in_answer(self._at.provider_id, str(error))) from None
         tokens, estimated = self._tokens(answer.usage, answer.delivered_bytes)
         return Ending(
             Outcome.COMPLETED,
@@ -273,9 +275,8 @@ class Attempt:
                     break
         except ProtocolError:
             raise UpstreamError(broke_off(self._at.provider_id)) from None
-        except ProviderStreamError as error:
-            message = f"The provider {self._at.provider_id} failed: {str(error)[:500]}"
-            raise UpstreamError(Refusal(status=502, message=message)) from None
+        except ProviderFailure as error:
+            raise UpstreamError(failed_in_answer(self._at.provider_id, str(error))) from None
         if not answer.done and not answer.finished:
             raise UpstreamError(broke_off(self._at.provider_id))
         patience.reschedule(None)

@@ -19,7 +19,7 @@ from libs.chat.providers.openai_chat import (
     parse_response,
     parse_usage,
 )
-from libs.chat.providers.protocol import Call, ProtocolError, ProviderStreamError
+from libs.chat.providers.protocol import Call, ProtocolError, ProviderFailure
 from libs.chat.surfaces.chat import ChatWriter
 from libs.chat.surfaces.registry import delivered_bytes
 from libs.config.gateway import Provider
@@ -147,7 +147,7 @@ def test_what_is_no_chunk_is_an_error(data: str) -> None:
 
 
 def test_an_error_inside_the_stream_is_the_providers() -> None:
-    with pytest.raises(ProviderStreamError, match="overloaded"):
+    with pytest.raises(ProviderFailure, match="overloaded"):
         _stream(model="m").event('{"error":{"message":"overloaded"}}')
 
 

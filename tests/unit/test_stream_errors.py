@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from contracts.requests import Surface
-from libs.chat.providers.protocol import ProviderStreamError
+from libs.chat.providers.protocol import ProviderFailure
 from libs.chat.surfaces.registry import DIALECTS
 from tests.unit.streams import events_of, exchange_of
 
@@ -94,5 +94,5 @@ def test_of_responses_goes_on_with_a_provider_s_own_numbers() -> None:
 def test_what_a_provider_sends_beside_choices_is_its_error_too() -> None:
     """As gateways have it that speak of errors in a chunk's form."""
     chunk = {"error": {"message": "overloaded"}, "choices": [{"index": 0, "delta": {}, "finish_reason": "error"}]}
-    with pytest.raises(ProviderStreamError, match="overloaded"):
+    with pytest.raises(ProviderFailure, match="overloaded"):
         exchange_of(Surface.CHAT_COMPLETIONS).stream.event(orjson.dumps(chunk).decode())

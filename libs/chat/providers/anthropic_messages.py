@@ -20,7 +20,7 @@ from libs.chat.providers.protocol import (
     Outgoing,
     Parsed,
     ProtocolError,
-    ProviderStreamError,
+    ProviderFailure,
     functions_of,
     limit_of,
     parse_event,
@@ -221,12 +221,11 @@ class MessagesReader(ChunkReader):
                 return self._grown(event.get("delta") or {})
             case "message_delta":
                 self._counts |= {name: n for name, n in (event.get("usage") or {}).items() if n is not None}
-                self.finished = True
-                return [self._chunk({}, _finish((event.get("delta") or {}).get("stop_reason")))]
+                return [self._end(_finish((event.get("delta") or {}).get("stop_reason")))]
             case "message_stop":
                 self.done = True
             case "error":
-                raise ProviderStreamError(str((event.get("error") or {}).get("message") or "it gave no reason"))
+                raise ProviderFailure(event.get("error"))
             case None:
                 raise ProtocolError("an event has no type")
         return []

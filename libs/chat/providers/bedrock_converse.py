@@ -34,7 +34,7 @@ from libs.chat.providers.protocol import (
     Outgoing,
     Parsed,
     ProtocolError,
-    ProviderStreamError,
+    ProviderFailure,
     bearer,
     functions_of,
     limit_of,
@@ -213,15 +213,14 @@ class ConverseReader(ChunkReader):
                 case "contentBlockDelta":
                     return self._grown(content.get("delta") or {}, content.get("contentBlockIndex") or 0)
                 case "messageStop":
-                    self.finished = True
-                    return [self._chunk({}, _finish(content.get("stopReason")))]
+                    return [self._end(_finish(content.get("stopReason")))]
                 case "metadata":
                     self._usage = parse_usage(content.get("usage"), _USAGE)
                     self.done = True
                 case "contentBlockStop":
                     pass
                 case _ if kind.endswith("Exception") or kind == "error":
-                    raise ProviderStreamError(str(content.get("message") or kind))
+                    raise ProviderFailure(content.get("message") or kind)
         return []
 
     def _started(self, use: Any) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from contracts.usage import TokenUsage
-from libs.chat.providers.openai_chat import usage_json
+from libs.chat.providers.openai_chat import finish_reason, usage_json
 
 
 class ChunkReader:
@@ -22,6 +22,7 @@ class ChunkReader:
             "model": model,
         }
         self._usage: TokenUsage | None = None
+        self._has_calls = False
         self.done = False
         self.finished = False
 
@@ -50,12 +51,18 @@ class ChunkReader:
 
     def _call(self, number: int, call_id: Any, name: Any) -> dict[str, Any]:
         """A chunk with the beginning of a tool call."""
+        self._has_calls = True
         function = {"name": name, "arguments": ""}
         return self._chunk({"tool_calls": [{"index": number, "id": call_id, "type": "function", "function": function}]})
 
     def _arguments(self, number: int, text: Any) -> dict[str, Any]:
         """A chunk with more of a tool call's arguments."""
         return self._chunk({"tool_calls": [{"index": number, "function": {"arguments": str(text or "")}}]})
+
+    def _end(self, reason: str) -> dict[str, Any]:
+        """The chunk with which the model's text ends."""
+        self.finished = True
+        return self._chunk({}, finish_reason(reason, self._has_calls))
 
     def _chunk(self, delta: dict[str, Any], reason: str | None = None, *, index: int = 0) -> dict[str, Any]:
         return {**self._identity, "choices": [{"index": index, "delta": delta, "finish_reason": reason}]}
@@ -77,4 +84,4 @@ def completion(
 
 def choice(said: dict[str, Any], reason: str) -> dict[str, Any]:
     """The only choice of most answers."""
-    return {"index": 0, "message": said, "finish_reason": reason}
+    return {"index": 0, "message": said, "finish_reason": finish_reason(reason, said.get("tool_calls"))}

@@ -66,7 +66,7 @@ class Stream(Protocol):
 
         Raises:
             ProtocolError: it makes no sense.
-            ProviderStreamError: the provider says that it failed.
+            ProviderFailure: it is an error.
         """
 
     def finish(self, counted: TokenUsage | None) -> str:
@@ -133,7 +133,7 @@ class Exchange:
     framing: Callable[[], Framing]
     stream: Stream
     whole: Callable[[bytes], Answer]
-    """Raises ProtocolError."""
+    """Raises ProtocolError, ProviderFailure."""
 
 
 def exchange(call: Call, provider: Provider) -> Exchange:

@@ -14,7 +14,7 @@ from contracts.usage import TokenUsage
 from libs.chat.exact_json import encode
 from libs.chat.providers.chunks import ChunkReader, completion
 from libs.chat.providers.conversation import conversation
-from libs.chat.providers.openai_chat import text_bytes
+from libs.chat.providers.openai_chat import finish_reason, text_bytes
 from libs.chat.providers.protocol import (
     COMMON,
     Adapter,
@@ -23,7 +23,7 @@ from libs.chat.providers.protocol import (
     Outgoing,
     Parsed,
     ProtocolError,
-    ProviderStreamError,
+    ProviderFailure,
     functions_of,
     limit_of,
     parse_event,
@@ -125,7 +125,7 @@ class GeminiReader(ChunkReader):
     def read_object(self, found: dict[str, Any]) -> list[dict[str, Any]]:
         """Takes one answer of a stream, or the only one. Raises as `read` does."""
         if isinstance(found.get("error"), dict):
-            raise ProviderStreamError(str(found["error"].get("message") or "it gave no reason"))
+            raise ProviderFailure(found["error"])
         self._identify(found.get("responseId"))
         if isinstance(found.get("usageMetadata"), dict):
             self._counts = found["usageMetadata"]
@@ -150,7 +150,7 @@ class GeminiReader(ChunkReader):
         reason = candidate.get("finishReason")
         if reason:
             self.finished = True
-            finish = "tool_calls" if self._calls.get(index) else _FINISH_REASONS.get(reason, "content_filter")
+            finish = finish_reason(_FINISH_REASONS.get(reason, "content_filter"), self._calls.get(index))
             chunks.append(self._chunk({}, finish, index=index))
         return chunks
 

@@ -18,7 +18,7 @@ from libs.chat.providers.protocol import (
     Outgoing,
     Parsed,
     ProtocolError,
-    ProviderStreamError,
+    ProviderFailure,
     ask_for_models,
     bearer,
     functions_of,
@@ -76,8 +76,10 @@ def build_request(chat: dict[str, Any], call: Call, _provider: Provider) -> Outg
 
 
 def parse_response(data: bytes, *, model: str) -> Parsed:
-    """A response as a chat completion. Raises ProtocolError."""
+    """A response as a chat completion. Raises ProtocolError, ProviderFailure."""
     found = parse_object(data)
+    if found.get("status") == "failed":
+        raise ProviderFailure(found.get("error"))
     output = found.get("output")
     if not isinstance(output, list):
         raise ProtocolError("the answer has no output")
@@ -97,7 +99,7 @@ def parse_response(data: bytes, *, model: str) -> Parsed:
             call = {"id": item.get("call_id"), "type": "function", "function": function}
             said.setdefault("tool_calls", []).append(call)
     usage = parse_usage(found.get("usage"))
-    only = choice(said, _finish(found, "tool_calls" in said))
+    only = choice(said, _finish(found, incomplete=found.get("status") == "incomplete"))
     answer = completion(found.get("id"), created_s=found.get("created_at"), model=model, choices=[only], usage=usage)
     return Parsed(answer, usage, text_bytes(only, "message"))
 
@@ -134,13 +136,15 @@ class ResponsesReader(ChunkReader):
             case "response.completed" | "response.incomplete":
                 response = event.get("response") or {}
                 self._usage = parse_usage(response.get("usage"))
-                self.finished = self.done = True
-                return [self._chunk({}, _finish(response, bool(self._calls)))]
+                self.done = True
+                return [self._end(_finish(response, incomplete=event["type"] == "response.incomplete"))]
             case "response.failed":
-                error = (event.get("response") or {}).get("error") or {}
-                raise ProviderStreamError(str(error.get("message") or "it gave no reason"))
+                response = event.get("response") or {}
+                self._usage = parse_usage(response.get("usage"))
+                raise ProviderFailure(response.get("error"))
             case "error":
-                raise ProviderStreamError(str(event.get("message") or "it gave no reason"))
+                # The reference has the message beside the type; OpenAI sends it under ``error``.
+                raise ProviderFailure(event.get("error") or event)
             case None:
                 raise ProtocolError("an event has no type")
         return []
@@ -250,9 +254,9 @@ def _detail(item: dict[str, Any]) -> dict[str, Any]:
     return {"type": "reasoning.encrypted", "id": item.get("id"), "data": item["encrypted_content"]}
 
 
-def _finish(response: dict[str, Any], called: bool) -> str:
+def _finish(response: dict[str, Any], *, incomplete: bool) -> str:
     reason = (response.get("incomplete_details") or {}).get("reason")
-    return _FINISH_REASONS.get(str(reason)) or ("tool_calls" if called else "stop")
+    return _FINISH_REASONS.get(str(reason)) or ("length" if incomplete else "stop")
 
 
 ADAPTER = Adapter(

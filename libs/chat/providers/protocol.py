@@ -23,8 +23,13 @@ class ProtocolError(Exception):
     """The provider's bytes are not what the protocol says."""
 
 
-class ProviderStreamError(Exception):
-    """The provider sent an error inside its stream; the message is the provider's."""
+class ProviderFailure(Exception):
+    """The provider's answer, or an event of its stream, is an error."""
+
+    def __init__(self, error: Any) -> None:
+        """Takes the provider's error, of whatever form; what it says of itself becomes the message."""
+        message = error.get("message") if isinstance(error, dict) else error
+        super().__init__(message if isinstance(message, str) and message else "it gave no reason")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +101,7 @@ class Reader(Protocol):
 
         Raises:
             ProtocolError: it makes no sense.
-            ProviderStreamError: the provider says that it failed.
+            ProviderFailure: it is an error.
         """
 
     def tail(self, counted: TokenUsage | None) -> dict[str, Any] | None:
@@ -124,7 +129,7 @@ class Adapter:
     Raises `libs.chat.surfaces.writer.SurfaceError` where it cannot be said at all.
     """
     parse: Callable[[bytes, Call], Parsed]
-    """An answer that was not streamed, as a chat completion. Raises ProtocolError."""
+    """An answer that was not streamed, as a chat completion. Raises ProtocolError, ProviderFailure."""
     reader: Callable[[Call], Reader]
     authorize: Callable[[str, str, bytes], Addressed]
     """Of a key, the URL and the content of a POST. A key that is empty gives no proof."""
