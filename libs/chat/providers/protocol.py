@@ -155,8 +155,10 @@ COMMON = frozenset(
     }
 )
 """Fields of a chat completion that every protocol can say, or need not."""
-ENVELOPE = frozenset({"model", "messages", "stream", "stream_options", "store", "metadata"})
+ENVELOPE = frozenset({"model", "messages", "stream", "stream_options", "store", "metadata", "usage"})
 """Fields without an effect on the answer."""
+GATEWAYS = frozenset({"usage", "transforms"})
+"""Fields of OpenRouter's shape that ask a gateway; providers refuse them. ``usage`` is honoured (`ChatWriter`)."""
 MOST_TOLD = 20
 _NAME = re.compile(r"[A-Za-z0-9_]{1,64}\Z")
 _NEUTRAL: dict[str, Any] = {
@@ -165,7 +167,9 @@ _NEUTRAL: dict[str, Any] = {
     "frequency_penalty": 0,
     "truncation": "disabled",
     "parallel_tool_calls": True,
+    "include": ["reasoning.encrypted_content"],
 }
+"""Values that ask for what is so anyway."""
 
 
 def unsaid(chat: Mapping[str, Any], said: Iterable[str]) -> tuple[str, ...]:
@@ -179,8 +183,9 @@ def unsaid(chat: Mapping[str, Any], said: Iterable[str]) -> tuple[str, ...]:
 
 
 def without_unsupported(body: Mapping[str, Any], provider: Provider) -> dict[str, Any]:
-    """The fields of a request, on any surface, that the provider does not refuse by name."""
-    return {name: value for name, value in body.items() if name not in provider.unsupported}
+    """The fields of a request, on any surface, that are for providers, and that this one does not refuse by name."""
+    unsent = GATEWAYS.union(provider.unsupported)
+    return {name: value for name, value in body.items() if name not in unsent}
 
 
 def supported(chat: Mapping[str, Any], provider: Provider) -> dict[str, Any]:
