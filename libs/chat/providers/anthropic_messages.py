@@ -162,33 +162,33 @@ def authorize(key: str, url: str, _content: bytes) -> Addressed:
 
 def parse_response(data: bytes, *, model: str, created_s: int) -> Parsed:
     """A message as a chat completion of this time. Raises ProtocolError."""
-    message = parse_object(data)
-    blocks = message.get("content")
+    found = parse_object(data)
+    blocks = found.get("content")
     if not isinstance(blocks, list):
         raise ProtocolError("the answer has no content")
-    said: dict[str, Any] = {"role": "assistant", "content": None}
+    message: dict[str, Any] = {"role": "assistant", "content": None}
     for block in blocks:
         kind = block.get("type")
         if kind == "text":
-            said["content"] = (said["content"] or "") + str(block.get("text") or "")
+            message["content"] = (message["content"] or "") + str(block.get("text") or "")
         elif kind == "thinking":
-            said["reasoning_content"] = said.get("reasoning_content", "") + str(block.get("thinking") or "")
-            said.setdefault("reasoning_details", []).append(_detail(block))
+            message["reasoning_content"] = message.get("reasoning_content", "") + str(block.get("thinking") or "")
+            message.setdefault("reasoning_details", []).append(_detail(block))
         elif kind == "redacted_thinking":
-            said.setdefault("reasoning_details", []).append(_detail(block))
+            message.setdefault("reasoning_details", []).append(_detail(block))
         elif kind == "tool_use":
             function = {"name": block.get("name"), "arguments": encode(block.get("input") or {})}
             call = {"id": block.get("id"), "type": "function", "function": function}
-            said.setdefault("tool_calls", []).append(call)
-    usage = parse_usage(message.get("usage"))
+            message.setdefault("tool_calls", []).append(call)
+    usage = parse_usage(found.get("usage"))
     answer = completion(
-        message.get("id"),
+        found.get("id"),
         created_s=created_s,
         model=model,
-        choices=[choice(said, _finish(message.get("stop_reason")))],
+        choices=[choice(message, _finish(found.get("stop_reason")))],
         usage=usage,
     )
-    delivered = len(text_of(blocks).encode()) + len(said.get("reasoning_content", "").encode())
+    delivered = len(text_of(blocks).encode()) + len(message.get("reasoning_content", "").encode())
     return Parsed(answer, usage, delivered)
 
 
@@ -203,7 +203,7 @@ class MessagesReader(ChunkReader):
 
     @property
     def usage(self) -> TokenUsage | None:
-        """The provider's counts, as far as they were told."""
+        """The provider's counts, once they are complete."""
         return parse_usage(self._counts) if "output_tokens" in self._counts and self.finished else None
 
     def read(self, data: str) -> list[dict[str, Any]]:

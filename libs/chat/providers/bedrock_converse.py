@@ -173,22 +173,22 @@ def parse_response(data: bytes, *, model: str, created_s: int) -> Parsed:
     blocks = ((found.get("output") or {}).get("message") or {}).get("content")
     if not isinstance(blocks, list):
         raise ProtocolError("the answer has no message")
-    said: dict[str, Any] = {"role": "assistant", "content": None}
+    message: dict[str, Any] = {"role": "assistant", "content": None}
     for block in blocks:
         if "text" in block:
-            said["content"] = (said["content"] or "") + str(block["text"])
+            message["content"] = (message["content"] or "") + str(block["text"])
         elif "toolUse" in block:
             use = block["toolUse"]
             function = {"name": use.get("name"), "arguments": encode(use.get("input") or {})}
             call = {"id": use.get("toolUseId"), "type": "function", "function": function}
-            said.setdefault("tool_calls", []).append(call)
+            message.setdefault("tool_calls", []).append(call)
         elif "reasoningContent" in block:
             thought = block["reasoningContent"]
             text = (thought.get("reasoningText") or {}).get("text") or ""
-            said["reasoning_content"] = said.get("reasoning_content", "") + text
-            said.setdefault("reasoning_details", []).append(_detail(thought))
+            message["reasoning_content"] = message.get("reasoning_content", "") + text
+            message.setdefault("reasoning_details", []).append(_detail(thought))
     usage = parse_usage(found.get("usage"), _USAGE)
-    only = choice(said, _finish(found.get("stopReason")))
+    only = choice(message, _finish(found.get("stopReason")))
     answer = completion(None, created_s=created_s, model=model, choices=[only], usage=usage)
     return Parsed(answer, usage, text_bytes(only, "message"))
 

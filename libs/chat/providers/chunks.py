@@ -82,6 +82,6 @@ def completion(
     return {**answer, "usage": usage_json(usage)} if usage is not None else answer
 
 
-def choice(said: dict[str, Any], reason: str) -> dict[str, Any]:
+def choice(message: dict[str, Any], reason: str) -> dict[str, Any]:
     """The only choice of most answers."""
-    return {"index": 0, "message": said, "finish_reason": finish_reason(reason, said.get("tool_calls"))}
+    return {"index": 0, "message": message, "finish_reason": finish_reason(reason, message.get("tool_calls"))}

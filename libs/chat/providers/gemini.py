@@ -115,7 +115,7 @@ class GeminiReader(ChunkReader):
 
     @property
     def usage(self) -> TokenUsage | None:
-        """The provider's counts, as far as they were told."""
+        """The provider's counts, once they are complete."""
         return parse_usage(self._counts) if self.finished else None
 
     def read(self, data: str) -> list[dict[str, Any]]:
@@ -132,8 +132,8 @@ class GeminiReader(ChunkReader):
         feedback = found.get("promptFeedback")
         if isinstance(feedback, dict) and feedback.get("blockReason"):
             self.finished = True
-            said = f"The prompt was blocked: {feedback['blockReason']}."
-            return [self._chunk({"role": "assistant", "refusal": said}, "content_filter")]
+            refusal = f"The prompt was blocked: {feedback['blockReason']}."
+            return [self._chunk({"role": "assistant", "refusal": refusal}, "content_filter")]
         chunks: list[dict[str, Any]] = []
         for candidate in found.get("candidates") or ():
             if isinstance(candidate, dict):
@@ -160,7 +160,7 @@ class GeminiReader(ChunkReader):
         if isinstance(call, dict):
             number = self._calls[index] = self._calls.get(index, 0) + 1
             arguments = encode(call.get("args") or {})
-            said: dict[str, Any] = {
+            piece: dict[str, Any] = {
                 "index": number - 1,
                 "id": call.get("id") or f"call_{secrets.token_hex(12)}",
                 "type": "function",
@@ -168,8 +168,8 @@ class GeminiReader(ChunkReader):
             }
             if signature:
                 # As Google's own chat completions have it.
-                said["extra_content"] = {"google": {"thought_signature": signature}}
-            return {"tool_calls": [said]}
+                piece["extra_content"] = {"google": {"thought_signature": signature}}
+            return {"tool_calls": [piece]}
         text = part.get("text")
         if not isinstance(text, str):
             return {}
@@ -187,11 +187,11 @@ def parse_usage(usage: Any) -> TokenUsage | None:
     counts = [usage.get(name) or 0 for name in (*names, "cachedContentTokenCount")]
     if usage.get("promptTokenCount") is None or not all(isinstance(n, int) and n >= 0 for n in counts):
         return None
-    prompt, tools, said, thought, cached = counts
+    prompt, tools, text, thought, cached = counts
     read, written = _modalities(usage.get("promptTokensDetails")), _modalities(usage.get("candidatesTokensDetails"))
     return TokenUsage(
         input_tokens=prompt + tools,
-        output_tokens=said + thought,
+        output_tokens=text + thought,
         cache_read_tokens=cached,
         reasoning_tokens=thought,
         input_image_tokens=read.get("IMAGE", 0),

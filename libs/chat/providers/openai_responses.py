@@ -83,23 +83,23 @@ def parse_response(data: bytes, *, model: str) -> Parsed:
     output = found.get("output")
     if not isinstance(output, list):
         raise ProtocolError("the answer has no output")
-    said: dict[str, Any] = {"role": "assistant", "content": None}
+    message: dict[str, Any] = {"role": "assistant", "content": None}
     for item in output:
         kind = item.get("type") if isinstance(item, dict) else None
         if kind == "message":
             for part in item.get("content") or ():
                 name, text = ("refusal", "refusal") if part.get("type") == "refusal" else ("content", "text")
-                said[name] = (said.get(name) or "") + str(part.get(text) or "")
+                message[name] = (message.get(name) or "") + str(part.get(text) or "")
         elif kind == "reasoning":
-            said["reasoning_content"] = said.get("reasoning_content", "") + text_of(item.get("summary"))
+            message["reasoning_content"] = message.get("reasoning_content", "") + text_of(item.get("summary"))
             if item.get("encrypted_content"):
-                said.setdefault("reasoning_details", []).append(_detail(item))
+                message.setdefault("reasoning_details", []).append(_detail(item))
         elif kind == "function_call":
             function = {"name": item.get("name"), "arguments": item.get("arguments") or "{}"}
             call = {"id": item.get("call_id"), "type": "function", "function": function}
-            said.setdefault("tool_calls", []).append(call)
+            message.setdefault("tool_calls", []).append(call)
     usage = parse_usage(found.get("usage"))
-    only = choice(said, _finish(found, incomplete=found.get("status") == "incomplete"))
+    only = choice(message, _finish(found, incomplete=found.get("status") == "incomplete"))
     answer = completion(found.get("id"), created_s=found.get("created_at"), model=model, choices=[only], usage=usage)
     return Parsed(answer, usage, text_bytes(only, "message"))
 
@@ -110,7 +110,7 @@ class ResponsesReader(ChunkReader):
     def __init__(self, *, model: str, created_s: int) -> None:
         super().__init__(model=model, created_s=created_s)
         self._calls: dict[Any, int] = {}
-        """Numbers of tool calls by their place in the output."""
+        """Numbers of tool calls by their index in the output."""
 
     def read(self, data: str) -> list[dict[str, Any]]:
         """See `libs.chat.providers.protocol.Reader`."""

@@ -20,7 +20,7 @@ EVENT_BYTES = 8 * 1024 * 1024
 
 
 class ProtocolError(Exception):
-    """The provider's bytes are not what the protocol says."""
+    """The provider's bytes are not of the protocol."""
 
 
 class ProviderFailure(Exception):

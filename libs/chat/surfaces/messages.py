@@ -108,12 +108,12 @@ def effort_of_budget(body: dict[str, Any]) -> str | None:
 def whole(answer: dict[str, Any], _body: dict[str, Any]) -> dict[str, Any]:
     """A chat completion as a message."""
     choice = (answer.get("choices") or [{}])[0]
-    said = choice.get("message") or {}
+    message = choice.get("message") or {}
     content: list[dict[str, Any]] = []
-    content += _thoughts(said)
-    if text := text_of(said.get("content")) + str(said.get("refusal") or ""):
+    content += _thoughts(message)
+    if text := text_of(message.get("content")) + str(message.get("refusal") or ""):
         content.append({"type": "text", "text": text})
-    for call in said.get("tool_calls") or ():
+    for call in message.get("tool_calls") or ():
         if carried := carried_by(call):
             content.append(_thinking("", carried.sealed()))
         content.append({"type": "tool_use", "id": call.get("id"), "name": name_of(call), "input": arguments_of(call)})
@@ -129,13 +129,13 @@ def whole(answer: dict[str, Any], _body: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _thoughts(said: dict[str, Any]) -> list[dict[str, Any]]:
-    details, thought = details_of(said), reasoning_of(said)
+def _thoughts(message: dict[str, Any]) -> list[dict[str, Any]]:
+    details, thought = details_of(message), reasoning_of(message)
     blocks = [_thinking(detail["text"], detail.get("signature")) for detail in details if detail.get("text")]
     carried = _not_claude_s(details)
     if (thought or carried) and not blocks:
-        blocks = [_thinking(thought, carried.sealed() if carried else _signature(said))]
-    return [*blocks, *({"type": "redacted_thinking", "data": data} for data in _redacted(said))]
+        blocks = [_thinking(thought, carried.sealed() if carried else _signature(message))]
+    return [*blocks, *({"type": "redacted_thinking", "data": data} for data in _redacted(message))]
 
 
 def _thinking(text: str, signature: Any) -> dict[str, Any]:
@@ -423,12 +423,12 @@ def _not_claude_s(details: list[dict[str, Any]]) -> Carried:
     return Carried([detail for detail in details if detail.get("id")])
 
 
-def _signature(said: dict[str, Any]) -> str:
-    return next((str(detail["signature"]) for detail in details_of(said) if detail.get("signature")), "")
+def _signature(message: dict[str, Any]) -> str:
+    return next((str(detail["signature"]) for detail in details_of(message) if detail.get("signature")), "")
 
 
-def _redacted(said: dict[str, Any]) -> list[Any]:
-    return [detail["data"] for detail in for_claude(said) if detail.get("data")]
+def _redacted(message: dict[str, Any]) -> list[Any]:
+    return [detail["data"] for detail in for_claude(message) if detail.get("data")]
 
 
 def _id(answer: dict[str, Any]) -> str:

@@ -13,7 +13,7 @@ from libs.chat.surfaces.writer import Writer
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How one surface says what chat completions say."""
+    """How one surface and chat completions become each other."""
 
     to_chat: Callable[[dict[str, Any]], dict[str, Any]]
     """Raises `libs.chat.surfaces.writer.SurfaceError`."""
@@ -75,11 +75,11 @@ def _texts(event: Any) -> list[str]:
 
 def chat_texts(choice: Any, part: str) -> list[str]:
     """The texts that a choice of a chat completion, or of a chunk, brings."""
-    said = choice.get(part) if isinstance(choice, dict) else None
-    if not isinstance(said, dict):
+    message = choice.get(part) if isinstance(choice, dict) else None
+    if not isinstance(message, dict):
         return []
-    found = [said.get(name) for name in ("content", "reasoning_content", "reasoning", "refusal")]
-    for call in said.get("tool_calls") or ():
+    found = [message.get(name) for name in ("content", "reasoning_content", "reasoning", "refusal")]
+    for call in message.get("tool_calls") or ():
         function = call.get("function") if isinstance(call, dict) else None
         if isinstance(function, dict):
             found += [function.get("name"), function.get("arguments")]

@@ -109,15 +109,15 @@ def to_chat(body: dict[str, Any]) -> dict[str, Any]:
 def whole(answer: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
     """A chat completion as a response."""
     choice = (answer.get("choices") or [{}])[0]
-    said = choice.get("message") or {}
+    message = choice.get("message") or {}
     output: list[dict[str, Any]] = []
-    thought, carried = reasoning_of(said), Carried(details_of(said))
+    thought, carried = reasoning_of(message), Carried(details_of(message))
     if thought or carried:
         output.append(_reasoning(_new("rs"), thought, carried))
-    for kind, text in (("message", text_of(said.get("content"))), ("refusal", str(said.get("refusal") or ""))):
+    for kind, text in (("message", text_of(message.get("content"))), ("refusal", str(message.get("refusal") or ""))):
         if text:
             output.append(_message(_new("msg"), _FORMS[kind].part(text)))
-    for call in said.get("tool_calls") or ():
+    for call in message.get("tool_calls") or ():
         function = call.get("function") or {}
         if carried := carried_by(call):
             output.append(_reasoning(_new("rs"), "", carried))

@@ -1,4 +1,4 @@
-"""What every surface must say, and what they share. Sans-I/O.
+"""What every surface must have, and what they share. Sans-I/O.
 
 Chat completions are the common tongue: a request of another surface is translated into one, and a stream of chat chunks
 into that surface's events.
@@ -42,11 +42,11 @@ def text_of(content: Any) -> str:
     return ""
 
 
-def reasoning_of(said: dict[str, Any]) -> str:
+def reasoning_of(message: dict[str, Any]) -> str:
     """What a model thought, as providers of chat completions name it."""
     for name in ("reasoning_content", "reasoning"):
-        if isinstance(said.get(name), str):
-            return str(said[name])
+        if isinstance(message.get(name), str):
+            return str(message[name])
     return ""
 
 
