@@ -10,12 +10,13 @@ from typing import Any
 
 LONE = "\N{REPLACEMENT CHARACTER}"
 Key = tuple[Any, ...]
-_ESCAPED = re.compile(r"\\u[dD][89a-fA-F]")
+SURROGATE = re.compile(r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
+"""The escape of one half."""
 
 
 def may_have_halves(text: str) -> bool:
     """Whether JSON has an escape of a surrogate: both halves of a character, or one."""
-    return "\\u" in text and _ESCAPED.search(text) is not None
+    return "\\u" in text and SURROGATE.search(text) is not None
 
 
 def whole(text: str) -> str:

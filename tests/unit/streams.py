@@ -7,7 +7,9 @@ import httpx
 import orjson
 
 from contracts.requests import Surface
-from libs.chat.providers.exchange import Exchange, Stream, exchange
+from deploy.local.stub.app import SPEECHES as BY_PATH
+from deploy.local.stub.speech import Speech
+from libs.chat.providers.exchange import Exchange, exchange
 from libs.chat.providers.protocol import Call
 from libs.config.gateway import ProtocolName, Provider
 from services.relay.upstream import read_events
@@ -19,6 +21,13 @@ BODIES: dict[Surface, dict[str, Any]] = {
     Surface.MESSAGES: {"messages": MESSAGES, "max_tokens": 9},
 }
 """The least that each surface takes."""
+SPEECHES: dict[ProtocolName, Speech] = {
+    "openai-chat": dict(BY_PATH)["/chat/completions"],
+    "openai-responses": dict(BY_PATH)["/responses"],
+    "anthropic-messages": dict(BY_PATH)["/messages"],
+    "gemini": dict(BY_PATH)[":generateContent"],
+    "bedrock-converse": dict(BY_PATH)["/converse"],
+}
 
 
 class Pieces(httpx.AsyncByteStream):
@@ -58,8 +67,3 @@ def events_of(text: str) -> list[dict[str, Any]]:
     """The objects of server-sent events that we wrote."""
     lines = [line.removeprefix("data: ") for line in text.split("\n") if line.startswith("data: ")]
     return [orjson.loads(line) for line in lines if line != "[DONE]"]
-
-
-def written(stream: Stream, *events: dict[str, Any]) -> list[dict[str, Any]]:
-    """What the client gets of a provider's events."""
-    return events_of("".join(stream.event(orjson.dumps(event).decode()) for event in events))

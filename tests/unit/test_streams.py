@@ -9,21 +9,12 @@ from itertools import repeat
 import pytest
 
 from contracts.requests import Surface
-from deploy.local.stub.app import SPEECHES as BY_PATH
 from deploy.local.stub.said import Heard, answer
-from deploy.local.stub.speech import Speech
 from libs.chat.providers.protocol import EVENT_BYTES
 from libs.config.gateway import ProtocolName
 from services.relay.upstream import UpstreamError
-from tests.unit.streams import BODIES, exchange_of, relay
+from tests.unit.streams import BODIES, SPEECHES, exchange_of, relay
 
-SPEECHES: dict[ProtocolName, Speech] = {
-    "openai-chat": dict(BY_PATH)["/chat/completions"],
-    "openai-responses": dict(BY_PATH)["/responses"],
-    "anthropic-messages": dict(BY_PATH)["/messages"],
-    "gemini": dict(BY_PATH)[":generateContent"],
-    "bedrock-converse": dict(BY_PATH)["/converse"],
-}
 SSE: tuple[ProtocolName, ...] = ("openai-chat", "openai-responses", "anthropic-messages", "gemini")
 FRAMES = {
     "retry first": lambda data: b"retry: 3000\n\n" + data,

@@ -181,7 +181,24 @@ def test_a_whole_answer_has_no_halves(said: str) -> None:
     assert json.loads(encode({"a": said, "n": 2**70})) == {"a": _expected(said), "n": 2**70}
 
 
-@pytest.mark.parametrize("data", [b"", b"[1]", b"NaN", b'{"a":NaN}', b'{"a":"\xff"}', b'{"a":1', b"[" * 1_000_000])
+HALF = b'"\\ud83d"'
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"[1]",
+        HALF,
+        b'{"a":NaN}',
+        b'{"a":NaN,"b":' + HALF + b"}",
+        b'{"a":"\xff"}',
+        b'{"a":1',
+        b'{"a":' + HALF,
+        b"[" * 1_000_000,
+        b'{"a":' * 500 + HALF + b"}" * 500,
+    ],
+)
 def test_what_is_no_object_is_refused(data: bytes) -> None:
     with pytest.raises(ProtocolError):
         parse_object(data)
