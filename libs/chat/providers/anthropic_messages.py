@@ -370,8 +370,8 @@ ADAPTER = Adapter(
     build=build_request,
     parse=lambda data, call: parse_response(data, model=call.model, created_s=call.created_s),
     reader=lambda call: MessagesReader(model=call.model, created_s=call.created_s),
+    framing=ServerSentEvents,
     authorize=authorize,
     check=lambda key, base_url: authorize(key, base_url + "/models", b""),
-    framing=ServerSentEvents,
     tool_call_ids="anthropic",
 )

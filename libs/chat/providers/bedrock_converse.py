@@ -337,8 +337,8 @@ ADAPTER = Adapter(
     build=build_request,
     parse=lambda data, call: parse_response(data, model=call.model, created_s=call.created_s),
     reader=lambda call: ConverseReader(model=call.model, created_s=call.created_s),
+    framing=EventStream,
     authorize=authorize,
     check=check,
-    framing=EventStream,
     tool_call_ids="anthropic",
 )

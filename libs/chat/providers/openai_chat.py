@@ -251,7 +251,7 @@ ADAPTER = Adapter(
     build=build_request,
     parse=lambda data, call: parse_response(data, model=call.model),
     reader=lambda call: ChatReader(model=call.model),
+    framing=ServerSentEvents,
     authorize=bearer,
     check=ask_for_models,
-    framing=ServerSentEvents,
 )

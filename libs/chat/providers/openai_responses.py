@@ -263,7 +263,7 @@ ADAPTER = Adapter(
     build=build_request,
     parse=lambda data, call: parse_response(data, model=call.model),
     reader=lambda call: ResponsesReader(model=call.model, created_s=call.created_s),
+    framing=ServerSentEvents,
     authorize=bearer,
     check=ask_for_models,
-    framing=ServerSentEvents,
 )

@@ -131,11 +131,11 @@ class Adapter:
     parse: Callable[[bytes, Call], Parsed]
     """An answer that was not streamed, as a chat completion. Raises ProtocolError, ProviderFailure."""
     reader: Callable[[Call], Reader]
+    framing: Callable[[], Framing]
     authorize: Callable[[str, str, bytes], Addressed]
     """Of a key, the URL and the content of a POST. A key that is empty gives no proof."""
     check: Callable[[str, str], Addressed]
     """Of a key and a base URL: what a GET asks to learn whether the key is taken. Costs nothing."""
-    framing: Callable[[], Framing]
     tool_call_ids: str | None = None
     """The form that the protocol demands of tool calls' IDs, see `libs.chat.providers.tool_calls`."""
 
