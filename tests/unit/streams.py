@@ -17,7 +17,7 @@ from services.relay.upstream import read_events
 MESSAGES = [{"role": "user", "content": "hi"}]
 BODIES: dict[Surface, dict[str, Any]] = {
     Surface.CHAT_COMPLETIONS: {"messages": MESSAGES, "stream_options": {"include_usage": True}},
-    Surface.RESPONSES: {"input": "hi"},
+    Surface.RESPONSES: {"input": "hi", "store": False},
     Surface.MESSAGES: {"messages": MESSAGES, "max_tokens": 9},
 }
 """The least that each surface takes."""
