@@ -215,6 +215,8 @@ class Stack:
             raise StackError(f"the configuration is not right: {details}") from None
         except YAMLError as error:
             raise StackError(f"the configuration is not YAML: {error}") from None
+        if self._options.kafka not in EMBEDDED and ":" not in self._options.kafka:
+            raise StackError(f"--kafka takes embedded or HOST:PORT, not {self._options.kafka!r}")
         check_free(self._options.port, "--port")
 
     async def _start_foundations(self) -> None:
@@ -257,8 +259,6 @@ class Stack:
             )
             await self.children["broker"].start()
             return
-        if ":" not in kafka:
-            raise StackError(f"--kafka takes embedded or HOST:PORT, not {kafka!r}")
         self.bus = BusSettings(bootstrap=kafka, **chosen)
         self._say(f"broker: {kafka}")
         try:

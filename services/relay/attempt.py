@@ -208,9 +208,9 @@ class Attempt:
         provider = self._catalog.at(request.model, at.provider_id)
         if provider is None:
             raise UpstreamError(unreachable(at.provider_id))
-        said = self._prompt.body
+        asked = self._prompt.body
         # The client's preferences among providers are for us.
-        body = {name: value for name, value in said.items() if name != "provider"} if "provider" in said else said
+        body = {name: value for name, value in asked.items() if name != "provider"} if "provider" in asked else asked
         call = Call(
             request.surface,
             with_hashed_users(body, request.surface, at.provider_id, request.caller),
