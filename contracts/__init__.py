@@ -1,1 +1,1 @@
-"""The typed records of every topic: what services say to each other, and nothing else."""
+"""The typed records of every topic: what services exchange, and nothing else."""

@@ -1,7 +1,7 @@
 """``gateway.attempts.v1``: the relay's diary, which keeps a route from being run twice.
 
 A relay that takes a partition over reads it: a start without an end was interrupted; an end holds the effects
-(usage and the reply's last record) to be told again.
+(usage and the reply's last record) to be published again.
 """
 
 from .record import EpochMs, RequestRecord
@@ -18,7 +18,7 @@ class AttemptStarted(RequestRecord):
 
 
 class AttemptEnded(RequestRecord):
-    """Written before usage and reply are, so that they can be told again."""
+    """Written before usage and reply are, so that they can be published again."""
 
     usage: UsageRecorded
     reply: ReplyEnded

@@ -1,4 +1,4 @@
-"""``control.*.v1``: compacted views of what the console, the relays and the vault say of themselves.
+"""``control.*.v1``: compacted views of the states of the console, the relays and the vault.
 
 The key of each record is the ID in its first field; a record without a value deletes.
 """
@@ -110,7 +110,7 @@ class CredentialChanged(StateRecord):
     owner: str
     """``org:<id>`` or ``acct:<id>``."""
     tail: str
-    """The last characters, to tell keys apart."""
+    """The last characters, to distinguish keys."""
     submitted_by: str
     created_at_ms: EpochMs
     updated_at_ms: EpochMs
@@ -123,7 +123,7 @@ class CredentialChanged(StateRecord):
 class CredentialUsed(StateRecord):
     """``control.credential-uses.v1``: a user's own key was used or tested.
 
-    A relay tells it once a minute and when the result changes, the vault after each test.
+    A relay publishes it once a minute and when the result changes, the vault after each test.
     """
 
     credential_id: str

@@ -69,7 +69,7 @@ class CreditPosted(Record):
 
 
 class BalanceLow(Record):
-    """``billing.credit.v1``: a balance fell below its owner's alert; told once, until it has risen again."""
+    """``billing.credit.v1``: a balance fell below its owner's alert; published once, until it has risen again."""
 
     owner: str
     balance_microdollars: int
@@ -88,7 +88,7 @@ class BalanceLow(Record):
 class TopUpDue(Record):
     """``billing.credit.v1``: a balance fell below its owner's auto top-up threshold: charge their card, then order.
 
-    Told once, until the balance has risen again.
+    Published once, until the balance has risen again.
     """
 
     owner: str
@@ -145,7 +145,7 @@ class MemberSpent(StateRecord):
 
 
 class CreditSettingsSet(StateRecord):
-    """``control.credit-settings.v1``: when an owner wants to hear of their balance; None is never."""
+    """``control.credit-settings.v1``: when an owner wants to be alerted; None is never."""
 
     owner: str
     alert_below_microdollars: int | None = None

@@ -22,7 +22,7 @@ class PolicyDecided(RequestRecord):
 
 
 class QuotaWindow(Value):
-    """One limit and its state after this request, as the ``RateLimit`` header fields tell it."""
+    """One limit and its state after this request, as the ``RateLimit`` header fields have it."""
 
     name: str
     limit: Annotated[int, Field(ge=0)]

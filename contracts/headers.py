@@ -31,10 +31,10 @@ def event_headers(
 
     Args:
         type_name: the record's class name; ``ce_type`` is ``dev.sluice.<name>``.
-        event_id: the same for every telling of the same event, so that consumers can dedupe.
+        event_id: the same whenever the same event is published, so that consumers can dedupe.
         source: the service, e.g. ``/services/router``.
         subject: the request's ID, or the ID of what a control record describes.
-        traceparent: the W3C header of the span that says this.
+        traceparent: the W3C header of the span that publishes it.
         reply_to: `ReplyAddress.encode`, where a client waits for an answer.
     """
     headers = [

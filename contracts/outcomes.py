@@ -14,11 +14,11 @@ class Pace(Value):
 
     first_byte_ms: Count
     tokens_per_s: Annotated[float, Field(ge=0)] | None = None
-    """Of output, after the first byte; None where no stream was long enough to tell."""
+    """Of output, after the first byte; None where no stream was long enough."""
 
 
 class OutcomesCounted(Record):
-    """What one relay saw of one provider since it last said so, with the gateway's keys.
+    """What one relay saw of one provider since its last report, with the gateway's keys.
 
     A user's own key has its own limits, region and account: what becomes of it says nothing about the provider.
     """
@@ -26,7 +26,7 @@ class OutcomesCounted(Record):
     relay_id: str
     provider_id: str
     answered: Count = 0
-    """Began an answer, or said what is wrong with the request."""
+    """Began an answer, or refused the request with a reason."""
     failed: Count = 0
     """No connection, 5xx, a timeout, nonsense, a refusal of the gateway's key; or broke off what it had begun."""
     limited: Count = 0

@@ -61,7 +61,7 @@ class ReplyEnded(RequestRecord):
     tried: list[str] = []
     """Providers that failed before, as ``provider=status``."""
     dropped: list[str] = []
-    """Fields of the client's request that the provider was not sent: it cannot be told them, or refuses them."""
+    """Fields of the client's request that the provider was not sent: its protocol lacks them, or it refuses them."""
 
 
 Reply = ReplyStarted | ReplyChunk | ReplyEnded

@@ -78,9 +78,9 @@ class RequestAccepted(RequestRecord):
     """The whole answer must be out by then."""
     prompt_bytes: Annotated[int, Field(ge=0)]
     max_tokens: Annotated[int, Field(ge=0)] | None = None
-    """As the client said."""
+    """As the client asked."""
     cap_tokens: Annotated[int, Field(ge=1)] | None = None
-    """What the relay tells the provider where the client said nothing."""
+    """The provider's limit where the client asked for none."""
     input_tokens_most: Annotated[int, Field(ge=0)] = 0
     output_tokens_most: Annotated[int, Field(ge=0)] = 0
     """Over all choices."""
@@ -96,7 +96,7 @@ class RequestAccepted(RequestRecord):
 
 
 class KeyUsed(Record):
-    """``gateway.key-uses.v1``: an API key was used; told at most once a minute by each ingress."""
+    """``gateway.key-uses.v1``: an API key was used; published at most once a minute by each ingress."""
 
     key_fingerprint: str
     used_at_ms: EpochMs

@@ -46,7 +46,7 @@ class RoutePlanned(_AboutRequest):
 
 
 class RequestRejected(_AboutRequest):
-    """No provider will be called. The relay, as the one writer of outcomes, tells the client and the books."""
+    """No provider will be called. The relay, as the one writer of outcomes, publishes its end."""
 
     refusal: Refusal
     failed: bool = False

@@ -114,12 +114,7 @@ class Stack:
         """
         self._check()
         try:
-            if self._options.stub:
-                await self._start_stub()
-            await self._start_broker()
-            self._report("database: PostgreSQL")
-            self.children["postgres"] = self.postgres.child()
-            await self.children["postgres"].start()
+            await self._start_foundations()
             self._report(f"services: {', '.join(SERVICES)}")
             for service in SERVICES:
                 for number in range(1, self._options.instances.get(service, 1) + 1):
@@ -156,6 +151,12 @@ class Stack:
         self.children[name] = child
         await child.start()
         return child
+
+    async def remove_service(self, service: str, number: int) -> None:
+        """Stops a further process of a service, and forgets it."""
+        name = _instance(service, number)
+        await self.children.pop(name).stop()
+        del self._health_ports[name]
 
     async def rotate_key_encryption_key(self, service: str) -> None:
         """Puts a new key-encryption key in front and restarts the service with it; the older ones stay."""
@@ -216,7 +217,25 @@ class Stack:
             raise StackError(f"the configuration is not right: {details}") from None
         except YAMLError as error:
             raise StackError(f"the configuration is not YAML: {error}") from None
+        if self._options.kafka not in EMBEDDED and ":" not in self._options.kafka:
+            raise StackError(f"--kafka takes embedded or HOST:PORT, not {self._options.kafka!r}")
         check_free(self._options.port, "--port")
+
+    async def _start_foundations(self) -> None:
+        """Broker, database and stub at the same time."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._start_broker())
+                group.create_task(self._start_postgres())
+                if self._options.stub:
+                    group.create_task(self._start_stub())
+        except* (StackError, OSError) as failures:
+            raise failures.exceptions[0] from None
+
+    async def _start_postgres(self) -> None:
+        self._report("database: PostgreSQL")
+        self.children["postgres"] = await asyncio.to_thread(self.postgres.child)
+        await self.children["postgres"].start()
 
     async def _start_stub(self) -> None:
         self._report("provider: the stub")
@@ -237,11 +256,11 @@ class Stack:
             port = free_port()
             self.bus = BusSettings(bootstrap=f"{LOOPBACK}:{port}", session_timeout_ms=SESSION_TIMEOUT_MS, **chosen)
             self._report("broker: Apache Kafka")
-            self.children["broker"] = local_broker(installation, self._home, self.bus, port, self._report)
+            self.children["broker"] = await asyncio.to_thread(
+                local_broker, installation, self._home, self.bus, port, self._report
+            )
             await self.children["broker"].start()
             return
-        if ":" not in kafka:
-            raise StackError(f"--kafka takes embedded or HOST:PORT, not {kafka!r}")
         self.bus = BusSettings(bootstrap=kafka, **chosen)
         self._report(f"broker: {kafka}")
         try:

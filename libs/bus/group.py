@@ -6,7 +6,8 @@
   returns and the broker has what it published, they are finished, but for those that it holds.
 - **Poison.** A record that cannot be decoded, or on which the processor fails when it has it alone, goes to
   ``<topic>.dlq`` with the reason. The others go on.
-- **Trouble elsewhere.** On `RetryLater` or KafkaError the same batch comes again after a pause.
+- **Trouble elsewhere.** On `RetryLater` or KafkaError the same batch comes again after a pause; a record of which
+  something too large for its topic was published is poison.
 - **Commits** are made by hand twice a second, up to the lowest record that is not finished; on revocation and stop too.
 - **Revocation and stop.** The batch in work is finished and committed first, so the next owner starts after it.
 """
@@ -21,7 +22,7 @@ from typing import Any, Generic, TypeVar
 import structlog
 from aiokafka import TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
 from contracts.record import Record
 from contracts.services import Group
@@ -280,6 +281,9 @@ class GroupMember(Generic[R]):
                 await turn.processor.process(batch)
                 await turn.work.settle()
                 return
+            except MessageSizeTooLargeError:
+                # It would be too large again.
+                raise
             except (RetryLater, KafkaError) as error:
                 log.warning("waiting", group=self.group.name, what=str(error)[:200], pause_s=pause_s)
                 if turn.ending:

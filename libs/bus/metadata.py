@@ -1,8 +1,8 @@
 """Clients that ask where a topic is do not create it.
 
 A Kafka metadata request says whether the broker may create what it is asked for; aiokafka 0.14 always says yes and has
-no option for it. A topic that comes to be so has the broker's count of partitions and is not compacted: Tansu gives it
-four, and whoever follows the one partition of a control view never hears of three quarters of the keys.
+no option for it. A topic that comes to be so has the broker's count of partitions and is not compacted: whoever
+follows the one partition of a control view then misses the keys of all others.
 """
 
 from functools import partial

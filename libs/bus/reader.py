@@ -15,7 +15,8 @@ from libs.bus.settings import BusSettings
 
 Fetched = Mapping[TopicPartition, list[Raw]]
 
-HEARTBEAT_MS = 1_000
+HEARTBEATS = 6
+"""In a session's time-out."""
 NEVER_MS = 24 * 3600 * 1000
 
 
@@ -62,8 +63,10 @@ class PartitionReader:
         await self._consumer.stop()
 
     def assign(self, partitions: Collection[TopicPartition]) -> None:
-        """Chooses partitions outside of groups."""
+        """Chooses partitions outside of groups. Nothing is fetched before `resume`: a fetch that finds nothing would
+        hold up the questions for offsets that follow on its connection (by ``wait_ms``)."""
         self._consumer.assign(list(partitions))
+        self.pause(partitions)
 
     def pause(self, partitions: Iterable[TopicPartition]) -> None:
         """Fetches nothing of these until `resume`."""
@@ -128,6 +131,6 @@ def _group_options(settings: BusSettings, membership: Membership) -> dict[str, A
         "client_id": membership.client_id,
         "partition_assignment_strategy": (RangePartitionAssignor,),
         "session_timeout_ms": settings.session_timeout_ms,
-        "heartbeat_interval_ms": HEARTBEAT_MS,
+        "heartbeat_interval_ms": settings.session_timeout_ms // HEARTBEATS,
         "max_poll_interval_ms": NEVER_MS,
     }

@@ -52,7 +52,6 @@ async def read_to_end(
         wanted = {partition: (begin_at or {}).get(partition.partition, ends[partition]) for partition in chosen}
         starts = {partition: min(starts[partition], wanted[partition]) for partition in chosen}
         behind = {partition: starts[partition] for partition in chosen if starts[partition] < ends[partition]}
-        reader.pause([partition for partition in chosen if partition not in behind])
         reader.resume(behind)
         moved_s = time.monotonic()
         while behind:

@@ -7,7 +7,7 @@ from typing import Any
 import asyncpg
 import structlog
 
-from libs.database.migrate import migrate
+from libs.database.revisions import current_revision, newest_revision
 from libs.database.settings import DatabaseSettings
 
 log = structlog.get_logger()
@@ -73,7 +73,7 @@ class Database:
     async def _open(self) -> None:
         while True:
             try:
-                await asyncio.to_thread(migrate, self._settings.url, self._schema, self._migrations)
+                await self._migrate()
                 self._pool = await asyncpg.create_pool(
                     self._settings.url,
                     min_size=1,
@@ -89,3 +89,10 @@ class Database:
             except Exception:
                 log.exception("the schema could not be migrated; trying again", schema=self._schema)
             await asyncio.sleep(1)
+
+    async def _migrate(self) -> None:
+        if await current_revision(self._settings.url, self._schema) == newest_revision(self._migrations):
+            return
+        from libs.database.migrate import migrate
+
+        await asyncio.to_thread(migrate, self._settings.url, self._schema, self._migrations)

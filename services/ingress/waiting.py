@@ -34,7 +34,7 @@ class Waiting:
         self.request_id = request_id
         self.reply_to = reply_to
         self.answered = False
-        """The log told how the request ended; else the wait was given up here."""
+        """The end of the request came off the log; else the wait was given up here."""
         self._started = False
         self._ended = False
         self._records: deque[Reply] = deque()

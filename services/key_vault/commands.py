@@ -77,7 +77,7 @@ class Credentials:
             return True, str(failure)
 
     async def follow(self, credential_id: str, record: CredentialChanged | None) -> None:
-        """The log says something else than the book: another vault changed it. The database knows."""
+        """Where log and book differ, another vault changed it. The database knows."""
         if record is None or not self._book.knows(record):
             try:
                 await self._reload(credential_id)

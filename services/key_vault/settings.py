@@ -1,4 +1,4 @@
-"""What the vault must be told."""
+"""What the vault needs to know."""
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict

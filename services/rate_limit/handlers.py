@@ -222,7 +222,7 @@ class QuotaProcessor(Processor[RequestAccepted | Fact]):
         owner = request.caller.owner
         offer = self._catalog.find(request.model)
         if offer is None:
-            # As policy says it: whose word the client gets is a matter of milliseconds.
+            # Policy's words: which of the two refusals the client gets is a matter of milliseconds.
             unknown = check(request.model, self._catalog, None)
             refusal = Refusal(status=unknown.status, message=unknown.message)
             decision = reserved(request, refusal=refusal)

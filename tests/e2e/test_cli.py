@@ -182,12 +182,17 @@ async def test_up_status_management_and_down(shell: Shell) -> None:
 
             await until(revoked, what="revocation", within_s=10)
         await _organization_by_cli(shell, account["id"])
+        before = await shell.json("audit", "--wait", "30")
+        assert before["accepted"] >= 1
         family = _family(int(status["pid"]))
         assert (await shell.run("down")).code == 0
         assert _left(family) == []
         assert home.running() is None
-    # Accounts outlive a restart, although the embedded broker forgets everything.
-    async with _up(shell, port):
+    # Accounts outlive a restart, and so does the log: the audit finds every request on it again.
+    async with _up(shell, port, "--kafka", "apache"):
+        after = await shell.json("audit")
+        assert (after["accepted"], after["outcomes"]) == (before["accepted"], before["outcomes"])
+        assert after["differences"] == []
         accounts = json.loads((await shell.run("account", "list", "--json")).out)
         assert [row["email"] for row in accounts] == ["cli@example.com", "member@example.com"]
 

@@ -1,6 +1,8 @@
 """A child of the stack is usable, or is started again."""
 
+import asyncio
 import contextlib
+import sys
 from pathlib import Path
 
 import pytest
@@ -63,3 +65,15 @@ async def test_a_child_that_somebody_debugs_is_left_alone_until_that_ends(tmp_pa
 
     assert await until(runs_again, what="a second start") != first
     await child.stop()
+
+
+async def test_a_start_whose_process_ends_is_given_up_at_once(tmp_path: Path) -> None:
+    """PostgreSQL, right after a kill, may find its memory in use and end: the next attempt must not wait for that."""
+
+    async def never() -> None:
+        await asyncio.Event().wait()
+
+    child = Child("failing", lambda: [sys.executable, "-c", "exit(3)"], {}, tmp_path / "log", on_started=never)
+    async with asyncio.timeout(60):
+        with pytest.raises(StackError, match="failing ended with exit code 3 while it started"):
+            await child.start()

@@ -13,7 +13,7 @@ from contracts.usage import TokenUsage
 from libs.chat.providers import anthropic_messages, native
 from libs.chat.providers.anthropic_messages import MessagesReader
 from libs.chat.providers.exchange import exchange
-from libs.chat.providers.protocol import Call, ProtocolError, ProviderStreamError
+from libs.chat.providers.protocol import Call, ProtocolError, ProviderFailure
 from libs.chat.surfaces import messages, responses
 from libs.chat.surfaces.registry import DIALECTS, delivered_bytes
 from libs.chat.surfaces.writer import SurfaceError
@@ -305,7 +305,7 @@ def test_a_native_stream_holds_its_end_back_and_tells_our_name_of_the_model() ->
     assert stream.event('{"type":"response.output_text.delta","delta":"hi"}')
     assert stream.event(orjson.dumps({"type": "response.completed", "response": {"usage": usage}}).decode()) == ""
     assert (stream.done, stream.usage) == (True, TokenUsage(input_tokens=9, output_tokens=2, cache_read_tokens=4))
-    with pytest.raises(ProviderStreamError, match="overloaded"):
+    with pytest.raises(ProviderFailure, match="overloaded"):
         native.messages_stream("m").event('{"type":"error","error":{"message":"overloaded"}}')
     with pytest.raises(ProtocolError):
         native.messages_stream("m").event("nonsense")

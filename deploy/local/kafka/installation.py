@@ -23,6 +23,8 @@ LOCK = HERE / "jars.lock"
 LOG4J = HERE / "log4j2.yaml"
 JVM_FLAGS = ("-Xmx256m", "-XX:+UseSerialGC", "-XX:+ExitOnOutOfMemoryError", f"-Dlog4j2.configurationFile={LOG4J}")
 REPOSITORY_VARIABLE = "SLUICE_MAVEN_REPOSITORY"
+CENTRAL = "central"
+"""The name by which jgo knows Maven Central: a repository of this name is asked in its place."""
 DOWNLOAD_WITHIN_S = 900
 PROGRESS_EVERY_S = 5
 
@@ -96,7 +98,7 @@ def _download(target: Path, work: Path, report: Callable[[str], None]) -> None:
     command = [sys.executable, "-m", "jgo", "--ignore-config", "--resolver", "python", "--links", "copy"]
     repository = os.environ.get(REPOSITORY_VARIABLE)
     if repository:
-        command += ["--repository", f"sluice:{repository}"]
+        command += ["--repository", f"{CENTRAL}:{repository}"]
     environment = os.environ | {"M2_REPO": str(work / "m2"), "JGO_CACHE_DIR": str(work / "store")}
     work.mkdir()
     output = work / "output"

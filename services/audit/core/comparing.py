@@ -1,4 +1,4 @@
-"""Do the log and the ledger tell the same story? Pure: what each says comes in, the differences come out."""
+"""Do log and ledger agree? Pure: what each holds comes in, the differences come out."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -138,7 +138,7 @@ def _differences(books: Books, missing: list[UUID]) -> Iterator[str]:
                 f"{books.charged[request_id]}"
             )
     for charge_id in sorted(books.contradicted):
-        yield f"charge {charge_id} was told with different amounts"
+        yield f"charge {charge_id} was published with different amounts"
     for owner, (balance, sum_of_entries) in sorted(books.balances.items()):
         yield f"{owner} has a balance of {balance} microdollars, and entries of {sum_of_entries}"
     if books.revenue != books.usage_total:

@@ -14,7 +14,7 @@ class IngressError(Exception):
 
     @property
     def refusal(self) -> Refusal:
-        """The same as a record says it."""
+        """The same as a part of records."""
         return Refusal(status=self.status, message=str(self), retry_after_s=self.retry_after_s)
 
 

@@ -1,4 +1,4 @@
-"""What the ledger said of all owners, small enough for a million of them. Pure."""
+"""What the ledger has published of all owners, small enough for a million of them. Pure."""
 
 from datetime import date
 

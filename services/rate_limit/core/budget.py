@@ -1,8 +1,8 @@
-"""What an owner may still spend. Pure: time is an argument, and every fact may be told again, or late.
+"""What an owner may still spend. Pure: time is an argument, and every fact may come again, or late.
 
 What is left is the ledger's balance less what is held. A request holds the most that it can cost, from its admission
-until it has ended; from then on it holds what it did cost, until a charge says that the balance has it. So the two are
-never both missing, whichever is told first and however long the ledger takes.
+until it has ended; from then on it holds what it did cost, until a charge shows that the balance has it. So the two are
+never both missing, whichever comes first and however long the ledger takes.
 """
 
 from dataclasses import dataclass, field
@@ -52,7 +52,7 @@ class Budget:
     _ended: dict[str, Holding] = field(default_factory=dict)
     _held_by: dict[tuple[str | None, date], int] = field(default_factory=dict)
     _charged: RecentIds = field(default_factory=RecentIds)
-    """Requests that were charged, for as long as their usage may still be told, again or for the first time."""
+    """Requests that were charged, for as long as their usage may still come, again or for the first time."""
 
     @property
     def running(self) -> int:
@@ -61,7 +61,7 @@ class Budget:
 
     @property
     def idle(self) -> bool:
-        """Nothing is held, and nothing is remembered that may be told again."""
+        """Nothing is held, and nothing is remembered that may come again."""
         return not self._running and not self._ended and not self._charged
 
     def holds(self, request_id: str) -> bool:
@@ -111,7 +111,7 @@ class Budget:
         return request_id in self._ended
 
     def charged(self, request_id: str, now_ms: int) -> None:
-        """The balance has the cost of a request; tell the balance and what was spent before this."""
+        """The balance has the cost of a request; give the balance and what was spent before this."""
         self._charged.add(request_id, now_ms)
         self._release(request_id)
 
@@ -133,7 +133,7 @@ class Budget:
             self.spent[account_id] = (day, microdollars)
 
     def spent_on(self, account_id: str | None, day: date) -> int:
-        """What a member has spent on a day, as far as the ledger has told."""
+        """What a member has spent on a day, as far as the ledger has published."""
         known = self.spent.get(account_id or "")
         return known[1] if known and known[0] == day else 0
 
@@ -149,7 +149,7 @@ class Budget:
         return gone
 
     def forget(self, before_ms: int) -> None:
-        """Forgets charges that were told before then: nothing more will be told of their requests."""
+        """Forgets charges that came before then: nothing more will come of their requests."""
         self._charged.forget(before_ms - 1)
 
     def _move(self, holding: Holding, microdollars: int) -> None:

@@ -44,7 +44,7 @@ def admit(window: Window, limit: Limit, *, at_ms: int, offset: int) -> Verdict:
 
     Args:
         at_ms: the request's own time. A subject's time never runs backwards: an earlier one counts as the last seen.
-        offset: its place in its partition, by which a redelivery is known.
+        offset: in its partition; a redelivery is known by it.
     """
     if offset <= window.applied_offset:
         return Verdict(_was_admitted(window, offset), limit.count - len(window.times_ms), 0, again=True)
@@ -62,8 +62,8 @@ def admit(window: Window, limit: Limit, *, at_ms: int, offset: int) -> Verdict:
 
 
 def _was_admitted(window: Window, offset: int) -> bool:
-    place = bisect_left(window.offsets, offset)
-    return place < len(window.offsets) and window.offsets[place] == offset
+    index = bisect_left(window.offsets, offset)
+    return index < len(window.offsets) and window.offsets[index] == offset
 
 
 def expired(window: Window, limit: Limit, now_ms: int) -> bool:

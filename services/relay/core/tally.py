@@ -27,7 +27,7 @@ class Tally:
         self._counts: defaultdict[str, _Counts] = defaultdict(_Counts)
 
     def answered(self, provider_id: str) -> None:
-        """An answer has begun, or the provider said what is wrong with the request."""
+        """An answer has begun, or the provider refused the request with a reason."""
         self._counts[provider_id].answered += 1
 
     def refused(self, provider_id: str, refusal: Refusal) -> None:

@@ -44,7 +44,7 @@ class _Provider:
 
 
 class Health:
-    """All providers that something was heard of."""
+    """All providers of which reports have come."""
 
     def __init__(self, breaker: Breaker | None) -> None:
         """
@@ -90,8 +90,8 @@ class Health:
     def pace(self, provider_id: str, upstream_model: str, now_ms: int) -> Pace | None:
         """How fast a provider's model is, if that is known."""
         provider = self._providers.get(provider_id)
-        told_at_ms, pace = provider.paces.get(upstream_model, (0, None)) if provider else (0, None)
-        return pace if now_ms - told_at_ms < PACE_MS else None
+        noted_at_ms, pace = provider.paces.get(upstream_model, (0, None)) if provider else (0, None)
+        return pace if now_ms - noted_at_ms < PACE_MS else None
 
     def _count(self, provider: _Provider, counted: OutcomesCounted, breaker: Breaker, now_ms: int) -> None:
         half_open = provider.opened_at_ms is not None and now_ms - provider.opened_at_ms >= breaker.open_s * 1000
