@@ -143,11 +143,12 @@ def test_what_a_provider_refuses_is_left_out_and_told_whatever_its_protocol(prot
 
 def test_a_list_of_what_is_taken_is_of_chat_completions_and_leaves_native_requests_alone() -> None:
     """A native request has fields of other names for the same things."""
-    body = {"model": "a/b", "input": "hi", "max_output_tokens": 9, "seed": 7}
+    body = {"model": "a/b", "input": "hi", "max_output_tokens": 9, "seed": 7, "store": False}
     native = replace(_call(), surface=Surface.RESPONSES, body=body)
     provider = _provider("openai-chat", native=["responses"], fields=["temperature"], unsupported=["seed"])
     sent = exchange(native, provider).outgoing
-    assert orjson.loads(sent.content) == {"model": "up", "input": "hi", "max_output_tokens": 9, "stream": False}
+    kept = {"input": "hi", "max_output_tokens": 9, "store": False}
+    assert orjson.loads(sent.content) == {**kept, "model": "up", "stream": False}
     assert sent.dropped == ("seed",)
     assert set(exchange(_call(), provider).outgoing.dropped) > {"seed", "logit_bias", "stop"}
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import orjson
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 
 from contracts.requests import Surface
 from contracts.usage import TokenUsage
@@ -25,7 +25,7 @@ from libs.chat.providers.protocol import (
 )
 from libs.chat.providers.registry import ADAPTERS
 from libs.chat.providers.tool_calls import repair
-from libs.chat.surfaces import messages, responses
+from libs.chat.surfaces import messages, references, responses
 from libs.chat.surfaces.registry import DIALECTS
 from libs.chat.surfaces.writer import SurfaceError, Writer
 from libs.config.gateway import Provider
@@ -98,6 +98,38 @@ class Translated:
         return self._writer.finish(self._reader.tail(counted))
 
 
+class Carrying:
+    """A stream of Responses that ends with the carrier of its items, see `libs.chat.surfaces.references`."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+        self.event = stream.event
+
+    @property
+    def usage(self) -> TokenUsage | None:
+        """See `Stream`."""
+        return self._stream.usage
+
+    @property
+    def delivered_bytes(self) -> int:
+        """See `Stream`."""
+        return self._stream.delivered_bytes
+
+    @property
+    def done(self) -> bool:
+        """See `Stream`."""
+        return self._stream.done
+
+    @property
+    def finished(self) -> bool:
+        """See `Stream`."""
+        return self._stream.finished
+
+    def finish(self, counted: TokenUsage | None) -> str:
+        """See `Stream`."""
+        return references.with_carrier_events(self._stream.finish(counted))
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """A whole answer, for the client, with what the books need."""
@@ -126,12 +158,29 @@ def exchange(call: Call, provider: Provider) -> Exchange:
         return _embeddings(call, provider)
     if call.surface is Surface.FIM:
         return _fill_in_the_middle(call, provider)
-    if call.surface is Surface.RESPONSES and (
-        provider.protocol == "openai-responses" or "responses" in provider.native
-    ):
-        return _native(call, provider, openai_responses.PATH, native.responses_stream(call.model))
-    if call.surface is Surface.MESSAGES and provider.protocol == "anthropic-messages":
+    if call.surface is Surface.RESPONSES:
+        return _responses(call, provider)
+    if call.surface is Surface.MESSAGES and provider.speaks(call.surface):
         return _native(call, provider, anthropic_messages.PATH, native.messages_stream(call.model))
+    return _translation(call, provider)
+
+
+def _responses(call: Call, provider: Provider) -> Exchange:
+    if provider.speaks(call.surface):
+        found = _native(call, provider, openai_responses.PATH, native.responses_stream(call.model))
+        stored = references.are_kept_by_provider(call.body)
+    else:
+        found, stored = _translation(call, provider), False
+    if stored or not references.are_expected(call.body):
+        return found
+    return replace(found, stream=Carrying(found.stream), whole=lambda data: _carrying(found.whole(data)))
+
+
+def _carrying(answer: Answer) -> Answer:
+    return replace(answer, body=to_json(references.with_carrier(from_json(answer.body))).decode())
+
+
+def _translation(call: Call, provider: Provider) -> Exchange:
     adapter, dialect = ADAPTERS[provider.protocol], DIALECTS[call.surface]
     chat = _repaired(
         call.identifiers.beside(dialect.to_chat(call.body)), adapter.tool_call_ids or provider.tool_call_ids
@@ -163,6 +212,7 @@ def _native(call: Call, provider: Provider, path: str, stream: Stream) -> Exchan
     kept = without_unsupported(call.body, provider)
     body = {**kept, "model": call.upstream_model, "stream": call.streamed}
     if call.surface is Surface.RESPONSES:
+        body = references.for_provider(body, reasons="reasoning" not in provider.unsupported)
         body = responses.without_carried(call.identifiers.beside(body))
     if call.cap_tokens and call.surface is Surface.RESPONSES:
         body["max_output_tokens"] = call.cap_tokens

@@ -26,6 +26,7 @@ from libs.chat.providers.protocol import (
     parse_object,
     unsaid,
 )
+from libs.chat.surfaces.references import ENCRYPTED_REASONING
 from libs.chat.surfaces.writer import name_of, text_of
 from libs.config.gateway import Provider
 
@@ -44,15 +45,16 @@ _SAID = COMMON | {*_SAME, "verbosity"}
 _FINISH_REASONS = {"max_output_tokens": "length", "content_filter": "content_filter"}
 
 
-def build_request(chat: dict[str, Any], call: Call, _provider: Provider) -> Outgoing:
+def build_request(chat: dict[str, Any], call: Call, provider: Provider) -> Outgoing:
     """A chat completion's request for Responses."""
     request: dict[str, Any] = {
         "model": call.upstream_model,
         "input": [item for message in chat.get("messages") or () for item in _items(message)],
         "stream": call.streamed,
         "store": False,
-        "include": ["reasoning.encrypted_content"],
     }
+    if "reasoning" not in provider.unsupported:
+        request["include"] = [ENCRYPTED_REASONING]
     request |= {name: chat[name] for name in _SAME if chat.get(name) is not None}
     limit = limit_of(chat) or call.cap_tokens
     if limit:

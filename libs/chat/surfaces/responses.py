@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic_core import to_json
 
+from libs.chat.surfaces.references import resolved
 from libs.chat.surfaces.thoughts import Carried, add, carried_by, details_of, is_opaque, is_ours, opened
 from libs.chat.surfaces.writer import SurfaceError, is_list_of_objects, named_event, reasoning_of, text_of
 
@@ -285,11 +286,12 @@ def usage_json(usage: Any) -> dict[str, Any] | None:
 def _input(given: Any) -> list[dict[str, Any]]:
     if isinstance(given, str) and given:
         return [{"role": "user", "content": given}]
-    if not is_list_of_objects(given) or not given:
+    items = resolved(given) if is_list_of_objects(given) else []
+    if not items:
         raise SurfaceError("`input` must be text or a list of at least one item.")
     messages: list[dict[str, Any]] = []
     thought, carried = "", Carried()
-    for item in given:
+    for item in items:
         kind = item.get("type") or "message"
         if kind == "reasoning":
             thought += text_of(item.get("summary"))
