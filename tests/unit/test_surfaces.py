@@ -109,6 +109,19 @@ def test_messages_for_a_provider_that_speaks_them_are_not_touched(body: dict[str
     assert from_json(found.outgoing.content) == {**body, "model": "up", "stream": True}
 
 
+def test_what_only_anthropic_knows_reaches_it_as_it_came() -> None:
+    result = {"type": "search_result", "title": "t", "source": "s", "content": [{"type": "text", "text": "x"}]}
+    body = {
+        "model": "a/b",
+        "max_tokens": 9,
+        "messages": [{"role": "user", "content": [result]}, {"role": "system", "content": "be brief"}],
+        "tools": [{"type": "web_search_20250305", "name": "web_search"}, {"type": "bash_20250124", "name": "bash"}],
+        "container": "c",
+    }
+    sent = exchange(_call(Surface.MESSAGES, body), ANTHROPIC).outgoing
+    assert (from_json(sent.content), sent.dropped) == ({**body, "model": "up", "stream": True}, ())
+
+
 def test_responses_for_a_provider_that_speaks_them_are_not_touched() -> None:
     body = {"model": "a/b", "input": "hi", "tools": [{"type": "web_search"}], "previous_response_id": "resp_1"}
     provider = Provider(base_url="http://x", native=["responses"])
@@ -306,7 +319,7 @@ def test_a_native_stream_holds_its_end_back_and_tells_our_name_of_the_model() ->
     [
         (Surface.MESSAGES, {"messages": [{"role": "user", "content": "x"}]}, "max_tokens"),
         (Surface.MESSAGES, {"max_tokens": 1, "messages": []}, "messages"),
-        (Surface.MESSAGES, {"max_tokens": 1, "messages": [{"role": "system", "content": "x"}]}, "system"),
+        (Surface.MESSAGES, {"max_tokens": 1, "messages": [{"role": "robot", "content": "x"}]}, "role"),
         (Surface.MESSAGES, {"max_tokens": 1, "messages": [{"role": "user", "content": 7}]}, "content"),
         (
             Surface.MESSAGES,
@@ -327,6 +340,12 @@ def test_a_native_stream_holds_its_end_back_and_tells_our_name_of_the_model() ->
 def test_what_cannot_be_said_is_refused_in_words(surface: Surface, body: dict[str, Any], hint: str) -> None:
     with pytest.raises(SurfaceError, match=hint):
         DIALECTS[surface].to_chat({"model": "a/b", **body})
+
+
+def test_instructions_inside_a_conversation_stay_where_they_are() -> None:
+    said = [{"role": "user", "content": "a"}, {"role": "system", "content": [{"type": "text", "text": "be brief"}]}]
+    chat = messages.to_chat({"model": "a/b", "max_tokens": 1, "messages": said})
+    assert chat["messages"] == said
 
 
 def test_whole_numbers_of_any_size_are_said_as_they_are() -> None:

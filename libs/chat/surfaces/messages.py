@@ -279,13 +279,15 @@ def usage_json(usage: Any) -> dict[str, int]:
 
 def _said(message: dict[str, Any]) -> list[dict[str, Any]]:
     role, content = message.get("role"), message.get("content")
-    if role not in ("user", "assistant"):
-        raise SurfaceError("a message's `role` is `user` or `assistant`; instructions go to `system`.")
+    if role not in ("user", "assistant", "system"):
+        raise SurfaceError("a message's `role` is `user`, `assistant` or `system`.")
     if isinstance(content, str):
         return [{"role": role, "content": content}]
     if not is_list_of_objects(content):
         raise SurfaceError("a message's `content` is text or a list of blocks.")
     assert isinstance(content, list)
+    if role == "system":
+        return [{"role": role, "content": _system(content)}]
     return _assistant(content) if role == "assistant" else _user(content)
 
 
@@ -380,7 +382,8 @@ def _system(system: Any) -> Any:
 def _tool(tool: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(tool.get("input_schema"), dict):
         raise SurfaceError(
-            f"the tool {str(tool.get('name'))[:50]!r} has no `input_schema`; Anthropic's own tools are not here."
+            f"the tool {str(tool.get('name'))[:50]!r} has no `input_schema`: Anthropic's own tools are known only to "
+            "providers that speak its Messages API, and this model is at none of them."
         )
     function = {"name": tool.get("name"), "parameters": tool["input_schema"]}
     if tool.get("description"):
