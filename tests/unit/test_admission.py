@@ -16,6 +16,7 @@ from libs.config.catalog import Offer
 from libs.config.gateway import Limits, Model, Provider, Timeouts
 from libs.pricing.bounds import Size
 from services.ingress.core.admission import accept, bearer_token, check_content_type, client_ip, header_map
+from services.ingress.core.answers import error_body
 from services.ingress.core.bodies import Asked, parse
 from services.ingress.core.errors import BadRequest, IngressError, Unauthorized, WrongContentType
 from tests.unit.records import NOW_MS, request_id
@@ -243,6 +244,20 @@ def test_what_certainly_does_not_fit_the_context_window_is_refused_with_both_num
     assert ask(1_600).input_tokens_most == 100
     with pytest.raises(BadRequest, match=r"100 tokens, and this request about 404"):
         ask(1_616)
+
+
+@pytest.mark.parametrize("thread", [{"type": "create"}, {"type": "continue", "previous_message_id": "msg_1"}])
+def test_a_thread_is_refused_as_the_sdk_knows_it_and_then_sends_the_whole_conversation(thread: dict[str, str]) -> None:
+    """Anthropic's SDKs read ``error.details.error_code`` (``ThreadState.ts``, ``_thread_state.py``)."""
+    body = {"model": "m/x", "max_tokens": 5, "messages": [{"role": "user", "content": "hi"}]}
+    with pytest.raises(BadRequest) as refused:
+        parse(Surface.MESSAGES, to_json({**body, "thread": thread}))
+    error = orjson.loads(error_body(refused.value.refusal, Surface.MESSAGES))
+    assert error["type"] == "error"
+    assert error["error"]["type"] == "invalid_request_error"
+    assert error["error"]["details"] == {"error_code": "thread_unsupported_request"}
+    assert "whole conversation" in error["error"]["message"]
+    assert parse(Surface.MESSAGES, to_json({**body, "thread": None})).model == "m/x"
 
 
 TURN = {"role": "user", "content": "hi"}

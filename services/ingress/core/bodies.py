@@ -79,6 +79,12 @@ def _responses(body: dict[str, Any]) -> _Output:
 
 
 def _messages(body: dict[str, Any]) -> _Output:
+    if body.get("thread") is not None:
+        # Anthropic's SDKs look for this code, and then send the conversation without a thread.
+        raise BadRequest(
+            "`thread` is not supported: threads are not kept here. Send the whole conversation as `messages`.",
+            code="thread_unsupported_request",
+        )
     _check_messages(body)
     limit = _limit(body, "max_tokens")
     if limit is None:
