@@ -77,7 +77,9 @@ def _provider(protocol: ProtocolName, **more: Any) -> Provider:
 
 def test_converse_takes_what_is_sent_by_aws_s_own_model() -> None:
     shape = botocore.session.get_session().get_service_model("bedrock-runtime").operation_model("Converse").input_shape
-    for body, beside in ((BODY, "reasoning_effort"), (_thinking(), "temperature")):
+    video = {"type": "video_url", "video_url": {"url": "data:video/quicktime;base64,aGk="}}
+    shown = {**BODY, "messages": [*BODY["messages"], {"role": "user", "content": [video]}]}
+    for body, beside in ((shown, "reasoning_effort"), (_thinking(), "temperature")):
         sent = bedrock_converse.build_request(body, _call(upstream_model="us.m:0"), _provider("bedrock-converse"))
         assert sent.path == "/model/us.m%3A0/converse"
         assert set(sent.dropped) == {"logit_bias", "seed", beside}

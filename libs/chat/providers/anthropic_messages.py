@@ -371,4 +371,5 @@ ADAPTER = Adapter(
     authorize=authorize,
     check=lambda key, base_url: authorize(key, base_url + "/models", b""),
     tool_call_ids="anthropic",
+    content=frozenset({"image_url", "file"}),
 )

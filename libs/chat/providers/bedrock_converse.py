@@ -64,6 +64,8 @@ _DOCUMENTS = {
     "application/vnd.ms-excel": "xls",
     "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": "xlsx",
 }
+_VIDEOS = {"video/quicktime": "mov", "video/x-matroska": "mkv", "video/3gpp": "three_gp", "video/x-ms-wmv": "wmv"}
+"""Where the format is not the media type's own name."""
 _CACHE_POINT = {"cachePoint": {"type": "default"}}
 _SAMPLING = {"temperature": "temperature", "top_p": "topP"}
 _SAID = COMMON | {*_SAMPLING, "stop", "top_k"}
@@ -281,6 +283,10 @@ def _block(part: dict[str, Any]) -> dict[str, Any]:
         name = "".join(one if one.isalnum() else " " for one in str(file.get("filename") or "document"))
         form = _DOCUMENTS.get(media_type, "txt")
         return {"document": {"format": form, "name": " ".join(name.split())[:200], "source": {"bytes": data}}}
+    if kind == "video_url":
+        media_type, data = _bytes(str((part.get("video_url") or {}).get("url")))
+        form = _VIDEOS.get(media_type, media_type.partition("/")[2])
+        return {"video": {"format": form, "source": {"bytes": data}}}
     return {"text": str(part.get("text") or "")}
 
 
@@ -333,4 +339,5 @@ ADAPTER = Adapter(
     check=check,
     framing=EventStream,
     tool_call_ids="anthropic",
+    content=frozenset({"image_url", "file", "video_url"}),
 )

@@ -20,6 +20,8 @@ def conversation(
 ) -> tuple[Parts, Parts]:
     """The instructions' parts, and the turns, with neighbours of one role made one.
 
+    Instructions without a conversation become the user's turn: these protocols answer to somebody.
+
     Args:
         instructed: of ``system`` and ``developer`` messages.
         asked: of ``user`` messages.
@@ -45,4 +47,4 @@ def conversation(
             turns[-1][key] += parts
         elif parts:
             turns.append({"role": role, key: parts})
-    return system, turns
+    return (system, turns) if turns or not system else ([], [{"role": "user", key: system}])

@@ -10,6 +10,7 @@ from pydantic_core import from_json, to_json
 from contracts.requests import Surface
 from contracts.usage import TokenUsage
 from libs.chat.providers import anthropic_messages, embeddings, fim, gemini, native, openai_chat, openai_responses
+from libs.chat.providers.content import in_fields, translatable
 from libs.chat.providers.openai_chat import ChatReader
 from libs.chat.providers.protocol import (
     Addressed,
@@ -182,9 +183,10 @@ def _carrying(answer: Answer) -> Answer:
 
 def _translation(call: Call, provider: Provider) -> Exchange:
     adapter, dialect = ADAPTERS[provider.protocol], DIALECTS[call.surface]
-    chat = _repaired(
-        call.identifiers.beside(dialect.to_chat(call.body)), adapter.tool_call_ids or provider.tool_call_ids
-    )
+    chat = call.identifiers.beside(dialect.to_chat(call.body))
+    kinds = adapter.content
+    chat = in_fields(chat, provider.message_fields) if kinds is None else translatable(chat, kinds)
+    chat = _repaired(chat, adapter.tool_call_ids or provider.tool_call_ids)
     kept = supported(chat, provider)
     outgoing = adapter.build(kept, call, provider)
     unheard = unsaid(call.body, dialect.heard) if dialect.heard else ()
@@ -200,7 +202,10 @@ def _translation(call: Call, provider: Provider) -> Exchange:
 def _repaired(chat: dict[str, Any], id_form: str | None) -> dict[str, Any]:
     messages = chat.get("messages")
     if isinstance(messages, list) and any(isinstance(one, dict) and _is_of_tools(one) for one in messages):
-        return {**chat, "messages": repair(messages, id_form=id_form)}
+        mended = repair(messages, id_form=id_form)
+        if not mended:
+            raise SurfaceError("no message is left: results of tools mean nothing without the calls that they answer.")
+        return {**chat, "messages": mended}
     return chat
 
 

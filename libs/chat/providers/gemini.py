@@ -286,6 +286,8 @@ def _part(part: dict[str, Any]) -> dict[str, Any]:
         return _data(image_url_of(part), "image/jpeg")
     if kind == "file":
         return _data(str((part.get("file") or {}).get("file_data")), "application/pdf")
+    if kind == "video_url":
+        return _data(str((part.get("video_url") or {}).get("url")), "video/mp4")
     if kind == "input_audio":
         audio = part.get("input_audio") or {}
         return {"inlineData": {"mimeType": f"audio/{audio.get('format')}", "data": audio.get("data")}}
@@ -358,4 +360,5 @@ ADAPTER = Adapter(
     reader=lambda call: GeminiReader(model=call.model, created_s=call.created_s),
     authorize=authorize,
     check=lambda key, base_url: authorize(key, base_url + "/models", b""),
+    content=frozenset({"image_url", "file", "input_audio", "video_url"}),
 )

@@ -10,6 +10,7 @@ from pydantic_core import to_json
 
 from contracts.usage import TokenUsage
 from libs.chat.providers.chunks import ChunkReader, choice, completion
+from libs.chat.providers.content import FILE_ID
 from libs.chat.providers.openai_chat import text_bytes
 from libs.chat.providers.protocol import (
     COMMON,
@@ -41,6 +42,7 @@ _SAME = (
     "service_tier",
     "top_logprobs",
 )
+_FILE = ("filename", "file_data", FILE_ID)
 _SAID = COMMON | {*_SAME, "verbosity"}
 _FINISH_REASONS = {"max_output_tokens": "length", "content_filter": "content_filter"}
 
@@ -216,7 +218,7 @@ def _part(part: dict[str, Any]) -> dict[str, Any]:
         return {"type": "input_image", "image_url": image.get("url"), "detail": image.get("detail") or "auto"}
     if kind == "file":
         file = part.get("file") or {}
-        return {"type": "input_file"} | {name: file[name] for name in ("filename", "file_data") if file.get(name)}
+        return {"type": "input_file"} | {name: file[name] for name in _FILE if file.get(name)}
     if kind == "input_audio":
         return {"type": "input_audio", "input_audio": part.get("input_audio")}
     return {"type": "input_text", "text": str(part.get("text") or "")}
@@ -261,4 +263,5 @@ ADAPTER = Adapter(
     reader=lambda call: ResponsesReader(model=call.model, created_s=call.created_s),
     authorize=bearer,
     check=ask_for_models,
+    content=frozenset({"image_url", "file", FILE_ID, "input_audio"}),
 )

@@ -130,6 +130,8 @@ class Adapter:
     """None: server-sent events."""
     tool_call_ids: str | None = None
     """The form that the protocol demands of tool calls' IDs, see `libs.chat.providers.tool_calls`."""
+    content: frozenset[str] | None = None
+    """Types of parts of a message that the protocol has beside text; None: messages pass as they are."""
 
 
 LIMITS = ("max_completion_tokens", "max_tokens")

@@ -293,6 +293,9 @@ def _said(message: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _assistant(content: list[dict[str, Any]]) -> list[dict[str, Any]]:
     message: dict[str, Any] = {"role": "assistant", "content": None}
+    for block in content:
+        if block.get("type") not in ("text", "tool_use", *THOUGHTS):
+            raise _unknown(block)
     texts = [block for block in content if block.get("type") == "text"]
     if texts:
         message["content"] = "".join(str(block.get("text") or "") for block in texts)
@@ -356,19 +359,36 @@ def _part(block: dict[str, Any]) -> dict[str, Any]:
         return {"type": "text", "text": block.get("text") or "", **kept}
     source = block.get("source")
     if kind == "image" and isinstance(source, dict):
-        return {"type": "image_url", "image_url": {"url": _url(source)}, **kept}
+        return {"type": "image_url", "image_url": {"url": _url("image", source)}, **kept}
     if kind == "document" and isinstance(source, dict):
         if source.get("type") == "text":
             return {"type": "text", "text": source.get("data") or "", **kept}
-        file = {"filename": block.get("title") or "document.pdf", "file_data": _url(source)}
+        if source.get("type") == "content" and _is_text(source.get("content")):
+            return {"type": "text", "text": text_of(source["content"]), **kept}
+        file = {"filename": block.get("title") or "document.pdf", "file_data": _url("document", source)}
         return {"type": "file", "file": file, **kept}
-    raise SurfaceError(f"a block of type {str(kind)[:50]!r} cannot be sent to this model.")
+    raise _unknown(block)
 
 
-def _url(source: dict[str, Any]) -> str:
-    if source.get("type") == "base64":
-        return f"data:{source.get('media_type')};base64,{source.get('data')}"
-    return str(source.get("url") or "")
+def _unknown(block: dict[str, Any]) -> SurfaceError:
+    return SurfaceError(f"a block of type {str(block.get('type'))[:50]!r} cannot be sent to this model.")
+
+
+def _url(kind: str, source: dict[str, Any]) -> str:
+    if source.get("type") == "base64" and source.get("data"):
+        return f"data:{source.get('media_type')};base64,{source['data']}"
+    if source.get("type") == "url" and source.get("url"):
+        return str(source["url"])
+    form = str(source.get("type"))[:50]
+    raise SurfaceError(
+        f"a block of type {kind!r} whose source is of type {form!r} or empty cannot be sent to this model."
+    )
+
+
+def _is_text(content: Any) -> bool:
+    return isinstance(content, str) or (
+        is_list_of_objects(content) and all(block.get("type") == "text" for block in content)
+    )
 
 
 def _system(system: Any) -> Any:

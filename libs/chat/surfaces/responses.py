@@ -358,18 +358,21 @@ def _said(item: dict[str, Any]) -> dict[str, Any]:
     if not is_list_of_objects(content):
         raise SurfaceError("an item's `content` is text or a list of parts.")
     assert isinstance(content, list)
-    if role != "user":
-        return {
-            "role": role,
-            "content": "".join(str(part.get("text") or part.get("refusal") or "") for part in content),
-        }
-    return {"role": role, "content": [_part(part) for part in content]}
+    parts = [_part(part) for part in content]
+    if role == "user":
+        return {"role": role, "content": parts}
+    if any(part["type"] != "text" for part in parts):
+        kinds = ", ".join(sorted({str(part.get("type"))[:50] for part in content}))
+        raise SurfaceError(f"this model takes only text of the {role}, not {kinds}.")
+    return {"role": role, "content": text_of(parts)}
 
 
 def _part(part: dict[str, Any]) -> dict[str, Any]:
     kind = part.get("type")
     if kind in ("input_text", "output_text", "text"):
         return {"type": "text", "text": part.get("text") or ""}
+    if kind == "refusal":
+        return {"type": "text", "text": part.get("refusal") or ""}
     if kind == "input_image" and part.get("image_url"):
         detail = {"detail": part["detail"]} if part.get("detail") else {}
         return {"type": "image_url", "image_url": {"url": part["image_url"], **detail}}
