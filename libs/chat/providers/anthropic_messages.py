@@ -26,7 +26,8 @@ from libs.chat.providers.protocol import (
     stops_of,
     unsaid,
 )
-from libs.chat.surfaces.messages import SERVICE_TIERS, STOP_REASONS, THOUGHTS, effort_of_budget
+from libs.chat.surfaces.messages import SERVICE_TIERS, STOP_REASONS, THOUGHTS, budget_of_thought
+from libs.chat.surfaces.reasoning import BUDGETS, budget_of, effort_of
 from libs.chat.surfaces.thoughts import for_claude
 from libs.chat.surfaces.writer import arguments_of, image_url_of, inline_data, name_of, text_of
 from libs.config.gateway import Provider
@@ -41,8 +42,8 @@ FINISH_REASONS = {reason: finish for finish, reason in reversed(STOP_REASONS.ite
 SAMPLING = ("temperature", "top_p", "top_k")
 NOT_BESIDE_THOUGHT = ("temperature", "top_k")
 """Refused where the model thinks ("Extended thinking": compatibility)."""
-BUDGETS = {"minimal": 1_024, "low": 2_048, "medium": 8_192, "high": 16_384, "xhigh": 32_768, "max": 65_536}
-"""Tokens of thought that stand for an effort, for models that are told a budget."""
+LEAST_BUDGET = 1_024
+"""Tokens of thought; less is refused ("Extended thinking")."""
 _EFFORTS = {"minimal": "low"}
 ADAPTIVE = {"type": "adaptive", "display": "summarized"}
 _SAID = COMMON | {*SAMPLING, "parallel_tool_calls", "stop"}
@@ -110,7 +111,7 @@ def thinking(chat: Mapping[str, Any], limit: int, provider: Provider) -> dict[st
         return {}
     if provider.thinking == "adaptive":
         return {"thinking": ADAPTIVE, "output_config": {"effort": _EFFORTS.get(effort, effort)}}
-    budget = BUDGETS[effort]
+    budget = max(budget_of(chat) or BUDGETS[effort], LEAST_BUDGET)
     return {"thinking": {"type": "enabled", "budget_tokens": budget}} if limit > budget else {}
 
 
@@ -132,10 +133,11 @@ def adapted(body: dict[str, Any], provider: Provider) -> dict[str, Any]:
 
     The client may not know which model it talks to: ``kilo-auto/*`` chooses for it.
     """
-    effort = effort_of_budget(body) if provider.thinking == "adaptive" else None
-    if effort is None:
+    budget = budget_of_thought(body) if provider.thinking == "adaptive" else None
+    if budget is None:
         return body
-    return {**body, "thinking": ADAPTIVE, "output_config": {"effort": effort, **(body.get("output_config") or {})}}
+    config = {"effort": effort_of(budget), **(body.get("output_config") or {})}
+    return {**body, "thinking": ADAPTIVE, "output_config": config}
 
 
 def schema_of(chat: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -13,7 +13,6 @@ from botocore.eventstream import EventStreamBuffer, ParserError
 from pydantic_core import to_json
 
 from libs.chat.providers.anthropic_messages import (
-    BUDGETS,
     FINISH_REASONS,
     NOT_BESIDE_THOUGHT,
     asks_for_json,
@@ -40,6 +39,7 @@ from libs.chat.providers.protocol import (
     stops_of,
     unsaid,
 )
+from libs.chat.surfaces.reasoning import BUDGETS
 from libs.chat.surfaces.thoughts import for_claude
 from libs.chat.surfaces.writer import SurfaceError, arguments_of, image_url_of, inline_data, name_of
 from libs.config.gateway import Provider

@@ -26,7 +26,8 @@ from libs.chat.providers.protocol import (
 )
 from libs.chat.providers.registry import ADAPTERS
 from libs.chat.providers.tool_calls import repair
-from libs.chat.surfaces import messages, references, responses
+from libs.chat.surfaces import messages, reasoning, references, responses
+from libs.chat.surfaces.reasoning import WithoutThoughts
 from libs.chat.surfaces.registry import DIALECTS
 from libs.chat.surfaces.writer import SurfaceError, Writer
 from libs.config.gateway import Provider
@@ -190,13 +191,19 @@ def _translation(call: Call, provider: Provider) -> Exchange:
     kept = supported(chat, provider)
     outgoing = adapter.build(kept, call, provider)
     unheard = unsaid(call.body, dialect.heard) if dialect.heard else ()
+    dropped = reasoning.as_asked({*outgoing.dropped, *refused(chat, kept), *unheard}, call.body)
+    writer = dialect.writer(call.model, call.body)
     return Exchange(
-        replace(outgoing, dropped=tuple(sorted({*outgoing.dropped, *refused(chat, kept), *unheard}))),
+        replace(outgoing, dropped=tuple(sorted(dropped))),
         adapter.authorize,
         adapter.framing,
-        Translated(adapter.reader(call), dialect.writer(call.model, call.body)),
+        Translated(adapter.reader(call), WithoutThoughts(writer) if _hides_thoughts(call) else writer),
         lambda data: _translated(adapter.parse(data, call), call),
     )
+
+
+def _hides_thoughts(call: Call) -> bool:
+    return call.surface is Surface.CHAT_COMPLETIONS and reasoning.is_excluded(call.body)
 
 
 def _repaired(chat: dict[str, Any], id_form: str | None) -> dict[str, Any]:
@@ -271,5 +278,6 @@ def _plain(outgoing: Outgoing, provider: Provider, stream: Stream, parse: Callab
 
 
 def _translated(parsed: Parsed, call: Call) -> Answer:
-    body = DIALECTS[call.surface].whole(parsed.answer, call.body)
+    answer = reasoning.without_thoughts(parsed.answer) if _hides_thoughts(call) else parsed.answer
+    body = DIALECTS[call.surface].whole(answer, call.body)
     return Answer(to_json(body).decode(), parsed.usage, parsed.delivered_bytes)

@@ -29,6 +29,7 @@ from libs.chat.providers.protocol import (
     stops_of,
     unsaid,
 )
+from libs.chat.surfaces.reasoning import budget_of
 from libs.chat.surfaces.writer import SurfaceError, arguments_of, image_url_of, inline_data, name_of, text_of
 from libs.config.gateway import Provider
 
@@ -65,7 +66,7 @@ def build_request(chat: dict[str, Any], call: Call, _provider: Provider) -> Outg
         config["maxOutputTokens"] = limit
     if stops := stops_of(chat):
         config["stopSequences"] = stops
-    config |= _form(chat.get("response_format")) | _thinking(chat.get("reasoning_effort"), call.upstream_model)
+    config |= _form(chat.get("response_format")) | _thinking(chat, call.upstream_model)
     if config:
         request["generationConfig"] = config
     method = "streamGenerateContent?alt=sse" if call.streamed else "generateContent"
@@ -324,14 +325,15 @@ def _form(form: Any) -> dict[str, Any]:
     return {"responseMimeType": "application/json"} | ({"responseJsonSchema": schema} if schema else {})
 
 
-def _thinking(effort: Any, upstream_model: str) -> dict[str, Any]:
+def _thinking(chat: Mapping[str, Any], upstream_model: str) -> dict[str, Any]:
     """Gemini 2.5 takes a budget of tokens, from 3 on a level; "none" is a budget of 0 ("Thinking")."""
+    effort = chat.get("reasoning_effort")
     if effort is None:
         return {}
     if effort == "none":
         return {"thinkingConfig": {"thinkingBudget": 0}}
     if not _signs(upstream_model):
-        budget = {"minimal": 512, "low": 1_024, "medium": 8_192}.get(str(effort), 24_576)
+        budget = budget_of(chat) or {"minimal": 512, "low": 1_024, "medium": 8_192}.get(str(effort), 24_576)
         return {"thinkingConfig": {"includeThoughts": True, "thinkingBudget": budget}}
     return {"thinkingConfig": {"includeThoughts": True, "thinkingLevel": _LEVELS.get(str(effort), "high")}}
 

@@ -140,6 +140,7 @@ COMMON = frozenset(
     {
         *LIMITS,
         "prompt_cache_key",
+        "reasoning",
         "reasoning_effort",
         "response_format",
         "safety_identifier",

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic_core import to_json
 
+from libs.chat.surfaces.reasoning import BUDGETS, effort_of
 from libs.chat.surfaces.thoughts import Carried, carried_by, details_of, for_claude, is_ours, opened
 from libs.chat.surfaces.writer import (
     SurfaceError,
@@ -46,7 +47,6 @@ HEARD = frozenset(
     }
 )
 THOUGHTS = ("thinking", "redacted_thinking")
-_EFFORTS = ((2_048, "low"), (8_192, "medium"))
 
 
 def to_chat(body: dict[str, Any]) -> dict[str, Any]:
@@ -83,8 +83,8 @@ def to_chat(body: dict[str, Any]) -> dict[str, Any]:
         chat["service_tier"] = tier
     config = body.get("output_config") if isinstance(body.get("output_config"), dict) else {}
     assert isinstance(config, dict)
-    if effort := effort_of_budget(body):
-        chat["reasoning_effort"] = effort
+    if budget := budget_of_thought(body):
+        chat |= {"reasoning_effort": effort_of(budget), "reasoning": {"max_tokens": budget}}
     elif isinstance(body.get("thinking"), dict) and body["thinking"].get("type") == "adaptive":
         chat["reasoning_effort"] = config.get("effort") or "high"
     form = config.get("format") or body.get("output_format")
@@ -94,14 +94,13 @@ def to_chat(body: dict[str, Any]) -> dict[str, Any]:
     return chat
 
 
-def effort_of_budget(body: dict[str, Any]) -> str | None:
-    """The effort that a budget of thought stands for; None where there is no budget."""
+def budget_of_thought(body: dict[str, Any]) -> int | None:
+    """The tokens of thought that the client gives; None where it gives none."""
     thinking = body.get("thinking")
     if not isinstance(thinking, dict) or thinking.get("type") != "enabled":
         return None
     budget = thinking.get("budget_tokens")
-    tokens = budget if isinstance(budget, int) else 0
-    return next((effort for most, effort in _EFFORTS if tokens <= most), "high")
+    return budget if isinstance(budget, int) and budget > 0 else BUDGETS["low"]
 
 
 def whole(answer: dict[str, Any], _body: dict[str, Any]) -> dict[str, Any]:

@@ -1,13 +1,14 @@
 """All surfaces by name."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
 
 from contracts.requests import Surface
 from libs.chat.surfaces import chat, messages, responses
+from libs.chat.surfaces.reasoning import with_effort
 from libs.chat.surfaces.writer import Writer
 
 
@@ -27,11 +28,11 @@ class Dialect:
     """Fields of a request that have an effect, or need none; empty: all."""
 
 
-_CHAT = Dialect(
+_AS_IT_IS = Dialect(
     lambda body: body, lambda answer, _body: answer, lambda _model, _body: chat.ChatWriter(), chat.error_event
 )
 DIALECTS: dict[Surface, Dialect] = {
-    Surface.CHAT_COMPLETIONS: _CHAT,
+    Surface.CHAT_COMPLETIONS: replace(_AS_IT_IS, to_chat=with_effort),
     Surface.RESPONSES: Dialect(
         responses.to_chat, responses.whole, responses.ResponsesWriter, responses.error_event, responses.HEARD
     ),
@@ -42,8 +43,8 @@ DIALECTS: dict[Surface, Dialect] = {
         messages.error_event,
         messages.HEARD,
     ),
-    Surface.EMBEDDINGS: _CHAT,
-    Surface.FIM: _CHAT,
+    Surface.EMBEDDINGS: _AS_IT_IS,
+    Surface.FIM: _AS_IT_IS,
 }
 
 
