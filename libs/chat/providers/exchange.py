@@ -5,11 +5,13 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import orjson
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 
 from contracts.requests import Surface
 from contracts.usage import TokenUsage
 from libs.chat.providers import anthropic_messages, embeddings, fim, gemini, native, openai_chat, openai_responses
+from libs.chat.providers.carrying import carrying
+from libs.chat.providers.client_headers import with_headers
 from libs.chat.providers.content import in_fields, translatable
 from libs.chat.providers.openai_chat import ChatReader
 from libs.chat.providers.protocol import (
@@ -26,8 +28,8 @@ from libs.chat.providers.protocol import (
 )
 from libs.chat.providers.registry import ADAPTERS
 from libs.chat.providers.tool_calls import repair
-from libs.chat.surfaces import messages, reasoning, references, responses
-from libs.chat.surfaces.reasoning import WithoutThoughts
+from libs.chat.surfaces import messages, references, responses
+from libs.chat.surfaces.reasoning import WithoutThoughts, as_asked, is_excluded, without_thoughts
 from libs.chat.surfaces.registry import DIALECTS
 from libs.chat.surfaces.writer import SurfaceError, Writer
 from libs.config.gateway import Provider
@@ -100,38 +102,6 @@ class Translated:
         return self._writer.finish(self._reader.tail(counted))
 
 
-class Carrying:
-    """A stream of Responses that ends with the carrier of its items, see `libs.chat.surfaces.references`."""
-
-    def __init__(self, stream: Stream) -> None:
-        self._stream = stream
-        self.event = stream.event
-
-    @property
-    def usage(self) -> TokenUsage | None:
-        """See `Stream`."""
-        return self._stream.usage
-
-    @property
-    def delivered_bytes(self) -> int:
-        """See `Stream`."""
-        return self._stream.delivered_bytes
-
-    @property
-    def done(self) -> bool:
-        """See `Stream`."""
-        return self._stream.done
-
-    @property
-    def finished(self) -> bool:
-        """See `Stream`."""
-        return self._stream.finished
-
-    def finish(self, counted: TokenUsage | None) -> str:
-        """See `Stream`."""
-        return references.with_carrier_events(self._stream.finish(counted))
-
-
 @dataclass(frozen=True, slots=True)
 class Answer:
     """A whole answer, for the client, with what the books need."""
@@ -156,6 +126,11 @@ class Exchange:
 
 def exchange(call: Call, provider: Provider) -> Exchange:
     """The exchange of a call with a provider. Raises `libs.chat.surfaces.writer.SurfaceError`."""
+    found = _exchange(call, provider)
+    return replace(found, outgoing=with_headers(found.outgoing, call, provider)) if call.headers else found
+
+
+def _exchange(call: Call, provider: Provider) -> Exchange:
     if call.surface is Surface.EMBEDDINGS:
         return _embeddings(call, provider)
     if call.surface is Surface.FIM:
@@ -175,11 +150,7 @@ def _responses(call: Call, provider: Provider) -> Exchange:
         found, stored = _translation(call, provider), False
     if stored or not references.are_expected(call.body):
         return found
-    return replace(found, stream=Carrying(found.stream), whole=lambda data: _carrying(found.whole(data)))
-
-
-def _carrying(answer: Answer) -> Answer:
-    return replace(answer, body=to_json(references.with_carrier(from_json(answer.body))).decode())
+    return carrying(found)
 
 
 def _translation(call: Call, provider: Provider) -> Exchange:
@@ -191,19 +162,15 @@ def _translation(call: Call, provider: Provider) -> Exchange:
     kept = supported(chat, provider)
     outgoing = adapter.build(kept, call, provider)
     unheard = unsaid(call.body, dialect.heard) if dialect.heard else ()
-    dropped = reasoning.as_asked({*outgoing.dropped, *refused(chat, kept), *unheard}, call.body)
+    dropped = as_asked({*outgoing.dropped, *refused(chat, kept), *unheard}, call.body)
     writer = dialect.writer(call.model, call.body)
     return Exchange(
         replace(outgoing, dropped=tuple(sorted(dropped))),
         adapter.authorize,
         adapter.framing,
-        Translated(adapter.reader(call), WithoutThoughts(writer) if _hides_thoughts(call) else writer),
+        Translated(adapter.reader(call), WithoutThoughts(writer) if is_excluded(call.body) else writer),
         lambda data: _translated(adapter.parse(data, call), call),
     )
-
-
-def _hides_thoughts(call: Call) -> bool:
-    return call.surface is Surface.CHAT_COMPLETIONS and reasoning.is_excluded(call.body)
 
 
 def _repaired(chat: dict[str, Any], id_form: str | None) -> dict[str, Any]:
@@ -278,6 +245,6 @@ def _plain(outgoing: Outgoing, provider: Provider, stream: Stream, parse: Callab
 
 
 def _translated(parsed: Parsed, call: Call) -> Answer:
-    answer = reasoning.without_thoughts(parsed.answer) if _hides_thoughts(call) else parsed.answer
+    answer = without_thoughts(parsed.answer) if is_excluded(call.body) else parsed.answer
     body = DIALECTS[call.surface].whole(answer, call.body)
     return Answer(to_json(body).decode(), parsed.usage, parsed.delivered_bytes)

@@ -5,7 +5,7 @@ Chat completions are the common tongue; every adapter translates them to one pro
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import orjson
@@ -45,6 +45,8 @@ class Call:
     cache: bool = False
     """Requests with the same beginning will follow."""
     identifiers: Identifiers = NOBODY
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Of the client, that some provider may be sent; by lower-case name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,9 @@ class Outgoing:
     """Added to the provider's base URL."""
     content: bytes
     dropped: tuple[str, ...] = ()
-    """Fields of the client's request that the protocol cannot say, or the provider does not take."""
+    """Fields and headers of the client's request that the protocol cannot say, or the provider does not take."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Of the client, for the provider."""
 
 
 @dataclass(frozen=True, slots=True)

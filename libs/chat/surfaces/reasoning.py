@@ -74,16 +74,16 @@ def is_excluded(body: Mapping[str, Any]) -> bool:
 
 def without_thoughts(answer: dict[str, Any]) -> dict[str, Any]:
     """A chat completion, or a chunk of one, without thoughts."""
-    choices = [
-        {name: _unthought(value) if name in ("message", "delta") else value for name, value in choice.items()}
-        for choice in answer.get("choices") or ()
-    ]
+    choices = [_unthinking(choice) if isinstance(choice, dict) else choice for choice in answer.get("choices") or ()]
     return {**answer, "choices": choices}
 
 
-def _unthought(said: Any) -> Any:
-    if not isinstance(said, dict):
-        return said
+def _unthinking(choice: dict[str, Any]) -> dict[str, Any]:
+    said = {name: choice[name] for name in ("message", "delta") if isinstance(choice.get(name), dict)}
+    return {**choice, **{name: _kept(value) for name, value in said.items()}}
+
+
+def _kept(said: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in said.items() if name not in _THOUGHTS}
 
 
@@ -97,5 +97,7 @@ class WithoutThoughts:
     def chunk(self, chunk: dict[str, Any]) -> str:
         """Nothing for a chunk that brought nothing but thoughts."""
         kept = without_thoughts(chunk)
-        empty = all(not choice.get("delta") and not choice.get("finish_reason") for choice in kept["choices"])
-        return "" if empty and kept != chunk else self._writer.chunk(kept)
+        only_thoughts = kept != chunk and not any(
+            choice.get("delta") or choice.get("finish_reason") for choice in kept["choices"]
+        )
+        return "" if only_thoughts else self._writer.chunk(kept)
