@@ -11,6 +11,8 @@ from typing import Any
 
 MEDIA_TOKENS = 40_000
 """More than any provider counts for one image: 36,835 for the largest of gpt-4o-mini (OpenAI, "Images and vision")."""
+MEDIA_TOKENS_ABOUT = 1_600
+"""Of a picture that fills a screen (Anthropic, "Vision")."""
 MOST_CONTEXT_TOKENS = 2_097_152
 """More than any model takes (Gemini 1.5 Pro), for what the provider adds to a request without telling how much."""
 _MEDIA = {
@@ -56,8 +58,8 @@ class Size:
 
     @property
     def tokens_about(self) -> int:
-        """What text usually has."""
-        return self.text_bytes // 4
+        """What text, images and files usually have."""
+        return self.text_bytes // 4 + self.file_bytes // 16 + self.media * MEDIA_TOKENS_ABOUT
 
 
 def size_of(body: Mapping[str, Any], body_bytes: int) -> Size:

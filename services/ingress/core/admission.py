@@ -13,7 +13,7 @@ from libs.chat.surfaces.writer import SurfaceError
 from libs.config.auto import choose
 from libs.config.catalog import Offer
 from libs.config.gateway import AutoModel, Limits, Timeouts
-from services.ingress.core.bodies import Asked
+from services.ingress.core.bodies import Asked, is_free
 from services.ingress.core.errors import BadRequest, Unauthorized, WrongContentType
 
 MOST_HEADER_CHARACTERS = 256
@@ -60,6 +60,12 @@ def bearer_token(headers: Mapping[str, str]) -> str | None:
     if scheme.lower() != "bearer" or not token.strip():
         raise Unauthorized("Send `Authorization: Bearer <api key>`.")
     return token.strip()
+
+
+def check_key(model: str, *, has_key: bool) -> None:
+    """Raises Unauthorized for a paid model without a key."""
+    if not has_key and not is_free(model):
+        raise Unauthorized("This model needs an API key: send `Authorization: Bearer <api key>`.")
 
 
 def organization_of(headers: Mapping[str, str]) -> str | None:
@@ -160,8 +166,7 @@ def accept(
         BadRequest: a header is too long, the request certainly does not fit into the model's context window, or none
             of the model's providers can be sent it.
     """
-    if caller is None and not asked.free:
-        raise Unauthorized("This model needs an API key: send `Authorization: Bearer <api key>`.")
+    check_key(asked.model, has_key=caller is not None)
     who = caller or Caller()
     if asked.free:
         who, subject = who.model_copy(update={"ip": ip}), f"ip:{ip}"

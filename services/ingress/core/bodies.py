@@ -38,7 +38,12 @@ class Asked:
     @property
     def free(self) -> bool:
         """Anybody may ask, and nobody pays."""
-        return self.model.endswith(":free")
+        return is_free(self.model)
+
+
+def is_free(model: str) -> bool:
+    """Anybody may ask for the model, and nobody pays."""
+    return model.endswith(":free")
 
 
 def parse(surface: Surface, raw: bytes) -> Asked:
@@ -48,17 +53,33 @@ def parse(surface: Surface, raw: bytes) -> Asked:
         BadRequest: it is not JSON, or lacks what every request of the surface has.
     """
     body = _object(raw)
-    model = body.get("model")
-    if not isinstance(model, str) or not model:
-        raise BadRequest('`model` is missing: name one of GET /models, for example "model": "openai/gpt-5-mini".')
-    if len(model) > MOST_MODEL_CHARACTERS or not model.isprintable():
-        raise BadRequest(f"`model` must be at most {MOST_MODEL_CHARACTERS} printable characters.")
+    model = _model(body)
     stream = body.get("stream", False)
     if stream is not None and not isinstance(stream, bool):
         raise BadRequest("`stream` must be true or false.")
     limit, choices = _PARSERS[surface](body)
     wanted = preferences(body.get("provider"))
     return Asked(surface, model, bool(stream), limit, choices, size_of(body, len(raw)), wanted, body=body)
+
+
+def measured(raw: bytes) -> tuple[str, Size]:
+    """The model and the size of a request of the Messages surface that is only to be counted.
+
+    Raises:
+        BadRequest: as `parse` does.
+    """
+    body = _object(raw)
+    _check_turns(body)
+    return _model(body), size_of(body, len(raw))
+
+
+def _model(body: dict[str, Any]) -> str:
+    model = body.get("model")
+    if not isinstance(model, str) or not model:
+        raise BadRequest('`model` is missing: name one of GET /models, for example "model": "openai/gpt-5-mini".')
+    if len(model) > MOST_MODEL_CHARACTERS or not model.isprintable():
+        raise BadRequest(f"`model` must be at most {MOST_MODEL_CHARACTERS} printable characters.")
+    return model
 
 
 _Output = tuple[int | None, int]
@@ -79,6 +100,14 @@ def _responses(body: dict[str, Any]) -> _Output:
 
 
 def _messages(body: dict[str, Any]) -> _Output:
+    _check_turns(body)
+    limit = _limit(body, "max_tokens")
+    if limit is None:
+        raise BadRequest("`max_tokens` is missing: the Messages API wants a whole number.")
+    return limit, 1
+
+
+def _check_turns(body: dict[str, Any]) -> None:
     if body.get("thread") is not None:
         # Anthropic's SDKs look for this code, and then send the conversation without a thread.
         raise BadRequest(
@@ -86,10 +115,6 @@ def _messages(body: dict[str, Any]) -> _Output:
             code="thread_unsupported_request",
         )
     _check_messages(body)
-    limit = _limit(body, "max_tokens")
-    if limit is None:
-        raise BadRequest("`max_tokens` is missing: the Messages API wants a whole number.")
-    return limit, 1
 
 
 def _check_messages(body: dict[str, Any]) -> None:
