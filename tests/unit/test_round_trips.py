@@ -440,9 +440,9 @@ def test_the_document_lists_what_cannot_be_said(request: pytest.FixtureRequest) 
         called = {"id": "c", "type": "function", "function": {"name": "weather", "arguments": "{}"}}
         said = [turn, {"role": "assistant", "tool_calls": [called]}] if label == "tool_choice: none" else [turn]
         dropped = [_sent({"model": "a/b", "messages": said, **fields}, protocol)[1] for protocol in AS]
-        cells = [", ".join(f"`{name}`" for name in sorted(names_)) or "said" for names_ in dropped]
+        cells = [", ".join(f"`{name}`" for name in sorted(names_)) or "sent" for names_ in dropped]
         lines.append(f"| {label} | {' | '.join(cells)} |")
-    agrees(ROOT / "docs/providers.md", "what is told as dropped", "\n".join(lines) + "\n", request.config)
+    agrees(ROOT / "docs/providers.md", "what is left out", "\n".join(lines) + "\n", request.config)
 
 
 def test_every_protocol_is_among_them() -> None:

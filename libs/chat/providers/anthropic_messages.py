@@ -21,10 +21,10 @@ from libs.chat.providers.protocol import (
     ProtocolError,
     ProviderStreamError,
     functions_of,
+    left_out,
     limit_of,
     parse_object,
     stops_of,
-    unsaid,
 )
 from libs.chat.surfaces.messages import SERVICE_TIERS, STOP_REASONS, THOUGHTS, budget_of_thought
 from libs.chat.surfaces.reasoning import BUDGETS, budget_of, effort_of
@@ -46,7 +46,7 @@ LEAST_BUDGET = 1_024
 """Tokens of thought; less is refused ("Extended thinking")."""
 _EFFORTS = {"minimal": "low"}
 ADAPTIVE = {"type": "adaptive", "display": "summarized"}
-_SAID = COMMON | {*SAMPLING, "parallel_tool_calls", "stop"}
+_TRANSLATED = COMMON | {*SAMPLING, "parallel_tool_calls", "stop"}
 _TIERS = {theirs: ours for ours, theirs in SERVICE_TIERS.items()}
 USAGE = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 
@@ -61,7 +61,7 @@ def build_request(chat: dict[str, Any], call: Call, provider: Provider) -> Outgo
         chat.get("messages") or (),
         instructed=lambda message: _blocks(message.get("content")),
         asked=lambda message: _blocks(message.get("content")),
-        answered=_said,
+        answered=_answer,
         resulted=_result,
     )
     limit = limit_of(chat) or call.cap_tokens or call.most_tokens
@@ -71,7 +71,7 @@ def build_request(chat: dict[str, Any], call: Call, provider: Provider) -> Outgo
         "stream": call.streamed,
         "messages": messages,
     }
-    dropped = set(unsaid(chat, _SAID))
+    dropped = set(left_out(chat, _TRANSLATED))
     if tier := _TIERS.get(str(chat.get("service_tier"))):
         request["service_tier"] = tier
         dropped.discard("service_tier")
@@ -272,7 +272,7 @@ def parse_usage(usage: Any, names: tuple[str, str, str, str] = USAGE) -> TokenUs
     )
 
 
-def _said(message: dict[str, Any]) -> list[dict[str, Any]]:
+def _answer(message: dict[str, Any]) -> list[dict[str, Any]]:
     blocks: list[dict[str, Any]] = []
     for detail in for_claude(message):
         if detail.get("data"):

@@ -34,10 +34,10 @@ from libs.chat.providers.protocol import (
     ProviderStreamError,
     bearer,
     functions_of,
+    left_out,
     limit_of,
     parse_object,
     stops_of,
-    unsaid,
 )
 from libs.chat.surfaces.reasoning import BUDGETS
 from libs.chat.surfaces.thoughts import for_claude
@@ -68,18 +68,18 @@ _VIDEOS = {"video/quicktime": "mov", "video/x-matroska": "mkv", "video/3gpp": "t
 """Where the format is not the media type's own name."""
 _CACHE_POINT = {"cachePoint": {"type": "default"}}
 _SAMPLING = {"temperature": "temperature", "top_p": "topP"}
-_SAID = COMMON | {*_SAMPLING, "stop", "top_k"}
+_TRANSLATED = COMMON | {*_SAMPLING, "stop", "top_k"}
 _USAGE = ("inputTokens", "outputTokens", "cacheReadInputTokens", "cacheWriteInputTokens")
 
 
 def build_request(chat: dict[str, Any], call: Call, provider: Provider) -> Outgoing:
     """A chat completion's request for Converse. Raises SurfaceError for images and files by address."""
-    dropped = set(unsaid(chat, _SAID))
+    dropped = set(left_out(chat, _TRANSLATED))
     system, messages = conversation(
         chat.get("messages") or (),
         instructed=lambda message: _blocks(message.get("content")),
         asked=lambda message: _blocks(message.get("content")),
-        answered=_said,
+        answered=_answer,
         resulted=_result,
     )
     request: dict[str, Any] = {"messages": messages}
@@ -240,7 +240,7 @@ class ConverseReader(ChunkReader):
         return [self._chunk({"reasoning_details": [{**detail, "index": index}]})]
 
 
-def _said(message: dict[str, Any]) -> list[dict[str, Any]]:
+def _answer(message: dict[str, Any]) -> list[dict[str, Any]]:
     blocks: list[dict[str, Any]] = []
     for detail in for_claude(message):
         if detail.get("data"):

@@ -1,6 +1,6 @@
 """What messages of a chat completion hold, for protocols that have words of their own for it. Pure.
 
-One rule: a setting that a protocol lacks is left out and named to the client (`libs.chat.providers.protocol.unsaid`);
+One rule: a setting that a protocol lacks is left out and named to the client (`libs.chat.providers.protocol.left_out`);
 content that it lacks is refused. A model that is not shown what it is asked about answers all the same.
 """
 

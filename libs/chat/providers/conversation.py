@@ -4,17 +4,17 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 Parts = list[dict[str, Any]]
-Say = Callable[[dict[str, Any]], Parts]
-"""A message's parts, as the protocol says them."""
+Translate = Callable[[dict[str, Any]], Parts]
+"""A message's parts in the protocol's form."""
 
 
 def conversation(
     given: Iterable[dict[str, Any]],
     *,
-    instructed: Say,
-    asked: Say,
-    answered: Say,
-    resulted: Say,
+    instructed: Translate,
+    asked: Translate,
+    answered: Translate,
+    resulted: Translate,
     model_role: str = "assistant",
     key: str = "content",
 ) -> tuple[Parts, Parts]:

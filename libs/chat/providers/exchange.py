@@ -21,9 +21,9 @@ from libs.chat.providers.protocol import (
     Outgoing,
     Parsed,
     Reader,
+    left_out,
     refused,
     supported,
-    unsaid,
     without_unsupported,
 )
 from libs.chat.providers.registry import ADAPTERS
@@ -161,8 +161,8 @@ def _translation(call: Call, provider: Provider) -> Exchange:
     chat = _repaired(chat, adapter.tool_call_ids or provider.tool_call_ids)
     kept = supported(chat, provider)
     outgoing = adapter.build(kept, call, provider)
-    unheard = unsaid(call.body, dialect.heard) if dialect.heard else ()
-    dropped = as_asked({*outgoing.dropped, *refused(chat, kept), *unheard}, call.body)
+    ignored = left_out(call.body, dialect.understood) if dialect.understood else ()
+    dropped = as_asked({*outgoing.dropped, *refused(chat, kept), *ignored}, call.body)
     writer = dialect.writer(call.model, call.body)
     return Exchange(
         replace(outgoing, dropped=tuple(sorted(dropped))),

@@ -24,10 +24,10 @@ from libs.chat.providers.protocol import (
     ProtocolError,
     ProviderStreamError,
     functions_of,
+    left_out,
     limit_of,
     parse_object,
     stops_of,
-    unsaid,
 )
 from libs.chat.surfaces.reasoning import budget_of
 from libs.chat.surfaces.writer import SurfaceError, arguments_of, image_url_of, inline_data, name_of, text_of
@@ -47,7 +47,7 @@ _CONFIG = {
     "frequency_penalty": "frequencyPenalty",
 }
 _LEVELS = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "high", "max": "high"}
-_SAID = COMMON | {*_CONFIG, "stop"}
+_TRANSLATED = COMMON | {*_CONFIG, "stop"}
 
 
 def build_request(chat: dict[str, Any], call: Call, _provider: Provider) -> Outgoing:
@@ -71,7 +71,7 @@ def build_request(chat: dict[str, Any], call: Call, _provider: Provider) -> Outg
         request["generationConfig"] = config
     method = "streamGenerateContent?alt=sse" if call.streamed else "generateContent"
     path = f"/models/{quote(call.upstream_model, safe='')}:{method}"
-    return Outgoing(path, to_json(request), unsaid(chat, _SAID))
+    return Outgoing(path, to_json(request), left_out(chat, _TRANSLATED))
 
 
 def authorize(key: str, url: str, _content: bytes) -> Addressed:
@@ -210,7 +210,7 @@ def build_embeddings(body: Mapping[str, Any], upstream_model: str) -> Outgoing:
     size = {"outputDimensionality": body["dimensions"]} if body.get("dimensions") else {}
     requests = [{"model": name, "content": {"parts": [{"text": text}]}, **size} for text in texts]
     path = f"/models/{quote(upstream_model, safe='')}:batchEmbedContents"
-    dropped = unsaid(body, ("input", "dimensions", "user", "encoding_format"))
+    dropped = left_out(body, ("input", "dimensions", "user", "encoding_format"))
     return Outgoing(path, to_json({"requests": requests}), dropped)
 
 
@@ -243,14 +243,14 @@ def _contents(given: Sequence[dict[str, Any]], *, signed: bool) -> tuple[list[di
         given,
         instructed=lambda message: [{"text": text_of(message.get("content"))}],
         asked=lambda message: _parts(message.get("content")),
-        answered=lambda message: _said(message, signed=signed),
+        answered=lambda message: _answer(message, signed=signed),
         resulted=lambda message: _result(message, names),
         model_role="model",
         key="parts",
     )
 
 
-def _said(message: dict[str, Any], *, signed: bool) -> list[dict[str, Any]]:
+def _answer(message: dict[str, Any], *, signed: bool) -> list[dict[str, Any]]:
     parts = _parts(message.get("content"))
     signature = _signature(message)
     if signature and parts:

@@ -23,9 +23,9 @@ from libs.chat.providers.protocol import (
     ask_for_models,
     bearer,
     functions_of,
+    left_out,
     limit_of,
     parse_object,
-    unsaid,
 )
 from libs.chat.surfaces.references import ENCRYPTED_REASONING
 from libs.chat.surfaces.writer import name_of, text_of
@@ -43,7 +43,7 @@ _SAME = (
     "top_logprobs",
 )
 _FILE = ("filename", "file_data", FILE_ID)
-_SAID = COMMON | {*_SAME, "verbosity"}
+_TRANSLATED = COMMON | {*_SAME, "verbosity"}
 _FINISH_REASONS = {"max_output_tokens": "length", "content_filter": "content_filter"}
 
 
@@ -74,7 +74,7 @@ def build_request(chat: dict[str, Any], call: Call, provider: Provider) -> Outgo
         text["verbosity"] = chat["verbosity"]
     if text:
         request["text"] = text
-    return Outgoing(PATH, to_json(request), unsaid(chat, _SAID))
+    return Outgoing(PATH, to_json(request), left_out(chat, _TRANSLATED))
 
 
 def parse_response(data: bytes, *, model: str) -> Parsed:

@@ -29,7 +29,7 @@ STOP_REASONS = {
 }
 _SAME = ("temperature", "top_p", "top_k", "stream")
 SERVICE_TIERS = {"standard_only": "default", "auto": "auto"}
-HEARD = frozenset(
+UNDERSTOOD = frozenset(
     {
         *_SAME,
         "service_tier",
@@ -65,7 +65,7 @@ def to_chat(body: dict[str, Any]) -> dict[str, Any]:
     if body.get("system"):
         chat["messages"].append({"role": "system", "content": _system(body["system"])})
     for message in messages:
-        chat["messages"] += _said(message)
+        chat["messages"] += _turns(message)
     if body.get("stop_sequences"):
         chat["stop"] = body["stop_sequences"]
     if is_list_of_objects(body.get("tools")) and body["tools"]:
@@ -276,7 +276,7 @@ def usage_json(usage: Any) -> dict[str, int]:
     }
 
 
-def _said(message: dict[str, Any]) -> list[dict[str, Any]]:
+def _turns(message: dict[str, Any]) -> list[dict[str, Any]]:
     role, content = message.get("role"), message.get("content")
     if role not in ("user", "assistant", "system"):
         raise SurfaceError("a message's `role` is `user`, `assistant` or `system`.")

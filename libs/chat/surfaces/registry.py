@@ -14,7 +14,7 @@ from libs.chat.surfaces.writer import Writer
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How one surface says what chat completions say."""
+    """How one surface is translated to chat completions and back."""
 
     to_chat: Callable[[dict[str, Any]], dict[str, Any]]
     """Raises `libs.chat.surfaces.writer.SurfaceError`."""
@@ -24,7 +24,7 @@ class Dialect:
     """Of a stream, given the model as the client named it, and the client's body."""
     error_event: Callable[[str, int], str]
     """An error after the first byte."""
-    heard: frozenset[str] = frozenset()
+    understood: frozenset[str] = frozenset()
     """Fields of a request that have an effect, or need none; empty: all."""
 
 
@@ -34,14 +34,14 @@ _AS_IT_IS = Dialect(
 DIALECTS: dict[Surface, Dialect] = {
     Surface.CHAT_COMPLETIONS: replace(_AS_IT_IS, to_chat=with_effort),
     Surface.RESPONSES: Dialect(
-        responses.to_chat, responses.whole, responses.ResponsesWriter, responses.error_event, responses.HEARD
+        responses.to_chat, responses.whole, responses.ResponsesWriter, responses.error_event, responses.UNDERSTOOD
     ),
     Surface.MESSAGES: Dialect(
         messages.to_chat,
         messages.whole,
         lambda model, _body: messages.MessagesWriter(model),
         messages.error_event,
-        messages.HEARD,
+        messages.UNDERSTOOD,
     ),
     Surface.EMBEDDINGS: _AS_IT_IS,
     Surface.FIM: _AS_IT_IS,

@@ -25,7 +25,7 @@ _SAME = (
     "prompt_cache_key",
     "service_tier",
 )
-HEARD = frozenset(
+UNDERSTOOD = frozenset(
     {
         *_SAME,
         "input",
@@ -315,7 +315,7 @@ def _input(given: Any) -> list[dict[str, Any]]:
             content = _output(item.get("output"))
             messages.append({"role": "tool", "tool_call_id": item.get("call_id"), "content": content})
         elif kind == "message":
-            messages.append(_said(item))
+            messages.append(_message_of(item))
         else:
             raise SurfaceError(f"an item of type {str(kind)[:50]!r} cannot be sent to this model.")
         if messages[-1]["role"] == "assistant":
@@ -332,7 +332,7 @@ def _think(message: dict[str, Any], thought: str, details: list[dict[str, Any]])
 
 
 def _output(output: Any) -> Any:
-    """What a tool gave: text, or a list of the parts that a message may have."""
+    """A tool's result: text, or a list of the parts that a message may have."""
     if isinstance(output, str):
         return output
     if is_list_of_objects(output) and output:
@@ -348,7 +348,7 @@ def without_carried(body: dict[str, Any]) -> dict[str, Any]:
     return {**body, "input": [item for item in given or () if not is_ours(item.get("encrypted_content"))]}
 
 
-def _said(item: dict[str, Any]) -> dict[str, Any]:
+def _message_of(item: dict[str, Any]) -> dict[str, Any]:
     role, content = item.get("role"), item.get("content")
     if role not in ("user", "assistant", "system", "developer"):
         raise SurfaceError("an item's `role` is `user`, `assistant`, `system` or `developer`.")

@@ -1,4 +1,4 @@
-"""What every surface must say, and what they share. Sans-I/O.
+"""What every surface must have, and what they share. Sans-I/O.
 
 Chat completions are the common tongue: a request of another surface is translated into one, and a stream of chat chunks
 into that surface's events.
@@ -11,7 +11,7 @@ from pydantic_core import from_json
 
 
 class SurfaceError(Exception):
-    """The client's request cannot be said as a chat completion; the message is for the client."""
+    """The client's request cannot be translated; the message is for the client."""
 
 
 class Writer(Protocol):
