@@ -7,11 +7,13 @@ import orjson
 import pytest
 
 from contracts.requests import Surface
+from deploy.local.stub.manners import objection
 from libs.chat.providers.exchange import Exchange, exchange
 from libs.chat.providers.protocol import Call
 from libs.chat.surfaces import references
 from libs.chat.surfaces.writer import SurfaceError
-from libs.config.gateway import ProtocolName, Provider
+from libs.config.catalog import Catalog, Offer
+from libs.config.gateway import DEFAULT_FILE, ProtocolName, Provider, load_config
 from tests.unit.events import events_of
 
 CHAT = Provider(base_url="http://x")
@@ -123,6 +125,17 @@ def test_only_models_that_reason_are_asked_for_their_reasoning() -> None:
     plain = NATIVE.model_copy(update={"unsupported": ["reasoning"]})
     assert (_sent(NATIVE)["include"], _sent(plain)["store"]) == (["reasoning.encrypted_content"], False)
     assert "include" not in _sent(plain)
+
+
+OPENAIS = [offer for offer in Catalog(load_config(DEFAULT_FILE)).offers.values() if offer.provider_id == "openai"]
+
+
+@pytest.mark.parametrize("offer", OPENAIS, ids=lambda offer: str(offer.model.upstream_model))
+def test_no_model_of_openai_is_asked_for_what_it_refuses(offer: Offer) -> None:
+    sent = {**_sent(offer.provider), "model": offer.model.upstream_model}
+    assert objection("/as/openai/responses", {}, sent) is None
+    refused = objection("/as/openai/responses", {}, {"model": "gpt-4o", "include": ["reasoning.encrypted_content"]})
+    assert refused is not None
 
 
 @pytest.mark.parametrize(
