@@ -4,25 +4,22 @@ A relay that takes a partition over reads it: a start without an end was interru
 (usage and the reply's last record) to be told again.
 """
 
-from contracts.record import EpochMs, Record, ReplyAddress, RequestId
-from contracts.replies import ReplyEnded
-from contracts.usage import UsageRecorded
+from .record import EpochMs, RequestRecord
+from .replies import ReplyEnded
+from .usage import UsageRecorded
 
 
-class AttemptStarted(Record):
+class AttemptStarted(RequestRecord):
     """Written, and acknowledged by the broker, before the provider is called."""
 
-    request_id: RequestId
     provider_id: str
     relay_id: str
     started_at_ms: EpochMs
 
 
-class AttemptEnded(Record):
+class AttemptEnded(RequestRecord):
     """Written before usage and reply are, so that they can be told again."""
 
-    request_id: RequestId
-    reply_to: ReplyAddress
     usage: UsageRecorded
     reply: ReplyEnded
 

@@ -4,10 +4,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from contracts.credit import BalanceChanged, MemberSpent
-from contracts.record import EpochMs, Record, RequestId, Subject
-from contracts.replies import Outcome
-from contracts.usage import TokenUsage
+from .credit import BalanceChanged, MemberSpent
+from .record import EpochMs, Record, RequestId, Subject
+from .replies import Outcome
+from .usage import TokenUsage
 
 
 class ChargePosted(Record):
@@ -33,3 +33,11 @@ class ChargePosted(Record):
     """Of who paid, after the transaction that entered this charge; None where nobody paid."""
     spent: MemberSpent | None = None
     """By the member on the day of this request, likewise; only in an organization's context."""
+
+    @property
+    def event_subject(self) -> str:
+        return self.charge_id
+
+    @property
+    def event_id(self) -> str:
+        return self.charge_id

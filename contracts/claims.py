@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from contracts.record import EpochMs, Record
+from .record import EpochMs, Record
 
 
 class PartitionClaimed(Record):
@@ -25,3 +25,11 @@ class PartitionClaimed(Record):
     """Others may supersede it when they have seen no renewal for this long."""
     supersedes: Annotated[int, Field(ge=-1)] = -1
     """The offset of the last record of this partition that counted; -1 if there is none."""
+
+    @property
+    def event_subject(self) -> str:
+        return self.ingress_id
+
+    @property
+    def event_id(self) -> str:
+        return f"{self.ingress_id}/{self.supersedes}"

@@ -7,10 +7,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from contracts.record import EpochMs, Record
+from .record import EpochMs, StateRecord
 
 
-class SigningKeyPublished(Record):
+class SigningKeyPublished(StateRecord):
     """``control.signing-keys.v1``: the public half of a key that signs tokens."""
 
     kid: str
@@ -19,8 +19,12 @@ class SigningKeyPublished(Record):
     not_after_ms: EpochMs | None = None
     """From then on nothing that it signed is valid; None while it is not being retired."""
 
+    @property
+    def state_key(self) -> str:
+        return self.kid
 
-class AccountChanged(Record):
+
+class AccountChanged(StateRecord):
     """``control.accounts.v1``: an account as the ingress must know it."""
 
     account_id: str
@@ -28,8 +32,12 @@ class AccountChanged(Record):
     """Tokens of an older epoch are revoked ("sign out everywhere")."""
     disabled: bool = False
 
+    @property
+    def state_key(self) -> str:
+        return self.account_id
 
-class KeyRevoked(Record):
+
+class KeyRevoked(StateRecord):
     """``control.revocations.v1``: one API key that must not work any more."""
 
     jti: str
@@ -37,8 +45,12 @@ class KeyRevoked(Record):
     expires_at_ms: EpochMs
     """After this the token is dead by itself, and the entry may be forgotten."""
 
+    @property
+    def state_key(self) -> str:
+        return self.jti
 
-class MembershipChanged(Record):
+
+class MembershipChanged(StateRecord):
     """``control.memberships.v1``: who may act for which organization, and as what."""
 
     membership_id: str
@@ -47,8 +59,12 @@ class MembershipChanged(Record):
     account_id: str
     role: Literal["owner", "billing_manager", "member"]
 
+    @property
+    def state_key(self) -> str:
+        return self.membership_id
 
-class PolicySet(Record):
+
+class PolicySet(StateRecord):
     """``control.policies.v1``: an organization's rules. ``None`` allows all."""
 
     organization_id: str
@@ -63,8 +79,12 @@ class PolicySet(Record):
     member_daily_limits: dict[str, Annotated[int, Field(ge=0)]] = {}
     """Microdollars by account ID, for members with a limit of their own."""
 
+    @property
+    def state_key(self) -> str:
+        return self.organization_id
 
-class VaultAnnounced(Record):
+
+class VaultAnnounced(StateRecord):
     """``control.vaults.v1``: the vault's public key, to which the console seals users' provider keys."""
 
     vault_id: str
@@ -77,8 +97,12 @@ class VaultAnnounced(Record):
     to_rewrap: int = 0
     """How many of them an older key-encryption key wraps."""
 
+    @property
+    def state_key(self) -> str:
+        return self.vault_id
 
-class CredentialChanged(Record):
+
+class CredentialChanged(StateRecord):
     """``control.credentials.v1``: a user's own provider key is in the vault; never the key."""
 
     credential_id: str
@@ -91,8 +115,12 @@ class CredentialChanged(Record):
     created_at_ms: EpochMs
     updated_at_ms: EpochMs
 
+    @property
+    def state_key(self) -> str:
+        return self.credential_id
 
-class CredentialUsed(Record):
+
+class CredentialUsed(StateRecord):
     """``control.credential-uses.v1``: a user's own key was used or tested.
 
     A relay tells it once a minute and when the result changes, the vault after each test.
@@ -103,8 +131,12 @@ class CredentialUsed(Record):
     error: str | None = None
     """The provider's refusal, in the words that the client got; None where it answered."""
 
+    @property
+    def state_key(self) -> str:
+        return self.credential_id
 
-class RelayAnnounced(Record):
+
+class RelayAnnounced(StateRecord):
     """``control.relays.v1``: a relay's public key, to which the vault seals its epoch key."""
 
     relay_id: str
@@ -113,8 +145,12 @@ class RelayAnnounced(Record):
     announced_at_ms: EpochMs
     expires_at_ms: EpochMs
 
+    @property
+    def state_key(self) -> str:
+        return self.relay_id
 
-class EpochKeySealed(Record):
+
+class EpochKeySealed(StateRecord):
     """``control.grant-keys.v1``: a vault's epoch key, sealed by HPKE for one relay."""
 
     sealed_id: str
@@ -124,3 +160,7 @@ class EpochKeySealed(Record):
     sealed_key: str
     """Base64 of the HPKE ciphertext."""
     expires_at_ms: EpochMs
+
+    @property
+    def state_key(self) -> str:
+        return self.sealed_id

@@ -11,7 +11,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from contracts.record import EpochMs, Record, RequestId
+from .record import EpochMs, Record, RequestId, StateRecord
 
 EntryId = RequestId
 """A UUIDv7, like a request's: entries of both kinds sort by time."""
@@ -39,6 +39,14 @@ class CreditOrdered(Record):
     ordered_by: str
     ordered_at_ms: EpochMs
 
+    @property
+    def event_subject(self) -> str:
+        return self.entry_id
+
+    @property
+    def event_id(self) -> str:
+        return self.entry_id
+
 
 class CreditPosted(Record):
     """``billing.credit.v1``: an order is in the ledger. At least once; dedupe by ``entry_id``."""
@@ -51,6 +59,14 @@ class CreditPosted(Record):
     reference: str = ""
     posted_at_ms: EpochMs
 
+    @property
+    def event_subject(self) -> str:
+        return self.entry_id
+
+    @property
+    def event_id(self) -> str:
+        return self.entry_id
+
 
 class BalanceLow(Record):
     """``billing.credit.v1``: a balance fell below its owner's alert; told once, until it has risen again."""
@@ -59,6 +75,14 @@ class BalanceLow(Record):
     balance_microdollars: int
     below_microdollars: int
     noticed_at_ms: EpochMs
+
+    @property
+    def event_subject(self) -> str:
+        return self.owner
+
+    @property
+    def event_id(self) -> str:
+        return f"{self.owner}/BalanceLow/{self.noticed_at_ms}"
 
 
 class TopUpDue(Record):
@@ -73,8 +97,16 @@ class TopUpDue(Record):
     top_up_microdollars: Positive
     noticed_at_ms: EpochMs
 
+    @property
+    def event_subject(self) -> str:
+        return self.owner
 
-class BalanceChanged(Record):
+    @property
+    def event_id(self) -> str:
+        return f"{self.owner}/TopUpDue/{self.noticed_at_ms}"
+
+
+class BalanceChanged(StateRecord):
     """``billing.balances.v1``, compacted: a balance, and the number of its change."""
 
     owner: str
@@ -82,8 +114,16 @@ class BalanceChanged(Record):
     version: Annotated[int, Field(ge=0)]
     """Of two records of one owner the one of the higher version is newer, in whatever order they come."""
 
+    @property
+    def state_key(self) -> str:
+        return self.owner
 
-class MemberSpent(Record):
+    @property
+    def event_id(self) -> str:
+        return f"{self.owner}/{self.version}"
+
+
+class MemberSpent(StateRecord):
     """``billing.spending.v1``, compacted: what one member has spent of an organization's credit on one day, in all.
 
     A day's sum only grows: of two records of one day the higher is newer. They lie in their owner's partition.
@@ -95,11 +135,26 @@ class MemberSpent(Record):
     """In UTC, by the time of acceptance."""
     spent_microdollars: Annotated[int, Field(ge=0)]
 
+    @property
+    def state_key(self) -> str:
+        return f"{self.owner}/{self.account_id}"
 
-class CreditSettingsSet(Record):
+    @property
+    def event_id(self) -> str:
+        return f"{self.state_key}/{self.day}/{self.spent_microdollars}"
+
+
+class CreditSettingsSet(StateRecord):
     """``control.credit-settings.v1``: when an owner wants to hear of their balance; None is never."""
 
     owner: str
     alert_below_microdollars: int | None = None
     top_up_below_microdollars: int | None = None
     top_up_microdollars: Positive | None = None
+
+    @property
+    def state_key(self) -> str:
+        return self.owner
+
+
+CreditEvent = CreditPosted | BalanceLow | TopUpDue

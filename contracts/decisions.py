@@ -1,22 +1,27 @@
-"""``gateway.decisions.v1``: three verdicts on one request, taken side by side and joined by the router."""
+"""Three verdicts on one request, taken side by side and joined by the router.
+
+Each has a topic of its own, so that each service can write its own verdict and no other:
+``gateway.policy-decisions.v1``, ``gateway.quota-decisions.v1``, ``gateway.credential-grants.v1``. They lie in the
+partition of their request.
+"""
 
 from typing import Annotated
 
 from pydantic import Field
 
-from contracts.record import EpochMs, Record, Refusal, RequestId
+from .record import EpochMs, Refusal, RequestRecord, Subject, Value
 
 
-class PolicyDecided(Record):
+class PolicyDecided(RequestRecord):
     """May this caller use this model? ``provider_ids`` are those that the policy leaves."""
 
-    request_id: RequestId
+    subject: Subject
     refusal: Refusal | None = None
     provider_ids: list[str] = []
     policy_version: int = 0
 
 
-class QuotaWindow(Record):
+class QuotaWindow(Value):
     """One limit and its state after this request, as the ``RateLimit`` header fields tell it."""
 
     name: str
@@ -26,7 +31,7 @@ class QuotaWindow(Record):
     reset_s: Annotated[int, Field(ge=0)]
 
 
-class Held(Record):
+class Held(Value):
     """What a request holds of its owner's quota until it has ended, or ``expires_at_ms`` has passed."""
 
     owner: str
@@ -40,10 +45,10 @@ class Held(Record):
     expires_at_ms: EpochMs
 
 
-class QuotaReserved(Record):
+class QuotaReserved(RequestRecord):
     """The subject's quota was asked; with a ``refusal`` nothing was reserved."""
 
-    request_id: RequestId
+    subject: Subject
     refusal: Refusal | None = None
     windows: list[QuotaWindow] = []
     held: Held | None = None
@@ -51,7 +56,7 @@ class QuotaReserved(Record):
     """No credit was reserved, because the owner has a key of their own: the gateway's must not be used."""
 
 
-class SealedGrant(Record):
+class SealedGrant(Value):
     """A provider key, readable by relays alone: AES-256-GCM under an epoch key.
 
     The associated data binds request, provider and expiry, so that a grant opens for nothing else.
@@ -67,10 +72,10 @@ class SealedGrant(Record):
     byok: bool = False
 
 
-class CredentialGranted(Record):
+class CredentialGranted(RequestRecord):
     """The keys that the relay may use for this request, each sealed for it."""
 
-    request_id: RequestId
+    subject: Subject
     refusal: Refusal | None = None
     grants: list[SealedGrant] = []
 

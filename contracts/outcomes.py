@@ -4,12 +4,12 @@ from typing import Annotated
 
 from pydantic import Field
 
-from contracts.record import EpochMs, Record
+from .record import EpochMs, Record, Value
 
 Count = Annotated[int, Field(ge=0)]
 
 
-class Pace(Record):
+class Pace(Value):
     """How fast a model came from a provider: means over the streams of one report."""
 
     first_byte_ms: Count
@@ -34,3 +34,11 @@ class OutcomesCounted(Record):
     paces: dict[str, Pace] = {}
     """By the provider's name of the model."""
     counted_at_ms: EpochMs
+
+    @property
+    def event_subject(self) -> str:
+        return self.provider_id
+
+    @property
+    def event_id(self) -> str:
+        return f"{self.relay_id}/{self.provider_id}/{self.counted_at_ms}"

@@ -4,13 +4,13 @@ from typing import Annotated
 
 from pydantic import Field
 
-from contracts.record import Record
+from .record import Value
 
 Rate = Annotated[int, Field(ge=0)]
 """Microdollars per million tokens, which is USD per million tokens times 1,000,000; always a whole number."""
 
 
-class Rates(Record):
+class Rates(Value):
     """Prices by the kind of token. What has no rate of its own (None) is priced as ``input`` or ``output``."""
 
     above_input_tokens: Annotated[int, Field(ge=0)] = 0
@@ -26,7 +26,7 @@ class Rates(Record):
     output_audio: Rate | None = None
 
 
-class Price(Record):
+class Price(Value):
     """A model's price at one moment, under a version that names its content."""
 
     version: str

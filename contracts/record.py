@@ -1,6 +1,7 @@
 """What every record shares: immutable, tolerant of newer fields, versioned by its topic."""
 
-from typing import Annotated
+from hashlib import blake2b
+from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -14,13 +15,70 @@ EpochMs = Annotated[int, Field(ge=0)]
 """Milliseconds since 1970-01-01T00:00:00Z."""
 
 
-class Record(BaseModel):
-    """A past participle of what happened. Unknown fields are ignored, so that a newer writer harms nobody."""
+class Value(BaseModel):
+    """A part of records. Unknown fields are ignored, so that a newer writer harms nobody."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", protected_namespaces=())
 
 
-class ReplyAddress(Record):
+class Record(Value):
+    """A past participle of what happened: the value of one record on a topic."""
+
+    @property
+    def event_subject(self) -> str:
+        """What it is about: the ``subject`` of CloudEvents."""
+        raise NotImplementedError
+
+    @property
+    def event_id(self) -> str:
+        """The ``id`` of CloudEvents: the same whenever the same event is published, so that readers can dedupe."""
+        return f"{self.event_subject}/{type(self).__name__}"
+
+    def encode(self) -> bytes:
+        """The value on the log: JSON without defaults."""
+        return self.__pydantic_serializer__.to_json(self, exclude_defaults=True)
+
+    @classmethod
+    def decode(cls, value: bytes, subject: str) -> Self:
+        """Inverse of `encode`.
+
+        Args:
+            subject: the record's `event_subject`, as its headers have it.
+
+        Raises:
+            ValueError: the value does not fit the contract (pydantic.ValidationError), or is no JSON.
+        """
+        return cls.model_validate_json(value)
+
+
+class RequestRecord(Record):
+    """A record about one request."""
+
+    request_id: RequestId
+
+    @property
+    def event_subject(self) -> str:
+        return self.request_id
+
+
+class StateRecord(Record):
+    """The present state of one thing, on a compacted topic: the newest record of its key is all that counts."""
+
+    @property
+    def state_key(self) -> str:
+        """The key on the topic."""
+        raise NotImplementedError
+
+    @property
+    def event_subject(self) -> str:
+        return self.state_key
+
+    @property
+    def event_id(self) -> str:
+        return f"{self.state_key}/{blake2b(self.encode(), digest_size=8).hexdigest()}"
+
+
+class ReplyAddress(Value):
     """Where the answer goes: one ingress's partition of ``gateway.replies``, for as long as its claim holds."""
 
     partition: Annotated[int, Field(ge=0)]
@@ -41,7 +99,7 @@ class ReplyAddress(Record):
         return cls(partition=int(partition), ingress_id=ingress_id)
 
 
-class Refusal(Record):
+class Refusal(Value):
     """Why a request is not served, in the words its client will read."""
 
     status: Annotated[int, Field(ge=400, le=599)]

@@ -5,8 +5,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from contracts.decisions import QuotaWindow
-from contracts.record import Record, Refusal, RequestId
+from .decisions import QuotaWindow
+from .record import Refusal, ReplyAddress, RequestRecord
 
 
 class Outcome(StrEnum):
@@ -19,11 +19,10 @@ class Outcome(StrEnum):
     INTERRUPTED = "interrupted"
 
 
-class ReplyStarted(Record):
+class ReplyStarted(RequestRecord):
     """The provider's first bytes of a stream are here; from now on errors travel inside it."""
 
-    request_id: RequestId
-    ingress_id: str
+    reply_to: ReplyAddress
     windows: list[QuotaWindow] = []
     provider_id: str | None = None
     tried: list[str] = []
@@ -32,20 +31,22 @@ class ReplyStarted(Record):
     """See `ReplyEnded.dropped`."""
 
 
-class ReplyChunk(Record):
+class ReplyChunk(RequestRecord):
     """Server-sent events, ready for the client; ``seq`` counts from 0 without a gap."""
 
-    request_id: RequestId
-    ingress_id: str
+    reply_to: ReplyAddress
     seq: Annotated[int, Field(ge=0)]
     data: str
 
+    @property
+    def event_id(self) -> str:
+        return f"{self.request_id}/{self.seq}"
 
-class ReplyEnded(Record):
+
+class ReplyEnded(RequestRecord):
     """The last record of a reply. ``body`` is the whole JSON answer of a request that did not stream."""
 
-    request_id: RequestId
-    ingress_id: str
+    reply_to: ReplyAddress
     outcome: Outcome
     status: Annotated[int, Field(ge=200, le=599)] = 200
     refusal: Refusal | None = None

@@ -5,8 +5,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from contracts.prices import Price
-from contracts.record import EpochMs, Record, ReplyAddress, RequestId, Subject
+from .prices import Price
+from .record import EpochMs, Record, ReplyAddress, RequestRecord, Subject, Value
 
 FIM_MOST_TOKENS = 1_000
 """Of a fill-in-the-middle answer (gateway facts)."""
@@ -31,7 +31,7 @@ class ProviderSort(StrEnum):
     CONFIGURED = "configured"
 
 
-class Caller(Record):
+class Caller(Value):
     """Who asks. All of it is empty for an anonymous client, who is known by IP address alone."""
 
     account_id: str | None = None
@@ -46,10 +46,9 @@ class Caller(Record):
         return f"org:{self.organization_id}" if self.organization_id else f"acct:{self.account_id}"
 
 
-class RequestAccepted(Record):
+class RequestAccepted(RequestRecord):
     """A request that was authenticated, is well-formed, and will have exactly one outcome."""
 
-    request_id: RequestId
     subject: Subject
     caller: Caller
     surface: Surface
@@ -102,10 +101,17 @@ class KeyUsed(Record):
     key_fingerprint: str
     used_at_ms: EpochMs
 
+    @property
+    def event_subject(self) -> str:
+        return self.key_fingerprint
 
-class RequestCancelled(Record):
+    @property
+    def event_id(self) -> str:
+        return f"{self.key_fingerprint}/{self.used_at_ms}"
+
+
+class RequestCancelled(RequestRecord):
     """``gateway.cancellations.v1``: the client went away, or the ingress could not vouch for the request."""
 
-    request_id: RequestId
     reason: str
     cancelled_at_ms: EpochMs

@@ -1,152 +1,118 @@
-"""All topics: name, records, key, and how the log keeps them. The one list that code, ACLs and docs come from."""
+"""All topics: names, records, keys, and how the log keeps them."""
 
-from dataclasses import dataclass
-from enum import Enum
+from typing import Any, TypeVar
 
-from contracts import (
-    attempts,
-    charges,
-    claims,
-    control,
-    credit,
-    decisions,
-    outcomes,
-    prompts,
-    quota,
-    replies,
-    requests,
-    routes,
-    usage,
-    vault,
-)
-from contracts.record import Record
-
-DLQ_SUFFIX = ".dlq"
-
-
-class Spread(Enum):
-    """How many partitions a topic has."""
-
-    KEYED = "keyed"
-    """The deployment's partition count, the same for all keyed topics: joins rely on it."""
-    REPLIES = "replies"
-    """One for each ingress that may run."""
-    SINGLE = "single"
-    """One: a total order, or a small view that everybody reads whole."""
-
-
-@dataclass(frozen=True, slots=True)
-class Topic:
-    """A topic and its contract."""
-
-    name: str
-    records: tuple[type[Record], ...]
-    key: str
-    spread: Spread = Spread.KEYED
-    compacted: bool = False
-    retention_ms: int = 24 * 3600 * 1000
-    max_record_bytes: int = 4 * 1024 * 1024
-
-    @property
-    def dead_letters(self) -> str:
-        """The topic that takes what could not be handled."""
-        return self.name + DLQ_SUFFIX
-
+from . import control, credit
+from .attempts import Attempt, AttemptEnded, AttemptStarted
+from .charges import ChargePosted
+from .claims import PartitionClaimed
+from .decisions import CredentialGranted, PolicyDecided, QuotaReserved
+from .outcomes import OutcomesCounted
+from .prompts import PromptSubmitted
+from .quota import QuotaStateSaved
+from .record import RequestRecord, StateRecord
+from .replies import Reply, ReplyChunk, ReplyEnded, ReplyStarted
+from .requests import KeyUsed, RequestAccepted, RequestCancelled
+from .routes import RequestRejected, Route, RoutePlanned
+from .topic import DAY_MS, Spread, Topic
+from .usage import UsageRecorded
+from .vault import CredentialRemoved, CredentialSubmitted, CredentialTestOrdered, RewrapOrdered, VaultCommand
 
 LARGE = 32 * 1024 * 1024
+MONTH_MS = 30 * DAY_MS
 
-REQUESTS = Topic("gateway.requests.v1", (requests.RequestAccepted,), "subject")
-DECISIONS = Topic(
-    "gateway.decisions.v1",
-    (decisions.PolicyDecided, decisions.QuotaReserved, decisions.CredentialGranted),
-    "subject",
+S = TypeVar("S", bound=StateRecord)
+
+
+def _request_id(record: RequestRecord) -> str:
+    return record.request_id
+
+
+def _subject(record: RequestAccepted | PolicyDecided | QuotaReserved | CredentialGranted | UsageRecorded) -> str:
+    return record.subject
+
+
+# The way of a request.
+REQUESTS = Topic("gateway.requests.v1", (RequestAccepted,), key=_subject, reply_to=lambda record: record.reply_to)
+PROMPTS = Topic("gateway.prompts.v1", (PromptSubmitted,), key=_request_id, max_record_bytes=LARGE)
+POLICY_DECISIONS = Topic("gateway.policy-decisions.v1", (PolicyDecided,), key=_subject)
+QUOTA_DECISIONS = Topic("gateway.quota-decisions.v1", (QuotaReserved,), key=_subject)
+CREDENTIAL_GRANTS = Topic("gateway.credential-grants.v1", (CredentialGranted,), key=_subject)
+ROUTES: Topic[Route] = Topic(
+    "gateway.routes.v1",
+    (RoutePlanned, RequestRejected),
+    key=lambda route: route.request_id,
+    reply_to=lambda route: route.reply_to,
 )
-PROMPTS = Topic("gateway.prompts.v1", (prompts.PromptSubmitted,), "request_id", max_record_bytes=LARGE)
-ROUTES = Topic("gateway.routes.v1", (routes.RoutePlanned, routes.RequestRejected), "request_id")
-CANCELLATIONS = Topic("gateway.cancellations.v1", (requests.RequestCancelled,), "request_id")
-ATTEMPTS = Topic(
-    "gateway.attempts.v1",
-    (attempts.AttemptStarted, attempts.AttemptEnded),
-    "request_id",
-    max_record_bytes=LARGE,
+CANCELLATIONS = Topic("gateway.cancellations.v1", (RequestCancelled,), key=_request_id)
+ATTEMPTS: Topic[Attempt] = Topic(
+    "gateway.attempts.v1", (AttemptStarted, AttemptEnded), key=_request_id, max_record_bytes=LARGE
 )
-REPLIES = Topic(
+REPLIES: Topic[Reply] = Topic(
     "gateway.replies.v1",
-    (replies.ReplyStarted, replies.ReplyChunk, replies.ReplyEnded),
-    "request_id",
-    Spread.REPLIES,
+    (ReplyStarted, ReplyChunk, ReplyEnded),
+    key=_request_id,
+    partition=lambda reply: reply.reply_to.partition,
+    spread=Spread.REPLIES,
     max_record_bytes=LARGE,
 )
+CLAIMS = Topic("gateway.claims.v1", (PartitionClaimed,), key=lambda claim: str(claim.partition), spread=Spread.SINGLE)
+
+# What services report.
 OUTCOMES = Topic(
-    "gateway.outcomes.v1", (outcomes.OutcomesCounted,), "provider_id", Spread.SINGLE, retention_ms=3600 * 1000
+    "gateway.outcomes.v1",
+    (OutcomesCounted,),
+    key=lambda counted: counted.provider_id,
+    spread=Spread.SINGLE,
+    retention_ms=3600 * 1000,
 )
-KEY_USES = Topic("gateway.key-uses.v1", (requests.KeyUsed,), "key_fingerprint", Spread.SINGLE)
-CLAIMS = Topic("gateway.claims.v1", (claims.PartitionClaimed,), "partition", Spread.SINGLE)
-USAGE = Topic("gateway.usage.v1", (usage.UsageRecorded,), "subject", retention_ms=30 * 24 * 3600 * 1000)
-CHARGES = Topic("billing.charges.v1", (charges.ChargePosted,), "subject", retention_ms=30 * 24 * 3600 * 1000)
-ORDERS = Topic("billing.orders.v1", (credit.CreditOrdered,), "owner", retention_ms=30 * 24 * 3600 * 1000)
-CREDIT = Topic(
+KEY_USES = Topic("gateway.key-uses.v1", (KeyUsed,), key=lambda use: use.key_fingerprint, spread=Spread.SINGLE)
+QUOTA_STATE = Topic("quota.state.v1", (QuotaStateSaved,), key=lambda state: state.subject, compacted=True)
+
+# The books.
+USAGE = Topic("gateway.usage.v1", (UsageRecorded,), key=_subject, retention_ms=MONTH_MS)
+CHARGES = Topic("billing.charges.v1", (ChargePosted,), key=lambda charge: charge.subject, retention_ms=MONTH_MS)
+ORDERS = Topic("billing.orders.v1", (credit.CreditOrdered,), key=lambda order: order.owner, retention_ms=MONTH_MS)
+CREDIT: Topic[credit.CreditEvent] = Topic(
     "billing.credit.v1",
     (credit.CreditPosted, credit.BalanceLow, credit.TopUpDue),
-    "owner",
-    retention_ms=30 * 24 * 3600 * 1000,
+    key=lambda event: event.owner,
+    retention_ms=MONTH_MS,
 )
-BALANCES = Topic("billing.balances.v1", (credit.BalanceChanged,), "owner", compacted=True)
-SPENDING = Topic("billing.spending.v1", (credit.MemberSpent,), "owner/account", compacted=True)
-QUOTA_STATE = Topic("quota.state.v1", (quota.QuotaStateSaved,), "subject", compacted=True)
-VAULT_COMMANDS = Topic(
+BALANCES = Topic("billing.balances.v1", (credit.BalanceChanged,), key=lambda balance: balance.owner, compacted=True)
+SPENDING = Topic(
+    "billing.spending.v1",
+    (credit.MemberSpent,),
+    key=lambda spent: spent.state_key,
+    partition_by=lambda spent: spent.owner,
+    compacted=True,
+)
+
+# Orders and states of the control plane.
+VAULT_COMMANDS: Topic[VaultCommand] = Topic(
     "vault.commands.v1",
-    (vault.CredentialSubmitted, vault.CredentialRemoved, vault.CredentialTestOrdered, vault.RewrapOrdered),
-    "credential_id",
+    (CredentialSubmitted, CredentialRemoved, CredentialTestOrdered, RewrapOrdered),
+    key=lambda command: command.event_subject,
 )
 
 
-def _view(name: str, record: type[Record], key: str) -> Topic:
-    return Topic(name, (record,), key, Spread.SINGLE, compacted=True)
+def _view(name: str, record: type[S]) -> Topic[S]:
+    """A compacted topic that services hold whole in memory."""
+    return Topic(name, (record,), key=lambda state: state.state_key, spread=Spread.SINGLE, compacted=True)
 
 
-SIGNING_KEYS = _view("control.signing-keys.v1", control.SigningKeyPublished, "kid")
-ACCOUNTS = _view("control.accounts.v1", control.AccountChanged, "account_id")
-REVOCATIONS = _view("control.revocations.v1", control.KeyRevoked, "jti")
-MEMBERSHIPS = _view("control.memberships.v1", control.MembershipChanged, "membership_id")
-POLICIES = _view("control.policies.v1", control.PolicySet, "organization_id")
-VAULTS = _view("control.vaults.v1", control.VaultAnnounced, "vault_id")
-CREDENTIALS = _view("control.credentials.v1", control.CredentialChanged, "credential_id")
-CREDENTIAL_USES = _view("control.credential-uses.v1", control.CredentialUsed, "credential_id")
-CREDIT_SETTINGS = _view("control.credit-settings.v1", credit.CreditSettingsSet, "owner")
-RELAYS = _view("control.relays.v1", control.RelayAnnounced, "relay_id")
-GRANT_KEYS = _view("control.grant-keys.v1", control.EpochKeySealed, "sealed_id")
+SIGNING_KEYS = _view("control.signing-keys.v1", control.SigningKeyPublished)
+ACCOUNTS = _view("control.accounts.v1", control.AccountChanged)
+REVOCATIONS = _view("control.revocations.v1", control.KeyRevoked)
+MEMBERSHIPS = _view("control.memberships.v1", control.MembershipChanged)
+POLICIES = _view("control.policies.v1", control.PolicySet)
+VAULTS = _view("control.vaults.v1", control.VaultAnnounced)
+CREDENTIALS = _view("control.credentials.v1", control.CredentialChanged)
+CREDENTIAL_USES = _view("control.credential-uses.v1", control.CredentialUsed)
+CREDIT_SETTINGS = _view("control.credit-settings.v1", credit.CreditSettingsSet)
+RELAYS = _view("control.relays.v1", control.RelayAnnounced)
+GRANT_KEYS = _view("control.grant-keys.v1", control.EpochKeySealed)
 
-TOPICS: tuple[Topic, ...] = (
-    REQUESTS,
-    DECISIONS,
-    PROMPTS,
-    ROUTES,
-    CANCELLATIONS,
-    ATTEMPTS,
-    REPLIES,
-    OUTCOMES,
-    KEY_USES,
-    CLAIMS,
-    USAGE,
-    CHARGES,
-    ORDERS,
-    CREDIT,
-    BALANCES,
-    SPENDING,
-    QUOTA_STATE,
-    VAULT_COMMANDS,
-    SIGNING_KEYS,
-    ACCOUNTS,
-    REVOCATIONS,
-    MEMBERSHIPS,
-    POLICIES,
-    VAULTS,
-    CREDENTIALS,
-    CREDENTIAL_USES,
-    CREDIT_SETTINGS,
-    RELAYS,
-    GRANT_KEYS,
-)
+TOPICS: tuple[Topic[Any], ...] = tuple(found for found in list(globals().values()) if isinstance(found, Topic))
 
-BY_NAME: dict[str, Topic] = {topic.name: topic for topic in TOPICS}
+BY_NAME: dict[str, Topic[Any]] = {topic.name: topic for topic in TOPICS}

@@ -4,15 +4,15 @@ from typing import Annotated
 
 from pydantic import Field
 
-from contracts.prices import Price
-from contracts.record import EpochMs, Record, RequestId, Subject
-from contracts.replies import Outcome
-from contracts.requests import Caller, Surface
+from .prices import Price
+from .record import EpochMs, RequestRecord, Subject, Value
+from .replies import Outcome
+from .requests import Caller, Surface
 
 Tokens = Annotated[int, Field(ge=0)]
 
 
-class TokenUsage(Record):
+class TokenUsage(Value):
     """The provider's own counts. ``input_tokens`` and ``output_tokens`` include all others of their side."""
 
     input_tokens: Tokens = 0
@@ -26,10 +26,9 @@ class TokenUsage(Record):
     output_audio_tokens: Tokens = 0
 
 
-class UsageRecorded(Record):
+class UsageRecorded(RequestRecord):
     """The books' only source: who used what, how it ended and how long it took."""
 
-    request_id: RequestId
     subject: Subject
     caller: Caller
     surface: Surface

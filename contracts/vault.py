@@ -1,6 +1,6 @@
 """``vault.commands.v1``: orders to the vault. A key in them is sealed for the vault alone."""
 
-from contracts.record import EpochMs, Record
+from .record import EpochMs, Record
 
 
 class CredentialSubmitted(Record):
@@ -14,6 +14,14 @@ class CredentialSubmitted(Record):
     submitted_by: str
     submitted_at_ms: EpochMs
 
+    @property
+    def event_subject(self) -> str:
+        return self.credential_id
+
+    @property
+    def event_id(self) -> str:
+        return f"{self.credential_id}/CredentialSubmitted/{self.submitted_at_ms}"
+
 
 class CredentialTestOrdered(Record):
     """Ask the provider whether it takes this key; the answer is a `contracts.control.CredentialUsed`."""
@@ -21,12 +29,28 @@ class CredentialTestOrdered(Record):
     credential_id: str
     ordered_at_ms: EpochMs
 
+    @property
+    def event_subject(self) -> str:
+        return self.credential_id
+
+    @property
+    def event_id(self) -> str:
+        return f"{self.credential_id}/CredentialTestOrdered/{self.ordered_at_ms}"
+
 
 class RewrapOrdered(Record):
     """Wrap every data key by the current key-encryption key, so that older ones can be destroyed."""
 
     ordered_by: str
     ordered_at_ms: EpochMs
+
+    @property
+    def event_subject(self) -> str:
+        return self.ordered_by
+
+    @property
+    def event_id(self) -> str:
+        return f"RewrapOrdered/{self.ordered_at_ms}"
 
 
 class CredentialRemoved(Record):
@@ -37,3 +61,14 @@ class CredentialRemoved(Record):
     owner: str
     removed_by: str
     removed_at_ms: EpochMs
+
+    @property
+    def event_subject(self) -> str:
+        return self.credential_id
+
+    @property
+    def event_id(self) -> str:
+        return f"{self.credential_id}/CredentialRemoved/{self.removed_at_ms}"
+
+
+VaultCommand = CredentialSubmitted | CredentialRemoved | CredentialTestOrdered | RewrapOrdered

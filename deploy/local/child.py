@@ -96,6 +96,12 @@ class Child:
         """For fault tests: the keeper starts it again."""
         os.kill(self.pid, signal_number)
 
+    def kill_for_good(self) -> None:
+        """For fault tests: the same, and it is not started again."""
+        if self._keeper:
+            self._keeper.cancel()
+        self.kill()
+
     def kill_tree(self, signal_number: int) -> None:
         """The same for the process and all that it started: a PostgreSQL server works in its children."""
         process = psutil.Process(self.pid)
@@ -111,8 +117,22 @@ class Child:
 
     async def _launch(self) -> None:
         await self._spawn()
-        if self._on_started:
-            await self._on_started()
+        if self._on_started is None:
+            return
+        assert self._process is not None
+        starting = asyncio.ensure_future(self._on_started())
+        ended = asyncio.ensure_future(self._process.wait())
+        try:
+            await asyncio.wait({starting, ended}, return_when=asyncio.FIRST_COMPLETED)
+            if not starting.done():
+                raise StackError(
+                    f"{self.name} ended with {_how(ended.result())} while it started; its log ends:\n"
+                    f"{self.last_words(5)}"
+                )
+            starting.result()
+        finally:
+            starting.cancel()
+            ended.cancel()
 
     async def _spawn(self) -> None:
         try:

@@ -6,6 +6,7 @@ import json
 import os
 import secrets
 import shutil
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,7 @@ class Home:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._writing = threading.Lock()
 
     def prepare(self) -> None:
         """Makes the folders.
@@ -71,17 +73,19 @@ class Home:
 
     def secret(self, name: str, *, encoded_bytes: int = 32) -> str:
         """A random secret that stays the same from run to run; base64, URL-safe."""
-        known = self._secrets()
-        if name not in known:
-            known[name] = base64.urlsafe_b64encode(secrets.token_bytes(encoded_bytes)).decode()
-            write_private(self.path / "secrets.json", json.dumps(known, indent=1))
-        return known[name]
+        with self._writing:
+            known = self._secrets()
+            if name not in known:
+                known[name] = base64.urlsafe_b64encode(secrets.token_bytes(encoded_bytes)).decode()
+                write_private(self.path / "secrets.json", json.dumps(known, indent=1))
+            return known[name]
 
     def forget_secret(self, name: str) -> None:
         """Destroys a secret."""
-        known = self._secrets()
-        known.pop(name, None)
-        write_private(self.path / "secrets.json", json.dumps(known, indent=1))
+        with self._writing:
+            known = self._secrets()
+            known.pop(name, None)
+            write_private(self.path / "secrets.json", json.dumps(known, indent=1))
 
     def key_encryption_keys(self, service: str) -> str:
         """A service's own, as `LocalKeys.parse` reads them: the newest first."""

@@ -36,6 +36,8 @@ STUB_CONFIG = Path(__file__).with_name("demo.yaml")
 EMBEDDED = ("embedded", "apache")
 """Names of the Kafka that Sluice starts itself."""
 KAFKA_STORE = ROOT / ".sluice" / "kafka"
+SESSION_TIMEOUT_MS = 3_000
+"""Of groups on our own broker: who dies is missed after so long. A busy machine holds a process up for a second."""
 
 Say = Callable[[str], None]
 _OF_THE_CLI = ("SLUICE_HOME", "SLUICE_KEY")
@@ -112,12 +114,7 @@ class Stack:
         """
         self._check()
         try:
-            if self._options.stub:
-                await self._start_stub()
-            await self._start_broker()
-            self._say("database: PostgreSQL")
-            self.children["postgres"] = self.postgres.child()
-            await self.children["postgres"].start()
+            await self._start_foundations()
             self._say(f"services: {', '.join(SERVICES)}")
             for service in SERVICES:
                 for number in range(1, self._options.instances.get(service, 1) + 1):
@@ -153,6 +150,12 @@ class Stack:
         self.children[name] = child
         await child.start()
         return child
+
+    async def remove_service(self, service: str, number: int) -> None:
+        """Stops a further process of a service, and forgets it."""
+        name = _instance(service, number)
+        await self.children.pop(name).stop()
+        del self._health_ports[name]
 
     async def rotate_key_encryption_key(self, service: str) -> None:
         """Puts a new key-encryption key in front and restarts the service with it; the older ones stay."""
@@ -214,6 +217,22 @@ class Stack:
             raise StackError(f"the configuration is not YAML: {error}") from None
         check_free(self._options.port, "--port")
 
+    async def _start_foundations(self) -> None:
+        """Broker, database and stub at the same time."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._start_broker())
+                group.create_task(self._start_postgres())
+                if self._options.stub:
+                    group.create_task(self._start_stub())
+        except* (StackError, OSError) as failures:
+            raise failures.exceptions[0] from None
+
+    async def _start_postgres(self) -> None:
+        self._say("database: PostgreSQL")
+        self.children["postgres"] = await asyncio.to_thread(self.postgres.child)
+        await self.children["postgres"].start()
+
     async def _start_stub(self) -> None:
         self._say("provider: the stub")
         environment = plain_environment() | {KEY_VARIABLE: self.stub_key()}
@@ -231,9 +250,11 @@ class Stack:
             installation = await asyncio.to_thread(install, KAFKA_STORE, self._say)
             await ensure_startup_cache(installation, self._say)
             port = free_port()
-            self.bus = BusSettings(bootstrap=f"{LOOPBACK}:{port}", **chosen)
+            self.bus = BusSettings(bootstrap=f"{LOOPBACK}:{port}", session_timeout_ms=SESSION_TIMEOUT_MS, **chosen)
             self._say("broker: Apache Kafka")
-            self.children["broker"] = local_broker(installation, self._home, self.bus, port, self._say)
+            self.children["broker"] = await asyncio.to_thread(
+                local_broker, installation, self._home, self.bus, port, self._say
+            )
             await self.children["broker"].start()
             return
         if ":" not in kafka:
@@ -251,6 +272,8 @@ class Stack:
         environment = plain_environment(
             SLUICE_KAFKA_BOOTSTRAP=self.bus.bootstrap,
             SLUICE_KAFKA_PARTITIONS=self.bus.partitions,
+            SLUICE_KAFKA_SESSION_TIMEOUT_MS=self.bus.session_timeout_ms,
+            SLUICE_KAFKA_INSTANCE=name,
             SLUICE_HEALTH_PORT=self._health_ports[name],
         )
         environment |= {

@@ -14,13 +14,16 @@ from pathlib import Path
 import httpx
 from aiokafka import AIOKafkaConsumer
 
+from contracts import topics
+from contracts.decoding import decode
+
 URL = os.environ.get("STRIPE_API_URL", "https://api.stripe.com") + "/v1/billing/meter_events"
 
 
 async def main(customers: dict[str, str]) -> None:
     """Runs until it is stopped."""
     consumer = AIOKafkaConsumer(
-        "billing.charges.v1",
+        topics.CHARGES.name,
         bootstrap_servers=os.environ["SLUICE_KAFKA_BOOTSTRAP"],
         group_id="stripe-meter",
         enable_auto_commit=False,
@@ -29,15 +32,15 @@ async def main(customers: dict[str, str]) -> None:
     await consumer.start()
     async with httpx.AsyncClient(auth=(os.environ["STRIPE_API_KEY"], ""), timeout=30) as http:
         async for record in consumer:
-            charge = json.loads(record.value)
-            customer = customers.get(charge.get("organization_id") or charge.get("account_id") or "")
-            if customer and charge["cost_microdollars"]:
+            charge = decode(topics.CHARGES, record.value, record.headers)
+            customer = customers.get(charge.organization_id or charge.account_id or "")
+            if customer and charge.cost_microdollars:
                 event = {
                     "event_name": "sluice_usage",
-                    "identifier": charge["charge_id"],
-                    "timestamp": charge["accepted_at_ms"] // 1000,
+                    "identifier": charge.charge_id,
+                    "timestamp": charge.accepted_at_ms // 1000,
                     "payload[stripe_customer_id]": customer,
-                    "payload[value]": charge["cost_microdollars"],
+                    "payload[value]": charge.cost_microdollars,
                 }
                 (await http.post(URL, data=event)).raise_for_status()
             await consumer.commit()

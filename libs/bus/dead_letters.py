@@ -1,16 +1,14 @@
-"""The dead-letter queues: where records go that cannot be read or handled, with the reason."""
+"""The dead-letter queues: where records go that cannot be decoded or handled, with the reason."""
 
 import asyncio
-from typing import Any
 
 import structlog
-from aiokafka import ConsumerRecord
 from aiokafka.errors import KafkaError
 
 from contracts import headers as names
-from contracts.record import Record
 from libs.bus.producer import Producer, settle
-from libs.bus.received import Poison, PoisonError, parse, poison
+from libs.bus.records import DeadLetter, Raw, dead_letter
+from libs.runtime.background import Tasks
 
 log = structlog.get_logger()
 
@@ -18,21 +16,21 @@ RETRY_S = 0.1
 
 
 class DeadLetters:
-    """Writes to ``<topic>.dlq``: the record as it came, and headers that say why, where from and for whom."""
+    """Writes to ``<topic>.dlq``: the record as it came, and headers that say why, where from and by whom."""
 
     def __init__(self, producer: Producer, reader: str) -> None:
         """
         Args:
-            reader: the consumer group, or the service, that could not read it.
+            reader: the consumer group, or the service, that could not handle it.
         """
         self._producer = producer
         self._reader = reader
-        self._background: set[asyncio.Task[Poison]] = set()
+        self._tasks = Tasks("dead letters")
 
-    async def bury(self, raw: "ConsumerRecord[Any, Any]", reason: str) -> Poison:
-        """Returns what is known of the record, once the queue has it; waits for the broker as long as it takes."""
+    async def write(self, raw: Raw, reason: str) -> DeadLetter:
+        """Returns what is known of the record once the queue has it; waits for the broker as long as it takes."""
         log.error("dead letter", topic=raw.topic, partition=raw.partition, offset=raw.offset, reason=reason)
-        found = poison(raw, reason)
+        letter = dead_letter(raw, reason)
         headers = [
             *raw.headers,
             (names.DLQ_REASON, reason.encode()),
@@ -43,21 +41,17 @@ class DeadLetters:
         ]
         while True:
             try:
-                letter = await self._producer.send_raw(
-                    found.topic.dead_letters, raw.value, key=raw.key, headers=headers
-                )
-                await settle([letter])
-                return found
+                await settle([await self._producer.dead_letter(letter.topic, raw.key, raw.value, headers)])
+                return letter
             except KafkaError as error:
-                log.warning("dead letter is tried again", error=type(error).__name__)
+                log.warning("dead letter is written again", error=type(error).__name__)
                 await asyncio.sleep(RETRY_S)
 
-    def read(self, raw: "ConsumerRecord[Any, Any]") -> Record | None:
-        """A record, from where nothing can be awaited; None for one that cannot be read, which is buried meanwhile."""
-        try:
-            return parse(raw).record
-        except PoisonError as error:
-            task = asyncio.create_task(self.bury(raw, str(error)))
-            self._background.add(task)
-            task.add_done_callback(self._background.discard)
-            return None
+    def write_soon(self, raw: Raw, reason: str) -> DeadLetter:
+        """The same for callers that cannot wait."""
+
+        async def write() -> None:
+            await self.write(raw, reason)
+
+        self._tasks.spawn(write())
+        return dead_letter(raw, reason)

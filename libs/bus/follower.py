@@ -1,19 +1,24 @@
-"""Reading partitions outside any group, from a chosen place on and without end."""
+"""Reading partitions outside any group, from a chosen offset on and without end."""
 
 import asyncio
-import contextlib
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from enum import Enum
 from typing import Any
 
 import structlog
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import TopicPartition
 
-from contracts.topics import Topic
+from contracts.topic import Topic
+from libs.bus.dead_letters import DeadLetters
+from libs.bus.reader import PartitionReader
+from libs.bus.records import DeadLetter, Deleted, PoisonError, Raw, Received, decode, decode_state
 from libs.bus.settings import BusSettings
-from libs.bus.watch import BrokerWatch
+from libs.runtime.background import Repeated
 
 log = structlog.get_logger()
+
+WAIT_MS = 5_000
+"""It never changes partitions, so the broker may hold its fetches for long."""
 
 
 class From(Enum):
@@ -24,103 +29,95 @@ class From(Enum):
 
 
 class Follower:
-    """Gives every record of some partitions to ``take``, in order within each partition.
+    """Gives every record of some partitions to a function, in order within each partition.
 
-    It outlives the broker: after a pause it goes on where it was; after the loss of the log it tells ``on_new_log``
-    and begins with the new log's first record.
+    It outlives the broker: after a pause it goes on where it was.
     """
 
     def __init__(
         self,
         settings: BusSettings,
-        watch: BrokerWatch,
-        places: Collection[tuple[Topic, int]],
-        take: "Callable[[Sequence[ConsumerRecord[Any, Any]]], None]",
+        dead_letters: DeadLetters,
+        partitions: Collection[tuple[Topic[Any], int]],
+        receive: Callable[[Received[Any]], None],
         *,
         begin: From = From.BEGINNING,
-        on_new_log: Callable[[], None] | None = None,
-        fetch_wait_ms: int = 100,
+        wanted: Callable[[Raw], bool] | None = None,
+        on_deleted: Callable[[Deleted], None] | None = None,
+        on_dead_letter: Callable[[DeadLetter], None] | None = None,
     ) -> None:
         """
         Args:
-            places: topics and their partition numbers.
-            take: given records of one partition; must not raise.
-            fetch_wait_ms: see `BusSettings.fetching`.
+            receive: given each record; must not raise.
+            wanted: records for which it is false are passed over undecoded.
+            on_deleted: for compacted topics: given the keys that end.
+            on_dead_letter: given what could not be decoded.
         """
         self._settings = settings
-        self._places = [TopicPartition(topic.name, number) for topic, number in places]
-        self._take = take
+        self._dead_letters = dead_letters
+        self._partitions = [TopicPartition(topic.name, number) for topic, number in partitions]
+        self._receive = receive
         self._begin = begin
-        self._on_new_log = on_new_log
-        self._fetching = settings.fetching()
-        self._seen: dict[TopicPartition, int] = {}
-        self._begin_again = False
+        self._wanted = wanted
+        self._on_deleted = on_deleted
+        self._on_dead_letter = on_dead_letter
+        self._next: dict[TopicPartition, int] = {}
         self._caught_up = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
-        self._watch = watch
+        names = ", ".join(sorted({partition.topic for partition in self._partitions}))
+        self.background = Repeated(f"follow {names}", self._follow)
 
     @property
     def ready(self) -> bool:
-        """True once all that was on the log at the start has been taken."""
+        """True once all that was on the log at the start has been received."""
         return self._caught_up.is_set()
 
     async def wait_ready(self) -> None:
         """Returns once `ready` is true."""
         await self._caught_up.wait()
 
-    def position(self, topic: Topic, partition: int) -> int:
-        """The offset after the last record that was taken."""
-        seen = self._seen.get(TopicPartition(topic.name, partition))
-        return seen or 0
+    def position(self, topic: Topic[Any], partition: int) -> int:
+        """The offset after the last record that was received."""
+        return self._next.get(TopicPartition(topic.name, partition), 0)
 
     async def start(self) -> None:
         """Begins to follow; `ready` turns true later."""
-        self._watch.on_new_log(self._forget)
-        self._task = asyncio.create_task(self._follow())
+        await self.background.start()
 
     async def stop(self) -> None:
         """Ends following."""
-        if self._task:
-            self._watch.off_new_log(self._forget)
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-
-    def _forget(self) -> None:
-        self._begin_again = True
+        await self.background.stop()
 
     async def _follow(self) -> None:
-        while True:
-            consumer = AIOKafkaConsumer(
-                enable_auto_commit=False, auto_offset_reset="earliest", **self._settings.connection(), **self._fetching
-            )
-            try:
-                await consumer.start()
-                await self._read(consumer)
-            except Exception as error:
-                # Whatever it is: with this loop dead the process would go on with an ever older view.
-                log.warning("follower: waiting for the broker", error=type(error).__name__)
-                await asyncio.sleep(0.2)
-            finally:
-                await consumer.stop()
+        reader = PartitionReader(self._settings, wait_ms=WAIT_MS)
+        await reader.start()
+        try:
+            reader.assign(self._partitions)
+            ends = await reader.end_offsets(self._partitions)
+            begins = ends if self._begin is From.END else await reader.first_offsets(self._partitions)
+            for partition in self._partitions:
+                self._next.setdefault(partition, begins[partition])
+            reader.resume(self._next)
+            while True:
+                if not self.ready and all(self._next[partition] >= end for partition, end in ends.items()):
+                    self._caught_up.set()
+                for partition, raws in (await reader.fetch()).items():
+                    for raw in raws:
+                        self._take(raw)
+                    self._next[partition] = raws[-1].offset + 1
+        finally:
+            await reader.stop()
 
-    async def _read(self, consumer: AIOKafkaConsumer) -> None:
-        if self._begin_again:
-            self._begin_again = False
-            self._begin = From.BEGINNING
-            self._seen.clear()
-            if self._on_new_log:
-                self._on_new_log()
-        consumer.assign(self._places)
-        ends = await consumer.end_offsets(self._places)
-        begins = ends if self._begin is From.END else await consumer.beginning_offsets(self._places)
-        for place in self._places:
-            seen = self._seen.setdefault(place, begins[place])
-            consumer.seek(place, seen)
-        while not self._begin_again:
-            if all(self._seen[place] >= ends[place] for place in self._places):
-                self._caught_up.set()
-            for place, raws in (await consumer.getmany(timeout_ms=500)).items():
-                if raws:
-                    self._seen[place] = raws[-1].offset + 1
-                    self._take(raws)
+    def _take(self, raw: Raw) -> None:
+        if self._wanted and not self._wanted(raw):
+            return
+        try:
+            found = decode_state(raw) if self._on_deleted else decode(raw)
+        except PoisonError as error:
+            letter = self._dead_letters.write_soon(raw, str(error))
+            if self._on_dead_letter:
+                self._on_dead_letter(letter)
+            return
+        if isinstance(found, Received):
+            self._receive(found)
+        elif self._on_deleted:
+            self._on_deleted(found)

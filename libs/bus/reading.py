@@ -1,45 +1,29 @@
 """Reading stretches of the log once, outside any group: to rebuild state, to audit, to show."""
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Collection, Mapping
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
-from aiokafka.errors import KafkaError, KafkaTimeoutError
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaTimeoutError
 
-from contracts.topics import Topic
+from contracts.topic import Topic
+from libs.bus.reader import PartitionReader
+from libs.bus.records import Raw
 from libs.bus.settings import BusSettings
 
-TIMES_WITHIN_S = 3.0
 MOVES_WITHIN_S = 15.0
-
-
-async def offsets_since(
-    consumer: AIOKafkaConsumer, times_ms: Mapping[TopicPartition, int], first: Mapping[TopicPartition, int]
-) -> dict[TopicPartition, int | None]:
-    """The offset of each partition's first record of a time or later; None where there is none.
-
-    Tansu, after a restart, sometimes refuses to look for times at all; then it is the partition's first offset, so
-    whoever must not see older records looks at their timestamps.
-    """
-    try:
-        async with asyncio.timeout(TIMES_WITHIN_S):
-            found = await consumer.offsets_for_times(dict(times_ms))
-    except (KafkaError, TimeoutError):
-        return {place: first[place] for place in times_ms}
-    return {place: found[place].offset if found.get(place) else None for place in times_ms}
 
 
 async def read_to_end(
     settings: BusSettings,
-    topic: Topic,
+    topic: Topic[Any],
     *,
     partitions: Collection[int] | None = None,
     since_ms: int | None = None,
     begin_at: Mapping[int, int] | None = None,
     dead_letters: bool = False,
-) -> "AsyncIterator[ConsumerRecord[Any, Any]]":
+) -> AsyncIterator[Raw]:
     """All records that are on the log when the reading starts, in order within each partition.
 
     Args:
@@ -52,39 +36,43 @@ async def read_to_end(
         KafkaError: the broker went away, or gives nothing for `MOVES_WITHIN_S`.
     """
     name = topic.dead_letters if dead_letters else topic.name
-    numbers = partitions if partitions is not None else range(settings.partitions_of(topic))
-    places = [TopicPartition(name, number) for number in numbers]
-    if not places:
+    numbers = partitions if partitions is not None else range(settings.partitions_of(topic, dead_letters=dead_letters))
+    chosen = [TopicPartition(name, number) for number in numbers]
+    if not chosen:
         return
-    consumer = AIOKafkaConsumer(enable_auto_commit=False, **settings.connection(), **settings.fetching())
-    await consumer.start()
+    reader = PartitionReader(settings)
+    await reader.start()
     try:
-        consumer.assign(places)
-        ends = await consumer.end_offsets(places)
-        starts = await consumer.beginning_offsets(places)
+        reader.assign(chosen)
+        ends = await reader.end_offsets(chosen)
+        starts = await reader.first_offsets(chosen)
         if since_ms is not None:
-            found = await offsets_since(consumer, dict.fromkeys(places, since_ms), starts)
-            starts = {place: ends[place] if offset is None else offset for place, offset in found.items()}
-        begun = {place: (begin_at or {}).get(place.partition, ends[place]) for place in places}
-        starts = {place: min(starts[place], begun[place]) for place in places}
-        for place in places:
-            consumer.seek(place, starts[place])
-        behind = {place for place in places if starts[place] < ends[place]}
-        positions, moved_s = starts, time.monotonic()
+            found = await reader.offsets_since(dict.fromkeys(chosen, since_ms))
+            starts = {partition: ends[partition] if offset is None else offset for partition, offset in found.items()}
+        wanted = {partition: (begin_at or {}).get(partition.partition, ends[partition]) for partition in chosen}
+        starts = {partition: min(starts[partition], wanted[partition]) for partition in chosen}
+        behind = {partition: starts[partition] for partition in chosen if starts[partition] < ends[partition]}
+        reader.pause([partition for partition in chosen if partition not in behind])
+        reader.resume(behind)
+        moved_s = time.monotonic()
         while behind:
             if time.monotonic() - moved_s > MOVES_WITHIN_S:
-                stuck = ", ".join(f"{place.partition} at {positions[place]} of {ends[place]}" for place in behind)
+                stuck = ", ".join(
+                    f"{partition.partition} at {at} of {ends[partition]}" for partition, at in behind.items()
+                )
                 raise KafkaTimeoutError(f"{name} cannot be read to its end (partition {stuck})")
-            for raws in (await consumer.getmany(*behind, timeout_ms=200)).values():
+            for raws in (await reader.fetch(within_ms=200)).values():
                 for raw in raws:
-                    place = TopicPartition(raw.topic, raw.partition)
-                    if since_ms is None or raw.timestamp >= since_ms or raw.offset >= begun[place]:
+                    partition = TopicPartition(raw.topic, raw.partition)
+                    if raw.offset >= ends[partition]:
+                        break
+                    if since_ms is None or raw.timestamp >= since_ms or raw.offset >= wanted[partition]:
                         yield raw
-            now = {place: await consumer.position(place) for place in behind}
-            if any(now[place] != positions[place] for place in behind):
+            # A position, not the last record: what compaction took leaves no record at the end.
+            now = {partition: await reader.position(partition) for partition in behind}
+            if now != behind:
                 moved_s = time.monotonic()
-            positions = now
-            # Tansu lists the end within its last batch; what a fetch says of it is right.
-            behind = {place for place in behind if now[place] < max(ends[place], consumer.highwater(place) or 0)}
+            behind = {partition: at for partition, at in now.items() if at < ends[partition]}
+            reader.pause([partition for partition in now if partition not in behind])
     finally:
-        await consumer.stop()
+        await reader.stop()

@@ -1,69 +1,131 @@
-"""The life of a service process: logs, traces, health, producer; start, serve until SIGTERM, drain."""
+"""A service on the log: what its process is given, and how its parts start and stop."""
 
 import asyncio
-import gc
 import os
-import resource
-import signal
-import socket
-import sys
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import structlog
-import uvicorn
 from aiokafka.errors import KafkaError
-from pydantic import ValidationError
 
-from libs.bus.consumer import Consumer
+from contracts.record import Record
+from contracts.services import Group, ServiceSpec
+from contracts.topic import Topic
 from libs.bus.dead_letters import DeadLetters
-from libs.bus.follower import Follower
+from libs.bus.follower import Follower, From
+from libs.bus.group import GroupMember
+from libs.bus.processor import Processor, Work
 from libs.bus.producer import Producer
+from libs.bus.reading import read_to_end
+from libs.bus.records import Deleted, PoisonError, Received, decode_state
 from libs.bus.settings import BusSettings
+from libs.bus.upkeep import Upkeep
 from libs.bus.views import View, ViewReader
 from libs.bus.watch import BrokerWatch
-from libs.telemetry.health import Health
-from libs.telemetry.logs import configure_logs
-from libs.telemetry.tracing import configure_tracing, shutdown_tracing
+from libs.runtime.background import Repeated
+from libs.runtime.health import Health
+from libs.runtime.process import collect_garbage_seldom, run_process
+from libs.runtime.server import HttpServer
 
 log = structlog.get_logger()
 
+R = TypeVar("R", bound=Record)
+RETRY_S = 0.3
 
-class _Startable(Protocol):
-    async def start(self) -> None: ...
-    async def stop(self) -> None: ...
+
+class Part(Protocol):
+    """Something that starts and stops with its service."""
+
+    async def start(self) -> None:
+        """Begins."""
+
+    async def stop(self) -> None:
+        """Ends."""
 
 
 @dataclass(frozen=True, slots=True)
-class Runtime:
-    """What every service is given."""
+class Service:
+    """What every service is given. It reads and writes what its `ServiceSpec` lists."""
 
-    name: str
+    spec: ServiceSpec
     bus: BusSettings
     producer: Producer
-    watch: BrokerWatch
     health: Health
     dead_letters: DeadLetters
 
-    def consumer(self, **options: Any) -> Consumer:
-        """A member of a consumer group; the options are those of `Consumer`."""
-        return Consumer(self.bus, self.watch, self.producer, **options)
+    def member(
+        self,
+        group: Group[R],
+        make: Callable[[Work], Processor[R]],
+        *,
+        client_id: str | None = None,
+        static: bool = True,
+        rewind_ms: Mapping[Topic[Any], int] | None = None,
+        tick_s: float | None = None,
+    ) -> GroupMember[R]:
+        """A member of one of the service's groups; see `GroupMember`.
+
+        Args:
+            static: it keeps its partitions over a restart, where `BusSettings.instance` names it.
+        """
+        self._check(group in self.spec.groups, group.name)
+        return GroupMember(
+            self.bus,
+            self.producer,
+            group,
+            make,
+            client_id=client_id or f"sluice-{group.name}",
+            instance=self.bus.instance if static else None,
+            rewind_ms=rewind_ms,
+            tick_s=tick_s,
+        )
 
     def views(self, *views: View[Any]) -> ViewReader:
         """The reader of some control views."""
-        return ViewReader(self.bus, self.watch, self.dead_letters, views)
+        for view in views:
+            self._check(view.topic in self.spec.views, view.topic.name)
+        return ViewReader(self.bus, self.dead_letters, views)
+
+    def follower(
+        self,
+        topic: Topic[R],
+        receive: Callable[[Received[R]], None],
+        *,
+        partitions: Collection[int] | None = None,
+        begin: From = From.BEGINNING,
+        **options: Any,
+    ) -> Follower:
+        """Follows a topic outside of groups; see `Follower`.
+
+        Args:
+            partitions: None means all.
+        """
+        self._check(topic in self.spec.follows, topic.name)
+        numbers = range(self.bus.partitions_of(topic)) if partitions is None else partitions
+        chosen = [(topic, number) for number in numbers]
+        return Follower(self.bus, self.dead_letters, chosen, receive, begin=begin, **options)
+
+    async def recover(self, topic: Topic[R], **options: Any) -> "AsyncIterator[Received[R] | Deleted]":
+        """Reads a topic to its present end; what cannot be decoded becomes a dead letter. See `read_to_end`."""
+        self._check(topic in self.spec.reads, topic.name)
+        async for raw in read_to_end(self.bus, topic, **options):
+            try:
+                yield decode_state(raw)  # type: ignore[misc]
+            except PoisonError as error:
+                self.dead_letters.write_soon(raw, str(error))
 
     @asynccontextmanager
-    async def running(self, *parts: _Startable) -> AsyncIterator[None]:
+    async def running(self, *parts: Part) -> AsyncIterator[None]:
         """Starts parts in order, waiting for the broker as long as it takes; stops them in reverse.
 
-        Consumers that stand side by side join their groups at the same time: each join takes seconds.
+        Members that stand side by side join their groups at the same time.
         """
         async with AsyncExitStack() as stack:
-            for together, group in groupby(parts, key=lambda part: isinstance(part, Consumer)):
+            for together, group in groupby(parts, key=lambda part: isinstance(part, GroupMember)):
                 if together:
                     await asyncio.gather(*(self._add(part, stack) for part in group))
                 else:
@@ -71,113 +133,50 @@ class Runtime:
                         await self._add(part, stack)
             yield
 
-    async def _add(self, part: _Startable, running: AsyncExitStack) -> None:
+    async def _add(self, part: Part, running: AsyncExitStack) -> None:
         await _start(part)
         running.push_async_callback(part.stop)
-        if isinstance(part, Consumer):
+        if isinstance(part, GroupMember):
             self.health.lag(part.lag)
-            self.health.check(f"group {part.group}", lambda: part.ready)
-        elif isinstance(part, Follower):
-            self.health.check(type(part).__name__.lower(), lambda: part.ready)
+            self.health.check(f"group {part.group.name}", lambda: part.ready)
+            for work in part.background:
+                self.health.background(work)
+        elif isinstance(part, Follower | Upkeep | BrokerWatch):
+            self.health.background(part.background)
+        elif isinstance(part, Repeated):
+            self.health.background(part)
+        if isinstance(part, Follower):
+            self.health.check(part.background.name, lambda: part.ready)
+
+    def _check(self, allowed: bool, what: str) -> None:
+        if not allowed:
+            raise PermissionError(f"{self.spec.name} may not read {what}: its ServiceSpec does not list it")
 
 
-async def _start(part: _Startable) -> None:
-    while True:
-        try:
-            await part.start()
-            return
-        except KafkaError as error:
-            log.warning("waiting for the broker", error=repr(error)[:200])
-            await asyncio.sleep(0.3)
+Build = Callable[[Service], AbstractAsyncContextManager[None]]
 
 
-class _QuietServer(uvicorn.Server):
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-class HttpServer:
-    """A uvicorn server inside our own loop, which leaves signals to the service."""
-
-    def __init__(self, application: Any, host: str, port: int, **options: Any) -> None:
-        configuration = uvicorn.Config(application, log_config=None, access_log=False, lifespan="off", **options)
-        self._server = _QuietServer(configuration)
-        self._address = (host, port)
-        self._task: asyncio.Task[None] | None = None
-
-    async def start(self) -> None:
-        """Listens. Raises OSError where the port is taken."""
-        family = socket.AF_INET6 if ":" in self._address[0] else socket.AF_INET
-        listener = socket.create_server(self._address, family=family, backlog=2048)
-        self._task = asyncio.create_task(self._server.serve([listener]))
-        while not self._server.started and not self._task.done():
-            await asyncio.sleep(0.005)
-
-    async def stop(self) -> None:
-        """Lets running answers end, for as long as uvicorn's graceful time-out says."""
-        self._server.should_exit = True
-        if self._task:
-            await self._task
-
-
-Build = Callable[[Runtime], AbstractAsyncContextManager[None]]
-
-
-def run(name: str, build: Build) -> None:
+def run(spec: ServiceSpec, build: Build) -> None:
     """Runs one service until SIGTERM or SIGINT; the entry point of ``python -m services.<name>``.
 
     Environment: ``SLUICE_HEALTH_PORT`` (loopback; 0 picks one), ``SLUICE_HEALTH_HOST``, ``SLUICE_LOG_LEVEL``.
     """
-    # No core dump: memory holds prompts, in the vault and the relays provider keys.
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    configure_logs(name, os.environ.get("SLUICE_LOG_LEVEL", "INFO"))
-    configure_tracing(name)
-    try:
-        import uvloop
-
-        runner: Any = uvloop.run
-    except ImportError:
-        runner = asyncio.run
-    try:
-        runner(_run(name, build))
-    except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False))
-        log.error("settings are not usable", problems=problems)
-        sys.exit(2)
-    finally:
-        shutdown_tracing()
+    run_process(spec.name, partial(_main, spec, build))
 
 
-def _collect_seldom() -> None:
-    """Spares the garbage collector what start-up has made, and most of its rounds.
-
-    Almost nothing here is cyclic, so a round finds nothing, and every 700 new objects began one. With 64 clients that
-    was a tenth of all CPU, and a fifth of the time of the slowest answers (the 95th percentile).
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
-
-
-async def _run(name: str, build: Build) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-
-    for signal_number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(signal_number, stop.set)
+async def _main(spec: ServiceSpec, build: Build, stop: asyncio.Event) -> None:
     bus = BusSettings()
-    producer = Producer(bus, name)
-    health = Health(name)
+    producer = Producer(bus, spec)
+    health = Health(spec.name)
     page = HttpServer(
         health.application(),
         os.environ.get("SLUICE_HEALTH_HOST", "127.0.0.1"),
         int(os.environ.get("SLUICE_HEALTH_PORT", "0")),
     )
     await page.start()
-    runtime = Runtime(name, bus, producer, BrokerWatch(bus), health, DeadLetters(producer, name))
+    service = Service(spec, bus, producer, health, DeadLetters(producer, spec.name))
     started = asyncio.Event()
-    serving = asyncio.create_task(_serve(runtime, build, stop, started))
+    serving = asyncio.create_task(_serve(service, build, stop, started))
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
     if not started.is_set():
@@ -189,16 +188,26 @@ async def _run(name: str, build: Build) -> None:
     await page.stop()
 
 
-async def _serve(runtime: Runtime, build: Build, stop: asyncio.Event, started: asyncio.Event) -> None:
-    await _start(runtime.producer)
+async def _serve(service: Service, build: Build, stop: asyncio.Event, started: asyncio.Event) -> None:
+    await _start(service.producer)
     try:
-        async with runtime.running(runtime.watch), build(runtime):
+        async with build(service):
             started.set()
-            _collect_seldom()
-            runtime.health.serving()
+            collect_garbage_seldom()
+            service.health.serving()
             log.info("serving")
             await stop.wait()
             log.info("draining")
     finally:
-        await runtime.producer.stop()
+        await service.producer.stop()
     log.info("stopped")
+
+
+async def _start(part: Part) -> None:
+    while True:
+        try:
+            await part.start()
+            return
+        except KafkaError as error:
+            log.warning("waiting for the broker", error=repr(error)[:200])
+            await asyncio.sleep(RETRY_S)

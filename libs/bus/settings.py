@@ -5,7 +5,7 @@ from typing import Any, Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from contracts.topics import Spread, Topic
+from contracts.topic import Spread, Topic
 
 MAX_REQUEST_BYTES = 33 * 1024 * 1024
 
@@ -20,6 +20,11 @@ class BusSettings(BaseSettings):
     """Of every keyed topic. Fixed for the life of a deployment: a subject's history stays in its partition."""
     reply_partitions: int = Field(default=8, ge=1)
     replication_factor: int = Field(default=1, ge=1)
+    session_timeout_ms: int = Field(default=6_000, ge=1_000)
+    """After so long without a heartbeat a member's partitions go to others; 6 s is the least that Kafka takes unless
+    its ``group.min.session.timeout.ms`` says otherwise."""
+    instance: str | None = None
+    """This process's name for static membership in its groups, the same when it is started again (KIP-345)."""
     security_protocol: Literal["PLAINTEXT", "SASL_SSL", "SSL", "SASL_PLAINTEXT"] = "PLAINTEXT"
     sasl_mechanism: str | None = None
     sasl_username: str | None = None
@@ -44,10 +49,14 @@ class BusSettings(BaseSettings):
             }
         return arguments
 
-    def fetching(self) -> dict[str, Any]:
-        """Fetch arguments. Kafka wakes a long poll as soon as there is a record: a long wait costs no latency."""
+    def fetching(self, wait_ms: int) -> dict[str, Any]:
+        """Fetch arguments.
+
+        Args:
+            wait_ms: how long the broker may hold a fetch that finds nothing.
+        """
         return {
-            "fetch_max_wait_ms": 500,
+            "fetch_max_wait_ms": wait_ms,
             "max_partition_fetch_bytes": MAX_REQUEST_BYTES,
             "fetch_max_bytes": 2 * MAX_REQUEST_BYTES,
         }
@@ -62,6 +71,8 @@ class BusSettings(BaseSettings):
             "linger_ms": 1,
         }
 
-    def partitions_of(self, topic: Topic) -> int:
-        """How many partitions this deployment gives a topic."""
+    def partitions_of(self, topic: Topic[Any], *, dead_letters: bool = False) -> int:
+        """How many partitions this deployment gives a topic, or its dead-letter queue."""
+        if dead_letters:
+            return 1
         return {Spread.KEYED: self.partitions, Spread.REPLIES: self.reply_partitions, Spread.SINGLE: 1}[topic.spread]

@@ -1,10 +1,13 @@
 """Makes the topics of `contracts.topics` exist."""
 
+from typing import Any
+
 import structlog
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
-from contracts.topics import TOPICS, Topic
+from contracts.topic import Topic
+from contracts.topics import TOPICS
 from libs.bus.settings import BusSettings
 
 log = structlog.get_logger()
@@ -14,11 +17,19 @@ class TopicShapeError(Exception):
     """A topic has another count of partitions than this deployment is configured for; the message says what to do."""
 
 
-def _configuration(topic: Topic) -> dict[str, str]:
+def _configuration(topic: Topic[Any]) -> dict[str, str]:
     configuration = {"max.message.bytes": str(topic.max_record_bytes)}
     if topic.compacted:
         return configuration | {"cleanup.policy": "compact"}
     return configuration | {"cleanup.policy": "delete", "retention.ms": str(topic.retention_ms)}
+
+
+def _dead_letter_configuration(topic: Topic[Any]) -> dict[str, str]:
+    return {
+        "max.message.bytes": str(topic.max_record_bytes),
+        "cleanup.policy": "delete",
+        "retention.ms": str(topic.retention_ms),
+    }
 
 
 async def create_topics(settings: BusSettings) -> None:
@@ -30,13 +41,13 @@ async def create_topics(settings: BusSettings) -> None:
     """
     wanted = [
         NewTopic(
-            name,
-            settings.partitions_of(topic),
+            topic.dead_letters if dead_letters else topic.name,
+            settings.partitions_of(topic, dead_letters=dead_letters),
             settings.replication_factor,
-            topic_configs=_configuration(topic) | ({"cleanup.policy": "delete"} if name != topic.name else {}),
+            topic_configs=_dead_letter_configuration(topic) if dead_letters else _configuration(topic),
         )
         for topic in TOPICS
-        for name in (topic.name, topic.dead_letters)
+        for dead_letters in (False, True)
     ]
     admin = AIOKafkaAdminClient(**settings.connection())
     await admin.start()

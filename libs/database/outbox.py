@@ -1,139 +1,112 @@
-"""The transactional outbox: what a change of a service's database says on the log, in the change's own transaction."""
+"""The transactional outbox: what a change of a service's database publishes, in the change's own transaction."""
 
-import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import structlog
 
-from contracts.headers import event_headers
 from contracts.record import Record
-from contracts.topics import BY_NAME, Topic
-from libs.bus.producer import Producer, settle
-from libs.bus.watch import BrokerWatch
+from contracts.topic import Topic
+from contracts.topics import BY_NAME
+from libs.bus.admin import cluster_id
+from libs.bus.producer import Acknowledgement, settle
+from libs.bus.service import Service
 from libs.database.pool import Database
+from libs.runtime.background import Repeated
 
 log = structlog.get_logger()
 
+R = TypeVar("R", bound=Record)
 EVERY_S = 1.0
 BATCH = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Outgoing:
-    """One record on its way to the log; without a record, the deletion of its key."""
+class Outgoing(Generic[R]):
+    """A record on its way to the log."""
 
-    topic: Topic
-    key: str
-    record: Record | None
-    event_id: str = ""
-    """The key, where nothing is said."""
-    subject: str = ""
-    """The key, where nothing is said."""
+    topic: Topic[R]
+    record: R
     traceparent: str = ""
-    partition_by: str = ""
-    """Records of one partition_by lie in one partition, as if it were their key. The key, where nothing is said."""
 
 
-States = Callable[[Any], AsyncIterator[Outgoing]]
+@dataclass(frozen=True, slots=True)
+class OutgoingDeletion:
+    """The end of a key of a compacted topic, on its way to the log."""
+
+    topic: Topic[Any]
+    key: str
+
+
+States = Callable[[Any], AsyncIterator[Outgoing[Any]]]
 """Given a connection in a transaction: every state that the log must hold."""
 
 
-async def enqueue(connection: Any, schema: str, outgoing: Sequence[Outgoing]) -> None:
+async def enqueue(connection: Any, schema: str, outgoing: Iterable[Outgoing[Any] | OutgoingDeletion]) -> None:
     """Adds records to a schema's outbox, in the caller's transaction; they are published in this order."""
-    rows = [
-        (
-            one.topic.name,
-            one.key,
-            type(one.record).__name__,
-            one.event_id or one.key,
-            one.subject or one.key,
-            one.traceparent,
-            one.partition_by or one.key,
-            None
-            if one.record is None
-            else type(one.record).__pydantic_serializer__.to_json(one.record, exclude_defaults=True).decode(),
-        )
-        for one in outgoing
-    ]
+    rows = [_row(one) for one in outgoing]
     if rows:
         await connection.execute(
-            f"insert into {schema}.outbox (topic, key, type, event_id, subject, traceparent, partition_by, record) "  # noqa: S608
-            "select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], "
-            "$8::text[])",
+            f"insert into {schema}.outbox (topic, key, type, event_id, traceparent, record) "  # noqa: S608
+            "select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[])",
             *map(list, zip(*rows, strict=True)),
         )
 
 
+def _row(outgoing: Outgoing[Any] | OutgoingDeletion) -> tuple[str, str, str, str, str, str | None]:
+    topic = outgoing.topic
+    if isinstance(outgoing, OutgoingDeletion):
+        return topic.name, outgoing.key, "", "", "", None
+    record = outgoing.record
+    name, value = type(record).__name__, record.encode().decode()
+    return topic.name, topic.key(record), name, record.event_id, outgoing.traceparent, value
+
+
 class Outbox:
-    """Publishes what is in the outbox, in order; tells all states anew where the broker lost its log.
+    """Publishes what is in the outbox, in order; and all states to a Kafka cluster that has none of them.
 
     Two processes may publish the same rows: whoever reads them dedupes by event ID, or takes the newest of a key.
     """
 
-    def __init__(
-        self, database: Database, schema: str, producer: Producer, watch: BrokerWatch, source: str, states: States
-    ) -> None:
+    def __init__(self, database: Database, schema: str, service: Service, states: States) -> None:
         """
         Args:
-            schema: has the table ``outbox``.
-            source: the service, as CloudEvents' ``source`` names it.
-            states: what a log without memory is told.
+            schema: has the tables ``outbox`` and ``outbox_cluster``.
+            states: what a new cluster is given.
         """
         self._database = database
         self._schema = schema
-        self._producer = producer
-        self._source = f"/services/{source}"
+        self._service = service
         self._states = states
-        self._wake = asyncio.Event()
-        self._all_again = True
-        self._task: asyncio.Task[None] | None = None
-        watch.on_new_log(self._tell_all_again)
+        self._filled = False
+        self.background = Repeated(f"outbox of {schema}", self._publish, every_s=EVERY_S)
 
     @property
     def ready(self) -> bool:
-        """All states that the database knows have been told."""
-        return not self._all_again
+        """The cluster has all states that the database knows."""
+        return self._filled
 
     def wake(self) -> None:
         """There is something new."""
-        self._wake.set()
+        self.background.wake()
 
     async def start(self) -> None:
         """Begins to publish."""
-        self._task = asyncio.create_task(self._publish_on())
+        self._service.health.background(self.background)
+        await self.background.start()
 
     async def stop(self) -> None:
         """Ends; what is left in the outbox is published by the next start."""
-        if self._task:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await self.background.stop()
 
-    def _tell_all_again(self) -> None:
-        self._all_again = True
-        self._wake.set()
-
-    async def _publish_on(self) -> None:
+    async def _publish(self) -> None:
         await self._database.wait_ready()
-        while True:
-            self._wake.clear()
-            try:
-                if self._all_again:
-                    await self._refill()
-                    self._all_again = False
-                while await self._publish_some():
-                    pass
-            except Exception as error:
-                # Whatever it is: with this loop dead no change would ever be told again.
-                log.warning("outbox is tried again", error=type(error).__name__)
-                await asyncio.sleep(0.3)
-                continue
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(EVERY_S):
-                    await self._wake.wait()
+        if not self._filled:
+            await self._fill()
+            self._filled = True
+        while await self._publish_some():
+            pass
 
     async def _publish_some(self) -> bool:
         async with self._database.pool.acquire() as connection, connection.transaction():
@@ -143,44 +116,33 @@ class Outbox:
             )
             if not rows:
                 return False
-            await settle([await self._send_row(row) for row in rows])
+            await settle([await self._publish_row(row) for row in rows])
             await connection.execute(
                 f"delete from {self._schema}.outbox where id = any($1)",  # noqa: S608
                 [row["id"] for row in rows],
             )
             return len(rows) == BATCH
 
-    async def _refill(self) -> None:
-        async with self._database.pool.acquire() as connection, connection.transaction():
-            sent = []
-            async for one in self._states(connection):
-                assert one.record is not None
-                partition = await self._producer.partition_for(one.topic, one.partition_by or one.key)
-                sent.append(
-                    await self._producer.send(
-                        one.topic,
-                        one.record,
-                        key=one.key,
-                        event_id=one.event_id or one.key,
-                        subject=one.subject or one.key,
-                        traceparent="",
-                        partition=partition,
-                    )
-                )
-            await settle(sent)
-
-    async def _send_row(self, row: Any) -> Any:
-        key = row["key"].encode()
-        partition = await self._producer.partition_for(BY_NAME[row["topic"]], row["partition_by"])
+    async def _publish_row(self, row: Any) -> Acknowledgement:
+        topic = BY_NAME[row["topic"]]
         if row["record"] is None:
-            return await self._producer.send_raw(row["topic"], None, key=key, headers=[], partition=partition)
-        headers = event_headers(
-            type_name=row["type"],
-            event_id=row["event_id"],
-            source=self._source,
-            subject=row["subject"],
-            traceparent=row["traceparent"],
-        )
-        return await self._producer.send_raw(
-            row["topic"], row["record"].encode(), key=key, headers=headers, partition=partition
-        )
+            return await self._service.producer.delete(topic, row["key"])
+        (kind,) = [kind for kind in topic.records if kind.__name__ == row["type"]]
+        record = kind.decode(row["record"].encode(), row["key"])
+        return await self._service.producer.publish(topic, record, row["traceparent"])
+
+    async def _fill(self) -> None:
+        """A cluster is known by its ID. One that is new, after the loss of the old one, is given every state."""
+        cluster = await cluster_id(self._service.bus)
+        async with self._database.pool.acquire() as connection, connection.transaction():
+            known = f"select 1 from {self._schema}.outbox_cluster where cluster_id = $1"  # noqa: S608
+            if await connection.fetchval(known, cluster):
+                return
+            published = [
+                await self._service.producer.publish(state.topic, state.record)
+                async for state in self._states(connection)
+            ]
+            await settle(published)
+            log.info("states published to a new cluster", cluster=cluster, count=len(published))
+            insert = f"insert into {self._schema}.outbox_cluster (cluster_id) values ($1) on conflict do nothing"  # noqa: S608
+            await connection.execute(insert, cluster)

@@ -110,6 +110,11 @@ class Step:
         if self._span:
             self._span.set_attributes(dict(attributes))
 
+    def note_refusal(self, status: int | None) -> None:
+        """Notes the HTTP status with which a request is refused, if it is."""
+        if status is not None:
+            self.note({"sluice.refusal.status": status})
+
     def end(self, error: str | None = None) -> None:
         """Ends the step; ``error`` is a short class of failure."""
         if self._span:

@@ -21,12 +21,11 @@ from contracts import topics
 from contracts.charges import ChargePosted
 from contracts.clock import now_ms
 from contracts.decisions import QuotaReserved
-from contracts.headers import TYPE, TYPE_PREFIX, header
 from contracts.record import Record
 from contracts.requests import RequestAccepted
-from contracts.topics import Topic
+from contracts.topic import Topic
 from libs.bus.reading import read_to_end
-from libs.bus.received import PoisonError, parse
+from libs.bus.records import PoisonError, decode
 from libs.bus.settings import BusSettings
 from libs.database.pool import AWAY
 from libs.database.settings import DatabaseSettings
@@ -37,7 +36,6 @@ _BOOKED = (
     "select u.request_id, u.outcome, u.cost_microdollars, e.amount_microdollars, u.reserved_microdollars "
     "from ledger.usage u left join ledger.entries e on e.entry_id = u.request_id"
 )
-_HELD = TYPE_PREFIX + QuotaReserved.__name__
 
 
 class Auditor:
@@ -60,7 +58,7 @@ class Auditor:
             if since_ms is None or record.accepted_at_ms >= since_ms:
                 books.accepted[UUID(record.request_id)] = record.deadline_ms
                 begins = min(begins or record.accepted_at_ms, record.accepted_at_ms)
-        async for record in self._read(topics.DECISIONS, begins if since_ms is None else since_ms, only=_HELD):
+        async for record in self._read(topics.QUOTA_DECISIONS, begins if since_ms is None else since_ms):
             if isinstance(record, QuotaReserved) and record.held:
                 books.held[UUID(record.request_id)] = record.held.microdollars
         connection = await asyncpg.connect(self._database.url, server_settings={"timezone": "UTC"})
@@ -74,17 +72,13 @@ class Auditor:
                 books.take_charge(record)
         return audit(books)
 
-    async def _read(
-        self, topic: Topic, since_ms: int | None, *, only: str | None = None
-    ) -> AsyncIterator[Record | None]:
+    async def _read(self, topic: Topic[Any], since_ms: int | None) -> AsyncIterator[Record | None]:
         """Each record; None for one that cannot be read."""
         task = self._progress.add_task(f"reading {topic.name}", total=None)
         async for raw in read_to_end(self._bus, topic, since_ms=since_ms):
             self._progress.advance(task)
-            if only and header(raw.headers, TYPE) != only:
-                continue
             try:
-                yield parse(raw).record
+                yield decode(raw).record
             except PoisonError:
                 yield None
         self._progress.update(task, total=1, completed=1)

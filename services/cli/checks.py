@@ -9,7 +9,7 @@ import typer
 from deploy.local.home import ROOT
 from services.cli.output import fail, say
 
-_BENCHES = ("ledger", "decisions", "outage")
+_BENCHES = ("decisions", "growth", "idle", "ledger", "outage", "takeover")
 _STATIC = (
     ("formatting", ("ruff", "format", "--check", "--quiet", ".")),
     ("lint", ("ruff", "check", "--quiet", ".")),
@@ -29,7 +29,9 @@ def test(context: typer.Context) -> None:
 
 
 def bench(context: typer.Context) -> None:
-    """Measure throughput and latency against the stub provider; or ``ledger``, ``decisions``, ``outage``."""
+    """Measure throughput and latency against the stub provider; or ``decisions``, ``growth``, ``idle``, ``ledger``, ``outage``,
+    ``takeover``.
+    """
     first = context.args[0] if context.args else ""
     module, arguments = (
         (f"tests.bench.{first}", context.args[1:]) if first in _BENCHES else ("tests.bench", context.args)

@@ -1,28 +1,70 @@
-"""``contracts``: writes the generated documents anew."""
+"""``contracts``: writes the generated documents anew, and cuts the baseline of a release."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
+from typing import Annotated
 
+import typer
+
+from contracts.services import SERVICES, ServiceSpec
 from deploy.local.home import ROOT
-from libs.bus.documents import acls, asyncapi, schemas
-from services.cli.output import say
+from libs.bus.documents import acls, asyncapi, schemas, topic_table
+from services.cli.output import fail, say
 
 GENERATED = ROOT / "contracts" / "generated"
+RELEASED = ROOT / "contracts" / "released"
 ACLS = ROOT / "deploy" / "kafka" / "acls.sh"
+TABLE = re.compile(r"(<!-- topics: begin \(./sluice contracts\) -->\n).*?(<!-- topics: end -->)", re.DOTALL)
 
 
-def contracts() -> None:
-    """Write the JSON Schemas, the AsyncAPI and the OpenAPI document of contracts/ anew."""
-    shutil.rmtree(GENERATED, ignore_errors=True)
-    for name, schema in schemas().items():
-        file = GENERATED / "schemas" / f"{name}.json"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(schema, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+def contracts(
+    release: Annotated[
+        str | None, typer.Option(help="Cut this version's baseline, with which later ones must be compatible.")
+    ] = None,
+) -> None:
+    """Write JSON Schemas, AsyncAPI, OpenAPI, ACLs and the tables of the services' READMEs anew."""
+    _write_schemas(GENERATED / "schemas")
     (GENERATED / "asyncapi.yaml").write_text(asyncapi())
     openapi = subprocess.run([sys.executable, "-m", "services.console.openapi"], capture_output=True, check=True)
     (GENERATED / "management-openapi.json").write_bytes(openapi.stdout)
     ACLS.write_text(acls())
     ACLS.chmod(0o755)
-    say(f"written: {GENERATED.relative_to(ROOT)}")
+    for spec in SERVICES:
+        file = readme(spec)
+        file.write_text(with_table(file.read_text(), spec))
+    say(f"written: {GENERATED.relative_to(ROOT)}, {ACLS.relative_to(ROOT)}, services/*/README.md")
+    if release:
+        folder = RELEASED / release
+        if folder.exists():
+            fail(f"{folder.relative_to(ROOT)} is there already; a release is not changed")
+        _write_schemas(folder)
+        say(f"written: {folder.relative_to(ROOT)}")
+
+
+def readme(spec: ServiceSpec) -> Path:
+    """A service's page."""
+    return ROOT / "services" / spec.name.replace("-", "_") / "README.md"
+
+
+def with_table(text: str, spec: ServiceSpec) -> str:
+    """The page with the table of what the service reads and writes.
+
+    Raises:
+        ValueError: the page has no place for it.
+    """
+    changed, count = TABLE.subn(lambda found: found[1] + topic_table(spec) + found[2], text)
+    if count != 1:
+        raise ValueError(f"the README of {spec.name} has {count} tables of topics")
+    return changed
+
+
+def _write_schemas(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    for name, schema in schemas().items():
+        file = folder / f"{name}.json"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(schema, indent=1, sort_keys=True, ensure_ascii=False) + "\n")

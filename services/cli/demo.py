@@ -19,7 +19,7 @@ from deploy.local.home import Home, default_homes
 from deploy.local.ports import LOOPBACK, free_port
 from deploy.local.stack import STUB_CONFIG, Stack, StackOptions
 from deploy.local.traces import Span, TraceCollector
-from libs.bus.service import HttpServer
+from libs.runtime.server import HttpServer
 from services.cli.client import ManagementClient
 from services.cli.output import out, say
 from services.cli.run import Port, until_stopped

@@ -40,7 +40,7 @@ async def create(connection: Any, actor: Actor, email: str) -> str:
         await connection.execute("insert into control.accounts (id, email) values ($1, lower($2))", account_id, email)
     except asyncpg.UniqueViolationError:
         raise Conflict("there is an account with this e-mail address already") from None
-    await enqueue(connection, topics.ACCOUNTS, account_id, AccountChanged(account_id=account_id))
+    await enqueue(connection, topics.ACCOUNTS, AccountChanged(account_id=account_id))
     await note(connection, actor, "account.create", account_id)
     return account_id
 
@@ -87,7 +87,7 @@ async def _change(connection: Any, account_id: str, assignment: str, value: Any)
     if row is None:
         raise _no_account(account_id)
     record = AccountChanged(account_id=account_id, token_epoch=row["token_epoch"], disabled=row["disabled"])
-    await enqueue(connection, topics.ACCOUNTS, account_id, record)
+    await enqueue(connection, topics.ACCOUNTS, record)
 
 
 async def token_epoch(connection: Any, account_id: str) -> int:
@@ -157,7 +157,7 @@ async def revoke_key(connection: Any, actor: Actor, key_id: str) -> None:
     )
     if row is None:
         raise no_key(key_id)
-    await enqueue(connection, topics.REVOCATIONS, key_id, revocation(key_id, row["revoked_at"], row["expires_at"]))
+    await enqueue(connection, topics.REVOCATIONS, revocation(key_id, row["revoked_at"], row["expires_at"]))
     await note(connection, actor, "key.revoke", key_id, account=row["account_id"])
 
 

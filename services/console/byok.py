@@ -7,9 +7,8 @@ from aiokafka.errors import KafkaError
 
 from contracts import topics
 from contracts.clock import now_ms
-from contracts.control import CredentialChanged, CredentialUsed, VaultAnnounced
-from contracts.record import Record
-from contracts.vault import CredentialRemoved, CredentialSubmitted, CredentialTestOrdered, RewrapOrdered
+from contracts.control import CredentialChanged
+from contracts.vault import CredentialRemoved, CredentialSubmitted, CredentialTestOrdered, RewrapOrdered, VaultCommand
 from libs.bus.producer import Producer, settle
 from libs.bus.views import View
 from libs.config.gateway import Provider
@@ -30,9 +29,9 @@ class OwnKeys:
         """
         self._producer = producer
         self._providers = providers
-        self._vaults = View(topics.VAULTS, VaultAnnounced)
-        self._credentials = View(topics.CREDENTIALS, CredentialChanged)
-        self._uses = View(topics.CREDENTIAL_USES, CredentialUsed)
+        self._vaults = View(topics.VAULTS)
+        self._credentials = View(topics.CREDENTIALS)
+        self._uses = View(topics.CREDENTIAL_USES)
         self.views = (self._vaults, self._credentials, self._uses)
 
     async def add(self, owner: str, provider_id: str, key: Secret, submitted_by: str, *, check: bool) -> str:
@@ -65,7 +64,7 @@ class OwnKeys:
             submitted_by=submitted_by,
             submitted_at_ms=now_ms(),
         )
-        await self._order(command, name)
+        await self._order(command)
         return name
 
     async def _check(self, provider_id: str, key: Secret) -> None:
@@ -89,7 +88,7 @@ class OwnKeys:
         command = CredentialRemoved(
             credential_id=name, provider_id=provider_id, owner=owner, removed_by=removed_by, removed_at_ms=now_ms()
         )
-        await self._order(command, name)
+        await self._order(command)
 
     async def order_test(self, owner: str, provider_id: str) -> int:
         """Orders the vault to ask the provider whether it takes a stored key; returns the time of the order (ms).
@@ -102,12 +101,12 @@ class OwnKeys:
         if self._credentials.get(name) is None:
             raise NotFound(f"there is no key for {provider_id!r} here")
         ordered_at_ms = now_ms()
-        await self._order(CredentialTestOrdered(credential_id=name, ordered_at_ms=ordered_at_ms), name)
+        await self._order(CredentialTestOrdered(credential_id=name, ordered_at_ms=ordered_at_ms))
         return ordered_at_ms
 
     async def order_rewrap(self, ordered_by: str) -> None:
         """Orders the vault to wrap every data key anew. Raises Away."""
-        await self._order(RewrapOrdered(ordered_by=ordered_by, ordered_at_ms=now_ms()), "rewrap")
+        await self._order(RewrapOrdered(ordered_by=ordered_by, ordered_at_ms=now_ms()))
 
     def vault(self) -> dict[str, Any]:
         """What the vault says of itself. Raises Away where there is none yet."""
@@ -139,16 +138,8 @@ class OwnKeys:
             "last_error": used.error if used else None,
         }
 
-    async def _order(self, command: Record, name: str) -> None:
+    async def _order(self, command: VaultCommand) -> None:
         try:
-            sent = await self._producer.send(
-                topics.VAULT_COMMANDS,
-                command,
-                key=name,
-                event_id=f"{name}/{now_ms()}",
-                subject=name,
-                traceparent="",
-            )
-            await settle([sent])
+            await settle([await self._producer.publish(topics.VAULT_COMMANDS, command)])
         except KafkaError:
             raise Away("the log does not take the order; try again") from None

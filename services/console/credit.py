@@ -72,7 +72,7 @@ async def order(
         ordered_by=actor.name,
         ordered_at_ms=now_ms(),
     )
-    await enqueue(connection, topics.ORDERS, owner, record)
+    await enqueue(connection, topics.ORDERS, record)
     await note(
         connection,
         actor,
@@ -126,7 +126,7 @@ async def set_settings(connection: Any, actor: Actor, settings: CreditSettingsSe
         settings.top_up_below_microdollars,
         settings.top_up_microdollars,
     )
-    await enqueue(connection, topics.CREDIT_SETTINGS, settings.owner, settings)
+    await enqueue(connection, topics.CREDIT_SETTINGS, settings)
     shown = _shown(settings.model_dump())
     organization_id = organization_of(settings.owner)
     await note(connection, actor, "credit.settings", settings.owner, organization_id=organization_id, **shown)

@@ -1,54 +1,53 @@
 """When each key was last used: learnt from ``gateway.key-uses``, written once in a while."""
 
-import asyncio
 import contextlib
 from datetime import UTC, datetime
 
-import structlog
+from faststream import AckPolicy
 
 from contracts.requests import KeyUsed
-from libs.bus.consumer import Batch
+from contracts.services import CONSOLE_GROUP
+from libs.bus.dead_letters import DeadLetters
+from libs.bus.faststream import faststream_broker
+from libs.bus.service import Service
 from libs.database.pool import AWAY, Database
+from libs.runtime.background import Repeated
 from services.console.accounts import note_used
-
-log = structlog.get_logger()
 
 EVERY_S = 5.0
 
 
 class LastUsed:
-    """Collects, and writes every few seconds. What a crash forgets the next use tells again."""
+    """Collects, and writes every few seconds. What a crash forgets, the next use makes known again."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, service: Service, database: Database) -> None:
         self._database = database
         self._used: dict[str, datetime] = {}
-        self._task: asyncio.Task[None] | None = None
+        self._broker = faststream_broker(
+            service.bus, DeadLetters(service.producer, CONSOLE_GROUP.name), "sluice-console"
+        )
+        (topic,) = CONSOLE_GROUP.topics
+        subscribe = self._broker.subscriber(
+            topic.name, group_id=CONSOLE_GROUP.name, auto_offset_reset="earliest", ack_policy=AckPolicy.ACK
+        )
+        subscribe(self.receive)
+        self.background = Repeated("write last uses", self._write, every_s=EVERY_S)
 
-    async def handle(self, batch: Batch) -> None:
-        """Notes the keys of a batch."""
-        for received in batch:
-            use = received.record
-            assert isinstance(use, KeyUsed)
-            self._used[use.key_fingerprint] = datetime.fromtimestamp(use.used_at_ms / 1000, UTC)
+    async def receive(self, use: KeyUsed) -> None:
+        """Notes a use."""
+        self._used[use.key_fingerprint] = datetime.fromtimestamp(use.used_at_ms / 1000, UTC)
 
     async def start(self) -> None:
-        """Begins to write."""
-        self._task = asyncio.create_task(self._write_on())
+        """Begins to read and to write. Raises KafkaError where no broker answers."""
+        await self._broker.start()
+        await self.background.start()
 
     async def stop(self) -> None:
         """Writes what is left."""
-        if self._task:
-            self._task.cancel()
+        await self._broker.stop()
+        await self.background.stop()
         with contextlib.suppress(*AWAY):
             await self._write()
-
-    async def _write_on(self) -> None:
-        while True:
-            await asyncio.sleep(EVERY_S)
-            try:
-                await self._write()
-            except Exception as error:
-                log.warning("last use is written later", error=type(error).__name__)
 
     async def _write(self) -> None:
         used, self._used = self._used, {}

@@ -10,7 +10,7 @@ from services.console.audit import note
 from services.console.core.authorization import Actor, Role
 from services.console.core.records import membership, membership_id, policy
 from services.console.errors import Conflict, NotFound
-from services.console.outbox import enqueue
+from services.console.outbox import enqueue, enqueue_deletion
 
 
 async def create(connection: Any, actor: Actor, name: str, owner: str) -> str:
@@ -91,7 +91,6 @@ async def set_member(connection: Any, actor: Actor, organization_id: str, accoun
     await enqueue(
         connection,
         topics.MEMBERSHIPS,
-        membership_id(organization_id, account_id),
         membership(organization_id, account_id, role.value),
     )
     await note(connection, actor, "member.set", account_id, organization_id=organization_id, role=role.value)
@@ -112,15 +111,15 @@ async def remove_member(connection: Any, actor: Actor, organization_id: str, acc
     )
     if not gone:
         raise NotFound(f"the account {account_id!r} is not a member of this organization")
-    await enqueue(connection, topics.MEMBERSHIPS, membership_id(organization_id, account_id), None)
+    await enqueue_deletion(connection, topics.MEMBERSHIPS, membership_id(organization_id, account_id))
     await note(connection, actor, "member.remove", account_id, organization_id=organization_id)
 
 
 async def delete(connection: Any, actor: Actor, organization_id: str) -> None:
     """Ends an organization, its memberships and policies. Lock it first. Running requests run to their end."""
     for member in await members(connection, organization_id):
-        await enqueue(connection, topics.MEMBERSHIPS, membership_id(organization_id, member["account_id"]), None)
-    await enqueue(connection, topics.POLICIES, organization_id, None)
+        await enqueue_deletion(connection, topics.MEMBERSHIPS, membership_id(organization_id, member["account_id"]))
+    await enqueue_deletion(connection, topics.POLICIES, organization_id)
     await connection.execute("delete from control.organizations where id = $1", organization_id)
     await note(connection, actor, "organization.delete", organization_id, organization_id=organization_id)
 
@@ -135,7 +134,7 @@ async def set_policy(connection: Any, actor: Actor, organization_id: str, docume
         orjson.dumps(document).decode(),
         actor.name,
     )
-    await enqueue(connection, topics.POLICIES, organization_id, policy(organization_id, version, document))
+    await enqueue(connection, topics.POLICIES, policy(organization_id, version, document))
     await note(connection, actor, "policy.set", organization_id, organization_id=organization_id, version=version)
     return version
 

@@ -1,7 +1,7 @@
-"""What the console's changes say to the other services."""
+"""What the console's changes publish to the other services."""
 
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
@@ -9,41 +9,40 @@ from contracts import topics
 from contracts.control import AccountChanged
 from contracts.credit import CreditSettingsSet
 from contracts.record import Record
-from contracts.topics import Topic
+from contracts.topic import Topic
 from libs.database import outbox
-from libs.database.outbox import Outgoing
-from services.console.core.records import membership, membership_id, policy, published, revocation
+from libs.database.outbox import Outgoing, OutgoingDeletion
+from services.console.core.records import membership, policy, published, revocation
 
 SCHEMA = "control"
+R = TypeVar("R", bound=Record)
 
 
-async def enqueue(connection: Any, topic: Topic, key: str, record: Record | None) -> None:
-    """Adds a record (None deletes the key) to the outbox, in the caller's transaction."""
-    await outbox.enqueue(connection, SCHEMA, [Outgoing(topic, key, record)])
+async def enqueue(connection: Any, topic: Topic[R], record: R) -> None:
+    """Adds a record to the outbox, in the caller's transaction."""
+    await outbox.enqueue(connection, SCHEMA, [Outgoing(topic, record)])
 
 
-async def states(connection: Any) -> AsyncIterator[Outgoing]:
+async def enqueue_deletion(connection: Any, topic: Topic[Any], key: str) -> None:
+    """Adds the end of a key to the outbox, in the caller's transaction."""
+    await outbox.enqueue(connection, SCHEMA, [OutgoingDeletion(topic, key)])
+
+
+async def states(connection: Any) -> AsyncIterator[Outgoing[Any]]:
     """All that the control topics must hold."""
     async for row in connection.cursor("select kid, public_key, not_after from control.signing_keys"):
-        yield Outgoing(topics.SIGNING_KEYS, row["kid"], published(row["kid"], row["public_key"], row["not_after"]))
+        yield Outgoing(topics.SIGNING_KEYS, published(row["kid"], row["public_key"], row["not_after"]))
     async for row in connection.cursor("select id, token_epoch, disabled from control.accounts"):
-        record = AccountChanged(account_id=row["id"], token_epoch=row["token_epoch"], disabled=row["disabled"])
-        yield Outgoing(topics.ACCOUNTS, row["id"], record)
+        account = AccountChanged(account_id=row["id"], token_epoch=row["token_epoch"], disabled=row["disabled"])
+        yield Outgoing(topics.ACCOUNTS, account)
     revoked = "select id, revoked_at, expires_at from control.api_keys where revoked_at is not null"
     async for row in connection.cursor(f"{revoked} and expires_at > now()"):
-        yield Outgoing(topics.REVOCATIONS, row["id"], revocation(row["id"], row["revoked_at"], row["expires_at"]))
+        yield Outgoing(topics.REVOCATIONS, revocation(row["id"], row["revoked_at"], row["expires_at"]))
     async for row in connection.cursor("select organization_id, account_id, role from control.memberships"):
-        organization_id, account_id, role = row
-        yield Outgoing(
-            topics.MEMBERSHIPS,
-            membership_id(organization_id, account_id),
-            membership(organization_id, account_id, role),
-        )
+        yield Outgoing(topics.MEMBERSHIPS, membership(row["organization_id"], row["account_id"], row["role"]))
     newest = "select distinct on (organization_id) organization_id, version, document from control.policies"
     async for row in connection.cursor(f"{newest} order by organization_id, version desc"):
         document = orjson.loads(row["document"])
-        yield Outgoing(
-            topics.POLICIES, row["organization_id"], policy(row["organization_id"], row["version"], document)
-        )
+        yield Outgoing(topics.POLICIES, policy(row["organization_id"], row["version"], document))
     async for row in connection.cursor("select * from control.credit_settings"):
-        yield Outgoing(topics.CREDIT_SETTINGS, row["owner"], CreditSettingsSet.model_validate(dict(row)))
+        yield Outgoing(topics.CREDIT_SETTINGS, CreditSettingsSet.model_validate(dict(row)))

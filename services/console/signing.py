@@ -49,7 +49,7 @@ class SigningKeys:
             envelope.wrapped_key,
             envelope.ciphertext,
         )
-        await enqueue(connection, topics.SIGNING_KEYS, kid, published(kid, public_bytes(key), None))
+        await enqueue(connection, topics.SIGNING_KEYS, published(kid, public_bytes(key), None))
         return kid
 
     async def retire(self, connection: Any, kid: str, not_after: datetime) -> None:
@@ -66,7 +66,7 @@ class SigningKeys:
         if kid == current:
             raise Conflict("this key signs now; rotate first, then retire it")
         await connection.execute("update control.signing_keys set not_after = $2 where kid = $1", kid, not_after)
-        await enqueue(connection, topics.SIGNING_KEYS, kid, published(kid, row["public_key"], not_after))
+        await enqueue(connection, topics.SIGNING_KEYS, published(kid, row["public_key"], not_after))
 
     async def sign(self, connection: Any, **claims: Any) -> str:
         """Signs a token; the arguments are those of `libs.identity.tokens.mint`."""

@@ -1,6 +1,7 @@
 """``python -m services.ingress``."""
 
+from contracts.services import INGRESS
 from libs.bus.service import run
 from services.ingress.app import build
 
-run("ingress", build)
+run(INGRESS, build)

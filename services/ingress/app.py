@@ -5,12 +5,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from contracts import topics
-from contracts.credit import BalanceChanged
 from contracts.requests import Surface
-from libs.bus.service import HttpServer, Runtime
+from libs.bus.service import Service
 from libs.bus.views import View
+from libs.bus.watch import BrokerWatch
 from libs.config.catalog import Catalog
 from libs.config.gateway import GatewayConfig
+from libs.runtime.server import HttpServer
 from services.ingress.authentication import Authenticator
 from services.ingress.balance import BalancePage
 from services.ingress.claimant import Claimant
@@ -23,26 +24,19 @@ from services.ingress.waiting import WaitingRoom
 
 
 @asynccontextmanager
-async def build(runtime: Runtime) -> AsyncIterator[None]:
+async def build(service: Service) -> AsyncIterator[None]:
     """HTTP in, requests and prompts out; replies in, HTTP out."""
     config, settings = GatewayConfig(), IngressSettings()
     ingress_id = f"ingress-{secrets.token_hex(8)}"
     authenticator = Authenticator()
-    room = WaitingRoom(ingress_id, runtime.dead_letters)
-    replies = RepliesReader(runtime.bus, runtime.watch, room)
-    claimant = Claimant(
-        runtime.bus,
-        runtime.watch,
-        runtime.producer,
-        runtime.dead_letters,
-        ingress_id,
-        on_claimed=replies.claimed,
-        on_lost=replies.lost,
-    )
+    watch = BrokerWatch(service.bus)
+    room = WaitingRoom()
+    replies = RepliesReader(service, room)
+    claimant = Claimant(service, ingress_id, on_claimed=replies.claimed, on_lost=replies.lost)
     catalog = Catalog(config)
-    balances = View(topics.BALANCES, BalanceChanged)
+    balances = View(topics.BALANCES)
     completions = Completions(
-        config, catalog, authenticator, balances, claimant, replies, room, runtime.producer, runtime.watch, ingress_id
+        config, catalog, authenticator, balances, claimant, replies, room, service, watch, ingress_id
     )
     routes = application(
         catalog,
@@ -50,9 +44,9 @@ async def build(runtime: Runtime) -> AsyncIterator[None]:
         balance=BalancePage(authenticator, balances),
         counting=TokenCountPage(authenticator, catalog, most_bytes=config.limits.body_bytes),
     )
-    views = runtime.views(*authenticator.views, balances)
-    runtime.health.check("reply partition", lambda: claimant.held is not None and replies.ready)
-    runtime.health.check("broker", lambda: runtime.watch.up)
+    views = service.views(*authenticator.views, balances)
+    service.health.check("reply partition", lambda: claimant.held is not None and replies.ready)
+    service.health.check("broker", lambda: watch.up)
     server = HttpServer(
         routes,
         settings.host,
@@ -60,10 +54,7 @@ async def build(runtime: Runtime) -> AsyncIterator[None]:
         timeout_graceful_shutdown=settings.drain_s,
         timeout_keep_alive=75,
     )
-    await runtime.producer.prepare(
-        topics.REQUESTS, topics.PROMPTS, topics.CANCELLATIONS, topics.CLAIMS, topics.KEY_USES
-    )
-    async with runtime.running(views):
+    async with service.running(watch, views):
         await views.wait_ready()
-        async with runtime.running(replies, claimant, server):
+        async with service.running(replies, claimant, server):
             yield

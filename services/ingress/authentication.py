@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from contracts import topics
 from contracts.clock import now_ms
-from contracts.control import AccountChanged, KeyRevoked, MembershipChanged, SigningKeyPublished
+from contracts.control import AccountChanged, SigningKeyPublished
 from contracts.requests import Caller
 from libs.bus.views import View
 from libs.identity.tokens import INFERENCE, Claims, TokenError, fingerprint, verify
@@ -25,10 +25,10 @@ class Authenticator:
     """Verifies tokens against control views. No database, and one signature check a token."""
 
     def __init__(self) -> None:
-        self._signing_keys = View(topics.SIGNING_KEYS, SigningKeyPublished, on_change=self._signing_key_changed)
-        self._accounts = View(topics.ACCOUNTS, AccountChanged)
-        self._revocations = View(topics.REVOCATIONS, KeyRevoked)
-        self._memberships = View(topics.MEMBERSHIPS, MembershipChanged)
+        self._signing_keys = View(topics.SIGNING_KEYS, on_change=self._signing_key_changed)
+        self._accounts = View(topics.ACCOUNTS)
+        self._revocations = View(topics.REVOCATIONS)
+        self._memberships = View(topics.MEMBERSHIPS)
         self.views = (self._signing_keys, self._accounts, self._revocations, self._memberships)
         self._public_keys: dict[str, Ed25519PublicKey] = {}
         self._verified: OrderedDict[bytes, tuple[Claims, str]] = OrderedDict()

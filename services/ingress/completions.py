@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 import uuid_utils
@@ -14,17 +14,20 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from contracts import topics
 from contracts.clock import now_ms
 from contracts.credit import BalanceChanged
-from contracts.headers import event_headers
+from contracts.prompts import PromptSubmitted
 from contracts.record import Record, Refusal, ReplyAddress
 from contracts.replies import Outcome, ReplyChunk, ReplyEnded, ReplyStarted
 from contracts.requests import KeyUsed, RequestAccepted, RequestCancelled, Surface
-from libs.bus.producer import Producer, settle
+from contracts.topic import Topic
+from libs.bus.producer import settle
+from libs.bus.service import Service
 from libs.bus.views import View
 from libs.bus.watch import BrokerWatch
 from libs.chat.surfaces.registry import DIALECTS
 from libs.config.catalog import Catalog
 from libs.config.gateway import GatewayConfig
 from libs.pricing.book import PriceBook
+from libs.runtime.background import Tasks
 from libs.telemetry.tracing import Step, new_traceparent
 from services.ingress.authentication import Authenticator
 from services.ingress.claimant import Claimant
@@ -35,6 +38,8 @@ from services.ingress.replies import RepliesReader
 from services.ingress.waiting import Waiting, WaitingRoom
 
 log = structlog.get_logger()
+
+R = TypeVar("R", bound=Record)
 
 GONE = Refusal(status=499, message="The client closed the connection.")
 OVERDUE_AFTER_S = 5.0
@@ -50,7 +55,7 @@ class _ClientGone(Exception):
 @dataclass(frozen=True, slots=True)
 class _Admitted:
     request: RequestAccepted
-    body: bytes
+    prompt: PromptSubmitted
     step: Step
 
 
@@ -66,7 +71,7 @@ class Completions:
         claimant: Claimant,
         replies: RepliesReader,
         room: WaitingRoom,
-        producer: Producer,
+        service: Service,
         watch: BrokerWatch,
         ingress_id: str,
     ) -> None:
@@ -78,11 +83,11 @@ class Completions:
         self._claimant = claimant
         self._replies = replies
         self._room = room
-        self._producer = producer
+        self._service = service
         self._watch = watch
         self._ingress_id = ingress_id
-        self._key_told_at_ms: dict[str, int] = {}
-        self._background: set[asyncio.Task[None]] = set()
+        self._key_noted_at_ms: dict[str, int] = {}
+        self._background = Tasks("publish from the ingress")
 
     def endpoint(self, surface: Surface) -> ASGIApp:
         """The application of one surface."""
@@ -99,7 +104,7 @@ class Completions:
             return
         request, step = admitted.request, admitted.step
         headers = [(b"x-request-id", request.request_id.encode())]
-        waiting = self._room.enter(request.request_id)
+        waiting = self._room.enter(request.request_id, request.reply_to)
         watcher = asyncio.create_task(_watch_connection(receive, waiting))
         overdue = asyncio.get_running_loop().call_later(
             self._config.timeouts.request_s + OVERDUE_AFTER_S, waiting.fail, OVERDUE
@@ -167,35 +172,16 @@ class Completions:
             started_ns=started_ms * 1_000_000,
             attributes={"sluice.request.id": request.request_id, "gen_ai.request.model": asked.model},
         )
-        return _Admitted(request, body, step)
+        prompt = PromptSubmitted.model_construct(request_id=request.request_id, body={}, encoded=body)
+        return _Admitted(request, prompt, step)
 
     async def _publish(self, admitted: _Admitted) -> None:
         request, trace = admitted.request, admitted.step.traceparent
-        reply_to = request.reply_to.encode()
+        producer = self._service.producer
         try:
             async with asyncio.timeout(self._config.timeouts.publish_s):
-                prompt = await self._producer.send_raw(
-                    topics.PROMPTS.name,
-                    b'{"request_id":"%b","body":%b}' % (request.request_id.encode(), admitted.body),
-                    key=request.request_id.encode(),
-                    headers=event_headers(
-                        type_name="PromptSubmitted",
-                        event_id=f"{request.request_id}/PromptSubmitted",
-                        source="/services/ingress",
-                        subject=request.request_id,
-                        traceparent=trace,
-                        reply_to=reply_to,
-                    ),
-                )
-                accepted = await self._producer.send(
-                    topics.REQUESTS,
-                    request,
-                    key=request.subject,
-                    event_id=f"{request.request_id}/RequestAccepted",
-                    subject=request.request_id,
-                    traceparent=trace,
-                    reply_to=reply_to,
-                )
+                prompt = await producer.publish(topics.PROMPTS, admitted.prompt, trace)
+                accepted = await producer.publish(topics.REQUESTS, request, trace)
                 await settle([prompt, accepted])
         except (KafkaError, TimeoutError):
             raise Unavailable(
@@ -224,8 +210,8 @@ class Completions:
     ) -> None:
         if streaming:
             refusal = reply.refusal
-            say_error = DIALECTS[request.surface].error_event
-            tail = reply.tail or (say_error(refusal.message, refusal.status) if refusal else "")
+            error_event = DIALECTS[request.surface].error_event
+            tail = reply.tail or (error_event(refusal.message, refusal.status) if refusal else "")
             await send(stream_data(tail, last=True))
         elif reply.refusal is not None:
             for message in refused(reply.refusal, headers, request.surface):
@@ -242,32 +228,22 @@ class Completions:
         return balance is not None and balance.balance_microdollars > 0
 
     def _note_key_used(self, fingerprint: str, at_ms: int) -> None:
-        if at_ms - self._key_told_at_ms.get(fingerprint, 0) < KEY_USE_EVERY_MS:
+        if at_ms - self._key_noted_at_ms.get(fingerprint, 0) < KEY_USE_EVERY_MS:
             return
-        if len(self._key_told_at_ms) >= MOST_KEYS:
-            self._key_told_at_ms.clear()
-        self._key_told_at_ms[fingerprint] = at_ms
-        record = KeyUsed(key_fingerprint=fingerprint, used_at_ms=at_ms)
-        self._say_soon(topics.KEY_USES, record, fingerprint, f"{fingerprint}/{at_ms}", "")
+        if len(self._key_noted_at_ms) >= MOST_KEYS:
+            self._key_noted_at_ms.clear()
+        self._key_noted_at_ms[fingerprint] = at_ms
+        self._publish_soon(topics.KEY_USES, KeyUsed(key_fingerprint=fingerprint, used_at_ms=at_ms), "")
 
     def _cancel(self, request: RequestAccepted, traceparent: str, reason: str) -> None:
         record = RequestCancelled(request_id=request.request_id, reason=reason, cancelled_at_ms=now_ms())
-        event_id = f"{request.request_id}/RequestCancelled"
-        self._say_soon(topics.CANCELLATIONS, record, request.request_id, event_id, traceparent)
+        self._publish_soon(topics.CANCELLATIONS, record, traceparent)
 
-    def _say_soon(self, topic: topics.Topic, record: Record, key: str, event_id: str, traceparent: str) -> None:
-        task = asyncio.create_task(self._say(topic, record, key, event_id, traceparent))
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
+    def _publish_soon(self, topic: Topic[R], record: R, traceparent: str) -> None:
+        async def publish() -> None:
+            await settle([await self._service.producer.publish(topic, record, traceparent)])
 
-    async def _say(self, topic: topics.Topic, record: Record, key: str, event_id: str, traceparent: str) -> None:
-        try:
-            sent = await self._producer.send(
-                topic, record, key=key, event_id=event_id, subject=key, traceparent=traceparent
-            )
-            await settle([sent])
-        except KafkaError as error:
-            log.warning("not published", what=type(record).__name__, key=key, error=type(error).__name__)
+        self._background.spawn(publish())
 
 
 class _Endpoint:

@@ -1,17 +1,15 @@
 """Follows the reply partition that this ingress holds."""
 
-import asyncio
-
 from contracts import topics
 from contracts.record import Refusal
 from libs.bus.follower import Follower, From
-from libs.bus.settings import BusSettings
-from libs.bus.watch import BrokerWatch
+from libs.bus.service import Service
+from libs.runtime.background import Repeated
 from services.ingress.waiting import WaitingRoom
 
 LOST = Refusal(
     status=503,
-    message="The gateway lost the log that carries this answer; try again in a moment.",
+    message="The gateway lost the partition that carries this answer; try again in a moment.",
     retry_after_s=1,
 )
 
@@ -19,52 +17,54 @@ LOST = Refusal(
 class RepliesReader:
     """Reads the partition from its end at the time of the claim: earlier replies are for former holders."""
 
-    def __init__(self, settings: BusSettings, watch: BrokerWatch, room: WaitingRoom) -> None:
-        self._settings = settings
-        self._watch = watch
+    def __init__(self, service: Service, room: WaitingRoom) -> None:
+        self._service = service
         self._room = room
+        self._wanted: int | None = None
+        self._followed: int | None = None
         self._follower: Follower | None = None
-        self._changes: asyncio.Queue[int | None] = asyncio.Queue()
-        self._task: asyncio.Task[None] | None = None
+        self.background = Repeated("follow the claimed partition", self._follow)
 
     @property
     def ready(self) -> bool:
         """Replies to requests that are published from now on will be read."""
-        return self._follower is not None and self._follower.ready
+        return self._follower is not None and self._followed == self._wanted and self._follower.ready
 
     def claimed(self, partition: int) -> None:
         """Begins to follow a partition."""
-        self._changes.put_nowait(partition)
+        self._wanted = partition
+        self.background.wake()
 
     def lost(self) -> None:
         """Ends following, and every wait for a reply from there."""
         self._room.fail_all(LOST)
-        self._changes.put_nowait(None)
+        self._wanted = None
+        self.background.wake()
 
     async def start(self) -> None:
         """Begins to heed claims."""
-        self._task = asyncio.create_task(self._heed())
+        await self.background.start()
 
     async def stop(self) -> None:
         """Ends following."""
-        if self._task:
-            self._task.cancel()
+        await self.background.stop()
         await self._unfollow()
 
-    async def _heed(self) -> None:
-        while True:
-            partition = await self._changes.get()
-            await self._unfollow()
-            if partition is not None:
-                self._follower = Follower(
-                    self._settings,
-                    self._watch,
-                    [(topics.REPLIES, partition)],
-                    self._room.take,
-                    begin=From.END,
-                    fetch_wait_ms=10,
-                )
-                await self._follower.start()
+    async def _follow(self) -> None:
+        """A partition that was lost and claimed again is followed anew, from its end at the new claim."""
+        await self._unfollow()
+        self._followed = self._wanted
+        if self._followed is None:
+            return
+        self._follower = self._service.follower(
+            topics.REPLIES,
+            self._room.receive,
+            partitions=[self._followed],
+            begin=From.END,
+            wanted=self._room.wanted,
+            on_dead_letter=self._room.on_dead_letter,
+        )
+        await self._follower.start()
 
     async def _unfollow(self) -> None:
         follower, self._follower = self._follower, None

@@ -2,16 +2,12 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
-from typing import Any
-
-from aiokafka import ConsumerRecord
 
 from contracts import headers as names
 from contracts.headers import header
-from contracts.record import Refusal, RequestId
+from contracts.record import Refusal, ReplyAddress, RequestId
 from contracts.replies import Outcome, Reply, ReplyChunk, ReplyEnded, ReplyStarted
-from libs.bus.dead_letters import DeadLetters
+from libs.bus.records import DeadLetter, Raw, Received
 
 KNOWN_TYPES = frozenset(names.TYPE_PREFIX + kind.__name__ for kind in (ReplyStarted, ReplyChunk, ReplyEnded))
 MOST_BUFFERED = 8 * 1024 * 1024
@@ -30,13 +26,13 @@ class Waiting:
         "_started",
         "_wake",
         "answered",
-        "ingress_id",
+        "reply_to",
         "request_id",
     )
 
-    def __init__(self, request_id: RequestId, ingress_id: str) -> None:
+    def __init__(self, request_id: RequestId, reply_to: ReplyAddress) -> None:
         self.request_id = request_id
-        self.ingress_id = ingress_id
+        self.reply_to = reply_to
         self.answered = False
         """The log told how the request ended; else the wait was given up here."""
         self._started = False
@@ -57,8 +53,8 @@ class Waiting:
         return record
 
     def push(self, record: Reply) -> None:
-        """Takes a record of the log in; what was told twice is dropped."""
-        if self._ended or record.ingress_id != self.ingress_id:
+        """Takes in a record of the log; what was published twice is dropped."""
+        if self._ended or record.reply_to.ingress_id != self.reply_to.ingress_id:
             return
         if isinstance(record, ReplyStarted):
             if self._started:
@@ -83,7 +79,7 @@ class Waiting:
             self._put(
                 ReplyEnded(
                     request_id=self.request_id,
-                    ingress_id=self.ingress_id,
+                    reply_to=self.reply_to,
                     outcome=Outcome.FAILED,
                     status=refusal.status,
                     refusal=refusal,
@@ -99,17 +95,15 @@ class Waiting:
 class WaitingRoom:
     """All clients of one ingress that wait."""
 
-    def __init__(self, ingress_id: str, dead_letters: DeadLetters) -> None:
-        self._ingress_id = ingress_id
-        self._dead_letters = dead_letters
+    def __init__(self) -> None:
         self._waiting: dict[RequestId, Waiting] = {}
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def enter(self, request_id: RequestId) -> Waiting:
+    def enter(self, request_id: RequestId, reply_to: ReplyAddress) -> Waiting:
         """Begins to wait. Call it before the request is published."""
-        waiting = self._waiting[request_id] = Waiting(request_id, self._ingress_id)
+        waiting = self._waiting[request_id] = Waiting(request_id, reply_to)
         return waiting
 
     def leave(self, request_id: RequestId) -> None:
@@ -121,18 +115,18 @@ class WaitingRoom:
         for waiting in self._waiting.values():
             waiting.fail(refusal)
 
-    def take(self, raws: "Sequence[ConsumerRecord[Any, Any]]") -> None:
-        """Hands records of the replies partition to those who wait for them."""
-        for raw in raws:
-            waiting = self._waiting.get(header(raw.headers, names.SUBJECT) or "")
-            if waiting is None and header(raw.headers, names.TYPE) in KNOWN_TYPES:
-                # Of a client who went away; not worth reading.
-                continue
-            record = self._dead_letters.read(raw)
-            if waiting is None:
-                continue
-            if record is None:
-                waiting.fail(BROKEN)
-                continue
-            assert isinstance(record, ReplyStarted | ReplyChunk | ReplyEnded)
-            waiting.push(record)
+    def wanted(self, raw: Raw) -> bool:
+        """False for a record of a client who went away: not worth decoding."""
+        return header(raw.headers, names.SUBJECT) in self._waiting or header(raw.headers, names.TYPE) not in KNOWN_TYPES
+
+    def receive(self, received: Received[Reply]) -> None:
+        """Hands a record of the replies partition to who waits for it."""
+        waiting = self._waiting.get(received.record.request_id)
+        if waiting:
+            waiting.push(received.record)
+
+    def on_dead_letter(self, letter: DeadLetter) -> None:
+        """Ends the wait for an answer that cannot be read."""
+        waiting = self._waiting.get(letter.request_id or "")
+        if waiting:
+            waiting.fail(BROKEN)

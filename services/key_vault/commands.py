@@ -1,16 +1,22 @@
-"""Orders to the vault: store a user's own key, or forget it."""
+"""Orders to the vault: store a user's own key, test it, forget it, wrap all keys anew."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
 from contracts import topics
 from contracts.clock import now_ms
 from contracts.control import CredentialChanged, CredentialUsed
-from contracts.vault import CredentialRemoved, CredentialSubmitted, CredentialTestOrdered, RewrapOrdered
-from libs.bus.consumer import Batch, RetryLater
-from libs.bus.producer import Producer, settle
+from contracts.vault import (
+    CredentialRemoved,
+    CredentialSubmitted,
+    CredentialTestOrdered,
+    RewrapOrdered,
+    VaultCommand,
+)
+from libs.bus.processor import Processor, RetryLater, Work
+from libs.bus.records import Received
 from libs.config.gateway import Provider
 from libs.database.pool import AWAY
 from libs.provider_keys.live_check import NoAnswerError, refusal_of
@@ -24,92 +30,106 @@ from services.key_vault.store import VaultStore
 log = structlog.get_logger()
 
 
-class CommandHandlers:
-    """Commands in; the database and the book follow, the book's records are told by its upkeep."""
+class Credentials:
+    """Users' own keys in the database, and the book that follows it. All raise `libs.database.pool.AWAY`."""
 
-    def __init__(
-        self,
-        store: VaultStore,
-        ring: KeyRing,
-        pair: KeyPair,
-        book: CredentialBook,
-        *,
-        providers: Mapping[str, Provider],
-        producer: Producer,
-    ) -> None:
-        self._providers = providers
-        self._producer = producer
+    def __init__(self, store: VaultStore, ring: KeyRing, pair: KeyPair, book: CredentialBook) -> None:
         self._store = store
         self._ring = ring
         self._pair = pair
         self._book = book
 
-    async def handle(self, batch: Batch) -> None:
-        """Raises RetryLater while the database is away; a command that does not open goes to the dead letters."""
-        try:
-            for received in batch:
-                command = received.record
-                if isinstance(command, RewrapOrdered):
-                    await self._rewrap()
-                    continue
-                if isinstance(command, CredentialTestOrdered):
-                    await self._test(command.credential_id)
-                    continue
-                if isinstance(command, CredentialSubmitted):
-                    await self._put(command)
-                else:
-                    assert isinstance(command, CredentialRemoved)
-                    await self._store.remove(command)
-                await self.reload(command.credential_id)
-        except AWAY as error:
-            raise RetryLater(f"the vault's database, or its key management, is away ({type(error).__name__})") from None
+    async def put(self, command: CredentialSubmitted) -> None:
+        """Stores a key. Raises libs.sealing.hybrid.SealError where it does not open."""
+        names = {"owner": command.owner, "provider_id": command.provider_id}
+        secret = open_credential(command.sealed_key, self._pair, **names)
+        # In a thread: the key-encryption keys may be in a service across the network.
+        envelope = await asyncio.to_thread(self._ring.seal, secret.reveal().encode(), at_rest(**names))
+        await self._store.put(command, envelope, masked_tail(secret))
+        await self._reload(command.credential_id)
 
-    async def _test(self, name: str) -> None:
-        """Asks the provider, and tells what it said."""
-        credential = self._book.get(name)
-        if credential is None:
-            return
-        about = credential.about
-        try:
-            data = at_rest(about.owner, about.provider_id)
-            secret = Secret(self._ring.open(credential.envelope, data).decode())
-            provider = self._providers.get(about.provider_id)
-            error = await refusal_of(about.provider_id, provider, secret) if provider else "no such provider"
-        except (EnvelopeError, NoAnswerError) as failure:
-            error = str(failure)
-        record = CredentialUsed(credential_id=name, used_at_ms=now_ms(), error=error)
-        sent = await self._producer.send(
-            topics.CREDENTIAL_USES, record, key=name, event_id=name, subject=name, traceparent=""
-        )
-        await settle([sent])
+    async def remove(self, command: CredentialRemoved) -> None:
+        """Forgets a key."""
+        await self._store.remove(command)
+        await self._reload(command.credential_id)
 
-    async def _rewrap(self) -> None:
+    async def rewrap(self) -> None:
         """One at a time, each for itself: after a crash the order comes again and goes on with what is left."""
         await self._store.rewrap_key_pair()
         for credential in self._book.wrapped_otherwise(self._ring.current):
             await self._store.rewrap(credential)
-            await self.reload(credential.about.credential_id)
+            await self._reload(credential.about.credential_id)
             await asyncio.sleep(0)
 
-    async def reload(self, credential_id: str) -> None:
-        """Brings the book to the database's state of one credential."""
+    async def refusal(self, credential_id: str, providers: Mapping[str, Provider]) -> tuple[bool, str | None]:
+        """Whether the key is known, and why its provider refuses it (None: it takes it)."""
+        credential = self._book.get(credential_id)
+        if credential is None:
+            return False, None
+        about = credential.about
+        provider = providers.get(about.provider_id)
+        if provider is None:
+            return True, "no such provider"
+        try:
+            secret = Secret(self._ring.open(credential.envelope, at_rest(about.owner, about.provider_id)).decode())
+            return True, await refusal_of(about.provider_id, provider, secret)
+        except (EnvelopeError, NoAnswerError) as failure:
+            return True, str(failure)
+
+    async def follow(self, credential_id: str, record: CredentialChanged | None) -> None:
+        """The log says something else than the book: another vault changed it. The database knows."""
+        if record is None or not self._book.knows(record):
+            try:
+                await self._reload(credential_id)
+            except AWAY as error:
+                log.warning("credential is read later", error=type(error).__name__)
+
+    async def _reload(self, credential_id: str) -> None:
         stored = await self._store.one(credential_id)
         if stored is None:
             self._book.remove(credential_id)
         else:
             self._book.put([stored])
 
-    async def follow(self, credential_id: str, record: CredentialChanged | None) -> None:
-        """The log says something else than the book: another vault changed it. The database knows."""
-        if record is None or not self._book.knows(record):
-            try:
-                await self.reload(credential_id)
-            except AWAY as error:
-                log.warning("credential is read later", error=type(error).__name__)
 
-    async def _put(self, command: CredentialSubmitted) -> None:
-        names = {"owner": command.owner, "provider_id": command.provider_id}
-        secret = open_credential(command.sealed_key, self._pair, **names)
-        # In a thread: the key-encryption keys may be in a service across the network.
-        envelope = await asyncio.to_thread(self._ring.seal, secret.reveal().encode(), at_rest(**names))
-        await self._store.put(command, envelope, masked_tail(secret))
+class CommandProcessor(Processor[VaultCommand]):
+    """Carries orders out. A command that does not open becomes a dead letter."""
+
+    def __init__(
+        self,
+        work: Work,
+        credentials: Credentials,
+        providers: Mapping[str, Provider],
+        *,
+        on_change: Callable[[], None],
+    ) -> None:
+        self._work = work
+        self._credentials = credentials
+        self._providers = providers
+        self._on_change = on_change
+
+    async def process(self, batch: Sequence[Received[VaultCommand]]) -> None:
+        """Raises RetryLater while the database is away."""
+        try:
+            for received in batch:
+                await self._carry_out(received.record)
+        except AWAY as error:
+            raise RetryLater(f"the vault's database, or its key management, is away ({type(error).__name__})") from None
+        finally:
+            self._on_change()
+
+    async def _carry_out(self, command: VaultCommand) -> None:
+        if isinstance(command, CredentialSubmitted):
+            await self._credentials.put(command)
+        elif isinstance(command, CredentialRemoved):
+            await self._credentials.remove(command)
+        elif isinstance(command, RewrapOrdered):
+            await self._credentials.rewrap()
+        else:
+            await self._test(command)
+
+    async def _test(self, command: CredentialTestOrdered) -> None:
+        known, error = await self._credentials.refusal(command.credential_id, self._providers)
+        if known:
+            used = CredentialUsed(credential_id=command.credential_id, used_at_ms=now_ms(), error=error)
+            await self._work.publish(topics.CREDENTIAL_USES, used)

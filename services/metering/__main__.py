@@ -1,6 +1,7 @@
 """``python -m services.metering``."""
 
+from contracts.services import METERING
 from libs.bus.service import run
 from services.metering.app import build
 
-run("metering", build)
+run(METERING, build)

@@ -1,31 +1,28 @@
 """Usage and orders in, ledger entries out."""
 
-import asyncio
-import contextlib
-
-import structlog
+from collections.abc import Sequence
 
 from contracts.clock import now_ms
 from contracts.credit import CreditOrdered, CreditSettingsSet
 from contracts.usage import UsageRecorded
-from libs.bus.consumer import Batch, RetryLater
+from libs.bus.processor import Processor, RetryLater
+from libs.bus.records import Received
 from libs.database.outbox import Outbox
 from libs.database.pool import AWAY
+from libs.runtime.background import Repeated
 from libs.telemetry.tracing import Step
 from services.metering.core.pricing import charge
 from services.metering.store import Ledger, Metered
 
-log = structlog.get_logger()
 
-
-class MeteringHandlers:
+class MeteringProcessor(Processor[UsageRecorded | CreditOrdered]):
     """Writes a batch to the ledger. It may come again; nothing counts twice."""
 
     def __init__(self, ledger: Ledger, outbox: Outbox) -> None:
         self._ledger = ledger
         self._outbox = outbox
 
-    async def handle(self, batch: Batch) -> None:
+    async def process(self, batch: Sequence[Received[UsageRecorded | CreditOrdered]]) -> None:
         """Raises RetryLater while the database is away: the log holds the work."""
         now = now_ms()
         metered: list[Metered] = []
@@ -36,7 +33,6 @@ class MeteringHandlers:
             if isinstance(record, CreditOrdered):
                 orders.append(record)
                 continue
-            assert isinstance(record, UsageRecorded)
             step = Step("metering post", received.traceparent)
             posted = charge(record, now)
             step.note({"sluice.cost.microdollars": posted.cost_microdollars})
@@ -55,42 +51,27 @@ class MeteringHandlers:
 
 
 class AlertChecks:
-    """Looks at balances whose owners' settings changed; charges and top-ups are looked at when they are entered."""
+    """Checks balances whose owners' settings changed; charges and top-ups are checked when they are entered."""
 
     def __init__(self, ledger: Ledger, outbox: Outbox) -> None:
         self._ledger = ledger
         self._outbox = outbox
         self._owners: set[str] = set()
-        self._wake = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self.background = Repeated("check balances", self._check)
 
     def changed(self, owner: str, settings: CreditSettingsSet | None) -> None:
         """An owner's settings are new, or gone."""
         if settings:
             self._owners.add(owner)
-            self._wake.set()
+            self.background.wake()
 
-    async def start(self) -> None:
-        """Begins."""
-        self._task = asyncio.create_task(self._check_on())
-
-    async def stop(self) -> None:
-        """Ends; the next start looks at all."""
-        if self._task:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-
-    async def _check_on(self) -> None:
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            owners, self._owners = self._owners, set()
-            try:
-                await self._ledger.check(owners)
-                self._outbox.wake()
-            except Exception as error:
-                log.warning("balances are looked at again", error=type(error).__name__)
-                self._owners |= owners
-                self._wake.set()
-                await asyncio.sleep(0.5)
+    async def _check(self) -> None:
+        owners, self._owners = self._owners, set()
+        if not owners:
+            return
+        try:
+            await self._ledger.check(owners)
+        except BaseException:
+            self._owners |= owners
+            raise
+        self._outbox.wake()

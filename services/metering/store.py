@@ -131,22 +131,16 @@ class Ledger:
             charges = [
                 Outgoing(
                     topics.CHARGES,
-                    one.charge.subject,
                     one.charge.model_copy(
-                        update={
-                            "balance": balances.get(one.owner),
-                            "spent": spending.get(_spender(one)),
-                        }
+                        update={"balance": balances.get(one.owner), "spent": spending.get(_spender(one))}
                     ),
-                    event_id=one.charge.charge_id,
-                    subject=one.charge.charge_id,
-                    traceparent=one.traceparent,
+                    one.traceparent,
                 )
                 for one in new
             ]
-            await enqueue(
-                connection, SCHEMA, [*charges, *_changes(balances), *await self._alerts(connection, balances)]
-            )
+            sums = [Outgoing(topics.SPENDING, spent) for spent in spending.values()]
+            alerts = await self._alerts(connection, balances)
+            await enqueue(connection, SCHEMA, [*charges, *_changes(balances), *sums, *alerts])
 
     async def order(self, order: CreditOrdered) -> None:
         """Enters an order of credit, once. Raises as `write` does, and ValueError as `ordered` does."""
@@ -173,7 +167,7 @@ class Ledger:
                 reference=order.reference,
                 posted_at_ms=now_ms(),
             )
-            event = Outgoing(topics.CREDIT, order.owner, posted, event_id=order.entry_id)
+            event = Outgoing(topics.CREDIT, posted)
             alerts = await self._alerts(connection, balances)
             await enqueue(connection, SCHEMA, [event, *_changes(balances), *alerts])
 
@@ -205,8 +199,8 @@ class Ledger:
             )
         return set(new)
 
-    async def _alerts(self, connection: Any, balances: Mapping[str, BalanceChanged]) -> list[Outgoing]:
-        outgoing: list[Outgoing] = []
+    async def _alerts(self, connection: Any, balances: Mapping[str, BalanceChanged]) -> list[Outgoing[Any]]:
+        outgoing: list[Outgoing[Any]] = []
         for owner in sorted(owner for owner in balances if owner in self._settings):
             row = await connection.fetchrow(
                 "insert into ledger.alerts (owner, low_told, top_up_told) values ($1, false, false) "
@@ -222,11 +216,7 @@ class Ledger:
                     after.low,
                     after.top_up,
                 )
-            version = balances[owner].version
-            outgoing += [
-                Outgoing(topics.CREDIT, owner, event, event_id=f"{owner}/{type(event).__name__}/{version}")
-                for event in events
-            ]
+            outgoing += [Outgoing(topics.CREDIT, event) for event in events]
         return outgoing
 
 
@@ -239,11 +229,8 @@ async def _balances(connection: Any, owners: set[str]) -> dict[str, BalanceChang
     return {row["owner"]: BalanceChanged.model_validate(dict(row)) for row in rows}
 
 
-def _changes(balances: Mapping[str, BalanceChanged]) -> list[Outgoing]:
-    return [
-        Outgoing(topics.BALANCES, owner, balance, event_id=f"{owner}/{balance.version}")
-        for owner, balance in balances.items()
-    ]
+def _changes(balances: Mapping[str, BalanceChanged]) -> list[Outgoing[Any]]:
+    return [Outgoing(topics.BALANCES, balance) for balance in balances.values()]
 
 
 Spender = tuple[str, str, date]
@@ -270,25 +257,15 @@ async def _spending(connection: Any, spenders: set[Spender]) -> dict[Spender, Me
     return {(row["owner"], row["account_id"], row["day"]): MemberSpent.model_validate(dict(row)) for row in rows}
 
 
-def _spent(sum_: MemberSpent) -> Outgoing:
-    return Outgoing(
-        topics.SPENDING,
-        f"{sum_.owner}/{sum_.account_id}",
-        sum_,
-        event_id=f"{sum_.owner}/{sum_.account_id}/{sum_.day}/{sum_.spent_microdollars}",
-        partition_by=sum_.owner,
-    )
-
-
-async def states(connection: Any) -> AsyncIterator[Outgoing]:
-    """What a log without memory must be told: all balances, and what members have spent today."""
+async def states(connection: Any) -> AsyncIterator[Outgoing[Any]]:
+    """What a new cluster must hold: all balances, and what members have spent today."""
     async for row in connection.cursor("select * from ledger.balances"):
-        yield Outgoing(topics.BALANCES, row["owner"], BalanceChanged.model_validate(dict(row)))
+        yield Outgoing(topics.BALANCES, BalanceChanged.model_validate(dict(row)))
     async for row in connection.cursor(
         "select owner, account_id, day, sum(cost_microdollars)::bigint as spent_microdollars from ledger.usage_daily "
         "where day >= (now() at time zone 'UTC')::date and owner like 'org:%' group by owner, account_id, day"
     ):
-        yield _spent(MemberSpent.model_validate(dict(row)))
+        yield Outgoing(topics.SPENDING, MemberSpent.model_validate(dict(row)))
 
 
 def _month(entry_id: UUID) -> date:

@@ -1,6 +1,7 @@
 """``python -m services.policy``."""
 
+from contracts.services import POLICY
 from libs.bus.service import run
 from services.policy.app import build
 
-run("policy", build)
+run(POLICY, build)

@@ -6,63 +6,55 @@ from contextlib import asynccontextmanager
 
 from contracts import topics
 from contracts.clock import now_ms
-from contracts.control import EpochKeySealed, RelayAnnounced
-from libs.bus.follower import Follower, From
-from libs.bus.service import Runtime
+from contracts.services import RELAY_GROUP
+from libs.bus.follower import From
+from libs.bus.processor import Work
+from libs.bus.service import Service
 from libs.bus.upkeep import Upkeep
 from libs.bus.views import View
 from libs.config.catalog import Catalog
 from libs.config.gateway import GatewayConfig
+from services.relay.attempts import Attempts
 from services.relay.core.tally import Tally
+from services.relay.examination import Examination
 from services.relay.grants import Grants
-from services.relay.handlers import GROUP, RelayHandlers
-from services.relay.outcomes import Reporting
+from services.relay.handlers import LOOK_AFTER_EVERY_S, RECALL_BEFORE_MS, RelayProcessor
+from services.relay.outcomes import reporting
 from services.relay.upstream import Upstreams
 
 
 @asynccontextmanager
-async def build(runtime: Runtime) -> AsyncIterator[None]:
+async def build(service: Service) -> AsyncIterator[None]:
     """Routes and prompts in; attempts, replies, usage and providers' outcomes out."""
     config = GatewayConfig()
     relay_id = f"relay-{secrets.token_hex(8)}"
     grants = Grants(relay_id)
-    relays = View(topics.RELAYS, RelayAnnounced)
-    grant_keys = View(topics.GRANT_KEYS, EpochKeySealed, on_change=grants.epoch_key_sealed)
+    relays = View(topics.RELAYS)
+    grant_keys = View(topics.GRANT_KEYS, on_change=grants.epoch_key_sealed)
     tally = Tally()
     upstreams = Upstreams(config.providers, config.timeouts)
-    handlers = RelayHandlers(
+    attempts = Attempts(
         relay_id,
-        runtime.bus,
-        runtime.producer,
-        runtime.dead_letters,
+        service.producer,
         grants=grants,
         upstreams=upstreams,
         tally=tally,
         catalog=Catalog(config),
         timeouts=config.timeouts,
     )
-    handlers.consumer = runtime.consumer(
-        group=GROUP,
-        topics=[topics.ROUTES, topics.PROMPTS],
-        handle=handlers.handle,
-        on_assigned=handlers.assigned,
-        on_poison=handlers.poisoned,
-        on_stop=handlers.drain,
-        member=relay_id,
-    )
-    views = runtime.views(relays, grant_keys)
-    announcement = Upkeep(runtime.producer, relays, lambda: {relay_id: grants.announcement(now_ms())})
-    cancellations = Follower(
-        runtime.bus,
-        runtime.watch,
-        [(topics.CANCELLATIONS, number) for number in range(runtime.bus.partitions)],
-        handlers.cancellations,
-        begin=From.END,
-    )
-    reporting = Reporting(runtime.producer, tally, relay_id)
-    runtime.health.check("epoch key", lambda: grants.ready)
-    await runtime.producer.prepare(topics.ATTEMPTS, topics.USAGE, topics.REPLIES, topics.RELAYS, topics.OUTCOMES)
-    async with runtime.running(views):
+    keep_ms = int(config.timeouts.route_s * 2_000) + RECALL_BEFORE_MS
+
+    def make(work: Work) -> RelayProcessor:
+        return RelayProcessor(work, service, attempts, Examination(service), keep_ms=keep_ms)
+
+    # Not static: a member's name says which relay runs an attempt, and it must go with its process (ADR 5).
+    member = service.member(RELAY_GROUP, make, client_id=relay_id, static=False, tick_s=LOOK_AFTER_EVERY_S)
+    views = service.views(relays, grant_keys)
+    announcement = Upkeep(service.producer, relays, lambda: {relay_id: grants.announcement(now_ms())})
+    cancellations = service.follower(topics.CANCELLATIONS, attempts.on_cancelled, begin=From.END)
+    service.health.check("epoch key", lambda: grants.ready)
+    async with service.running(views):
         await views.wait_ready()
-        async with runtime.running(announcement, cancellations, upstreams, reporting, handlers, handlers.consumer):
+        reports = reporting(service.producer, tally, relay_id)
+        async with service.running(announcement, cancellations, upstreams, reports, member):
             yield

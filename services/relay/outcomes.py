@@ -1,54 +1,19 @@
-"""Tells twice a second what became of calls, so that all routers know how providers do."""
-
-import asyncio
-
-import structlog
-from aiokafka.errors import KafkaError
+"""Reports twice a second what became of calls, so that all routers know how providers do."""
 
 from contracts import topics
 from contracts.clock import now_ms
 from libs.bus.producer import Producer, settle
+from libs.runtime.background import Repeated
 from services.relay.core.tally import Tally
-
-log = structlog.get_logger()
 
 EVERY_S = 0.5
 
 
-class Reporting:
-    """Tells the tally to the routers. A report that the log does not take is lost: the next says what matters then."""
+def reporting(producer: Producer, tally: Tally, relay_id: str) -> Repeated:
+    """Publishes the tally. A report that the log does not take is lost: the next says what matters then."""
 
-    def __init__(self, producer: Producer, tally: Tally, relay_id: str) -> None:
-        self._producer = producer
-        self._tally = tally
-        self._relay_id = relay_id
-        self._task: asyncio.Task[None] | None = None
+    async def report() -> None:
+        counts = list(tally.take(relay_id, now_ms()))
+        await settle([await producer.publish(topics.OUTCOMES, counted) for counted in counts])
 
-    async def start(self) -> None:
-        """Begins to report."""
-        self._task = asyncio.create_task(self._report())
-
-    async def stop(self) -> None:
-        """Ends reporting."""
-        if self._task:
-            self._task.cancel()
-
-    async def _report(self) -> None:
-        while True:
-            await asyncio.sleep(EVERY_S)
-            try:
-                await settle(
-                    [
-                        await self._producer.send(
-                            topics.OUTCOMES,
-                            counted,
-                            key=counted.provider_id,
-                            event_id=f"{self._relay_id}/{counted.provider_id}/{counted.counted_at_ms}",
-                            subject=counted.provider_id,
-                            traceparent="",
-                        )
-                        for counted in self._tally.take(self._relay_id, now_ms())
-                    ]
-                )
-            except KafkaError as error:
-                log.warning("outcomes not told", error=type(error).__name__)
+    return Repeated("report outcomes", report, every_s=EVERY_S)

@@ -7,8 +7,7 @@ from aiokafka.errors import KafkaError
 
 from contracts import topics
 from contracts.decisions import QuotaWindow
-from contracts.record import Record
-from contracts.replies import ReplyChunk, ReplyStarted
+from contracts.replies import Reply, ReplyChunk, ReplyStarted
 from contracts.requests import RequestAccepted
 from libs.bus.producer import Producer, settle
 
@@ -41,7 +40,7 @@ class ReplyStream:
         self.provider_id: str | None = None
         self.tried: list[str] = []
         self.dropped: list[str] = []
-        """All three are told with the first chunk."""
+        """All three are published with the first chunk."""
 
     @property
     def started(self) -> bool:
@@ -80,13 +79,13 @@ class ReplyStream:
         request = self._request
         started = ReplyStarted(
             request_id=request.request_id,
-            ingress_id=request.reply_to.ingress_id,
+            reply_to=request.reply_to,
             windows=self._windows,
             provider_id=self.provider_id,
             tried=self.tried,
             dropped=self.dropped,
         )
-        first: list[Record] = [started]
+        first: list[Reply] = [started]
         while self._buffer or not self._closing:
             await self._wake.wait()
             self._wake.clear()
@@ -94,32 +93,17 @@ class ReplyStream:
                 continue
             data, self._buffer, self._buffered = "".join(self._buffer), [], 0
             self._room.set()
-            chunk = ReplyChunk(
-                request_id=request.request_id, ingress_id=request.reply_to.ingress_id, seq=self.chunks, data=data
-            )
+            chunk = ReplyChunk(request_id=request.request_id, reply_to=request.reply_to, seq=self.chunks, data=data)
             self.chunks += 1
             await self._put([*first, chunk])
             first = []
 
-    async def _put(self, records: list[Record]) -> None:
-        request = self._request
+    async def _put(self, records: list[Reply]) -> None:
         while True:
             try:
-                sent = [
-                    await self._producer.send(
-                        topics.REPLIES,
-                        record,
-                        key=request.request_id,
-                        event_id=f"{request.request_id}/{self.chunks}",
-                        subject=request.request_id,
-                        traceparent=self._trace,
-                        partition=request.reply_to.partition,
-                    )
-                    for record in records
-                ]
-                await settle(sent)
+                await settle([await self._producer.publish(topics.REPLIES, record, self._trace) for record in records])
                 return
             except KafkaError as error:
                 # The same record again is harmless: the ingress knows it by its number.
-                log.warning("reply is told again", error=type(error).__name__)
+                log.warning("reply is published again", error=type(error).__name__)
                 await asyncio.sleep(RETRY_S)

@@ -1,6 +1,7 @@
 """``python -m services.router``."""
 
+from contracts.services import ROUTER
 from libs.bus.service import run
 from services.router.app import build
 
-run("router", build)
+run(ROUTER, build)

@@ -2,48 +2,32 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from contracts import topics
-from libs.bus.follower import Follower, From
-from libs.bus.service import Runtime
+from contracts.services import ROUTER_GROUP
+from libs.bus.follower import From
+from libs.bus.processor import Work
+from libs.bus.service import Service
 from libs.config.catalog import Catalog
 from libs.config.gateway import GatewayConfig
 from services.router.core.health import Health
-from services.router.handlers import RouterHandlers
-
-OUTCOMES_WAIT_MS = 250
-"""Relays report every half second; each look costs the embedded broker work that requests wait for."""
+from services.router.handlers import EXPIRE_EVERY_S, RouterProcessor, on_outcomes
 
 
 @asynccontextmanager
-async def build(runtime: Runtime) -> AsyncIterator[None]:
+async def build(service: Service) -> AsyncIterator[None]:
     """Requests, decisions and providers' outcomes in, routes out."""
     config = GatewayConfig()
+    catalog = Catalog(config)
+    health = Health(config.routing.breaker)
     keep_ms = int(config.timeouts.route_s * 1000) * 2
-    handlers = RouterHandlers(
-        runtime.producer,
-        runtime.dead_letters,
-        catalog=Catalog(config),
-        health=Health(config.routing.breaker),
-        sort=config.routing.sort,
-        keep_ms=keep_ms,
-    )
-    handlers.consumer = runtime.consumer(
-        group="router",
-        topics=[topics.REQUESTS, topics.DECISIONS],
-        handle=handlers.handle,
-        rewind_ms={topics.DECISIONS: keep_ms},
-        on_assigned=handlers.assigned,
-        on_poison=handlers.poisoned,
-    )
-    outcomes = Follower(
-        runtime.bus,
-        runtime.watch,
-        [(topics.OUTCOMES, 0)],
-        handlers.outcomes,
-        begin=From.END,
-        fetch_wait_ms=OUTCOMES_WAIT_MS,
-    )
-    await runtime.producer.prepare(topics.ROUTES, topics.REPLIES)
-    async with runtime.running(outcomes, handlers, handlers.consumer):
+
+    def make(work: Work) -> RouterProcessor:
+        return RouterProcessor(work, catalog=catalog, health=health, sort=config.routing.sort, keep_ms=keep_ms)
+
+    decisions = (topics.POLICY_DECISIONS, topics.QUOTA_DECISIONS, topics.CREDENTIAL_GRANTS)
+    member = service.member(ROUTER_GROUP, make, rewind_ms=dict.fromkeys(decisions, keep_ms), tick_s=EXPIRE_EVERY_S)
+    outcomes = service.follower(topics.OUTCOMES, partial(on_outcomes, health), begin=From.END)
+    async with service.running(outcomes, member):
         yield

@@ -1,25 +1,19 @@
-"""Records in, routes out. A request's record stays in work until its route is on the log."""
+"""Decisions in, routes out. A request's record stays in work until its route is on the log."""
 
-import asyncio
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import structlog
-from aiokafka import ConsumerRecord
-from aiokafka.errors import KafkaError
 
 from contracts import topics
 from contracts.clock import now_ms
-from contracts.decisions import CredentialGranted, PolicyDecided, QuotaReserved
+from contracts.decisions import Decision
 from contracts.outcomes import OutcomesCounted
 from contracts.record import Record, Refusal
 from contracts.replies import Outcome, ReplyEnded
 from contracts.requests import ProviderSort, RequestAccepted
-from contracts.routes import RequestRejected, RoutePlanned
-from libs.bus.consumer import Batch, Consumer, Partitions
-from libs.bus.dead_letters import DeadLetters
-from libs.bus.producer import Acknowledgement, Producer, settle
-from libs.bus.received import Poison, Received
+from contracts.routes import RequestRejected, Route
+from libs.bus.processor import Processor, Work
+from libs.bus.records import DeadLetter, Received
 from libs.config.catalog import Catalog
 from libs.telemetry.tracing import Step
 from services.router.core.health import Health
@@ -28,164 +22,99 @@ from services.router.core.plan import plan, reject
 
 log = structlog.get_logger()
 
-Place = Received[Record]
-Verdict = Allowed[Place] | Refused[Place]
+Source = Received[Record]
+Verdict = Allowed[Source] | Refused[Source]
+EXPIRE_EVERY_S = 0.5
 BROKEN = Refusal(
     status=500, message="A record of this request could not be read; it was kept for the operator. Try again."
 )
 UNPLANNED = Refusal(status=500, message="The gateway failed; it was logged, and nothing was charged. Try again.")
 
 
-class RouterHandlers:
-    """The join of one instance's partitions. Set `consumer` before it starts."""
+class RouterProcessor(Processor[RequestAccepted | Decision]):
+    """The join of the partitions of one assignment."""
 
-    consumer: Consumer
-
-    def __init__(
-        self,
-        producer: Producer,
-        dead_letters: DeadLetters,
-        *,
-        catalog: Catalog,
-        health: Health,
-        sort: ProviderSort,
-        keep_ms: int,
-    ) -> None:
-        self._producer = producer
-        self._dead_letters = dead_letters
+    def __init__(self, work: Work, *, catalog: Catalog, health: Health, sort: ProviderSort, keep_ms: int) -> None:
+        """
+        Args:
+            sort: how providers are ordered for requests that do not choose.
+            keep_ms: see `Join`.
+        """
+        self._work = work
         self._catalog = catalog
         self._health = health
         self._sort = sort
-        self._keep_ms = keep_ms
-        self._join: Join[Place] = Join(keep_ms)
-        self._untold: list[Verdict] = []
-        """Verdicts that the log would not take."""
-        self._ticker: asyncio.Task[None] | None = None
+        self._join: Join[Source] = Join(keep_ms)
+        self._unpublished: list[Verdict] = []
+        """The join gives a verdict once: those that the log has not acknowledged."""
 
-    async def start(self) -> None:
-        """Begins to look for requests that nobody decides."""
-        self._ticker = asyncio.create_task(self._tick())
-
-    async def stop(self) -> None:
-        """Ends looking."""
-        if self._ticker:
-            self._ticker.cancel()
-
-    async def assigned(self, _partitions: Partitions) -> None:
-        """Begins with an empty join; the log is rewound to rebuild it."""
-        self._join = Join(self._keep_ms)
-        self._untold = []
-
-    async def handle(self, batch: Batch) -> None:
+    async def process(self, batch: Sequence[Received[RequestAccepted | Decision]]) -> None:
         """Joins a batch and publishes what became whole."""
         now = now_ms()
-        verdicts: list[Verdict] = []
         for received in batch:
             record = received.record
             if isinstance(record, RequestAccepted):
                 verdict = self._join.request(record, received, received.traceparent, now)
                 if verdict is not None or self._join.holds(record.request_id, received):
-                    self.consumer.hold(received)
+                    self._work.hold(received)
             else:
-                assert isinstance(record, PolicyDecided | QuotaReserved | CredentialGranted)
                 verdict = self._join.decision(record, now)
             if verdict is not None:
-                verdicts.append(verdict)
-        await self._tell(verdicts, now)
+                self._unpublished.append(verdict)
+        await self._publish(now)
 
-    async def poisoned(self, poison: Poison) -> None:
+    async def tick(self) -> None:
+        """Refuses requests that nobody decides."""
+        now = now_ms()
+        for verdict in self._join.expire(now):
+            log.warning("request expired", request_id=verdict.request.request_id, why=verdict.refusal.message)
+            self._unpublished.append(verdict)
+        await self._publish(now)
+
+    async def on_dead_letter(self, letter: DeadLetter) -> None:
         """Answers the client of a request of which a record is broken."""
-        if poison.request_id is None:
+        if letter.request_id is None:
             return
         now = now_ms()
-        verdict = self._join.fail(poison.request_id, BROKEN, now)
+        verdict = self._join.fail(letter.request_id, BROKEN, now)
         if verdict is not None:
-            await self._tell([verdict], now)
-        elif poison.topic is topics.REQUESTS and poison.reply_to:
-            # Nobody knows more of it than its headers: the client is told, and there is nothing to enter in the books.
+            self._unpublished.append(verdict)
+            await self._publish(now)
+        elif letter.topic is topics.REQUESTS and letter.reply_to:
+            # Nothing but its headers is known of it: its client is answered, and there is nothing for the books.
             ended = ReplyEnded(
-                request_id=poison.request_id,
-                ingress_id=poison.reply_to.ingress_id,
+                request_id=letter.request_id,
+                reply_to=letter.reply_to,
                 outcome=Outcome.FAILED,
                 status=BROKEN.status,
                 refusal=BROKEN,
             )
-            acknowledgement = await self._producer.send(
-                topics.REPLIES,
-                ended,
-                key=poison.request_id,
-                event_id=f"{poison.request_id}/ReplyEnded",
-                subject=poison.request_id,
-                traceparent=poison.traceparent,
-                partition=poison.reply_to.partition,
-            )
-            await settle([acknowledgement])
+            await self._work.publish(topics.REPLIES, ended, letter.traceparent)
 
-    def outcomes(self, raws: "Sequence[ConsumerRecord[Any, Any]]") -> None:
-        """Every router hears of every provider."""
-        for raw in raws:
-            record = self._dead_letters.read(raw)
-            if record is None:
-                continue
-            assert isinstance(record, OutcomesCounted)
-            now = now_ms()
-            before = self._health.standing(record.provider_id, now)
-            self._health.note(record, now)
-            after = self._health.standing(record.provider_id, now)
-            if after is not before:
-                log.warning("provider", provider=record.provider_id, was=before.name, now=after.name)
-
-    async def _tick(self) -> None:
-        while True:
-            await asyncio.sleep(0.5)
-            now = now_ms()
-            expired = self._join.expire(now)
-            for verdict in expired:
-                log.warning("request expired", request_id=verdict.request.request_id, why=verdict.refusal.message)
-            again, self._untold = self._untold, []
-            try:
-                await self._tell([*again, *expired], now)
-            except Exception as error:
-                # Whatever it is: without this loop nobody would look for requests that nobody decides.
-                log.warning("routes are told again", error=type(error).__name__)
-
-    async def _tell(self, verdicts: Sequence[Verdict], now: int) -> None:
-        """Finishes requests once the log has their routes; the ticker tells it again what it does not take.
-
-        The join gives a verdict once, so a batch that comes again has none.
-
-        Raises:
-            KafkaError: the log did not take all of them.
-        """
-        try:
-            await settle([await self._publish(verdict, now) for verdict in verdicts])
-        except KafkaError:
-            self._untold += verdicts
-            raise
+    async def _publish(self, now: int) -> None:
+        """Finishes requests once the log has their routes. Raises KafkaError where it did not take all of them."""
+        verdicts = list(self._unpublished)
         for verdict in verdicts:
-            self.consumer.release(verdict.place)
+            await self._publish_route(verdict, now)
+        await self._work.settle()
+        self._unpublished.clear()
+        self._finish(verdict.source for verdict in verdicts)
 
-    async def _publish(self, verdict: Verdict, now: int) -> Acknowledgement:
-        request = verdict.request
+    def _finish(self, sources: Iterable[Source]) -> None:
+        for source in sources:
+            self._work.finish(source)
+
+    async def _publish_route(self, verdict: Verdict, now: int) -> None:
         step = Step("router plan", verdict.traceparent)
         route = self._route(verdict, now)
         if isinstance(route, RequestRejected):
-            step.note({"sluice.refusal.status": route.refusal.status})
+            step.note_refusal(route.refusal.status)
         else:
             step.note({"gen_ai.provider.name": route.provider_id})
-        acknowledgement = await self._producer.send(
-            topics.ROUTES,
-            route,
-            key=request.request_id,
-            event_id=f"{request.request_id}/{type(route).__name__}",
-            subject=request.request_id,
-            traceparent=step.traceparent,
-            reply_to=request.reply_to.encode(),
-        )
+        await self._work.publish(topics.ROUTES, route, step.traceparent)
         step.end()
-        return acknowledgement
 
-    def _route(self, verdict: Verdict, now: int) -> RoutePlanned | RequestRejected:
+    def _route(self, verdict: Verdict, now: int) -> Route:
         if isinstance(verdict, Refused):
             return reject(verdict, now)
         try:
@@ -193,12 +122,24 @@ class RouterHandlers:
         except Exception:
             # The batch that comes again has no verdict: raised from here, the request would have no ending.
             log.exception("route cannot be planned", request_id=verdict.request.request_id)
-            unplanned = Refused(
-                request=verdict.request,
-                refusal=UNPLANNED,
-                failed=True,
-                quota=verdict.quota,
-                place=verdict.place,
-                traceparent=verdict.traceparent,
+            return reject(
+                Refused(
+                    request=verdict.request,
+                    refusal=UNPLANNED,
+                    failed=True,
+                    quota=verdict.quota,
+                    source=verdict.source,
+                    traceparent=verdict.traceparent,
+                ),
+                now,
             )
-            return reject(unplanned, now)
+
+
+def on_outcomes(health: Health, received: Received[OutcomesCounted]) -> None:
+    """Takes in what a relay reports: every router knows of every provider."""
+    record, now = received.record, now_ms()
+    before = health.standing(record.provider_id, now)
+    health.note(record, now)
+    after = health.standing(record.provider_id, now)
+    if after is not before:
+        log.warning("provider", provider=record.provider_id, was=before.name, now=after.name)

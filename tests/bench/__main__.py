@@ -194,7 +194,7 @@ def _row(what: str, result: Result, straight: Result, cpu_us: dict[str, int]) ->
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="sluice bench", description=__doc__)
     parser.add_argument("--seconds", type=float, default=10, help="of load at each number of connections")
-    parser.add_argument("--kafka", default="embedded", help="embedded, apache, or HOST:PORT")
+    parser.add_argument("--kafka", default="embedded", help="embedded or HOST:PORT")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     try:
         asyncio.run(main(parser.parse_args()))

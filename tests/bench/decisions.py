@@ -86,7 +86,7 @@ def _policy(size: int) -> Callable[[int], Any]:
 def _credit(size: int) -> Callable[[int], Any]:
     balances = Balances()
     for number in range(size):
-        balances.told(BalanceChanged(owner=f"acct:{number}", balance_microdollars=10**12, version=1))
+        balances.apply(BalanceChanged(owner=f"acct:{number}", balance_microdollars=10**12, version=1))
     owners: dict[str, Owner] = {}
     request = accepted(input_tokens_most=400, output_tokens_most=500)
 

@@ -132,5 +132,5 @@ if __name__ == "__main__":
     parser = ArgumentParser(prog="sluice bench outage", description=__doc__)
     parser.add_argument("--seconds", type=float, default=60, help="without PostgreSQL")
     parser.add_argument("--rate", type=float, default=30, help="requests a second")
-    parser.add_argument("--kafka", default="embedded", help="embedded, apache, or HOST:PORT")
+    parser.add_argument("--kafka", default="embedded", help="embedded or HOST:PORT")
     asyncio.run(main(parser.parse_args()))

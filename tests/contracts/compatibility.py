@@ -1,9 +1,13 @@
-"""What a newer schema may do to an older one within a major version: add optional fields, and nothing else."""
+"""What a newer schema may do to an older one within a major version: add optional fields, and nothing else.
+
+A default is part of the contract: what has it is left out of the record.
+"""
 
 from collections.abc import Iterator
 from typing import Any
 
-_WORDS = {"description", "title", "default", "examples"}
+_WORDS = {"description", "title", "examples"}
+_MISSING = "(nothing)"
 
 
 def breaks(released: dict[str, Any], current: dict[str, Any]) -> list[str]:
@@ -21,7 +25,7 @@ def _compare(old: Any, new: Any, old_defs: Any, new_defs: Any, where: str) -> It
         yield from _compare_objects(old, new, old_defs, new_defs, where)
         return
     for name in sorted((set(old) | set(new)) - _WORDS - {"$defs"}):
-        before, after = old.get(name), new.get(name)
+        before, after = old.get(name, _MISSING), new.get(name, _MISSING)
         if name in ("items", "additionalProperties"):
             yield from _compare(before, after, old_defs, new_defs, f"{where}/{name}")
         elif name == "anyOf" and isinstance(before, list) and isinstance(after, list) and len(before) == len(after):

@@ -20,8 +20,8 @@ from contracts.credit import BalanceLow, CreditPosted, TopUpDue
 from deploy.local.home import ROOT
 from deploy.local.ports import free_port
 from libs.bus.reading import read_to_end
-from libs.bus.received import parse
-from libs.bus.service import HttpServer
+from libs.bus.records import decode
+from libs.runtime.server import HttpServer
 from tests.e2e.plane import Person, Plane
 from tests.faults.books import audited
 from tests.stacks import Gateway, chat, until
@@ -54,7 +54,7 @@ async def _becomes(plane: Plane, microdollars: int, person: Person, organization
 
 async def _events(plane: Plane, owner: str) -> list[Any]:
     return [
-        parse(raw).record
+        decode(raw).record
         async for raw in read_to_end(plane.gateway.stack.bus, topics.CREDIT)
         if raw.key == owner.encode()
     ]

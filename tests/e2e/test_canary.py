@@ -21,7 +21,7 @@ from contracts import topics
 from deploy.local.ports import LOOPBACK, free_port
 from deploy.local.stack import SERVICES
 from libs.bus.reading import read_to_end
-from libs.bus.service import HttpServer
+from libs.runtime.server import HttpServer
 from tests.e2e.plane import Plane
 from tests.stacks import WRONG_KEY, chat, running_stack, until
 

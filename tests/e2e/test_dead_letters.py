@@ -10,15 +10,17 @@ from aiokafka import ConsumerRecord
 from contracts import headers as names
 from contracts import topics
 from contracts.headers import header
-from contracts.topics import Topic
-from libs.bus.producer import Producer, settle
+from contracts.topic import Topic
 from libs.bus.reading import read_to_end
 from tests.faults.books import accepted_ids
+from tests.integration.publishing import raw_producer
 from tests.stacks import Gateway, chat, until
 
 READ_BY = {
     topics.REQUESTS: {"policy", "rate-limit", "key-vault", "router"},
-    topics.DECISIONS: {"router"},
+    topics.POLICY_DECISIONS: {"router"},
+    topics.QUOTA_DECISIONS: {"router"},
+    topics.CREDENTIAL_GRANTS: {"router"},
     topics.PROMPTS: {"relay"},
     topics.ROUTES: {"relay"},
     topics.CANCELLATIONS: {"relay"},
@@ -46,21 +48,17 @@ READ_BY = {
 
 
 @pytest.mark.parametrize("topic", READ_BY, ids=lambda topic: topic.name)
-async def test_the_reader_goes_on_and_the_record_is_kept(gateway: Gateway, topic: Topic) -> None:
-    producer = Producer(gateway.stack.bus, "tests")
-    await producer.start()
-    partition = 0
-    sent = await producer.send_raw(
-        topic.name, b'{"canary-value', key=b"broken", headers=[(names.TYPE, b"dev.sluice.X")], partition=partition
-    )
-    await settle([sent])
-    await producer.stop()
+async def test_the_reader_goes_on_and_the_record_is_kept(gateway: Gateway, topic: Topic[Any]) -> None:
+    async with raw_producer(gateway.stack.bus) as producer:
+        sent = await producer.send_and_wait(
+            topic.name, b'{"canary-value', key=b"broken", headers=[(names.TYPE, b"dev.sluice.X")], partition=0
+        )
 
     async def kept() -> bool | None:
         readers = set()
         async for raw in read_to_end(gateway.stack.bus, topic, dead_letters=True):
             if raw.key == b"broken":
-                assert header(raw.headers, names.DLQ_OFFSET) == str(sent.result().offset)
+                assert header(raw.headers, names.DLQ_OFFSET) == str(sent.offset)
                 assert "unknown record type" in (header(raw.headers, names.DLQ_REASON) or "")
                 readers.add(header(raw.headers, names.DLQ_GROUP))
         return readers == READ_BY[topic] or None
@@ -70,8 +68,8 @@ async def test_the_reader_goes_on_and_the_record_is_kept(gateway: Gateway, topic
     assert response.status_code == 200
 
 
-@pytest.mark.parametrize("topic", [topics.REQUESTS, topics.DECISIONS, topics.ROUTES, topics.PROMPTS])
-async def test_a_waiting_client_gets_a_500_instead_of_silence(gateway: Gateway, topic: Topic) -> None:
+@pytest.mark.parametrize("topic", [topics.REQUESTS, topics.QUOTA_DECISIONS, topics.ROUTES, topics.PROMPTS])
+async def test_a_waiting_client_gets_a_500_instead_of_silence(gateway: Gateway, topic: Topic[Any]) -> None:
     """Policy is held back, so that the request waits while a broken record of it appears."""
     policy = gateway.stack.children["policy"]
     before = await accepted_ids(gateway)
@@ -87,11 +85,9 @@ async def test_a_waiting_client_gets_a_500_instead_of_silence(gateway: Gateway, 
 
         request = await until(accepted, what="the request")
         kept = [(name, value) for name, value in request.headers if name in (names.SUBJECT, names.REPLY_TO)]
-        producer = Producer(gateway.stack.bus, "tests")
-        await producer.start()
         broken = [(names.TYPE, b"dev.sluice.X"), *kept]
-        await settle([await producer.send_raw(topic.name, b"{", key=request.key, headers=broken)])
-        await producer.stop()
+        async with raw_producer(gateway.stack.bus) as producer:
+            await producer.send_and_wait(topic.name, b"{", key=request.key, headers=broken)
         if topic is topics.PROMPTS:
             policy.kill(signal.SIGCONT)
         response = await asking
@@ -99,6 +95,6 @@ async def test_a_waiting_client_gets_a_500_instead_of_silence(gateway: Gateway, 
         policy.kill(signal.SIGCONT)
     assert response.status_code == 500
     assert response.json()["error"]["message"]
-    if topic in (topics.DECISIONS, topics.PROMPTS):
+    if topic in (topics.QUOTA_DECISIONS, topics.PROMPTS):
         entry = await gateway.entry(response.headers["x-request-id"])
         assert (entry["outcome"], entry["status"], entry["attempts"]) == ("failed", 500, 0)

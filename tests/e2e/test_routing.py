@@ -10,7 +10,7 @@ import pytest_asyncio
 
 from deploy.local.ports import LOOPBACK, free_port
 from deploy.local.traces import TraceCollector
-from libs.bus.service import HttpServer
+from libs.runtime.server import HttpServer
 from tests.e2e.plane import Person, Plane
 from tests.stacks import Gateway, chat, running_stack, until
 

@@ -8,11 +8,22 @@ import orjson
 
 from contracts import topics
 from contracts.headers import header
+from contracts.topic import Topic
 from deploy.local.home import ROOT, plain_environment
 from libs.bus.reading import read_to_end
 from tests.stacks import Gateway, NotYet, until
 
 WITHIN_S = 90
+_WAY: tuple[Topic[Any], ...] = (
+    topics.REQUESTS,
+    topics.POLICY_DECISIONS,
+    topics.QUOTA_DECISIONS,
+    topics.CREDENTIAL_GRANTS,
+    topics.ROUTES,
+    topics.ATTEMPTS,
+    topics.USAGE,
+    topics.CHARGES,
+)
 
 
 async def accepted_ids(gateway: Gateway) -> set[str]:
@@ -53,14 +64,14 @@ async def audited(gateway: Gateway) -> dict[str, Any]:
 
 async def _where(gateway: Gateway, request_id: str) -> str:
     """How far a request has come, by the topics that know of it."""
-    told = []
-    for topic in (topics.REQUESTS, topics.DECISIONS, topics.ROUTES, topics.ATTEMPTS, topics.USAGE, topics.CHARGES):
-        told += [
+    found: list[str] = []
+    for topic in _WAY:
+        found += [
             f"{topic.name}/{raw.partition}@{raw.offset} {header(raw.headers, 'ce_type')}"
             async for raw in read_to_end(gateway.stack.bus, topic)
             if header(raw.headers, "ce_subject") == request_id
         ]
-    return f"{request_id} is only on: {', '.join(told)}"
+    return f"{request_id} is only on: {', '.join(found)}"
 
 
 async def check_books(gateway: Gateway, completed: set[str]) -> dict[str, int]:

@@ -1,9 +1,10 @@
-"""Views, upkeep, topics and group membership on a real broker."""
+"""Views, upkeep, topics and reading to the end on a real broker."""
 
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Collection
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -13,61 +14,43 @@ from aiokafka.errors import KafkaError
 
 from contracts import topics
 from contracts.control import AccountChanged
-from libs.bus.consumer import Batch, Consumer
+from contracts.services import POLICY
 from libs.bus.dead_letters import DeadLetters
-from libs.bus.groups import group_members
 from libs.bus.producer import Producer, settle
 from libs.bus.reading import read_to_end
 from libs.bus.settings import BusSettings
 from libs.bus.topics import TopicShapeError, create_topics
 from libs.bus.upkeep import Upkeep
 from libs.bus.views import View, ViewReader
-from libs.bus.watch import BrokerWatch
+from tests.integration.publishing import raw_producer, running_producer
 from tests.stacks import until
+from tests.unit.records import accepted
 
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def producer(bus: BusSettings) -> AsyncIterator[Producer]:
-    started = Producer(bus, "tests")
-    await started.start()
-    yield started
-    await started.stop()
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def watch(bus: BusSettings) -> AsyncIterator[BrokerWatch]:
-    started = BrokerWatch(bus)
-    await started.start()
-    yield started
-    await started.stop()
+    async with running_producer(bus) as started:
+        yield started
 
 
 async def _put(producer: Producer, account_id: str, epoch: int | None) -> None:
     if epoch is None:
-        sent = await producer.send_raw(topics.ACCOUNTS.name, None, key=account_id.encode(), headers=[])
+        await settle([await producer.delete(topics.ACCOUNTS, account_id)])
     else:
-        sent = await producer.send(
-            topics.ACCOUNTS,
-            AccountChanged(account_id=account_id, token_epoch=epoch),
-            key=account_id,
-            event_id=account_id,
-            subject=account_id,
-            traceparent="",
-        )
-    await settle([sent])
+        record = AccountChanged(account_id=account_id, token_epoch=epoch)
+        await settle([await producer.publish(topics.ACCOUNTS, record)])
 
 
-async def test_a_view_is_ready_only_when_it_is_whole_and_then_follows(
-    bus: BusSettings, producer: Producer, watch: BrokerWatch
-) -> None:
+async def test_a_view_is_ready_only_when_it_is_whole_and_then_follows(bus: BusSettings, producer: Producer) -> None:
     run = secrets.token_hex(6)
     for number in range(300):
         await _put(producer, f"{run}-{number}", number)
     await _put(producer, f"{run}-0", 7)
     await _put(producer, f"{run}-1", None)
-    await settle([await producer.send_raw(topics.ACCOUNTS.name, b"{", key=f"{run}-2".encode(), headers=[])])
-    view = View(topics.ACCOUNTS, AccountChanged)
-    reader = ViewReader(bus, watch, DeadLetters(producer, "tests"), [view])
+    async with raw_producer(bus) as raw:
+        await raw.send_and_wait(topics.ACCOUNTS.name, b"{", key=f"{run}-2".encode())
+    view = View(topics.ACCOUNTS)
+    reader = ViewReader(bus, DeadLetters(producer, "tests"), [view])
     assert not reader.ready
     await reader.start()
     await reader.wait_ready()
@@ -82,22 +65,20 @@ async def test_a_view_is_ready_only_when_it_is_whole_and_then_follows(
     await reader.stop()
 
 
-async def test_upkeep_brings_back_what_is_missing_and_takes_its_own_away(
-    bus: BusSettings, producer: Producer, watch: BrokerWatch
-) -> None:
+async def test_upkeep_brings_back_what_is_missing_and_takes_its_own_away(bus: BusSettings, producer: Producer) -> None:
     run = secrets.token_hex(6)
-    view = View(topics.ACCOUNTS, AccountChanged)
-    reader = ViewReader(bus, watch, DeadLetters(producer, "tests"), [view])
+    view = View(topics.ACCOUNTS)
+    reader = ViewReader(bus, DeadLetters(producer, "tests"), [view])
     await reader.start()
     await reader.wait_ready()
     upkeep = Upkeep(producer, view, lambda: {run: AccountChanged(account_id=run, token_epoch=1)})
     await upkeep.start()
 
     async def there() -> bool | None:
-        return run in view.on_log or None
+        return run in view.entries or None
 
     async def gone() -> bool | None:
-        return run not in view.on_log or None
+        return run not in view.entries or None
 
     await until(there, what="the record")
     await _put(producer, run, None)
@@ -106,6 +87,14 @@ async def test_upkeep_brings_back_what_is_missing_and_takes_its_own_away(
     await upkeep.stop()
     await until(gone, what="the deletion at the end")
     await reader.stop()
+
+
+async def test_a_service_publishes_what_its_spec_lists_and_nothing_else(bus: BusSettings) -> None:
+    producer = Producer(bus, POLICY)
+    await producer.start()
+    with pytest.raises(PermissionError, match=r"policy may not write gateway\.requests\.v1"):
+        await producer.publish(topics.REQUESTS, accepted())
+    await producer.stop()
 
 
 async def test_topics_are_created_once(bus: BusSettings) -> None:
@@ -121,7 +110,7 @@ async def test_who_asks_for_a_topic_does_not_create_it(bus: BusSettings, produce
     absent = replace(topics.REQUESTS, name=f"tests.absent-{secrets.token_hex(6)}")
     with pytest.raises((TimeoutError, KafkaError)):
         async with asyncio.timeout(2):
-            await producer.partition_for(absent, "key")
+            await producer._kafka.partitions_for(absent.name)
     admin = AIOKafkaAdminClient(**bus.connection())
     await admin.start()
     await admin.describe_topics([absent.name])
@@ -129,37 +118,21 @@ async def test_who_asks_for_a_topic_does_not_create_it(bus: BusSettings, produce
     await admin.close()
 
 
-async def test_topics_of_another_shape_are_told(bus: BusSettings) -> None:
+async def test_topics_of_another_shape_are_an_error(bus: BusSettings) -> None:
     more = bus.model_copy(update={"partitions": bus.partitions + 1})
     with pytest.raises(TopicShapeError, match=f"has {bus.partitions} partitions, not {bus.partitions + 1}"):
         await create_topics(more)
 
 
-async def test_an_end_that_is_never_reached_is_told(bus: BusSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_end_that_is_never_reached_is_an_error(bus: BusSettings, monkeypatch: pytest.MonkeyPatch) -> None:
     """A broker that lists an end which it has not must not hold up an assignment for ever, and in silence."""
     listed = AIOKafkaConsumer.end_offsets
 
-    async def beyond(self: AIOKafkaConsumer, places: Collection[TopicPartition]) -> dict[TopicPartition, int]:
-        return {place: end + 1 for place, end in (await listed(self, places)).items()}
+    async def beyond(self: AIOKafkaConsumer, partitions: Collection[TopicPartition]) -> dict[Any, int]:
+        return {partition: end + 1 for partition, end in (await listed(self, partitions)).items()}
 
     monkeypatch.setattr(AIOKafkaConsumer, "end_offsets", beyond)
     monkeypatch.setattr("libs.bus.reading.MOVES_WITHIN_S", 1.0)
     with pytest.raises(KafkaError, match=f"{topics.QUOTA_STATE.name} cannot be read to its end"):
         async for _raw in read_to_end(bus, topics.QUOTA_STATE):
             pass
-
-
-async def test_the_group_names_its_members(bus: BusSettings, producer: Producer, watch: BrokerWatch) -> None:
-    group = f"tests-{secrets.token_hex(6)}"
-
-    async def handle(_batch: Batch) -> None:
-        return None
-
-    consumer = Consumer(bus, watch, producer, group=group, topics=[topics.REQUESTS], handle=handle, member="relay-77")
-    await consumer.start()
-
-    async def joined() -> bool | None:
-        return any(member.startswith("relay-77") for member in await group_members(bus, group)) or None
-
-    await until(joined, what="a member")
-    await consumer.stop()

@@ -1,49 +1,27 @@
-"""The bus that handlers see, for what no real broker can be made to do: stop between two steps of ours."""
+"""The bus that processors see, for what no real broker can be made to do: stop between two steps of ours."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Sequence
 from typing import Any
 
 from aiokafka.errors import KafkaError
 
 from contracts.record import Record
-from contracts.topics import Topic
-from libs.bus.consumer import Batch, Consumer
+from contracts.topic import Topic
+from libs.bus.processor import Processor, Work
 from libs.bus.producer import Acknowledgement, Producer
-from libs.bus.received import Received
+from libs.bus.records import Received
 from libs.bus.watermark import Watermark
 
 
-class Places(Consumer):
-    """The consumer kit's memory of what is in work, without a group, as if all topics were one partition."""
-
-    def __init__(self) -> None:
-        self.watermark = Watermark(0)
-
-    def begins_at(self, topic: Topic, partition: int) -> int:
-        return 0
-
-    def hold(self, received: Received[Record]) -> None:
-        self.watermark.hold(received.offset)
-
-    def release(self, received: Received[Record]) -> None:
-        self.watermark.release(received.offset)
-
-    async def give(self, handler: Callable[[Batch], Awaitable[None]], batch: Batch) -> None:
-        """A batch for a handler, as the kit gives it."""
-        await handler(batch)
-        for received in batch:
-            self.watermark.passed(received.offset)
-
-
 class SilentLog(Producer):
-    """Takes records and says nothing of them until it is told to."""
+    """Takes records and acknowledges them when it is told to."""
 
     def __init__(self) -> None:
         self.taken: list[Record] = []
         self._unconfirmed: list[Acknowledgement] = []
 
-    async def send(self, topic: Any, record: Record, **_about: Any) -> Acknowledgement:
+    async def publish(self, topic: Topic[Any], record: Record, trace: str = "") -> Acknowledgement:
         self.taken.append(record)
         self._unconfirmed.append(asyncio.get_running_loop().create_future())
         return self._unconfirmed[-1]
@@ -65,3 +43,35 @@ class SilentLog(Producer):
         for acknowledgement in self._unconfirmed:
             acknowledgement.set_exception(error)
         self._unconfirmed = []
+
+
+class OnePartition(Work):
+    """Work whose topics are all one partition."""
+
+    def __init__(self, log: Producer) -> None:
+        super().__init__(log, {})
+        self._watermark = Watermark(0)
+
+    @property
+    def finished_to(self) -> int:
+        """The offset up to which everything is finished."""
+        return self._watermark.committable
+
+    def partitions_of(self, topic: Topic[Any]) -> set[int]:
+        return {0}
+
+    def begins_at(self, topic: Topic[Any], partition: int) -> int:
+        return 0
+
+    def hold(self, received: Received[Record]) -> None:
+        self._watermark.hold(received.offset)
+
+    def finish(self, received: Received[Record]) -> None:
+        self._watermark.release(received.offset)
+
+    async def give(self, processor: Processor[Any], batch: Sequence[Received[Any]]) -> None:
+        """A batch for a processor, as a group's member gives it."""
+        await processor.process(batch)
+        await self.settle()
+        for received in batch:
+            self._watermark.passed(received.offset)

@@ -53,9 +53,9 @@ def decisions(number: int = 1) -> tuple[PolicyDecided, QuotaReserved, Credential
     """Three that allow."""
     grant = SealedGrant(provider_id="stub", epoch_id="e", nonce="", ciphertext="", expires_at_ms=NOW_MS)
     return (
-        PolicyDecided(request_id=request_id(number), provider_ids=["stub"]),
-        QuotaReserved(request_id=request_id(number)),
-        CredentialGranted(request_id=request_id(number), grants=[grant]),
+        PolicyDecided(request_id=request_id(number), subject="acct:a", provider_ids=["stub"]),
+        QuotaReserved(request_id=request_id(number), subject="acct:a"),
+        CredentialGranted(request_id=request_id(number), subject="acct:a", grants=[grant]),
     )
 
 

@@ -7,13 +7,13 @@ from contracts.attempts import AttemptStarted
 from contracts.record import Refusal
 from contracts.replies import Outcome
 from contracts.routes import RequestRejected
-from services.relay.core.ending import Ending, failed, rejected, tell
-from services.relay.core.intake import Examine, Fail, Intake, Reject, Retell, Run
+from services.relay.core.ending import Ending, attempt_ended, failed, rejected
+from services.relay.core.intake import Examine, Fail, Intake, Reject, Republish, Run
 from tests.unit.records import NOW_MS, accepted, prompt, request_id, route
 
 REJECTED = RequestRejected(request=accepted(), refusal=Refusal(status=403, message="no"), rejected_at_ms=NOW_MS)
 STARTED = AttemptStarted(request_id=request_id(1), provider_id="stub", relay_id="relay-1", started_at_ms=NOW_MS)
-ENDED = tell(route(), Ending(Outcome.COMPLETED, body="{}"), NOW_MS)
+ENDED = attempt_ended(route(), Ending(Outcome.COMPLETED, body="{}"), NOW_MS)
 
 
 def _intake() -> Intake[str]:
@@ -52,7 +52,7 @@ def test_an_ended_attempt_is_told_again_and_a_started_one_examined() -> None:
     intake.recall(ENDED, NOW_MS)
     intake.recall(STARTED, NOW_MS)
     action = intake.route(route(), "r", "", NOW_MS)
-    assert isinstance(action, Retell)
+    assert isinstance(action, Republish)
     assert action.ended == ENDED
 
     intake = _intake()
@@ -61,7 +61,7 @@ def test_an_ended_attempt_is_told_again_and_a_started_one_examined() -> None:
     assert isinstance(examined, Examine)
     assert intake.prompt(prompt(), "p", NOW_MS) is None
     retold = intake.ended_elsewhere(ENDED)
-    assert isinstance(retold, Retell)
+    assert isinstance(retold, Republish)
     assert intake.settled(request_id(1), NOW_MS) == ["r", "p"]
     assert intake.ended_elsewhere(ENDED) is None
 
@@ -110,12 +110,12 @@ def test_the_route_of_a_running_attempt_is_adopted() -> None:
 
 def test_the_books_are_told_what_the_client_is() -> None:
     refusal = Refusal(status=504, message="late")
-    ended = tell(route(), failed(refusal), NOW_MS + 5)
+    ended = attempt_ended(route(), failed(refusal), NOW_MS + 5)
     assert ended.usage.outcome is ended.reply.outcome is Outcome.FAILED
     assert ended.usage.status == ended.reply.status == 504
     assert ended.usage.provider_id == "stub"
-    told = tell(REJECTED, rejected(REJECTED), NOW_MS)
+    told = attempt_ended(REJECTED, rejected(REJECTED), NOW_MS)
     assert told.usage.outcome is Outcome.REJECTED
     assert (told.usage.attempts, told.usage.provider_id) == (0, None)
     undecided = REJECTED.model_copy(update={"failed": True})
-    assert tell(undecided, rejected(undecided), NOW_MS).usage.outcome is Outcome.FAILED
+    assert attempt_ended(undecided, rejected(undecided), NOW_MS).usage.outcome is Outcome.FAILED

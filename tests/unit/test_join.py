@@ -20,7 +20,7 @@ def test_any_order_and_any_repetition_give_one_route(order: list[int], again: li
     given_ = [verdict for verdict in verdicts if verdict is not None]
     assert len(given_) == 1
     assert isinstance(given_[0], Allowed)
-    assert given_[0].place == "here"
+    assert given_[0].source == "here"
     assert join.waiting() == 0
 
 

@@ -14,7 +14,7 @@ from services.audit.core.comparing import OVERDUE_MS, Booked, Books, audit
 from services.metering.core.alerts import Told, notice
 from services.metering.core.journal import charged, ordered, owner_of
 from services.metering.core.pricing import charge
-from services.relay.core.ending import Ending, tell
+from services.relay.core.ending import Ending, attempt_ended
 from tests.unit.records import NOW_MS, request_id, route
 
 money = st.integers(-(10**9), 10**9)
@@ -55,7 +55,7 @@ def test_an_order_moves_its_amount_into_or_out_of_the_owner_s_credit(kind: Credi
     ],
 )
 def test_a_charge_is_paid_by_the_owner(caller: Caller, debit: str) -> None:
-    usage = tell(route(), Ending(Outcome.COMPLETED), NOW_MS).usage.model_copy(update={"caller": caller})
+    usage = attempt_ended(route(), Ending(Outcome.COMPLETED), NOW_MS).usage.model_copy(update={"caller": caller})
     entry = charged(charge(usage, NOW_MS), owner_of(caller))
     assert (entry.debit_account, entry.credit_account) == (debit, "revenue")
 

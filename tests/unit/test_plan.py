@@ -56,7 +56,7 @@ def _allowed(request: RequestAccepted, **changes: Any) -> Allowed[str]:
             update={"grants": [grant.model_copy(update={"provider_id": name}) for name in PROVIDERS]}
         ),
     }
-    return Allowed(request, **(fields | changes), place="here", traceparent="")
+    return Allowed(request, **(fields | changes), source="here", traceparent="")
 
 
 def _asked(
@@ -170,21 +170,21 @@ def test_where_all_fail_but_not_always_they_are_asked_all_the_same() -> None:
 
 def test_a_user_s_own_key_is_used_whatever_the_provider_s_standing() -> None:
     own = [grant.model_copy(update={"byok": True}) for grant in _allowed(_request()).credential.grants[:1]]
-    allowed = _allowed(_request(), credential=CredentialGranted(request_id=request_id(1), grants=own))
+    allowed = _allowed(_request(), credential=CredentialGranted(request_id=request_id(1), subject="acct:a", grants=own))
     route = plan(allowed, CATALOG, _out_of_order(*PROVIDERS), ProviderSort.PRICE, NOW_MS)
     assert isinstance(route, RoutePlanned)
     assert (route.provider_id, route.fallbacks, route.reserved_microdollars) == ("a", [], None)
 
 
 def test_the_gateway_s_key_is_not_used_where_nobody_reserved_credit_for_it() -> None:
-    quota = QuotaReserved(request_id=request_id(1), byok=True)
+    quota = QuotaReserved(request_id=request_id(1), subject="acct:a", byok=True)
     rejected = plan(_allowed(_request(), quota=quota), CATALOG, Health(BREAKER), ProviderSort.PRICE, NOW_MS)
     assert isinstance(rejected, RequestRejected)
     assert (rejected.refusal.status, rejected.failed) == (503, True)
 
 
 def test_plan_takes_what_policy_left_and_the_vault_granted() -> None:
-    nobody = PolicyDecided(request_id=request_id(1), provider_ids=["other"])
+    nobody = PolicyDecided(request_id=request_id(1), subject="acct:a", provider_ids=["other"])
     rejected = plan(_allowed(_request(), policy=nobody), CATALOG, Health(BREAKER), ProviderSort.PRICE, NOW_MS)
     assert isinstance(rejected, RequestRejected)
     assert (rejected.refusal.status, rejected.failed) == (503, True)

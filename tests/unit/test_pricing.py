@@ -18,7 +18,7 @@ from libs.pricing.charging import UNPRICED
 from libs.pricing.cost import cost_microdollars, most_microdollars
 from libs.pricing.usd import parse_usd, usd
 from services.metering.core.pricing import charge
-from services.relay.core.ending import Ending, tell
+from services.relay.core.ending import Ending, attempt_ended
 from tests.unit.records import NOW_MS, PRICE, Config, route
 
 AT = datetime(2026, 11, 24, tzinfo=UTC)
@@ -128,7 +128,7 @@ def test_more_cached_tokens_than_input_are_no_more_than_the_input(used: TokenUsa
 
 
 def _charge(used: TokenUsage, **changes: object) -> tuple[int, str]:
-    ended = tell(route(), Ending(Outcome.COMPLETED, tokens=used), NOW_MS)
+    ended = attempt_ended(route(), Ending(Outcome.COMPLETED, tokens=used), NOW_MS)
     charged = charge(ended.usage.model_copy(update=changes), NOW_MS)
     return charged.cost_microdollars, charged.price_version
 

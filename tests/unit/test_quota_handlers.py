@@ -1,4 +1,4 @@
-"""Rate-limit's records that stay in work: usage, until its charge is told."""
+"""Rate-limit's records that stay in work: usage, until its charge is posted."""
 
 import pytest
 
@@ -8,16 +8,19 @@ from contracts.credit import BalanceChanged
 from contracts.record import Record
 from contracts.replies import Outcome
 from contracts.requests import Caller, Surface
+from contracts.services import ServiceSpec
 from contracts.usage import TokenUsage, UsageRecorded
 from libs.bus.dead_letters import DeadLetters
-from libs.bus.received import Received
+from libs.bus.records import Received
+from libs.bus.service import Service
 from libs.bus.settings import BusSettings
 from libs.config.catalog import Catalog
 from libs.config.gateway import Billing, Limits
+from libs.runtime.health import Health
 from services.metering.core.pricing import charge
 from services.rate_limit.core.spending import Rules
-from services.rate_limit.handlers import QuotaHandlers
-from tests.unit.bus import Places, SilentLog
+from services.rate_limit.handlers import QuotaProcessor
+from tests.unit.bus import OnePartition, SilentLog
 from tests.unit.records import NOW_MS, PRICE, Config, request_id
 
 OWNER = "acct:a"
@@ -38,30 +41,31 @@ BALANCE = BalanceChanged(owner=OWNER, balance_microdollars=5, version=1)
 CHARGE = charge(USAGE, NOW_MS).model_copy(update={"balance": BALANCE})
 
 
-@pytest.mark.parametrize("told", [1, 2])
-async def test_usage_is_in_work_until_its_charge_comes_however_often_it_is_told(told: int) -> None:
-    log, places = SilentLog(), Places()
-    handlers = QuotaHandlers(
-        BusSettings(),
-        log,
-        DeadLetters(log, "rate-limit"),
+@pytest.mark.parametrize("times", [1, 2])
+async def test_usage_is_in_work_until_its_charge_comes_however_often_it_is_published(times: int) -> None:
+    log = SilentLog()
+    work = OnePartition(log)
+    spec = ServiceSpec("rate-limit")
+    service = Service(spec, BusSettings(), log, Health("rate-limit"), DeadLetters(log, "rate-limit"))
+    processor = QuotaProcessor(
+        work,
+        service,
         rules=Rules(Limits(), Billing()),
         catalog=Catalog(Config()),
         policies={},
         credentials={},
         keep_ms=720_000,
     )
-    handlers.consumer = places
-    usages = [_received(USAGE, offset) for offset in range(told)]
+    usages = [_received(USAGE, offset) for offset in range(times)]
     for usage in usages:
-        await places.give(handlers.handle, [usage])
-    assert places.watermark.committable == 0
-    await places.give(handlers.handle, [_received(CHARGE, told)])
-    assert places.watermark.committable == told + 1
-    await places.give(handlers.handle, usages)
-    assert places.watermark.committable == told + 1
+        await work.give(processor, [usage])
+    assert work.finished_to == 0
+    await work.give(processor, [_received(CHARGE, times)])
+    assert work.finished_to == times + 1
+    await work.give(processor, usages)
+    assert work.finished_to == times + 1
 
 
 def _received(record: Record, offset: int) -> Received[Record]:
     topic = topics.CHARGES if isinstance(record, ChargePosted) else topics.USAGE
-    return Received(record, topic.name, 0, offset, NOW_MS, OWNER, "")
+    return Received(record, topic, 0, offset, NOW_MS, "")

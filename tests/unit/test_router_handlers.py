@@ -1,24 +1,20 @@
-"""The router's records: none is told too early, none is kept for ever."""
+"""The router's records: none is published too early, none is kept for ever."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
-import pytest_asyncio
 from aiokafka.errors import KafkaTimeoutError
 
 from contracts import topics
 from contracts.record import Record
 from contracts.requests import ProviderSort, RequestAccepted
 from contracts.routes import RequestRejected, RoutePlanned
-from libs.bus.consumer import Batch
-from libs.bus.dead_letters import DeadLetters
-from libs.bus.received import Received
+from libs.bus.records import Received
 from libs.config.catalog import Catalog
 from libs.config.gateway import Breaker, Model, Provider
 from services.router.core.health import Health
-from services.router.handlers import RouterHandlers
-from tests.unit.bus import Places, SilentLog
+from services.router.handlers import RouterProcessor
+from tests.unit.bus import OnePartition, SilentLog
 from tests.unit.records import NOW_MS, Config, accepted, decisions
 
 CATALOG = Catalog(
@@ -27,40 +23,33 @@ CATALOG = Catalog(
         models=[Model(id="stub/echo", provider="stub", upstream_model="echo-1")],
     )
 )
+TOPICS = {topic.records[0]: topic for topic in topics.TOPICS if len(topic.records) == 1}
+Batch = list[Received[Record]]
 
 
 class Router:
-    """Its handlers, with a log that is told what to do."""
+    """Its processor, with a log that does what it is told to."""
 
     def __init__(self) -> None:
         self.log = SilentLog()
-        self.places = Places()
-        self.handlers = RouterHandlers(
-            self.log,
-            DeadLetters(self.log, "router"),
-            catalog=CATALOG,
-            health=Health(Breaker()),
-            sort=ProviderSort.PRICE,
-            keep_ms=30_000,
+        self.work = OnePartition(self.log)
+        self.processor = RouterProcessor(
+            self.work, catalog=CATALOG, health=Health(Breaker()), sort=ProviderSort.PRICE, keep_ms=30_000
         )
-        self.handlers.consumer = self.places
 
-    async def handle(self, batch: Batch) -> None:
+    async def process(self, batch: Batch) -> None:
         """Takes a batch."""
-        await self.places.give(self.handlers.handle, batch)
+        await self.work.give(self.processor, batch)
 
     @property
     def routes(self) -> int:
-        """How often a route was told."""
+        """How often a route was published."""
         return sum(isinstance(record, RoutePlanned) for record in self.log.taken)
 
 
-@pytest_asyncio.fixture
-async def router() -> AsyncIterator[Router]:
-    made = Router()
-    await made.handlers.start()
-    yield made
-    await made.handlers.stop()
+@pytest.fixture
+def router() -> Router:
+    return Router()
 
 
 def _request() -> RequestAccepted:
@@ -69,58 +58,71 @@ def _request() -> RequestAccepted:
 
 
 def _received(record: Record, offset: int) -> Received[Record]:
-    topic = topics.REQUESTS if isinstance(record, RequestAccepted) else topics.DECISIONS
-    return Received(record, topic.name, 0, offset, NOW_MS, "acct:a", "")
+    return Received(record, TOPICS[type(record)], 0, offset, NOW_MS, "")
 
 
 def _batch(first: int = 0) -> Batch:
     return [_received(record, first + number) for number, record in enumerate((_request(), *decisions()))]
 
 
-async def test_a_route_that_the_log_does_not_take_is_told_until_it_does(router: Router) -> None:
+async def test_a_route_that_the_log_does_not_take_is_published_until_it_does(router: Router) -> None:
     batch = _batch()
-    handling = asyncio.create_task(router.handle(batch))
+    processing = asyncio.create_task(router.process(batch))
     await router.log.has_taken(1)
     router.log.refuse(KafkaTimeoutError())
     with pytest.raises(KafkaTimeoutError):
-        await handling
-    await router.handle(batch)
-    assert router.places.watermark.committable == 0, "the request is in work"
+        await processing
+    assert router.work.finished_to == 0
+    again = asyncio.create_task(router.process(batch))
+    await router.log.has_taken(2)
+    assert router.work.finished_to == 0, "the request is in work"
+    router.log.confirm()
+    await again
+    assert router.work.finished_to == len(batch)
+    assert router.routes == 2
+    await router.process(batch)
+    assert router.work.finished_to == len(batch), "what comes again has been answered"
+    assert router.routes == 2
+
+
+async def test_a_tick_publishes_what_the_log_did_not_take(router: Router) -> None:
+    batch = _batch()
+    processing = asyncio.create_task(router.process(batch))
+    await router.log.has_taken(1)
+    router.log.refuse(KafkaTimeoutError())
+    with pytest.raises(KafkaTimeoutError):
+        await processing
+    tick = asyncio.create_task(router.processor.tick())
     await router.log.has_taken(2)
     router.log.confirm()
-    async with asyncio.timeout(10):
-        while router.places.watermark.committable < len(batch):
-            await asyncio.sleep(0)
-    assert router.routes == 2
-    await router.handle(batch)
-    assert router.places.watermark.committable == len(batch), "who comes again has been answered"
+    await tick
     assert router.routes == 2
 
 
-async def test_a_request_that_is_told_twice_is_in_work_once(router: Router) -> None:
+async def test_a_request_that_is_published_twice_is_in_work_once(router: Router) -> None:
     request, *others = _batch()
-    await router.handle([request, _received(_request(), 10)])
-    assert router.places.watermark.committable == 0
-    handling = asyncio.create_task(router.handle([*others, _received(_request(), 11)]))
+    await router.process([request, _received(_request(), 10)])
+    assert router.work.finished_to == 0
+    processing = asyncio.create_task(router.process([*others, _received(_request(), 11)]))
     await router.log.has_taken(1)
     router.log.confirm()
-    await handling
-    assert router.places.watermark.committable == 12
+    await processing
+    assert router.work.finished_to == 12
     assert router.routes == 1
 
 
-async def test_a_request_whose_route_cannot_be_planned_is_told_so(
+async def test_a_request_whose_route_cannot_be_planned_is_refused(
     router: Router, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_arguments: object) -> None:
         raise KeyError("a fault of ours")
 
     monkeypatch.setattr("services.router.handlers.plan", broken)
-    handling = asyncio.create_task(router.handle(_batch()))
+    processing = asyncio.create_task(router.process(_batch()))
     await router.log.has_taken(1)
     router.log.confirm()
-    await handling
-    (told,) = router.log.taken
-    assert isinstance(told, RequestRejected)
-    assert (told.refusal.status, told.failed) == (500, True)
-    assert router.places.watermark.committable == 4
+    await processing
+    (published,) = router.log.taken
+    assert isinstance(published, RequestRejected)
+    assert (published.refusal.status, published.failed) == (500, True)
+    assert router.work.finished_to == 4

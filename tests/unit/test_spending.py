@@ -17,7 +17,7 @@ from libs.pricing.charging import cost_of
 from services.rate_limit.core.budget import Budget, day_of
 from services.rate_limit.core.spending import ORPHAN_AFTER_MS, Owner, Rules, decide
 from services.rate_limit.core.throttle import MINUTE_MS, Throttle
-from services.relay.core.ending import Ending, tell
+from services.relay.core.ending import Ending, attempt_ended
 from tests.unit.records import NOW_MS, PRICE, accepted, policy, request_id, route
 
 DAY_MS = 86_400_000
@@ -310,7 +310,7 @@ def test_a_price_that_changes_in_flight_changes_nothing_for_who_was_let_in() -> 
     after = decide(owner, _request(2, prices={"stub": dear}), RULES, None, byok=False, now_ms=NOW_MS)
     assert after.held is not None
     assert (after.held.microdollars, owner.budget.held) == (6_000, 6_600)
-    usage = tell(
+    usage = attempt_ended(
         route(), Ending(Outcome.COMPLETED, tokens=TokenUsage(input_tokens=100, output_tokens=50)), NOW_MS
     ).usage
     assert cost_of(usage) == (600, PRICE.version), "by the price that it came with"

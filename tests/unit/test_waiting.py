@@ -5,18 +5,18 @@ import asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.record import Refusal
+from contracts.record import Refusal, ReplyAddress
 from contracts.replies import Outcome, Reply, ReplyChunk, ReplyEnded, ReplyStarted
 from services.ingress.waiting import MOST_BUFFERED, Waiting
 from tests.unit.records import request_id
 
-ID, INGRESS = request_id(1), "ingress-1"
-STARTED = ReplyStarted(request_id=ID, ingress_id=INGRESS)
-ENDED = ReplyEnded(request_id=ID, ingress_id=INGRESS, outcome=Outcome.COMPLETED)
+ID, INGRESS = request_id(1), ReplyAddress(partition=0, ingress_id="ingress-1")
+STARTED = ReplyStarted(request_id=ID, reply_to=INGRESS)
+ENDED = ReplyEnded(request_id=ID, reply_to=INGRESS, outcome=Outcome.COMPLETED)
 
 
 def _chunk(seq: int, data: str = "x") -> ReplyChunk:
-    return ReplyChunk(request_id=ID, ingress_id=INGRESS, seq=seq, data=data)
+    return ReplyChunk(request_id=ID, reply_to=INGRESS, seq=seq, data=data)
 
 
 async def _all(waiting: Waiting) -> list[Reply]:
@@ -44,7 +44,7 @@ def test_records_that_are_told_again_are_dropped(again: list[int]) -> None:
 
 def test_another_ingress_s_replies_are_not_ours() -> None:
     waiting = Waiting(ID, INGRESS)
-    waiting.push(ENDED.model_copy(update={"ingress_id": "ingress-2"}))
+    waiting.push(ENDED.model_copy(update={"reply_to": ReplyAddress(partition=0, ingress_id="ingress-2")}))
     assert not waiting.answered
 
 

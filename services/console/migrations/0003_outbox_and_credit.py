@@ -28,21 +28,25 @@ def upgrade() -> None:
         alter table control.outbox
             add column type text,
             add column event_id text,
-            add column subject text,
-            add column traceparent text not null default '',
-            add column partition_by text;
+            add column traceparent text not null default '';
+        """
+    )
+    op.execute(
+        """
+        create table control.outbox_cluster (
+            cluster_id text primary key,
+            filled_at timestamptz not null default now()
+        );
         """
     )
     for topic, kind in _TYPES.items():
         op.execute(f"update control.outbox set type = '{kind}' where topic = '{topic}';")  # noqa: S608
-    op.execute("update control.outbox set event_id = key, subject = key, partition_by = key;")
+    op.execute("update control.outbox set event_id = key;")
     op.execute(
         """
         alter table control.outbox
             alter column type set not null,
-            alter column event_id set not null,
-            alter column subject set not null,
-            alter column partition_by set not null;
+            alter column event_id set not null;
         """
     )
     op.execute(

@@ -33,7 +33,7 @@ class Granting:
         """The decision on one request. A model that nobody serves is policy's affair and gets no grant here."""
         offers = self._catalog.open_to(request)
         if not offers:
-            return CredentialGranted(request_id=request.request_id)
+            return CredentialGranted(request_id=request.request_id, subject=request.subject)
         for offer in offers:
             credential = self._book.find(request, offer.provider_id)
             if credential:
@@ -50,7 +50,7 @@ class Granting:
                 f"The gateway has no key for the provider {first.provider_id}; its operator can set the environment "
                 f"variable {first.provider.api_key_variable} and restart it, or you add your own key.",
             )
-        return CredentialGranted(request_id=request.request_id, grants=grants)
+        return CredentialGranted(request_id=request.request_id, subject=request.subject, grants=grants)
 
     def _own(
         self, request: RequestAccepted, credential: Credential, provider_id: str, epoch: EpochKey
@@ -61,7 +61,7 @@ class Granting:
         except (EnvelopeError, OSError):
             return _refused(request, f"Your own key for {provider_id} cannot be opened; store it again.")
         grant = self._seal(request, secret, provider_id, epoch, byok=True)
-        return CredentialGranted(request_id=request.request_id, grants=[grant])
+        return CredentialGranted(request_id=request.request_id, subject=request.subject, grants=[grant])
 
     def _seal(
         self, request: RequestAccepted, secret: Secret, provider_id: str, epoch: EpochKey, *, byok: bool
@@ -92,4 +92,6 @@ def own_keys(catalog: Catalog, environment: Mapping[str, str]) -> dict[str, Secr
 
 
 def _refused(request: RequestAccepted, message: str) -> CredentialGranted:
-    return CredentialGranted(request_id=request.request_id, refusal=Refusal(status=503, message=message))
+    return CredentialGranted(
+        request_id=request.request_id, subject=request.subject, refusal=Refusal(status=503, message=message)
+    )

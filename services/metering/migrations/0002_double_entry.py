@@ -256,15 +256,19 @@ _MONTHS = (
 
 _OUTBOX = (
     """
+    create table ledger.outbox_cluster (
+        cluster_id text primary key,
+        filled_at timestamptz not null default now()
+    );
+    """,
+    """
     create table ledger.outbox (
         id bigint generated always as identity primary key,
         topic text not null,
         key text not null,
         type text not null,
         event_id text not null,
-        subject text not null,
         traceparent text not null,
-        partition_by text not null,
         record text
     );
     """,

@@ -27,6 +27,7 @@ def decide(request: RequestAccepted, catalog: Catalog, policies: Mapping[str, Po
         refusal = Refusal(status=verdict.status, message=verdict.message, metadata=metadata)
     return PolicyDecided(
         request_id=request.request_id,
+        subject=request.subject,
         refusal=refusal,
         provider_ids=list(verdict.provider_ids),
         policy_version=policy.version if policy else 0,

@@ -1,4 +1,4 @@
-"""What the ledger told of all owners, small enough for a million of them. Pure."""
+"""What the ledger said of all owners, small enough for a million of them. Pure."""
 
 from datetime import date
 
@@ -13,7 +13,7 @@ class Balances:
         self._balances: dict[str, tuple[int, int]] = {}
         self._spent: dict[str, dict[str, tuple[date, int]]] = {}
 
-    def told(self, record: BalanceChanged | MemberSpent) -> None:
+    def apply(self, record: BalanceChanged | MemberSpent) -> None:
         """Keeps what is newer than what is known."""
         if isinstance(record, BalanceChanged):
             known = self._balances.get(record.owner)
@@ -21,12 +21,12 @@ class Balances:
                 self._balances[record.owner] = (record.balance_microdollars, record.version)
             return
         members = self._spent.setdefault(record.owner, {})
-        told = (record.day, record.spent_microdollars)
-        if told > members.get(record.account_id, (date.min, 0)):
-            members[record.account_id] = told
+        spent = (record.day, record.spent_microdollars)
+        if spent > members.get(record.account_id, (date.min, 0)):
+            members[record.account_id] = spent
 
     def give(self, owner: str, budget: Budget) -> None:
-        """Tells an owner's budget what is known."""
+        """Hands an owner's budget what is known."""
         known = self._balances.get(owner)
         if known:
             budget.balance_is(*known)
@@ -36,7 +36,7 @@ class Balances:
     def forget(self, before: date) -> None:
         """Forgets what members spent on earlier days."""
         for owner, members in list(self._spent.items()):
-            kept = {account_id: told for account_id, told in members.items() if told[0] >= before}
+            kept = {account_id: spent for account_id, spent in members.items() if spent[0] >= before}
             if kept:
                 self._spent[owner] = kept
             else:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from contracts.control import PolicySet
 from contracts.decisions import Held, QuotaReserved, QuotaWindow
@@ -56,12 +57,16 @@ def decide(
     if throttled:
         refusal = _too_many(throttled, tokens)
         standing = owner.throttle.standing(limits, at_ms)
-        return QuotaReserved(request_id=request.request_id, refusal=refusal, windows=_windows(standing))
+        return QuotaReserved(
+            request_id=request.request_id, subject=request.subject, refusal=refusal, windows=_windows(standing)
+        )
     microdollars = 0
     if not byok:
         if not request.prices:
             message = f"The model {request.model!r} has no price; the operator of this gateway has to set one."
-            return QuotaReserved(request_id=request.request_id, refusal=Refusal(status=503, message=message))
+            return QuotaReserved(
+                request_id=request.request_id, subject=request.subject, refusal=Refusal(status=503, message=message)
+            )
         microdollars = max(
             most_microdollars(price, request.input_tokens_most, request.output_tokens_most)
             for price in request.prices.values()
@@ -77,7 +82,7 @@ def decide(
         )
         if short:
             refusal = _too_dear(short, caller.organization_id is not None, rules.billing)
-            return QuotaReserved(request_id=request.request_id, refusal=refusal)
+            return reserved(request, refusal=refusal)
     held = Held(
         owner=caller.owner,
         account_id=caller.account_id,
@@ -89,7 +94,12 @@ def decide(
     )
     take(owner, request.request_id, held, limits)
     windows = _windows(owner.throttle.standing(limits, at_ms))
-    return QuotaReserved(request_id=request.request_id, windows=windows, held=held, byok=byok)
+    return reserved(request, windows=windows, held=held, byok=byok)
+
+
+def reserved(request: RequestAccepted, **verdict: Any) -> QuotaReserved:
+    """The verdict on a request."""
+    return QuotaReserved(request_id=request.request_id, subject=request.subject, **verdict)
 
 
 def take(owner: Owner, request_id: str, held: Held, limits: Sequence[tuple[str, RateLimits]]) -> None:

@@ -1,4 +1,4 @@
-"""How a request ended, as the books and the client are told. Pure."""
+"""How a request ended, for the books and for the client. Pure."""
 
 from dataclasses import dataclass, field
 
@@ -43,14 +43,13 @@ def rejected(route: RequestRejected) -> Ending:
     return Ending(outcome, route.refusal.status, route.refusal, attempts=0)
 
 
-def tell(route: RoutePlanned | RequestRejected, ending: Ending, now_ms: int) -> AttemptEnded:
-    """The record from which everybody is told: the ledger through ``usage``, the client through ``reply``."""
+def attempt_ended(route: RoutePlanned | RequestRejected, ending: Ending, now_ms: int) -> AttemptEnded:
+    """The record from which all others follow: the ledger's ``usage``, the client's ``reply``."""
     request = route.request
     planned = route if isinstance(route, RoutePlanned) else None
     provider_id = ending.provider_id or (planned.provider_id if planned else None)
     return AttemptEnded(
         request_id=request.request_id,
-        reply_to=request.reply_to,
         usage=UsageRecorded(
             request_id=request.request_id,
             subject=request.subject,
@@ -78,7 +77,7 @@ def tell(route: RoutePlanned | RequestRejected, ending: Ending, now_ms: int) -> 
         ),
         reply=ReplyEnded(
             request_id=request.request_id,
-            ingress_id=request.reply_to.ingress_id,
+            reply_to=request.reply_to,
             outcome=ending.outcome,
             status=ending.status,
             refusal=ending.refusal,

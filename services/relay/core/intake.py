@@ -1,7 +1,7 @@
 """Which routes may be run: the join of route, prompt and what the log says was attempted before. Pure.
 
 A route runs at most once, although delivery is at least once: the attempts on the log, recalled after every
-assignment, tell what a predecessor began or ended.
+assignment, say what a predecessor began or ended.
 """
 
 from dataclasses import dataclass, field
@@ -13,8 +13,8 @@ from contracts.record import RequestId
 from contracts.routes import RequestRejected, RoutePlanned
 from libs.bus.recent import RecentIds
 
-Place = TypeVar("Place")
-"""Where a record stands on the log; the intake only hands it back."""
+Source = TypeVar("Source")
+"""The record of the log that something came in; the intake only hands it back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """Tell the client and the books that there is no route."""
+    """End it: there is no route."""
 
     route: RequestRejected
     traceparent: str
@@ -44,8 +44,8 @@ class Fail:
 
 
 @dataclass(frozen=True, slots=True)
-class Retell:
-    """It ended, but perhaps not everybody was told."""
+class Republish:
+    """It ended, but its usage and its reply may be missing on the log."""
 
     ended: AttemptEnded
     traceparent: str
@@ -53,29 +53,29 @@ class Retell:
 
 @dataclass(frozen=True, slots=True)
 class Examine:
-    """A relay began it and did not say how it ended: is that relay alive?"""
+    """A relay began it and published no end: is that relay alive?"""
 
     route: RoutePlanned
     started: AttemptStarted
     traceparent: str
 
 
-Action = Run | Reject | Fail | Retell | Examine
+Action = Run | Reject | Fail | Republish | Examine
 
 
 @dataclass(slots=True)
-class _Entry(Generic[Place]):
+class _Entry(Generic[Source]):
     seen_at_ms: int
     route: RoutePlanned | RequestRejected | None = None
     prompt: PromptSubmitted | None = None
     traceparent: str = ""
     known: Attempt | None = None
-    places: list[Place] = field(default_factory=list)
+    sources: list[Source] = field(default_factory=list)
     broken: bool = False
     acting: bool = False
 
 
-class Intake(Generic[Place]):
+class Intake(Generic[Source]):
     """Requests on their way to a provider. Each gives one action, until `settled` ends it."""
 
     def __init__(self, *, prompt_within_ms: int, keep_ms: int) -> None:
@@ -86,7 +86,7 @@ class Intake(Generic[Place]):
         """
         self._prompt_within_ms = prompt_within_ms
         self._keep_ms = keep_ms
-        self._entries: dict[RequestId, _Entry[Place]] = {}
+        self._entries: dict[RequestId, _Entry[Source]] = {}
         self._settled = RecentIds()
 
     def __len__(self) -> int:
@@ -97,57 +97,57 @@ class Intake(Generic[Place]):
         return request_id in self._entries
 
     def route(
-        self, route: RoutePlanned | RequestRejected, place: Place, traceparent: str, now_ms: int
+        self, route: RoutePlanned | RequestRejected, source: Source, traceparent: str, now_ms: int
     ) -> Action | None:
         """Takes a route in; the first of a request counts."""
         if route.request_id in self._settled:
             return None
         entry = self._entry(route.request_id, now_ms)
-        entry.places.append(place)
+        entry.sources.append(source)
         if entry.route is None:
             entry.route, entry.traceparent, entry.seen_at_ms = route, traceparent, now_ms
         return self._action(entry)
 
-    def prompt(self, prompt: PromptSubmitted, place: Place, now_ms: int) -> Action | None:
+    def prompt(self, prompt: PromptSubmitted, source: Source, now_ms: int) -> Action | None:
         """Takes a prompt in, before or after its route."""
         if prompt.request_id in self._settled:
             return None
         entry = self._entry(prompt.request_id, now_ms)
-        entry.places.append(place)
+        entry.sources.append(source)
         entry.prompt = prompt
         return self._action(entry)
 
-    def adopt(self, request_id: RequestId, place: Place, now_ms: int) -> None:
+    def adopt(self, request_id: RequestId, source: Source, now_ms: int) -> None:
         """The route of an attempt that this process is running: the partition went and came back meanwhile."""
         entry = self._entry(request_id, now_ms)
         entry.acting = True
-        entry.places.append(place)
+        entry.sources.append(source)
 
     def recall(self, attempt: Attempt, now_ms: int) -> None:
-        """An attempt that the log tells of. Recall a partition's attempts before its routes."""
+        """An attempt that is on the log. Recall a partition's attempts before its routes."""
         if attempt.request_id in self._settled:
             return
         entry = self._entry(attempt.request_id, now_ms)
         if not isinstance(entry.known, AttemptEnded):
             entry.known = attempt
 
-    def ended_elsewhere(self, ended: AttemptEnded) -> Retell | None:
+    def ended_elsewhere(self, ended: AttemptEnded) -> Republish | None:
         """An examined attempt ended after all."""
         entry = self._entries.get(ended.request_id)
         if entry is None:
             return None
         entry.known = ended
-        return Retell(ended, entry.traceparent)
+        return Republish(ended, entry.traceparent)
 
-    def settled(self, request_id: RequestId, now_ms: int) -> list[Place]:
-        """All was told: returns the records that are finished, and forgets the prompt."""
+    def settled(self, request_id: RequestId, now_ms: int) -> list[Source]:
+        """All is on the log: returns the records that are finished, and forgets the prompt."""
         entry = self._entries.pop(request_id, None)
         self._settled.add(request_id, now_ms)
-        return entry.places if entry else []
+        return entry.sources if entry else []
 
-    def expire(self, now_ms: int) -> list[Fail | list[Place]]:
-        """Routes whose prompt does not come, and the places of prompts whose route does not; forgets what is old."""
-        overdue: list[Fail | list[Place]] = []
+    def expire(self, now_ms: int) -> list[Fail | list[Source]]:
+        """Routes whose prompt does not come, and the records of prompts whose route does not; forgets what is old."""
+        overdue: list[Fail | list[Source]] = []
         for request_id, entry in list(self._entries.items()):
             age_ms = now_ms - entry.seen_at_ms
             if isinstance(entry.route, RoutePlanned) and not entry.acting and age_ms >= self._prompt_within_ms:
@@ -155,8 +155,8 @@ class Intake(Generic[Place]):
                 overdue.append(Fail(entry.route, "the prompt did not arrive", entry.traceparent))
             elif age_ms >= self._keep_ms and not entry.acting and entry.route is None:
                 del self._entries[request_id]
-                if entry.places:
-                    overdue.append(entry.places)
+                if entry.sources:
+                    overdue.append(entry.sources)
         self._settled.forget(now_ms - self._keep_ms)
         return overdue
 
@@ -168,13 +168,13 @@ class Intake(Generic[Place]):
         entry.broken = True
         return self._action(entry)
 
-    def _entry(self, request_id: RequestId, now_ms: int) -> _Entry[Place]:
+    def _entry(self, request_id: RequestId, now_ms: int) -> _Entry[Source]:
         entry = self._entries.get(request_id)
         if entry is None:
             entry = self._entries[request_id] = _Entry(now_ms)
         return entry
 
-    def _action(self, entry: _Entry[Place]) -> Action | None:
+    def _action(self, entry: _Entry[Source]) -> Action | None:
         route = entry.route
         if entry.acting or route is None:
             return None
@@ -183,9 +183,9 @@ class Intake(Generic[Place]):
         return action
 
 
-def _choose(entry: _Entry[Place], route: RoutePlanned | RequestRejected) -> Action | None:
+def _choose(entry: _Entry[Source], route: RoutePlanned | RequestRejected) -> Action | None:
     if isinstance(entry.known, AttemptEnded):
-        return Retell(entry.known, entry.traceparent)
+        return Republish(entry.known, entry.traceparent)
     if isinstance(route, RequestRejected):
         return Reject(route, entry.traceparent)
     if isinstance(entry.known, AttemptStarted):

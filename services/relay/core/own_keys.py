@@ -1,4 +1,4 @@
-"""What became of users' own keys: told once a minute, and whenever the result changes."""
+"""What became of users' own keys: published once a minute, and whenever the result changes."""
 
 from contracts.control import CredentialUsed
 from contracts.routes import RoutePlanned
@@ -10,21 +10,21 @@ MOST_KNOWN = 50_000
 
 
 class OwnKeyUses:
-    """Remembers what was told. The time is an argument; nothing is sent here."""
+    """Remembers what was published. The time is an argument; nothing is sent here."""
 
     def __init__(self) -> None:
-        self._told: dict[str, CredentialUsed] = {}
+        self._published: dict[str, CredentialUsed] = {}
 
     def used(self, route: RoutePlanned, ending: Ending, now_ms: int) -> CredentialUsed | None:
-        """What is to be told of this attempt, if it is news."""
+        """What is to be published of this attempt, if it is news."""
         if not route.grant.byok:
             return None
         name = credential_id(route.request.caller.owner, route.provider_id)
         error = ending.refusal.message if ending.refusal else None
-        known = self._told.get(name)
+        known = self._published.get(name)
         if known and known.error == error and now_ms - known.used_at_ms < EVERY_MS:
             return None
-        if len(self._told) >= MOST_KNOWN:
-            self._told.clear()
-        record = self._told[name] = CredentialUsed(credential_id=name, used_at_ms=now_ms, error=error)
+        if len(self._published) >= MOST_KNOWN:
+            self._published.clear()
+        record = self._published[name] = CredentialUsed(credential_id=name, used_at_ms=now_ms, error=error)
         return record

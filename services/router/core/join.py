@@ -8,52 +8,52 @@ from contracts.record import Refusal
 from contracts.requests import RequestAccepted
 from libs.bus.recent import RecentIds
 
-Place = TypeVar("Place")
-"""Where the request's record stands on the log; the join only hands it back."""
+Source = TypeVar("Source")
+"""The record of the log that the request came in; the join only hands it back."""
 
 
 @dataclass(frozen=True, slots=True)
-class Allowed(Generic[Place]):
+class Allowed(Generic[Source]):
     """All three decisions are in and none refuses."""
 
     request: RequestAccepted
     policy: PolicyDecided
     quota: QuotaReserved
     credential: CredentialGranted
-    place: Place
+    source: Source
     traceparent: str
 
 
 @dataclass(frozen=True, slots=True)
-class Refused(Generic[Place]):
+class Refused(Generic[Source]):
     """One decision refuses, or (``failed``) one did not come."""
 
     request: RequestAccepted
     refusal: Refusal
     failed: bool
     quota: QuotaReserved | None
-    place: Place
+    source: Source
     traceparent: str
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked(Generic[Place]):
+class _Asked(Generic[Source]):
     request: RequestAccepted
-    place: Place
+    source: Source
     traceparent: str
 
 
 @dataclass(slots=True)
-class _Entry(Generic[Place]):
+class _Entry(Generic[Source]):
     seen_at_ms: int
-    asked: _Asked[Place] | None = None
+    asked: _Asked[Source] | None = None
     decisions: dict[type, Decision] = field(default_factory=dict)
 
 
-class Join(Generic[Place]):
+class Join(Generic[Source]):
     """Requests that wait for decisions, and decisions that came before their request.
 
-    The first decision of each kind counts: after a crash a service may tell one again.
+    The first decision of each kind counts: after a crash a service may publish one again.
     """
 
     def __init__(self, keep_ms: int) -> None:
@@ -62,7 +62,7 @@ class Join(Generic[Place]):
             keep_ms: how long a decision without a request, or a settled request, is remembered.
         """
         self._keep_ms = keep_ms
-        self._entries: dict[str, _Entry[Place]] = {}
+        self._entries: dict[str, _Entry[Source]] = {}
         self._settled = RecentIds()
 
     def __len__(self) -> int:
@@ -72,24 +72,24 @@ class Join(Generic[Place]):
         """Requests without a verdict."""
         return sum(1 for entry in self._entries.values() if entry.asked is not None)
 
-    def holds(self, request_id: str, place: Place) -> bool:
-        """True while a request waits that was taken in from this place; told again, it waits at the first one."""
+    def holds(self, request_id: str, source: Source) -> bool:
+        """True while a request waits that came in this record; published again, it waits in the first one."""
         entry = self._entries.get(request_id)
-        return entry is not None and entry.asked is not None and entry.asked.place is place
+        return entry is not None and entry.asked is not None and entry.asked.source is source
 
     def request(
-        self, request: RequestAccepted, place: Place, traceparent: str, now_ms: int
-    ) -> Allowed[Place] | Refused[Place] | None:
+        self, request: RequestAccepted, source: Source, traceparent: str, now_ms: int
+    ) -> Allowed[Source] | Refused[Source] | None:
         """Takes a request in. The same request again changes nothing."""
         if request.request_id in self._settled:
             return None
         entry = self._entry(request.request_id, now_ms)
         if entry.asked is not None:
             return None
-        entry.asked = _Asked(request, place, traceparent)
+        entry.asked = _Asked(request, source, traceparent)
         return self._verdict(entry, now_ms)
 
-    def decision(self, decision: Decision, now_ms: int) -> Allowed[Place] | Refused[Place] | None:
+    def decision(self, decision: Decision, now_ms: int) -> Allowed[Source] | Refused[Source] | None:
         """Takes a decision in, before or after its request."""
         if decision.request_id in self._settled:
             return None
@@ -97,14 +97,14 @@ class Join(Generic[Place]):
         entry.decisions.setdefault(type(decision), decision)
         return self._verdict(entry, now_ms)
 
-    def fail(self, request_id: str, refusal: Refusal, now_ms: int) -> Refused[Place] | None:
+    def fail(self, request_id: str, refusal: Refusal, now_ms: int) -> Refused[Source] | None:
         """A record about this request cannot be read: it will never be whole."""
         entry = self._entries.get(request_id)
         if entry is None or entry.asked is None:
             return None
         return self._refuse(entry, entry.asked, refusal, now_ms, failed=True)
 
-    def expire(self, now_ms: int) -> list[Refused[Place]]:
+    def expire(self, now_ms: int) -> list[Refused[Source]]:
         """Fails requests that nobody decided in time, and forgets what is old."""
         overdue = []
         for request_id, entry in list(self._entries.items()):
@@ -119,13 +119,13 @@ class Join(Generic[Place]):
         self._settled.forget(now_ms - self._keep_ms)
         return overdue
 
-    def _entry(self, request_id: str, now_ms: int) -> _Entry[Place]:
+    def _entry(self, request_id: str, now_ms: int) -> _Entry[Source]:
         entry = self._entries.get(request_id)
         if entry is None:
             entry = self._entries[request_id] = _Entry(now_ms)
         return entry
 
-    def _verdict(self, entry: _Entry[Place], now_ms: int) -> Allowed[Place] | Refused[Place] | None:
+    def _verdict(self, entry: _Entry[Source], now_ms: int) -> Allowed[Source] | Refused[Source] | None:
         asked = entry.asked
         if asked is None:
             return None
@@ -139,15 +139,15 @@ class Join(Generic[Place]):
         assert isinstance(quota, QuotaReserved)
         assert isinstance(credential, CredentialGranted)
         self._settle(asked.request.request_id, now_ms)
-        return Allowed(asked.request, policy, quota, credential, asked.place, asked.traceparent)
+        return Allowed(asked.request, policy, quota, credential, asked.source, asked.traceparent)
 
     def _refuse(
-        self, entry: _Entry[Place], asked: _Asked[Place], refusal: Refusal, now_ms: int, *, failed: bool
-    ) -> Refused[Place]:
+        self, entry: _Entry[Source], asked: _Asked[Source], refusal: Refusal, now_ms: int, *, failed: bool
+    ) -> Refused[Source]:
         quota = entry.decisions.get(QuotaReserved)
         assert quota is None or isinstance(quota, QuotaReserved)
         self._settle(asked.request.request_id, now_ms)
-        return Refused(asked.request, refusal, failed, quota, asked.place, asked.traceparent)
+        return Refused(asked.request, refusal, failed, quota, asked.source, asked.traceparent)
 
     def _settle(self, request_id: str, now_ms: int) -> None:
         del self._entries[request_id]

@@ -26,7 +26,7 @@ def ordered(
     Args:
         sort: for requests that do not choose.
     """
-    wanted = {provider_id: place for place, provider_id in reversed(list(enumerate(request.provider_order)))}
+    wanted = {provider_id: rank for rank, provider_id in reversed(list(enumerate(request.provider_order)))}
     last, value = len(request.provider_order), _VALUES[request.provider_sort or sort]
 
     def key(offer: Offer) -> tuple[float, ...]:

@@ -8,12 +8,12 @@ from contracts.requests import ProviderSort, RequestAccepted
 from contracts.routes import Fallback, RequestRejected, RoutePlanned
 from libs.config.catalog import Catalog, Offer
 from services.router.core.health import Health, Standing
-from services.router.core.join import Allowed, Place, Refused
+from services.router.core.join import Allowed, Refused, Source
 from services.router.core.order import ordered
 
 
 def plan(
-    verdict: Allowed[Place], catalog: Catalog, health: Health, sort: ProviderSort, now_ms: int
+    verdict: Allowed[Source], catalog: Catalog, health: Health, sort: ProviderSort, now_ms: int
 ) -> RoutePlanned | RequestRejected:
     """The route of a request that all three allow: to who is left by client and policy, and has a key in the vault."""
     request, quota = verdict.request, verdict.quota
@@ -86,7 +86,7 @@ def _down(request: RequestAccepted, offers: list[Offer], health: Health, now_ms:
     )
 
 
-def reject(verdict: Refused[Place], now_ms: int) -> RequestRejected:
+def reject(verdict: Refused[Source], now_ms: int) -> RequestRejected:
     """The end of a request that one refuses."""
     windows = verdict.quota.windows if verdict.quota else []
     return _rejected(verdict.request, verdict.refusal, verdict.failed, windows, now_ms)

@@ -7,6 +7,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from libs.runtime.background import Repeated
+
 
 class Health:
     """Named readiness checks of one service, and the lag of its consumers."""
@@ -16,6 +18,7 @@ class Health:
         self._serving = False
         self._checks: dict[str, Callable[[], bool]] = {}
         self._lags: list[Callable[[], int]] = []
+        self._background: list[Repeated] = []
 
     def serving(self) -> None:
         """Every part has been started; until then the service is not ready, whatever the checks say."""
@@ -35,6 +38,10 @@ class Health:
         """Adds a count of records that wait to be handled."""
         self._lags.append(count)
 
+    def background(self, work: Repeated) -> None:
+        """Adds work whose failures are shown."""
+        self._background.append(work)
+
     def application(self) -> Starlette:
         """``/healthz`` (alive) and ``/readyz`` (503 until ready)."""
         return Starlette(routes=[Route("/healthz", self._alive), Route("/readyz", self._ready)])
@@ -45,5 +52,13 @@ class Health:
     async def _ready(self, _request: Request) -> JSONResponse:
         checks = {name: is_ready() for name, is_ready in self._checks.items()}
         ready = self._serving and all(checks.values())
-        body = {"service": self._service, "ready": ready, "checks": checks, "lag": sum(count() for count in self._lags)}
+        body = {
+            "service": self._service,
+            "ready": ready,
+            "checks": checks,
+            "lag": sum(count() for count in self._lags),
+            "background": {
+                work.name: {"failing": work.failing, "failures": work.failures} for work in self._background
+            },
+        }
         return JSONResponse(body, status_code=200 if ready else 503)

@@ -1,0 +1,62 @@
+"""From the bytes of a topic to its typed record: all that a consumer needs beside a Kafka client."""
+
+from collections.abc import Iterable
+from functools import cache
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from . import headers as names
+from .record import Record
+from .topic import Topic
+
+R = TypeVar("R", bound=Record)
+
+
+class NotARecord(ValueError):
+    """What lies there is none of the topic's records; the message says why and quotes nothing of it."""
+
+
+def decode(topic: Topic[R], value: bytes | None, headers: Iterable[tuple[str, bytes]]) -> R:
+    """Decodes a record by its ``ce_type``, or by its topic where that has one type only.
+
+    Args:
+        headers: as every Kafka client gives them.
+
+    Raises:
+        NotARecord: no value, an unknown type, or a value that does not fit its contract.
+    """
+    type_name = subject = ""
+    for name, content in headers:
+        if name == names.TYPE:
+            type_name = content.decode("utf-8", "replace")
+        elif name == names.SUBJECT:
+            subject = content.decode("utf-8", "replace")
+    kinds = _kinds(topic)
+    kind = kinds.get(type_name)
+    if kind is None:
+        if type_name or len(kinds) > 1:
+            raise NotARecord(f"unknown record type {type_name[:100]!r}; this topic has {', '.join(sorted(kinds))}")
+        (kind,) = kinds.values()
+    if value is None:
+        raise NotARecord("the record has no value")
+    try:
+        record: R = kind.decode(value, subject)
+    except ValueError as error:
+        what = describe(error) if isinstance(error, ValidationError) else "no JSON object"
+        raise NotARecord(f"not a {kind.__name__}: {what}") from None
+    return record
+
+
+def describe(error: ValidationError) -> str:
+    """What is wrong and where, without the values: they may be secrets or prompts."""
+    problems = [
+        f"{'.'.join(str(part) for part in item['loc']) or 'record'}: {item['type']}"
+        for item in error.errors(include_url=False, include_input=False, include_context=False)
+    ]
+    return "; ".join(problems[:5])
+
+
+@cache
+def _kinds(topic: Topic[Any]) -> dict[str, Any]:
+    return {names.TYPE_PREFIX + kind.__name__: kind for kind in topic.records}

@@ -1,0 +1,139 @@
+"""What each service reads and writes: the one list that consumers, producers, ACLs and documents come from."""
+
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from . import topics
+from .charges import ChargePosted
+from .credit import BalanceChanged, CreditOrdered, MemberSpent
+from .decisions import Decision
+from .prompts import PromptSubmitted
+from .record import Record
+from .requests import KeyUsed, RequestAccepted
+from .routes import Route
+from .topic import Topic
+from .usage import UsageRecorded
+from .vault import VaultCommand
+
+R = TypeVar("R", bound=Record)
+Topics = tuple[Topic[Any], ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Group(Generic[R]):
+    """A consumer group: its members share the partitions of these topics.
+
+    Topics of one partition count are assigned alike: who has partition 3 of one has it of all.
+    """
+
+    name: str
+    topics: Topics
+    """Of records of type ``R``."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSpec:
+    """What one service may do on the log, and no more."""
+
+    name: str
+    groups: tuple[Group[Any], ...] = ()
+    views: Topics = ()
+    """Compacted topics that each process holds whole."""
+    follows: Topics = ()
+    """Topics that each process reads from now on, or whole, outside of groups."""
+    recovers: Topics = ()
+    """Topics from which state is rebuilt when partitions are assigned, or that are read once."""
+    writes: Topics = ()
+
+    @property
+    def reads(self) -> frozenset[Topic[Any]]:
+        """All topics that it reads, for whatever reason."""
+        grouped = [topic for group in self.groups for topic in group.topics]
+        return frozenset((*grouped, *self.views, *self.follows, *self.recovers))
+
+
+POLICY_GROUP: Group[RequestAccepted] = Group("policy", (topics.REQUESTS,))
+RATE_LIMIT_GROUP: Group[RequestAccepted | UsageRecorded | ChargePosted | BalanceChanged | MemberSpent] = Group(
+    "rate-limit", (topics.REQUESTS, topics.USAGE, topics.CHARGES, topics.BALANCES, topics.SPENDING)
+)
+KEY_VAULT_GROUP: Group[RequestAccepted] = Group("key-vault", (topics.REQUESTS,))
+VAULT_COMMANDS_GROUP: Group[VaultCommand] = Group("key-vault-commands", (topics.VAULT_COMMANDS,))
+ROUTER_GROUP: Group[RequestAccepted | Decision] = Group(
+    "router", (topics.REQUESTS, topics.POLICY_DECISIONS, topics.QUOTA_DECISIONS, topics.CREDENTIAL_GRANTS)
+)
+RELAY_GROUP: Group[Route | PromptSubmitted] = Group("relay", (topics.ROUTES, topics.PROMPTS))
+METERING_GROUP: Group[UsageRecorded | CreditOrdered] = Group("metering", (topics.USAGE, topics.ORDERS))
+CONSOLE_GROUP: Group[KeyUsed] = Group("console", (topics.KEY_USES,))
+
+INGRESS = ServiceSpec(
+    "ingress",
+    views=(topics.SIGNING_KEYS, topics.ACCOUNTS, topics.REVOCATIONS, topics.MEMBERSHIPS, topics.BALANCES),
+    follows=(topics.REPLIES, topics.CLAIMS),
+    writes=(topics.REQUESTS, topics.PROMPTS, topics.CANCELLATIONS, topics.CLAIMS, topics.KEY_USES),
+)
+POLICY = ServiceSpec("policy", groups=(POLICY_GROUP,), views=(topics.POLICIES,), writes=(topics.POLICY_DECISIONS,))
+RATE_LIMIT = ServiceSpec(
+    "rate-limit",
+    groups=(RATE_LIMIT_GROUP,),
+    views=(topics.POLICIES, topics.CREDENTIALS),
+    recovers=(topics.QUOTA_DECISIONS, topics.QUOTA_STATE),
+    writes=(topics.QUOTA_DECISIONS, topics.QUOTA_STATE),
+)
+KEY_VAULT = ServiceSpec(
+    "key-vault",
+    groups=(KEY_VAULT_GROUP, VAULT_COMMANDS_GROUP),
+    views=(topics.RELAYS, topics.GRANT_KEYS, topics.VAULTS, topics.CREDENTIALS),
+    writes=(topics.CREDENTIAL_GRANTS, topics.GRANT_KEYS, topics.VAULTS, topics.CREDENTIALS, topics.CREDENTIAL_USES),
+)
+ROUTER = ServiceSpec(
+    "router", groups=(ROUTER_GROUP,), follows=(topics.OUTCOMES,), writes=(topics.ROUTES, topics.REPLIES)
+)
+RELAY = ServiceSpec(
+    "relay",
+    groups=(RELAY_GROUP,),
+    views=(topics.RELAYS, topics.GRANT_KEYS),
+    follows=(topics.CANCELLATIONS,),
+    recovers=(topics.ATTEMPTS, topics.REPLIES),
+    writes=(
+        topics.ATTEMPTS,
+        topics.REPLIES,
+        topics.USAGE,
+        topics.OUTCOMES,
+        topics.RELAYS,
+        topics.CREDENTIAL_USES,
+    ),
+)
+METERING = ServiceSpec(
+    "metering",
+    groups=(METERING_GROUP,),
+    views=(topics.CREDIT_SETTINGS,),
+    writes=(topics.CHARGES, topics.CREDIT, topics.BALANCES, topics.SPENDING),
+)
+CONSOLE = ServiceSpec(
+    "console",
+    groups=(CONSOLE_GROUP,),
+    views=(topics.VAULTS, topics.CREDENTIALS, topics.CREDENTIAL_USES),
+    writes=(
+        topics.SIGNING_KEYS,
+        topics.ACCOUNTS,
+        topics.REVOCATIONS,
+        topics.MEMBERSHIPS,
+        topics.POLICIES,
+        topics.VAULT_COMMANDS,
+        topics.CREDIT_SETTINGS,
+        topics.ORDERS,
+    ),
+)
+AUDIT = ServiceSpec("audit", recovers=(topics.REQUESTS, topics.QUOTA_DECISIONS, topics.CHARGES))
+
+SERVICES: tuple[ServiceSpec, ...] = (
+    INGRESS,
+    POLICY,
+    RATE_LIMIT,
+    KEY_VAULT,
+    ROUTER,
+    RELAY,
+    METERING,
+    CONSOLE,
+    AUDIT,
+)

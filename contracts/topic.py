@@ -1,0 +1,51 @@
+"""What a topic is: a name, its records, and what of a record decides where it lies."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Generic, TypeVar
+
+from .record import Record, ReplyAddress
+
+R = TypeVar("R", bound=Record)
+
+DLQ_SUFFIX = ".dlq"
+DAY_MS = 24 * 3600 * 1000
+
+
+class Spread(Enum):
+    """How many partitions a topic has."""
+
+    KEYED = "keyed"
+    """The deployment's partition count, the same for all keyed topics: joins rely on it."""
+    REPLIES = "replies"
+    """One for each ingress that may run."""
+    SINGLE = "single"
+    """One: a total order, or a small view that everybody reads whole."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Topic(Generic[R]):
+    """A topic and its contract: the key and the partition are functions of the record."""
+
+    name: str
+    records: tuple[type[R], ...]
+    key: Callable[[R], str]
+    partition_by: Callable[[R], str] | None = None
+    """What is hashed for the partition, where that is not the key."""
+    partition: Callable[[R], int] | None = None
+    """The partition itself, where the record names it."""
+    reply_to: Callable[[R], ReplyAddress] | None = None
+    """Where the client waits: a header, so that even a record that cannot be read is answered."""
+    spread: Spread = Spread.KEYED
+    compacted: bool = False
+    retention_ms: int = DAY_MS
+    max_record_bytes: int = 4 * 1024 * 1024
+
+    @property
+    def dead_letters(self) -> str:
+        """The topic that takes what could not be handled."""
+        return self.name + DLQ_SUFFIX
+
+    def __repr__(self) -> str:
+        return f"Topic({self.name})"

@@ -1,0 +1,329 @@
+"""Membership in a consumer group: every record is processed, every failure handled, nothing committed too early.
+
+- **Assignment.** A `Processor` is made and loads its state; then its partitions are read from their committed offsets,
+  or from earlier ones (``rewind_ms``). No record comes before that.
+- **Processing.** Records are decoded and given to the processor in batches, in order within a partition. When it
+  returns and the broker has what it published, they are finished, but for those that it holds.
+- **Poison.** A record that cannot be decoded, or on which the processor fails when it has it alone, goes to
+  ``<topic>.dlq`` with the reason. The others go on.
+- **Trouble elsewhere.** On `RetryLater` or KafkaError the same batch comes again after a pause.
+- **Commits** are made by hand twice a second, up to the lowest record that is not finished; on revocation and stop too.
+- **Revocation and stop.** The batch in work is finished and committed first, so the next owner starts after it.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import structlog
+from aiokafka import TopicPartition
+from aiokafka.abc import ConsumerRebalanceListener
+from aiokafka.errors import KafkaError
+
+from contracts.record import Record
+from contracts.services import Group
+from contracts.topic import Topic
+from libs.bus.dead_letters import DeadLetters
+from libs.bus.processor import Processor, RetryLater, Work
+from libs.bus.producer import Producer
+from libs.bus.reader import Membership, PartitionReader
+from libs.bus.records import PoisonError, Raw, Received, decode
+from libs.bus.settings import BusSettings
+from libs.runtime.background import Repeated
+
+log = structlog.get_logger()
+
+R = TypeVar("R", bound=Record)
+
+COMMIT_EVERY_S = 0.5
+COMMIT_WITHIN_S = 5.0
+RETRY_FIRST_S = 0.1
+RETRY_MOST_S = 5.0
+MOST_RECORDS = 500
+"""In one batch."""
+
+
+class _Abandoned(Exception):
+    """The partitions are going, or the service stops; whoever owns them next receives the batch again."""
+
+
+@dataclass(slots=True, eq=False)
+class _Turn(Generic[R]):
+    """One assignment, from the end of its loading to its revocation."""
+
+    processor: Processor[R]
+    work: Work
+    ending: bool = False
+    """Somebody waits for the batch in work to end it."""
+
+
+class GroupMember(Generic[R]):
+    """A member of a consumer group. `start` joins it, `stop` drains and leaves it."""
+
+    def __init__(
+        self,
+        settings: BusSettings,
+        producer: Producer,
+        group: Group[R],
+        make: Callable[[Work], Processor[R]],
+        *,
+        client_id: str,
+        instance: str | None = None,
+        rewind_ms: Mapping[Topic[Any], int] | None = None,
+        tick_s: float | None = None,
+    ) -> None:
+        """
+        Args:
+            make: the processor of a new assignment.
+            client_id: the name by which `libs.bus.membership` knows this process among the group's members.
+            instance: see `PartitionReader.in_group`.
+            rewind_ms: topics that are read again from this long before now on assignment, to rebuild state.
+            tick_s: the interval of `Processor.tick`; None: never.
+        """
+        self.group = group
+        self._settings = settings
+        self._producer = producer
+        self._dead_letters = DeadLetters(producer, group.name)
+        self._make = make
+        self._rewind_ms = {topic.name: ms for topic, ms in (rewind_ms or {}).items()}
+        self._membership = Membership(group, _Listener(self), client_id, instance)
+        self._joined: PartitionReader | None = None
+        self._turn: _Turn[R] | None = None
+        self._loading: asyncio.Task[None] | None = None
+        self._busy = asyncio.Lock()
+        self._committed: dict[TopicPartition, int] = {}
+        name = group.name
+        self._consuming = Repeated(f"{name}: consume", self._consume)
+        self.background = [self._consuming, Repeated(f"{name}: commit", self._commit, every_s=COMMIT_EVERY_S)]
+        if tick_s is not None:
+            self.background.append(Repeated(f"{name}: tick", self._tick, every_s=tick_s))
+
+    @property
+    def ready(self) -> bool:
+        """In the group, with whatever its partitions need loaded."""
+        return self._turn is not None
+
+    def lag(self) -> int:
+        """Records on the log behind the newest, over all owned partitions, as far as the client knows."""
+        turn, reader = self._turn, self._joined
+        if turn is None or reader is None:
+            return 0
+        return sum(max(0, reader.end_seen(partition) - offset) for partition, offset in turn.work.committable().items())
+
+    async def start(self) -> None:
+        """Joins the group. Raises KafkaError where no broker answers."""
+        await self._join()
+        for work in self.background:
+            await work.start()
+
+    async def stop(self) -> None:
+        """Takes no further batch, finishes the one in work and what the processor drains, commits, leaves the group."""
+        await self._stop_loading()
+        if self._turn:
+            self._turn.ending = True
+        async with self._busy:
+            for work in self.background:
+                await work.stop()
+            if self._turn:
+                await self._turn.processor.drain()
+        await self._end_turn()
+        await self._leave()
+
+    @property
+    def _reader(self) -> PartitionReader:
+        if self._joined is None:
+            raise KafkaError("not in the group")
+        return self._joined
+
+    async def _join(self) -> None:
+        self._joined = PartitionReader(self._settings, self._membership)
+        try:
+            await self._joined.start()
+        except BaseException:
+            # Who is stopped while joining leaves too: a ghost among the members would hold up everybody's rebalance.
+            await self._leave()
+            raise
+
+    async def _leave(self) -> None:
+        reader, self._joined = self._joined, None
+        if reader:
+            await reader.stop()
+
+    # Assignment.
+
+    async def _assigned(self, partitions: set[TopicPartition]) -> None:
+        self._reader.pause(partitions)
+        self._loading = asyncio.create_task(self._load(partitions), name=f"{self.group.name}: load")
+
+    async def _revoked(self) -> None:
+        await self._stop_loading()
+        await self._end_turn()
+
+    async def _stop_loading(self) -> None:
+        loading, self._loading = self._loading, None
+        if loading:
+            loading.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await loading
+
+    async def _end_turn(self) -> None:
+        if self._turn is None:
+            return
+        self._turn.ending = True
+        async with self._busy:
+            with contextlib.suppress(KafkaError, TimeoutError):
+                async with asyncio.timeout(COMMIT_WITHIN_S):
+                    await self._commit()
+            self._turn.work.close()
+            self._turn = None
+
+    async def _load(self, partitions: set[TopicPartition]) -> None:
+        pause_s = RETRY_FIRST_S
+        while True:
+            try:
+                positions = await self._positions(partitions)
+                work = Work(self._producer, positions)
+                processor = self._make(work)
+                await processor.load()
+                break
+            except Exception as error:
+                log.warning("loading is tried again", group=self.group.name, error=repr(error)[:200], pause_s=pause_s)
+                await asyncio.sleep(pause_s)
+                pause_s = min(pause_s * 2, RETRY_MOST_S)
+        self._committed.clear()
+        self._reader.resume(positions)
+        self._turn = _Turn(processor, work)
+        log.info(
+            "assigned", group=self.group.name, partitions=sorted(f"{name}-{number}" for name, number in partitions)
+        )
+
+    async def _positions(self, partitions: set[TopicPartition]) -> dict[TopicPartition, int]:
+        """Where each partition begins: at its committed offset, its first one, or rewound."""
+        now_ms = int(time.time() * 1000)
+        first = await self._reader.first_offsets(partitions)
+        rewound = await self._reader.offsets_since(
+            {
+                partition: now_ms - self._rewind_ms[partition.topic]
+                for partition in partitions
+                if partition.topic in self._rewind_ms
+            }
+        )
+        positions: dict[TopicPartition, int] = {}
+        for partition in partitions:
+            committed = await self._reader.committed(partition)
+            position = first[partition] if committed is None else max(committed, first[partition])
+            again_from = rewound.get(partition)
+            if committed is not None and again_from is not None:
+                position = min(position, again_from)
+            positions[partition] = position
+        return positions
+
+    # Records.
+
+    async def _consume(self) -> None:
+        if self._joined is None:
+            await self._join()
+        try:
+            while True:
+                fetched = await self._reader.fetch(most=MOST_RECORDS)
+                # As of the step in which the records left the reader: what comes during loading is read again.
+                turn = self._turn
+                if turn is None or not fetched:
+                    continue
+                raws = [raw for found in fetched.values() for raw in found]
+                async with self._busy:
+                    if turn is self._turn and not turn.ending:
+                        await self._process(turn, raws)
+        except KafkaError as error:
+            # The client's membership is over, and it does not join again by itself.
+            log.warning("membership lost", group=self.group.name, error=repr(error)[:200])
+            await self._revoked()
+            await self._leave()
+            raise
+
+    async def _process(self, turn: _Turn[R], raws: Sequence[Raw]) -> None:
+        batch: list[tuple[Raw, Received[R]]] = []
+        for raw in raws:
+            try:
+                batch.append((raw, decode(raw)))  # type: ignore[arg-type]
+            except PoisonError as error:
+                await self._dead_letter(turn, raw, str(error))
+        try:
+            await self._process_all(turn, batch)
+        except _Abandoned:
+            return
+        turn.work.passed((TopicPartition(raw.topic, raw.partition), raw.offset) for raw in raws)
+
+    async def _process_all(self, turn: _Turn[R], batch: Sequence[tuple[Raw, Received[R]]]) -> None:
+        try:
+            await self._process_patiently(turn, [received for _, received in batch])
+        except _Abandoned:
+            raise
+        except Exception as error:
+            log.warning("a batch failed; its records one by one", group=self.group.name, error=type(error).__name__)
+            for raw, received in batch:
+                try:
+                    await self._process_patiently(turn, [received])
+                except _Abandoned:
+                    raise
+                except Exception as one_error:
+                    log.exception("record cannot be processed", group=self.group.name, topic=raw.topic)
+                    await self._dead_letter(turn, raw, f"handler failed: {type(one_error).__name__}")
+
+    async def _process_patiently(self, turn: _Turn[R], batch: list[Received[R]]) -> None:
+        pause_s = RETRY_FIRST_S
+        while batch:
+            try:
+                await turn.processor.process(batch)
+                await turn.work.settle()
+                return
+            except (RetryLater, KafkaError) as error:
+                log.warning("waiting", group=self.group.name, what=str(error)[:200], pause_s=pause_s)
+                if turn.ending:
+                    raise _Abandoned from None
+                await asyncio.sleep(pause_s)
+                pause_s = min(pause_s * 2, RETRY_MOST_S)
+
+    async def _dead_letter(self, turn: _Turn[R], raw: Raw, reason: str) -> None:
+        letter = await self._dead_letters.write(raw, reason)
+        while True:
+            try:
+                await turn.processor.on_dead_letter(letter)
+                await turn.work.settle()
+                return
+            except KafkaError as error:
+                log.warning("waiting", group=self.group.name, what=repr(error)[:200])
+                await asyncio.sleep(RETRY_FIRST_S)
+
+    async def _tick(self) -> None:
+        async with self._busy:
+            turn = self._turn
+            if turn and not turn.ending:
+                await turn.processor.tick()
+                await turn.work.settle()
+
+    async def _commit(self) -> None:
+        if self._turn is None:
+            return
+        offsets = {
+            partition: offset
+            for partition, offset in self._turn.work.committable().items()
+            if offset != self._committed.get(partition)
+        }
+        if offsets:
+            await self._reader.commit(offsets)
+            self._committed.update(offsets)
+
+
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
+    def __init__(self, member: GroupMember[Any]) -> None:
+        self._member = member
+
+    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
+        await self._member._revoked()
+
+    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
+        await self._member._assigned(assigned)

@@ -1,0 +1,133 @@
+"""The one place that fetches from Kafka. Three ways to stand on it: `GroupMember`, `Follower`, `read_to_end`."""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.abc import ConsumerRebalanceListener
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.errors import KafkaError
+
+from contracts.services import Group
+from libs.bus.records import Raw
+from libs.bus.settings import BusSettings
+
+Fetched = Mapping[TopicPartition, list[Raw]]
+
+HEARTBEAT_MS = 1_000
+NEVER_MS = 24 * 3600 * 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """How a reader takes part in a consumer group, whose coordinator assigns its partitions."""
+
+    group: Group[Any]
+    listener: ConsumerRebalanceListener
+    """Is given the partitions as they come and go."""
+    client_id: str
+    instance: str | None = None
+    """Static membership (KIP-345): who comes back under the same name within the session time-out has its partitions
+    back at once, without a rebalance. None: a new member each time."""
+
+
+class PartitionReader:
+    """Fetches records of partitions from chosen offsets on. Offsets are committed by hand, or never."""
+
+    def __init__(self, settings: BusSettings, membership: Membership | None = None, *, wait_ms: int = 500) -> None:
+        """
+        Args:
+            membership: None: outside of groups; see `assign`.
+            wait_ms: how long the broker may hold a fetch that finds nothing. It wakes at once for a record, so a long
+                wait saves work and adds no latency; but a change of partitions or offsets waits for the open fetch.
+        """
+        self._consumer = AIOKafkaConsumer(
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            **settings.connection(),
+            **settings.fetching(wait_ms),
+            **(_group_options(settings, membership) if membership else {}),
+        )
+        if membership:
+            names = [topic.name for topic in membership.group.topics]
+            self._consumer.subscribe(names, listener=membership.listener)
+
+    async def start(self) -> None:
+        """Connects; in a group, joins it. Raises KafkaError where no broker answers."""
+        await self._consumer.start()
+
+    async def stop(self) -> None:
+        """Disconnects; a member without an instance name leaves its group."""
+        await self._consumer.stop()
+
+    def assign(self, partitions: Collection[TopicPartition]) -> None:
+        """Chooses partitions outside of groups."""
+        self._consumer.assign(list(partitions))
+
+    def pause(self, partitions: Iterable[TopicPartition]) -> None:
+        """Fetches nothing of these until `resume`."""
+        self._consumer.pause(*partitions)
+
+    def resume(self, positions: Mapping[TopicPartition, int]) -> None:
+        """Goes on at these offsets."""
+        for partition, offset in positions.items():
+            self._consumer.seek(partition, offset)
+        self._consumer.resume(*positions)
+
+    async def fetch(self, *, most: int | None = None, within_ms: int = 500) -> Fetched:
+        """Returns as soon as there is a record, or nothing when the time is over.
+
+        Args:
+            most: how many records at once.
+        """
+        fetched: Fetched = await self._consumer.getmany(timeout_ms=within_ms, max_records=most)
+        return fetched
+
+    async def first_offsets(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+        """The oldest offset of each partition."""
+        return dict(await self._consumer.beginning_offsets(list(partitions))) if partitions else {}
+
+    async def end_offsets(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+        """The offset that each partition's next record will have."""
+        return dict(await self._consumer.end_offsets(list(partitions))) if partitions else {}
+
+    async def offsets_since(self, times_ms: Mapping[TopicPartition, int]) -> dict[TopicPartition, int | None]:
+        """The offset of each partition's first record of a time (epoch, ms) or later; None where there is none."""
+        if not times_ms:
+            return {}
+        found = await self._consumer.offsets_for_times(dict(times_ms))
+        return {partition: found[partition].offset if found.get(partition) else None for partition in times_ms}
+
+    async def committed(self, partition: TopicPartition) -> int | None:
+        """The group's offset of a partition, if it has one."""
+        offset: int | None = await self._consumer.committed(partition)
+        return offset
+
+    async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Raises KafkaError where the broker is away or the partitions are not ours any more."""
+        await self._consumer.commit(dict(offsets))
+
+    async def position(self, partition: TopicPartition) -> int:
+        """The offset that is fetched next."""
+        offset: int = await self._consumer.position(partition)
+        return offset
+
+    def end_seen(self, partition: TopicPartition) -> int:
+        """The partition's end as of the last fetch; 0 where nothing was fetched."""
+        try:
+            return self._consumer.highwater(partition) or 0
+        except (KafkaError, AssertionError):
+            return 0
+
+
+def _group_options(settings: BusSettings, membership: Membership) -> dict[str, Any]:
+    return {
+        "group_id": membership.group.name,
+        "group_instance_id": membership.instance,
+        "client_id": membership.client_id,
+        "partition_assignment_strategy": (RangePartitionAssignor,),
+        "session_timeout_ms": settings.session_timeout_ms,
+        "heartbeat_interval_ms": HEARTBEAT_MS,
+        "max_poll_interval_ms": NEVER_MS,
+    }

@@ -1,0 +1,96 @@
+"""A record as it came from the log, and the decoding of its bytes."""
+
+from dataclasses import dataclass
+from typing import Any, Generic, TypeAlias, TypeVar
+
+from aiokafka import ConsumerRecord
+
+import contracts.decoding
+from contracts import headers as names
+from contracts.decoding import NotARecord
+from contracts.headers import header
+from contracts.record import Record, ReplyAddress
+from contracts.topic import Topic
+from contracts.topics import BY_NAME
+
+Raw: TypeAlias = "ConsumerRecord[Any, Any]"
+
+R = TypeVar("R", bound=Record, covariant=True)
+
+
+class PoisonError(Exception):
+    """A record that cannot be decoded or handled; the message says why and quotes nothing of it."""
+
+
+@dataclass(slots=True, frozen=True)
+class Received(Generic[R]):
+    """A decoded record and its position on the log."""
+
+    record: R
+    topic: Topic[Any]
+    partition: int
+    offset: int
+    timestamp_ms: int
+    traceparent: str
+
+
+@dataclass(slots=True, frozen=True)
+class Deleted:
+    """The end of a key on a compacted topic."""
+
+    topic: Topic[Any]
+    key: str
+    partition: int
+
+
+@dataclass(slots=True, frozen=True)
+class DeadLetter:
+    """What is known of a record that could not be handled: its headers only."""
+
+    topic: Topic[Any]
+    request_id: str | None
+    reply_to: ReplyAddress | None
+    traceparent: str
+    reason: str
+
+
+def decode(raw: Raw) -> Received[Record]:
+    """Decodes a record.
+
+    Raises:
+        PoisonError: see `contracts.decoding.decode`.
+    """
+    topic = BY_NAME[raw.topic]
+    try:
+        record = contracts.decoding.decode(topic, raw.value, raw.headers)
+    except NotARecord as error:
+        raise PoisonError(str(error)) from None
+    traceparent = header(raw.headers, names.TRACEPARENT) or ""
+    return Received(record, topic, raw.partition, raw.offset, raw.timestamp, traceparent)
+
+
+def decode_state(raw: Raw) -> Received[Record] | Deleted:
+    """The same for a compacted topic, where a record without a value deletes its key.
+
+    Raises:
+        PoisonError: see `decode`.
+    """
+    if raw.value is None:
+        return Deleted(BY_NAME[raw.topic], (raw.key or b"").decode("utf-8", "replace"), raw.partition)
+    return decode(raw)
+
+
+def dead_letter(raw: Raw, reason: str) -> DeadLetter:
+    """What the headers of a broken record say."""
+    address = header(raw.headers, names.REPLY_TO)
+    try:
+        reply_to = ReplyAddress.decode(address) if address else None
+    except ValueError:
+        reply_to = None
+    return DeadLetter(
+        topic=BY_NAME[raw.topic],
+        request_id=header(raw.headers, names.SUBJECT),
+        reply_to=reply_to,
+        traceparent=header(raw.headers, names.TRACEPARENT) or "",
+        reason=reason,
+    )

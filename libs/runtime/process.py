@@ -1,0 +1,67 @@
+"""A process from its start to SIGTERM: logs, traces, settings that are wrong, memory that must not leak."""
+
+import asyncio
+import gc
+import os
+import resource
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import structlog
+from pydantic import ValidationError
+
+from libs.telemetry.logs import configure_logs
+from libs.telemetry.tracing import configure_tracing, shutdown_tracing
+
+log = structlog.get_logger()
+
+Main = Callable[[asyncio.Event], Awaitable[None]]
+"""Given an event that is set on SIGTERM or SIGINT; returns when everything has ended."""
+
+
+def run_process(name: str, main: Main) -> None:
+    """Runs ``main`` until it returns. Exits with 2 where settings are not usable.
+
+    Environment: ``SLUICE_LOG_LEVEL``.
+    """
+    # No core dump: memory holds prompts, in the vault and the relays provider keys.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    configure_logs(name, os.environ.get("SLUICE_LOG_LEVEL", "INFO"))
+    configure_tracing(name)
+    try:
+        _runner()(_with_signals(main))
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False))
+        log.error("settings are not usable", problems=problems)
+        sys.exit(2)
+    finally:
+        shutdown_tracing()
+
+
+def collect_garbage_seldom() -> None:
+    """Spares the garbage collector what start-up has made, and most of its rounds.
+
+    Almost nothing here is cyclic, so a round finds nothing, and every 700 new objects began one. With 64 clients that
+    was a tenth of all CPU, and a fifth of the time of the slowest answers (the 95th percentile).
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
+
+
+def _runner() -> Any:
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run
+    return uvloop.run
+
+
+async def _with_signals(main: Main) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signal_number, stop.set)
+    await main(stop)

@@ -1,0 +1,34 @@
+"""Requests in, verdicts out."""
+
+from collections.abc import Mapping, Sequence
+
+from contracts import topics
+from contracts.control import PolicySet
+from contracts.requests import RequestAccepted
+from libs.bus.processor import Processor, Work
+from libs.bus.records import Received
+from libs.config.catalog import Catalog
+from libs.telemetry.tracing import Step
+from services.policy.core.rules import decide
+
+
+class PolicyProcessor(Processor[RequestAccepted]):
+    """Decides each request by its organization's rules. It keeps nothing."""
+
+    def __init__(self, work: Work, catalog: Catalog, policies: Mapping[str, PolicySet]) -> None:
+        """
+        Args:
+            policies: by organization ID.
+        """
+        self._work = work
+        self._catalog = catalog
+        self._policies = policies
+
+    async def process(self, batch: Sequence[Received[RequestAccepted]]) -> None:
+        """Publishes a decision for each request."""
+        for received in batch:
+            step = Step("policy decide", received.traceparent)
+            decision = decide(received.record, self._catalog, self._policies)
+            step.note_refusal(decision.refusal.status if decision.refusal else None)
+            await self._work.publish(topics.POLICY_DECISIONS, decision, step.traceparent)
+            step.end()

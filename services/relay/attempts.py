@@ -1,0 +1,181 @@
+"""The attempts that run in this relay, whatever becomes of the partitions that they came from."""
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from contracts import topics
+from contracts.attempts import AttemptEnded, AttemptStarted
+from contracts.clock import now_ms
+from contracts.prompts import PromptSubmitted
+from contracts.record import RequestId
+from contracts.replies import Outcome, ReplyEnded
+from contracts.requests import RequestCancelled
+from contracts.routes import Route, RoutePlanned
+from libs.bus.producer import Producer
+from libs.bus.recent import RecentIds
+from libs.bus.records import Received
+from libs.config.catalog import Catalog
+from libs.config.gateway import Timeouts
+from libs.runtime.background import Tasks
+from libs.telemetry.tracing import Step
+from services.relay.attempt import Attempt
+from services.relay.core.ending import Ending, attempt_ended
+from services.relay.core.own_keys import OwnKeyUses
+from services.relay.core.tally import Tally
+from services.relay.grants import Grants
+from services.relay.reply_stream import ReplyStream
+from services.relay.upstream import Upstreams
+
+log = structlog.get_logger()
+
+DRAIN_S = 20.0
+MOST_ATTEMPTS = 4_000
+
+OnEnded = Callable[[], None]
+
+
+class Attempts:
+    """Runs routes and publishes how they end. It outlives assignments: a partition may move on meanwhile."""
+
+    def __init__(
+        self,
+        relay_id: str,
+        producer: Producer,
+        *,
+        grants: Grants,
+        upstreams: Upstreams,
+        tally: Tally,
+        catalog: Catalog,
+        timeouts: Timeouts,
+    ) -> None:
+        self._relay_id = relay_id
+        self._producer = producer
+        self._grants = grants
+        self._upstreams = upstreams
+        self._tally = tally
+        self._catalog = catalog
+        self._timeouts = timeouts
+        self._running: dict[RequestId, tuple[Attempt, asyncio.Task[None]]] = {}
+        self._cancelled = RecentIds()
+        self._own_keys = OwnKeyUses()
+        self._tasks = Tasks("attempts")
+        self._room = asyncio.Semaphore(MOST_ATTEMPTS)
+
+    async def run(self, route: RoutePlanned, prompt: PromptSubmitted, trace: str, on_ended: OnEnded) -> None:
+        """Begins an attempt; waits while there are too many.
+
+        Args:
+            on_ended: called when everything about its end is on the log.
+        """
+        await self._room.acquire()
+        step = Step("relay answer", trace, attributes={"sluice.request.id": route.request_id})
+        attempt = Attempt(
+            route,
+            prompt,
+            ReplyStream(self._producer, route.request, route.windows, step.traceparent),
+            grants=self._grants,
+            upstreams=self._upstreams,
+            tally=self._tally,
+            catalog=self._catalog,
+            timeouts=self._timeouts,
+            traceparent=step.traceparent,
+        )
+        task = self._tasks.spawn(self._run(route, attempt, step))
+        self._running[route.request_id] = attempt, task
+        _notify(task, on_ended)
+
+    def end(self, route: Route, ending: Ending, trace: str, on_ended: OnEnded) -> None:
+        """Ends a route without an attempt."""
+        _notify(self._tasks.spawn(self._end(route, ending, trace)), on_ended)
+
+    def republish(self, ended: AttemptEnded, trace: str, on_ended: OnEnded) -> None:
+        """Publishes what follows from an end that is on the log."""
+        _notify(self._tasks.spawn(self._publish_effects(ended, trace)), on_ended)
+
+    def adopt(self, request_id: RequestId, on_ended: OnEnded) -> bool:
+        """True if this route runs here: its partition went and came back meanwhile."""
+        found = self._running.get(request_id)
+        if found:
+            _notify(found[1], on_ended)
+        return found is not None
+
+    def on_cancelled(self, received: Received[RequestCancelled]) -> None:
+        """Every relay receives every cancellation: a partition may have moved on while its attempt stayed here."""
+        request_id = received.record.request_id
+        self._cancelled.add(request_id, now_ms())
+        found = self._running.get(request_id)
+        if found:
+            found[0].stop(Outcome.CANCELLED)
+
+    def forget_cancellations(self, until_ms: int) -> None:
+        """Forgets those of this time or earlier."""
+        self._cancelled.forget(until_ms)
+
+    async def drain(self) -> None:
+        """Lets attempts end for a while, then interrupts them; returns when everything is on the log."""
+        if self._tasks:
+            log.info("waiting for attempts", count=len(self._tasks))
+        await self._tasks.wait(DRAIN_S)
+        for attempt, _ in self._running.values():
+            attempt.stop(Outcome.INTERRUPTED)
+        await self._tasks.wait(DRAIN_S)
+
+    async def answer_unknown(self, ended: ReplyEnded, trace: str) -> None:
+        """Answers the client of a route of which nothing but its headers is known."""
+        await self._producer.publish_until_acknowledged(topics.REPLIES, ended, trace)
+
+    async def _run(self, route: RoutePlanned, attempt: Attempt, step: Step) -> None:
+        request_id = route.request_id
+        try:
+            if request_id in self._cancelled:
+                ending = Ending(Outcome.CANCELLED, status=499, attempts=0)
+            else:
+                await self._publish_started(route, step.traceparent)
+                ending = await attempt.run()
+            step.note(
+                {
+                    "sluice.outcome": ending.outcome.value,
+                    "sluice.attempts": ending.attempts,
+                    "sluice.tried": ", ".join(ending.tried),
+                }
+            )
+            step.end(None if ending.refusal is None else str(ending.refusal.status))
+            await self._end(route, ending, step.traceparent)
+            used = self._own_keys.used(route, ending, now_ms())
+            if used:
+                publish = self._producer.publish_until_acknowledged(topics.CREDENTIAL_USES, used, step.traceparent)
+                self._tasks.spawn(publish)
+        finally:
+            self._running.pop(request_id, None)
+            self._room.release()
+
+    async def _publish_started(self, route: RoutePlanned, trace: str) -> None:
+        started = AttemptStarted(
+            request_id=route.request_id,
+            provider_id=route.provider_id,
+            relay_id=self._relay_id,
+            started_at_ms=now_ms(),
+        )
+        await self._producer.publish_until_acknowledged(topics.ATTEMPTS, started, trace)
+
+    async def _end(self, route: Route, ending: Ending, trace: str) -> None:
+        ended = attempt_ended(route, ending, now_ms())
+        await self._producer.publish_until_acknowledged(topics.ATTEMPTS, ended, trace)
+        await self._publish_effects(ended, trace)
+
+    async def _publish_effects(self, ended: AttemptEnded, trace: str) -> None:
+        await asyncio.gather(
+            self._producer.publish_until_acknowledged(topics.USAGE, ended.usage, trace),
+            self._producer.publish_until_acknowledged(topics.REPLIES, ended.reply, trace),
+        )
+
+
+def _notify(task: "asyncio.Task[None]", on_ended: OnEnded) -> None:
+    def done(ended: "asyncio.Task[None]") -> None:
+        # One that failed leaves its records in work: the next owner of the partition tries again.
+        if not ended.cancelled() and ended.exception() is None:
+            on_ended()
+
+    task.add_done_callback(done)

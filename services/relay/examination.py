@@ -1,0 +1,116 @@
+"""Attempts of other relays that have no end on the log: does the relay that began them live?"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import structlog
+from aiokafka.errors import KafkaError
+
+from contracts import headers as names
+from contracts import topics
+from contracts.attempts import AttemptEnded
+from contracts.headers import header
+from contracts.record import Refusal, RequestId
+from contracts.replies import Outcome, ReplyChunk
+from contracts.requests import RequestAccepted
+from contracts.services import RELAY_GROUP
+from libs.bus.admin import group_members
+from libs.bus.reading import read_to_end
+from libs.bus.records import PoisonError, Received, decode
+from libs.bus.service import Service
+from libs.chat.providers.openai_chat import estimate
+from libs.chat.surfaces.registry import delivered_bytes
+from services.relay.core.ending import Ending, failed
+from services.relay.core.intake import Examine
+
+log = structlog.get_logger()
+
+INTERRUPTED = Refusal(
+    status=502, message="The relay that served this request died; what came before is all there is. Try again."
+)
+
+
+class Examination:
+    """The attempts of one assignment that a relay began elsewhere. The group knows who is alive (ADR 5)."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._open: dict[RequestId, Examine] = {}
+        self._round: asyncio.Task[None] | None = None
+
+    def add(self, examine: Examine) -> None:
+        """Examines one more."""
+        self._open[examine.route.request_id] = examine
+
+    def look(
+        self, on_ended: Callable[[AttemptEnded], Awaitable[None]], on_interrupted: Callable[[Examine, Ending], None]
+    ) -> None:
+        """Begins a round, unless one goes on: new records do not wait for it.
+
+        Args:
+            on_ended: given the end of an attempt that has ended after all.
+            on_interrupted: given an attempt whose relay is dead, and what that had delivered.
+        """
+        if not self._open or (self._round and not self._round.done()):
+            return
+
+        async def look() -> None:
+            try:
+                ended, interrupted = await self._examine()
+            except KafkaError as error:
+                log.warning("attempts are examined again", error=type(error).__name__)
+                return
+            for attempt in ended:
+                await on_ended(attempt)
+            for examine, ending in interrupted:
+                on_interrupted(examine, ending)
+
+        self._round = asyncio.create_task(look(), name="examine attempts")
+
+    async def _examine(self) -> tuple[list[AttemptEnded], list[tuple[Examine, Ending]]]:
+        alive = await group_members(self._service.bus, RELAY_GROUP.name)
+        ended = await self._ended()
+        dead = [
+            examine
+            for request_id, examine in self._open.items()
+            if request_id not in ended and not any(member.startswith(examine.started.relay_id) for member in alive)
+        ]
+        interrupted = [(examine, await self._interrupted(examine)) for examine in dead]
+        for request_id in (*ended, *(examine.route.request_id for examine in dead)):
+            del self._open[request_id]
+        return list(ended.values()), interrupted
+
+    async def _ended(self) -> dict[RequestId, AttemptEnded]:
+        since_ms = min(examine.started.started_at_ms for examine in self._open.values()) - 1
+        ended: dict[RequestId, AttemptEnded] = {}
+        async for found in self._service.recover(topics.ATTEMPTS, since_ms=since_ms):
+            if isinstance(found, Received):
+                attempt = found.record
+                if isinstance(attempt, AttemptEnded) and attempt.request_id in self._open:
+                    ended[attempt.request_id] = attempt
+        return ended
+
+    async def _interrupted(self, examine: Examine) -> Ending:
+        """The books get what the dead relay had delivered: it is on the log."""
+        request = examine.route.request
+        log.warning("attempt was interrupted", request_id=request.request_id, relay_id=examine.started.relay_id)
+        ending = failed(INTERRUPTED)
+        ending.outcome, ending.estimated = Outcome.INTERRUPTED, True
+        delivered = await self._delivered_bytes(request, examine.started.started_at_ms)
+        ending.tokens = estimate(prompt_bytes=request.prompt_bytes, delivered_bytes=delivered)
+        return ending
+
+    async def _delivered_bytes(self, request: RequestAccepted, since_ms: int) -> int:
+        total = 0
+        partitions = [request.reply_to.partition]
+        # Undecoded where they are of other requests: most are.
+        async for raw in read_to_end(self._service.bus, topics.REPLIES, partitions=partitions, since_ms=since_ms - 1):
+            if header(raw.headers, names.SUBJECT) != request.request_id:
+                continue
+            try:
+                record = decode(raw).record
+            except PoisonError:
+                continue
+            if isinstance(record, ReplyChunk):
+                total += delivered_bytes(record.data)
+        return total

@@ -1,0 +1,72 @@
+"""A stack of its own for a measurement, with an account and a key, and what its processes cost."""
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from deploy.local.home import Home
+from deploy.local.ports import free_port
+from deploy.local.stack import STUB_CONFIG, Stack, StackOptions
+from services.cli.client import ManagementClient
+from services.cli.output import say
+
+ENVIRONMENT = {"SLUICE_TELEMETRY__SAMPLE_RATIO": "0", "SLUICE_BILLING__PREPAID": "false"}
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A running stack and a key for it."""
+
+    stack: Stack
+    account_id: str
+    key: str
+
+    def cpu_s(self) -> dict[str, float]:
+        """Seconds of CPU since each process began, its children included."""
+        return {name: sum(map(_cpu_s, _tree(child.pid))) for name, child in self.stack.children.items()}
+
+    def memory_mib(self) -> dict[str, int]:
+        """Resident memory of each process, its children included."""
+        return {
+            name: sum(process.memory_info().rss for process in _tree(child.pid)) // 2**20
+            for name, child in self.stack.children.items()
+        }
+
+
+@asynccontextmanager
+async def measured_stack(kafka: str, **options: Any) -> AsyncIterator[Measured]:
+    """Starts a stack with the stub provider, in a folder that goes with it."""
+    with tempfile.TemporaryDirectory(prefix="sluice-bench-") as folder:
+        Path(folder).chmod(0o755)
+        chosen: dict[str, Any] = {
+            "config": STUB_CONFIG,
+            "stub": True,
+            "kafka": kafka,
+            "port": free_port(),
+            "environment": ENVIRONMENT,
+        }
+        stack = Stack(Home(Path(folder) / "home"), StackOptions(**(chosen | options)), say)
+        await stack.start()
+        try:
+            console = ManagementClient(stack.console_url, stack.operator_token())
+            account = await asyncio.to_thread(console.call, "POST", "/api/accounts", {"email": "bench@example.com"})
+            key = (await asyncio.to_thread(console.call, "POST", f"/api/accounts/{account['id']}/keys", {}))["key"]
+            yield Measured(stack, account["id"], key)
+        finally:
+            await stack.stop()
+
+
+def _tree(pid: int) -> list[psutil.Process]:
+    process = psutil.Process(pid)
+    return [process, *process.children(recursive=True)]
+
+
+def _cpu_s(process: psutil.Process) -> float:
+    spent = process.cpu_times()
+    return float(spent.user + spent.system)

@@ -1,0 +1,54 @@
+"""Producers for tests: of numbered requests, and of bytes that are no record."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.partitioner import DefaultPartitioner
+
+from contracts import topics
+from contracts.services import ServiceSpec
+from libs.bus.producer import Producer, settle
+from libs.bus.settings import BusSettings
+from tests.unit.records import accepted
+
+TESTS = ServiceSpec("tests", writes=topics.TOPICS)
+_PARTITIONER = DefaultPartitioner()
+
+
+@asynccontextmanager
+async def running_producer(bus: BusSettings) -> AsyncIterator[Producer]:
+    """A producer that may write everything."""
+    producer = Producer(bus, TESTS)
+    await producer.start()
+    try:
+        yield producer
+    finally:
+        await producer.stop()
+
+
+@asynccontextmanager
+async def raw_producer(bus: BusSettings) -> AsyncIterator[AIOKafkaProducer]:
+    """A producer of bytes."""
+    producer = AIOKafkaProducer(**bus.connection())
+    await producer.start()
+    try:
+        yield producer
+    finally:
+        await producer.stop()
+
+
+def key_in(partition: int, bus: BusSettings, prefix: str) -> str:
+    """A key with this prefix that lies in a partition of the keyed topics."""
+    numbers = list(range(bus.partitions))
+    names = (f"{prefix}-{number}" for number in range(1_000))
+    return next(name for name in names if _PARTITIONER(name.encode(), numbers, numbers) == partition)
+
+
+async def publish(producer: Producer, run: str, count: int, *, first: int = 0, subject: str | None = None) -> None:
+    """Publishes ``count`` numbered requests, of seven subjects or of one, and waits until the broker has them."""
+    records = [
+        accepted(number, subject=subject or f"acct:{run}-{number % 7}", model=f"{run}/{number}")
+        for number in range(first, first + count)
+    ]
+    await settle([await producer.publish(topics.REQUESTS, record) for record in records])
