@@ -12,13 +12,14 @@ import asyncpg
 import httpx
 import orjson
 import typer
-from httpx_sse import EventSource
 
 from deploy.local.errors import StackError
 from deploy.local.home import Home, default_homes
 from deploy.local.ports import LOOPBACK, free_port
 from deploy.local.stack import STUB_CONFIG, Stack, StackOptions
 from deploy.local.traces import Span, TraceCollector
+from libs.chat.providers.sse import ServerSentEvents
+from libs.chat.surfaces.chat import DONE
 from libs.runtime.server import HttpServer
 from services.cli.client import ManagementClient
 from services.cli.output import out, say
@@ -122,11 +123,11 @@ async def _stream(base_url: str, key: str) -> tuple[str, str]:
     ):
         if response.status_code != 200:
             raise StackError(f"the gateway answered {response.status_code}: {(await response.aread()).decode()[:500]}")
-        async for event in EventSource(response).aiter_sse():
-            if event.data == "[DONE]":
-                break
-            for choice in orjson.loads(event.data)["choices"]:
-                out.print(choice["delta"].get("content") or "", end="", markup=False)
+        events = ServerSentEvents()
+        async for piece in response.aiter_bytes():
+            for event in events.feed(piece):
+                for choice in () if event == DONE else orjson.loads(event).get("choices", ()):
+                    out.print(choice["delta"].get("content") or "", end="", markup=False)
         out.print()
         return response.headers["x-request-id"], trace_id
 

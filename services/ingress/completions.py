@@ -191,27 +191,29 @@ class Completions:
     async def _answer(
         self, request: RequestAccepted, waiting: Waiting, headers: list[tuple[bytes, bytes]], send: Send
     ) -> int:
-        streaming = False
+        sent: str | None = None
         while True:
             reply = await waiting.next()
             if isinstance(reply, ReplyStarted):
                 await send(stream_start([*headers, *reply_headers(reply)]))
-                streaming = True
+                sent = ""
             elif isinstance(reply, ReplyChunk):
                 await send(stream_data(reply.data))
+                sent = reply.data
             elif reply.refusal is GONE:
                 return GONE.status
             else:
-                await self._end(request, reply, streaming, [*headers, *reply_headers(reply)], send)
+                await self._end(request, reply, sent, [*headers, *reply_headers(reply)], send)
                 return reply.status
 
     async def _end(
-        self, request: RequestAccepted, reply: ReplyEnded, streaming: bool, headers: list[Any], send: Send
+        self, request: RequestAccepted, reply: ReplyEnded, sent: str | None, headers: list[Any], send: Send
     ) -> None:
-        if streaming:
+        """``sent``: the last events of a stream that has begun."""
+        if sent is not None:
             refusal = reply.refusal
             error_event = DIALECTS[request.surface].error_event
-            tail = reply.tail or (error_event(refusal.message, refusal.status) if refusal else "")
+            tail = reply.tail or (error_event(refusal.message, refusal.status, sent) if refusal else "")
             await send(stream_data(tail, last=True))
         elif reply.refusal is not None:
             for message in refused(reply.refusal, headers, request.surface):

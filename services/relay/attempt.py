@@ -13,11 +13,11 @@ from contracts.record import Refusal
 from contracts.replies import Outcome
 from contracts.routes import Fallback, RoutePlanned
 from contracts.usage import TokenUsage
-from libs.chat.providers.errors import broke_off, timed_out, unreachable
+from libs.chat.providers.errors import broke_off, failed_in_answer, timed_out, unreachable
 from libs.chat.providers.exchange import Exchange, Stream, exchange
 from libs.chat.providers.identifiers import identifiers, with_hashed_users
 from libs.chat.providers.openai_chat import estimate
-from libs.chat.providers.protocol import Call, ProtocolError, ProviderStreamError
+from libs.chat.providers.protocol import Call, ProtocolError, ProviderFailure
 from libs.chat.surfaces.registry import DIALECTS
 from libs.chat.surfaces.writer import SurfaceError
 from libs.config.catalog import Catalog
@@ -71,6 +71,8 @@ class Attempt:
         self._tried: list[str] = []
         self._answer: Stream | None = None
         """Once a provider is being called."""
+        self._sent = ""
+        """The last events of a stream."""
         self._called_at = 0.0
         self._first_byte_ms: int | None = None
         self._ending: Ending | None = None
@@ -188,8 +190,7 @@ class Attempt:
             async with asyncio.timeout(self._timeouts.first_byte_s if request.stream else None) as patience:
                 async with self._upstreams.call(at.provider_id, key, call, byok=at.grant.byok) as response:
                     if request.stream:
-                        framing = call.framing() if call.framing else None
-                        events = read_events(at.provider_id, response, framing)
+                        events = read_events(at.provider_id, response, call.framing())
                         await self._relay_stream(events, call.stream, patience)
                     else:
                         self._note_first_byte()
@@ -242,10 +243,12 @@ class Attempt:
             answer = call.whole(data)
         except ProtocolError:
             raise UpstreamError(broke_off(self._at.provider_id)) from None
+        except ProviderFailure as error:
+            raise UpstreamError(failed_in_answer(self._at.provider_id, str(error))) from None
         tokens, estimated = self._tokens(answer.usage, answer.delivered_bytes)
         return Ending(
             Outcome.COMPLETED,
-            body=answer.body,
+            body=answer.body(tokens if estimated else None),
             tokens=tokens,
             estimated=estimated,
             first_byte_ms=self._first_byte_ms,
@@ -262,6 +265,7 @@ class Attempt:
                 if begins:
                     self._count(None)
                 self._stream.write(text)
+                self._sent = text or self._sent
                 if self._stream.full:
                     # The log's back-pressure must not count as the provider's silence.
                     patience.reschedule(None)
@@ -271,9 +275,8 @@ class Attempt:
                     break
         except ProtocolError:
             raise UpstreamError(broke_off(self._at.provider_id)) from None
-        except ProviderStreamError as error:
-            message = f"The provider {self._at.provider_id} failed: {str(error)[:500]}"
-            raise UpstreamError(Refusal(status=502, message=message)) from None
+        except ProviderFailure as error:
+            raise UpstreamError(failed_in_answer(self._at.provider_id, str(error))) from None
         if not answer.done and not answer.finished:
             raise UpstreamError(broke_off(self._at.provider_id))
         patience.reschedule(None)
@@ -324,7 +327,8 @@ class Attempt:
         if self._stream.started:
             await self._stream.close()
             ending.chunks = self._stream.chunks
-            ending.tail = DIALECTS[self._route.request.surface].error_event(refusal.message, refusal.status)
+            error_event = DIALECTS[self._route.request.surface].error_event
+            ending.tail = error_event(refusal.message, refusal.status, self._sent)
             ending.tokens, ending.estimated = self._tokens(answer.usage, answer.delivered_bytes)
         elif answer.usage is not None:
             ending.tokens = answer.usage

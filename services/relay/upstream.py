@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager, contextmanager
 import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
-from httpx_sse import EventSource, SSEError
 
 from contracts.record import Refusal
 from libs.chat.providers.errors import broke_off, provider_refusal, timed_out, unreachable
@@ -135,20 +134,16 @@ async def read_answer(provider_id: str, response: httpx.Response) -> bytes:
     return bytes(body)
 
 
-async def read_events(provider_id: str, response: httpx.Response, framing: Framing | None = None) -> AsyncIterator[str]:
-    """The ``data`` of each server-sent event, or the events that the protocol's own framing gives.
+async def read_events(provider_id: str, response: httpx.Response, framing: Framing) -> AsyncIterator[str]:
+    """The events of a stream, as the protocol frames them.
 
     Raises:
         UpstreamError: the stream broke off, or makes no sense.
     """
     with _our_words(provider_id):
         try:
-            if framing is None:
-                async for event in EventSource(response).aiter_sse():
-                    yield event.data
-            else:
-                async for piece in response.aiter_bytes():
-                    for data in framing.feed(piece):
-                        yield data
-        except (SSEError, ProtocolError):
+            async for piece in response.aiter_bytes():
+                for data in framing.feed(piece):
+                    yield data
+        except ProtocolError:
             raise UpstreamError(broke_off(provider_id)) from None

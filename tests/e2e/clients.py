@@ -142,7 +142,8 @@ class ChatClient(_OpenAI):
         from openai.lib.streaming.chat import ChatCompletionStreamState
 
         state: Any = ChatCompletionStreamState()
-        async for chunk in await self._client.chat.completions.create(**ask, stream=True):
+        counted: Any = {"stream": True, "stream_options": {"include_usage": True}}
+        async for chunk in await self._client.chat.completions.create(**ask, **counted):
             state.handle_chunk(chunk)
         return state.current_completion_snapshot
 

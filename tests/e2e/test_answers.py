@@ -192,7 +192,7 @@ async def test_provider_errors_in_mid_stream(gateway: Gateway, knob: str, code: 
     last = orjson.loads(events[-1])
     assert last["error"]["code"] == code
     assert hint in last["error"]["message"]
-    assert last["choices"] == [{"index": 0, "delta": {"content": ""}, "finish_reason": "error"}]
+    assert set(last) == {"error"}
     entry = await gateway.entry(response.headers["x-request-id"])
     assert (entry["outcome"], entry["estimated"]) == ("failed", True)
     assert entry["output_tokens"] > 0

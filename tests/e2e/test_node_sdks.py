@@ -54,6 +54,7 @@ async def test_the_node_sdks(gateway: Gateway, node_folder: Path) -> None:
     assert len(seen["whole"].split()) == 8
     assert seen["streamed"] == seen["whole"] == seen["ai"] == seen["aiStreamed"]
     assert seen["streamedUsage"] == seen["usage"]
+    assert seen["broken"] == {"chat": "error", "responses": "error"}
     assert seen["tool"] == "weather"
     assert seen["errors"] == {
         "unknown": ["BadRequestError", 400],

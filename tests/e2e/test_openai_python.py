@@ -39,13 +39,15 @@ async def test_a_whole_completion(gateway: Gateway) -> None:
     assert (entry["outcome"], entry["subject"]) == ("completed", f"acct:{gateway.account_id}")
 
 
-async def test_a_streamed_completion_ends_with_usage(gateway: Gateway) -> None:
+async def test_a_streamed_completion_ends_with_usage_if_the_client_asks(gateway: Gateway) -> None:
     async with _client(gateway) as client:
-        stream = await client.chat.completions.create(model="stub/echo", messages=_say("hello"), stream=True)
-        chunks = [chunk async for chunk in stream]
+        ask: Any = {"model": "stub/echo", "messages": _say("hello"), "stream": True}
+        plain = [chunk async for chunk in await client.chat.completions.create(**ask)]
+        options: Any = {"include_usage": True}
+        chunks = [chunk async for chunk in await client.chat.completions.create(**ask, stream_options=options)]
         whole = await client.chat.completions.create(model="stub/echo", messages=_say("hello"))
-    text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
-    assert text == whole.choices[0].message.content
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in plain) == whole.choices[0].message.content
+    assert [chunk.choices for chunk in chunks[:-1]] == [chunk.choices for chunk in plain]
     assert chunks[-1].choices == []
     assert chunks[-1].usage == whole.usage
     assert all(chunk.model == "stub/echo" for chunk in chunks)

@@ -19,14 +19,14 @@ from libs.chat.providers.openai_chat import (
     parse_response,
     parse_usage,
 )
-from libs.chat.providers.protocol import Call, ProtocolError, ProviderStreamError
-from libs.chat.surfaces.chat import ChatWriter, error_event
+from libs.chat.providers.protocol import Call, ProtocolError, ProviderFailure
+from libs.chat.surfaces.chat import ChatWriter
 from libs.chat.surfaces.registry import delivered_bytes
 from libs.config.gateway import Provider
 
 
 def _stream(model: str) -> Translated:
-    return Translated(ChatReader(model=model), ChatWriter())
+    return Translated(ChatReader(model=model), ChatWriter(usage=True))
 
 
 USAGE = {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}
@@ -147,7 +147,7 @@ def test_what_is_no_chunk_is_an_error(data: str) -> None:
 
 
 def test_an_error_inside_the_stream_is_the_providers() -> None:
-    with pytest.raises(ProviderStreamError, match="overloaded"):
+    with pytest.raises(ProviderFailure, match="overloaded"):
         _stream(model="m").event('{"error":{"message":"overloaded"}}')
 
 
@@ -185,14 +185,6 @@ def test_usage_is_the_providers_own_zero_included(usage: object, expected: Token
 
 def test_an_estimate_rounds_up() -> None:
     assert estimate(prompt_bytes=9, delivered_bytes=1) == TokenUsage(input_tokens=3, output_tokens=1)
-
-
-def test_the_documented_error_event() -> None:
-    event = orjson.loads(error_event("broke", 502).removeprefix("data: "))
-    assert event == {
-        "error": {"message": "broke", "code": 502},
-        "choices": [{"index": 0, "delta": {"content": ""}, "finish_reason": "error"}],
-    }
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """Adapters against plain models: botocore's own service model for Converse, and streams in every way of being cut."""
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -15,15 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.requests import Surface
-from deploy.local.stub.app import SPEECHES as BY_PATH
 from deploy.local.stub.said import Heard, answer
-from deploy.local.stub.speech import Speech
 from libs.chat.providers import anthropic_messages, bedrock_converse, gemini
 from libs.chat.providers.exchange import exchange
 from libs.chat.providers.protocol import Call, ProtocolError
 from libs.chat.providers.registry import ADAPTERS
 from libs.config.gateway import ProtocolName, Provider
 from services.relay.upstream import UpstreamError, read_events
+from tests.unit.streams import SPEECHES, Pieces
 
 BODY: dict[str, Any] = {
     "model": "a/b",
@@ -47,13 +45,6 @@ BODY: dict[str, Any] = {
     "response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "object"}}},
     "seed": 7,
     "logit_bias": {"1": 2},
-}
-SPEECHES: dict[ProtocolName, Speech] = {
-    "openai-chat": dict(BY_PATH)["/chat/completions"],
-    "openai-responses": dict(BY_PATH)["/responses"],
-    "anthropic-messages": dict(BY_PATH)["/messages"],
-    "gemini": dict(BY_PATH)[":generateContent"],
-    "bedrock-converse": dict(BY_PATH)["/converse"],
 }
 
 
@@ -208,21 +199,12 @@ def test_claude_does_not_think_where_that_is_refused_and_the_client_is_told(
             )
 
 
-class _Pieces(httpx.AsyncByteStream):
-    def __init__(self, pieces: list[bytes]) -> None:
-        self._pieces = pieces
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        for piece in self._pieces:
-            yield piece
-
-
 async def _read(protocol: ProtocolName, pieces: list[bytes]) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
     adapter = ADAPTERS[protocol]
-    response = httpx.Response(200, headers={"content-type": "text/event-stream"}, stream=_Pieces(pieces))
+    response = httpx.Response(200, headers={"content-type": "text/event-stream"}, stream=Pieces(pieces))
     reader = adapter.reader(_call(streamed=True))
     chunks = []
-    async for data in read_events("p", response, adapter.framing() if adapter.framing else None):
+    async for data in read_events("p", response, adapter.framing()):
         chunks += reader.read(data)
     assert reader.finished
     return [chunk["choices"][0]["delta"] for chunk in chunks if chunk["choices"]], reader.tail(None)

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic_core import to_json
 
 from contracts.usage import TokenUsage
+from libs.chat.exact_json import encode
 from libs.chat.providers.chunks import ChunkReader, choice, completion
 from libs.chat.providers.conversation import conversation
 from libs.chat.providers.protocol import (
@@ -19,13 +20,15 @@ from libs.chat.providers.protocol import (
     Outgoing,
     Parsed,
     ProtocolError,
-    ProviderStreamError,
+    ProviderFailure,
     functions_of,
     left_out,
     limit_of,
+    parse_event,
     parse_object,
     stops_of,
 )
+from libs.chat.providers.sse import ServerSentEvents
 from libs.chat.surfaces.messages import SERVICE_TIERS, STOP_REASONS, THOUGHTS, budget_of_thought
 from libs.chat.surfaces.reasoning import BUDGETS, budget_of, effort_of
 from libs.chat.surfaces.thoughts import for_claude
@@ -161,33 +164,33 @@ def authorize(key: str, url: str, _content: bytes) -> Addressed:
 
 def parse_response(data: bytes, *, model: str, created_s: int) -> Parsed:
     """A message as a chat completion of this time. Raises ProtocolError."""
-    message = parse_object(data)
-    blocks = message.get("content")
+    found = parse_object(data)
+    blocks = found.get("content")
     if not isinstance(blocks, list):
         raise ProtocolError("the answer has no content")
-    said: dict[str, Any] = {"role": "assistant", "content": None}
+    message: dict[str, Any] = {"role": "assistant", "content": None}
     for block in blocks:
         kind = block.get("type")
         if kind == "text":
-            said["content"] = (said["content"] or "") + str(block.get("text") or "")
+            message["content"] = (message["content"] or "") + str(block.get("text") or "")
         elif kind == "thinking":
-            said["reasoning_content"] = said.get("reasoning_content", "") + str(block.get("thinking") or "")
-            said.setdefault("reasoning_details", []).append(_detail(block))
+            message["reasoning_content"] = message.get("reasoning_content", "") + str(block.get("thinking") or "")
+            message.setdefault("reasoning_details", []).append(_detail(block))
         elif kind == "redacted_thinking":
-            said.setdefault("reasoning_details", []).append(_detail(block))
+            message.setdefault("reasoning_details", []).append(_detail(block))
         elif kind == "tool_use":
-            function = {"name": block.get("name"), "arguments": to_json(block.get("input") or {}).decode()}
+            function = {"name": block.get("name"), "arguments": encode(block.get("input") or {})}
             call = {"id": block.get("id"), "type": "function", "function": function}
-            said.setdefault("tool_calls", []).append(call)
-    usage = parse_usage(message.get("usage"))
+            message.setdefault("tool_calls", []).append(call)
+    usage = parse_usage(found.get("usage"))
     answer = completion(
-        message.get("id"),
+        found.get("id"),
         created_s=created_s,
         model=model,
-        choices=[choice(said, _finish(message.get("stop_reason")))],
+        choices=[choice(message, _finish(found.get("stop_reason")))],
         usage=usage,
     )
-    delivered = len(text_of(blocks).encode()) + len(said.get("reasoning_content", "").encode())
+    delivered = len(text_of(blocks).encode()) + len(message.get("reasoning_content", "").encode())
     return Parsed(answer, usage, delivered)
 
 
@@ -202,16 +205,16 @@ class MessagesReader(ChunkReader):
 
     @property
     def usage(self) -> TokenUsage | None:
-        """The provider's counts, as far as they were told."""
+        """The provider's counts, once they are complete."""
         return parse_usage(self._counts) if "output_tokens" in self._counts and self.finished else None
 
     def read(self, data: str) -> list[dict[str, Any]]:
         """See `libs.chat.providers.protocol.Reader`."""
-        event = parse_object(data)
+        event = parse_event(data)
         match event.get("type"):
             case "message_start":
                 message = event.get("message") or {}
-                self._named(message.get("id"))
+                self._identify(message.get("id"))
                 self._counts |= message.get("usage") or {}
                 return [self._chunk({"role": "assistant", "content": ""})]
             case "content_block_start":
@@ -220,12 +223,11 @@ class MessagesReader(ChunkReader):
                 return self._grown(event.get("delta") or {})
             case "message_delta":
                 self._counts |= {name: n for name, n in (event.get("usage") or {}).items() if n is not None}
-                self.finished = True
-                return [self._chunk({}, _finish((event.get("delta") or {}).get("stop_reason")))]
+                return [self._end(_finish((event.get("delta") or {}).get("stop_reason")))]
             case "message_stop":
                 self.done = True
             case "error":
-                raise ProviderStreamError(str((event.get("error") or {}).get("message") or "it gave no reason"))
+                raise ProviderFailure(event.get("error"))
             case None:
                 raise ProtocolError("an event has no type")
         return []
@@ -233,7 +235,7 @@ class MessagesReader(ChunkReader):
     def _started(self, block: dict[str, Any]) -> list[dict[str, Any]]:
         if block.get("type") == "tool_use":
             self._calls += 1
-            return [self._called(self._calls, block.get("id"), block.get("name"))]
+            return [self._call(self._calls, block.get("id"), block.get("name"))]
         if block.get("type") in THOUGHTS:
             self._thoughts += 1
         if block.get("type") == "redacted_thinking":
@@ -243,7 +245,7 @@ class MessagesReader(ChunkReader):
     def _grown(self, delta: dict[str, Any]) -> list[dict[str, Any]]:
         match delta.get("type"):
             case "text_delta":
-                return [self._said("content", delta.get("text"))]
+                return [self._text("content", delta.get("text"))]
             case "thinking_delta":
                 return [self._thought(delta.get("thinking"), self._thoughts)]
             case "signature_delta":
@@ -251,7 +253,7 @@ class MessagesReader(ChunkReader):
                 detail = {"type": "reasoning.text", "signature": signature, "index": self._thoughts}
                 return [self._chunk({"reasoning_details": [detail]})]
             case "input_json_delta":
-                return [self._argued(self._calls, delta.get("partial_json"))]
+                return [self._arguments(self._calls, delta.get("partial_json"))]
         return []
 
 
@@ -370,6 +372,7 @@ ADAPTER = Adapter(
     build=build_request,
     parse=lambda data, call: parse_response(data, model=call.model, created_s=call.created_s),
     reader=lambda call: MessagesReader(model=call.model, created_s=call.created_s),
+    framing=ServerSentEvents,
     authorize=authorize,
     check=lambda key, base_url: authorize(key, base_url + "/models", b""),
     tool_call_ids="anthropic",

@@ -12,6 +12,7 @@ from botocore.credentials import Credentials
 from botocore.eventstream import EventStreamBuffer, ParserError
 from pydantic_core import to_json
 
+from libs.chat.exact_json import encode
 from libs.chat.providers.anthropic_messages import (
     FINISH_REASONS,
     NOT_BESIDE_THOUGHT,
@@ -25,17 +26,19 @@ from libs.chat.providers.conversation import conversation
 from libs.chat.providers.openai_chat import text_bytes
 from libs.chat.providers.protocol import (
     COMMON,
+    EVENT_BYTES,
     Adapter,
     Addressed,
     Call,
     Outgoing,
     Parsed,
     ProtocolError,
-    ProviderStreamError,
+    ProviderFailure,
     bearer,
     functions_of,
     left_out,
     limit_of,
+    parse_event,
     parse_object,
     stops_of,
 )
@@ -146,17 +149,23 @@ class EventStream:
 
     def __init__(self) -> None:
         self._buffer = EventStreamBuffer()
+        self._waiting = 0
+        """Bytes since the last event that was whole."""
 
     def feed(self, data: bytes) -> list[str]:
         """See `libs.chat.providers.protocol.Framing`."""
+        self._waiting += len(data)
         self._buffer.add_data(data)
         found: list[str] = []
         try:
             for message in self._buffer:
                 kind = message.headers.get(":event-type") or message.headers.get(":exception-type") or "error"
                 found.append(f'{{"{kind}":{message.payload.decode() or "{}"}}}')
+                self._waiting = 0
         except (ParserError, UnicodeDecodeError):
             raise ProtocolError("the stream is damaged") from None
+        if self._waiting > EVENT_BYTES:
+            raise ProtocolError("an event is larger than 8 MiB")
         return found
 
 
@@ -166,22 +175,22 @@ def parse_response(data: bytes, *, model: str, created_s: int) -> Parsed:
     blocks = ((found.get("output") or {}).get("message") or {}).get("content")
     if not isinstance(blocks, list):
         raise ProtocolError("the answer has no message")
-    said: dict[str, Any] = {"role": "assistant", "content": None}
+    message: dict[str, Any] = {"role": "assistant", "content": None}
     for block in blocks:
         if "text" in block:
-            said["content"] = (said["content"] or "") + str(block["text"])
+            message["content"] = (message["content"] or "") + str(block["text"])
         elif "toolUse" in block:
             use = block["toolUse"]
-            function = {"name": use.get("name"), "arguments": to_json(use.get("input") or {}).decode()}
+            function = {"name": use.get("name"), "arguments": encode(use.get("input") or {})}
             call = {"id": use.get("toolUseId"), "type": "function", "function": function}
-            said.setdefault("tool_calls", []).append(call)
+            message.setdefault("tool_calls", []).append(call)
         elif "reasoningContent" in block:
             thought = block["reasoningContent"]
             text = (thought.get("reasoningText") or {}).get("text") or ""
-            said["reasoning_content"] = said.get("reasoning_content", "") + text
-            said.setdefault("reasoning_details", []).append(_detail(thought))
+            message["reasoning_content"] = message.get("reasoning_content", "") + text
+            message.setdefault("reasoning_details", []).append(_detail(thought))
     usage = parse_usage(found.get("usage"), _USAGE)
-    only = choice(said, _finish(found.get("stopReason")))
+    only = choice(message, _finish(found.get("stopReason")))
     answer = completion(None, created_s=created_s, model=model, choices=[only], usage=usage)
     return Parsed(answer, usage, text_bytes(only, "message"))
 
@@ -195,7 +204,7 @@ class ConverseReader(ChunkReader):
 
     def read(self, data: str) -> list[dict[str, Any]]:
         """See `libs.chat.providers.protocol.Reader`."""
-        for kind, content in parse_object(data).items():
+        for kind, content in parse_event(data).items():
             if not isinstance(content, dict):
                 raise ProtocolError("an event has no content")
             match kind:
@@ -206,28 +215,27 @@ class ConverseReader(ChunkReader):
                 case "contentBlockDelta":
                     return self._grown(content.get("delta") or {}, content.get("contentBlockIndex") or 0)
                 case "messageStop":
-                    self.finished = True
-                    return [self._chunk({}, _finish(content.get("stopReason")))]
+                    return [self._end(_finish(content.get("stopReason")))]
                 case "metadata":
                     self._usage = parse_usage(content.get("usage"), _USAGE)
                     self.done = True
                 case "contentBlockStop":
                     pass
                 case _ if kind.endswith("Exception") or kind == "error":
-                    raise ProviderStreamError(str(content.get("message") or kind))
+                    raise ProviderFailure(content.get("message") or kind)
         return []
 
     def _started(self, use: Any) -> list[dict[str, Any]]:
         if not isinstance(use, dict):
             return []
         self._calls += 1
-        return [self._called(self._calls, use.get("toolUseId"), use.get("name"))]
+        return [self._call(self._calls, use.get("toolUseId"), use.get("name"))]
 
     def _grown(self, delta: dict[str, Any], index: int) -> list[dict[str, Any]]:
         if "text" in delta:
-            return [self._said("content", delta["text"])]
+            return [self._text("content", delta["text"])]
         if "toolUse" in delta:
-            return [self._argued(self._calls, delta["toolUse"].get("input"))]
+            return [self._arguments(self._calls, delta["toolUse"].get("input"))]
         thought = delta.get("reasoningContent")
         if not isinstance(thought, dict):
             return []
@@ -335,9 +343,9 @@ ADAPTER = Adapter(
     build=build_request,
     parse=lambda data, call: parse_response(data, model=call.model, created_s=call.created_s),
     reader=lambda call: ConverseReader(model=call.model, created_s=call.created_s),
+    framing=EventStream,
     authorize=authorize,
     check=check,
-    framing=EventStream,
     tool_call_ids="anthropic",
     content=frozenset({"image_url", "file", "video_url"}),
 )

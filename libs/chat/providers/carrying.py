@@ -3,9 +3,8 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pydantic_core import from_json, to_json
-
 from contracts.usage import TokenUsage
+from libs.chat.exact_json import decode, encode
 from libs.chat.surfaces import references
 
 if TYPE_CHECKING:
@@ -18,7 +17,7 @@ def carrying(exchange: "Exchange") -> "Exchange":
 
 
 def _carrying(answer: "Answer") -> "Answer":
-    return replace(answer, body=to_json(references.with_carrier(from_json(answer.body))).decode())
+    return replace(answer, body=lambda counted: encode(references.with_carrier(decode(answer.body(counted)))))
 
 
 class CarryingStream:

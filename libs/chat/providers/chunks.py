@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from contracts.usage import TokenUsage
-from libs.chat.providers.openai_chat import usage_json
+from libs.chat.providers.openai_chat import finish_reason, usage_json
 
 
 class ChunkReader:
-    """What the readers of other protocols share: it names the answer, counts what is delivered, and holds the usage
-    back. See `libs.chat.providers.protocol.Reader`.
+    """What the readers of other protocols share: it identifies the answer and holds the usage back.
+
+    See `libs.chat.providers.protocol.Reader`.
     """
 
     def __init__(self, *, model: str, created_s: int) -> None:
@@ -21,13 +22,13 @@ class ChunkReader:
             "model": model,
         }
         self._usage: TokenUsage | None = None
-        self.delivered_bytes = 0
+        self._has_calls = False
         self.done = False
         self.finished = False
 
     @property
     def usage(self) -> TokenUsage | None:
-        """The provider's counts, once it has told them."""
+        """The provider's counts, once they are complete."""
         return self._usage
 
     def tail(self, counted: TokenUsage | None) -> dict[str, Any] | None:
@@ -35,34 +36,33 @@ class ChunkReader:
         usage = self.usage or counted
         return {**self._identity, "choices": [], "usage": usage_json(usage)} if usage else None
 
-    def _named(self, answer_id: Any) -> None:
-        """The provider's own name of the answer, if it gave one."""
+    def _identify(self, answer_id: Any) -> None:
+        """Takes the provider's own ID of the answer, if there is one."""
         self._identity["id"] = answer_id or self._identity["id"]
 
-    def _said(self, name: str, text: Any) -> dict[str, Any]:
-        """A chunk with more text: ``content``, ``reasoning_content`` or ``refusal``."""
-        text = str(text or "")
-        self.delivered_bytes += len(text.encode())
-        return self._chunk({name: text})
+    def _text(self, name: str, text: Any) -> dict[str, Any]:
+        """A chunk with more of a text: ``content``, ``reasoning_content`` or ``refusal``."""
+        return self._chunk({name: str(text or "")})
 
     def _thought(self, text: Any, index: int) -> dict[str, Any]:
         """A chunk with more of a thought, which its signature will follow under the same index."""
-        chunk = self._said("reasoning_content", text)
-        delta = chunk["choices"][0]["delta"]
-        delta["reasoning_details"] = [{"type": "reasoning.text", "text": delta["reasoning_content"], "index": index}]
-        return chunk
+        detail = {"type": "reasoning.text", "text": str(text or ""), "index": index}
+        return self._chunk({"reasoning_content": detail["text"], "reasoning_details": [detail]})
 
-    def _called(self, number: int, call_id: Any, name: Any) -> dict[str, Any]:
+    def _call(self, number: int, call_id: Any, name: Any) -> dict[str, Any]:
         """A chunk with the beginning of a tool call."""
-        self.delivered_bytes += len(str(name or "").encode())
+        self._has_calls = True
         function = {"name": name, "arguments": ""}
         return self._chunk({"tool_calls": [{"index": number, "id": call_id, "type": "function", "function": function}]})
 
-    def _argued(self, number: int, text: Any) -> dict[str, Any]:
+    def _arguments(self, number: int, text: Any) -> dict[str, Any]:
         """A chunk with more of a tool call's arguments."""
-        text = str(text or "")
-        self.delivered_bytes += len(text.encode())
-        return self._chunk({"tool_calls": [{"index": number, "function": {"arguments": text}}]})
+        return self._chunk({"tool_calls": [{"index": number, "function": {"arguments": str(text or "")}}]})
+
+    def _end(self, reason: str) -> dict[str, Any]:
+        """The chunk with which the model's text ends."""
+        self.finished = True
+        return self._chunk({}, finish_reason(reason, self._has_calls))
 
     def _chunk(self, delta: dict[str, Any], reason: str | None = None, *, index: int = 0) -> dict[str, Any]:
         return {**self._identity, "choices": [{"index": index, "delta": delta, "finish_reason": reason}]}
@@ -82,6 +82,6 @@ def completion(
     return {**answer, "usage": usage_json(usage)} if usage is not None else answer
 
 
-def choice(said: dict[str, Any], reason: str) -> dict[str, Any]:
+def choice(message: dict[str, Any], reason: str) -> dict[str, Any]:
     """The only choice of most answers."""
-    return {"index": 0, "message": said, "finish_reason": reason}
+    return {"index": 0, "message": message, "finish_reason": finish_reason(reason, message.get("tool_calls"))}

@@ -1,10 +1,11 @@
-"""OpenAI's embeddings, as most providers speak them; Gemini's are in `libs.chat.providers.gemini`. Sans-I/O.
+"""OpenAI's embeddings, as most providers speak them; Gemini's are in `gemini_embeddings`. Sans-I/O.
 
 Source: the OpenAI API reference, "Embeddings".
 """
 
 from pydantic_core import to_json
 
+from contracts.usage import TokenUsage
 from libs.chat.providers.protocol import Call, Outgoing, refused, supported
 from libs.config.gateway import Provider
 
@@ -16,3 +17,8 @@ def build(call: Call, provider: Provider) -> Outgoing:
     kept = supported(call.body, provider)
     content = to_json({**kept, "model": call.upstream_model})
     return Outgoing(PATH, content, refused(call.body, kept))
+
+
+def usage_json(usage: TokenUsage) -> dict[str, int]:
+    """Counts in the shape of the protocol."""
+    return {"prompt_tokens": usage.input_tokens, "total_tokens": usage.input_tokens}

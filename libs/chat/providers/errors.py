@@ -89,6 +89,15 @@ def timed_out(provider_id: str, what: str) -> Refusal:
     )
 
 
+def failed_in_answer(provider_id: str, words: str) -> Refusal:
+    """The answer, or an event of it, is an error."""
+    return Refusal(
+        status=502,
+        message=f"The provider {provider_id} failed: {words[:_MESSAGE_BYTES]}",
+        metadata={"provider": provider_id},
+    )
+
+
 def broke_off(provider_id: str) -> Refusal:
     """The connection ended before the answer did, or the answer made no sense."""
     return Refusal(

@@ -4,16 +4,25 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-import orjson
 from pydantic_core import to_json
 
 from contracts.requests import Surface
 from contracts.usage import TokenUsage
-from libs.chat.providers import anthropic_messages, embeddings, fim, gemini, native, openai_chat, openai_responses
+from libs.chat.exact_json import encode
+from libs.chat.providers import (
+    anthropic_messages,
+    embeddings,
+    fim,
+    gemini_embeddings,
+    native,
+    openai_chat,
+    openai_responses,
+)
 from libs.chat.providers.carrying import carrying
 from libs.chat.providers.client_headers import with_headers
 from libs.chat.providers.content import in_fields, translatable
-from libs.chat.providers.openai_chat import ChatReader
+from libs.chat.providers.halves import ChunkJoiner
+from libs.chat.providers.openai_chat import ChatReader, text_bytes, usage_json
 from libs.chat.providers.protocol import (
     Addressed,
     Call,
@@ -27,11 +36,13 @@ from libs.chat.providers.protocol import (
     without_unsupported,
 )
 from libs.chat.providers.registry import ADAPTERS
+from libs.chat.providers.sse import ServerSentEvents
 from libs.chat.providers.tool_calls import repair
 from libs.chat.surfaces import messages, references, responses
 from libs.chat.surfaces.reasoning import WithoutThoughts, as_asked, is_excluded, without_thoughts
 from libs.chat.surfaces.registry import DIALECTS
 from libs.chat.surfaces.writer import SurfaceError, Writer
+from libs.chat.surrogates import may_have_halves
 from libs.config.gateway import Provider
 
 
@@ -40,11 +51,11 @@ class Stream(Protocol):
 
     @property
     def delivered_bytes(self) -> int:
-        """How much text the client was brought, in UTF-8."""
+        """The text that the client was sent, in bytes of UTF-8."""
 
     @property
     def done(self) -> bool:
-        """The provider said that this was all."""
+        """The provider has sent its last event."""
 
     @property
     def finished(self) -> bool:
@@ -52,14 +63,14 @@ class Stream(Protocol):
 
     @property
     def usage(self) -> TokenUsage | None:
-        """The provider's counts, if it has told them."""
+        """The provider's counts, once they are complete."""
 
     def event(self, data: str) -> str:
         """Takes the ``data`` of one event; returns what the client gets now.
 
         Raises:
             ProtocolError: it makes no sense.
-            ProviderStreamError: the provider says that it failed.
+            ProviderFailure: it is an error.
         """
 
     def finish(self, counted: TokenUsage | None) -> str:
@@ -72,16 +83,13 @@ class Translated:
     def __init__(self, reader: Reader, writer: Writer) -> None:
         self._reader = reader
         self._writer = writer
+        self._joiner = ChunkJoiner()
+        self.delivered_bytes = 0
 
     @property
     def usage(self) -> TokenUsage | None:
         """See `Stream`."""
         return self._reader.usage
-
-    @property
-    def delivered_bytes(self) -> int:
-        """See `Stream`."""
-        return self._reader.delivered_bytes
 
     @property
     def done(self) -> bool:
@@ -95,7 +103,15 @@ class Translated:
 
     def event(self, data: str) -> str:
         """See `Stream`."""
-        return "".join([self._writer.chunk(chunk) for chunk in self._reader.read(data)])
+        cut = may_have_halves(data)
+        events = []
+        for chunk in self._reader.read(data):
+            if cut or self._joiner:
+                self._joiner.join(chunk)
+            for choice in chunk["choices"]:
+                self.delivered_bytes += text_bytes(choice, "delta")
+            events.append(self._writer.chunk(chunk))
+        return "".join(events)
 
     def finish(self, counted: TokenUsage | None) -> str:
         """See `Stream`."""
@@ -106,9 +122,10 @@ class Translated:
 class Answer:
     """A whole answer, for the client, with what the books need."""
 
-    body: str
     usage: TokenUsage | None
     delivered_bytes: int
+    body: Callable[[TokenUsage | None], str]
+    """The JSON for the client, given our own count where the provider gave none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +134,10 @@ class Exchange:
 
     outgoing: Outgoing
     authorize: Callable[[str, str, bytes], Addressed]
-    framing: Callable[[], Framing] | None
-    """None: server-sent events."""
+    framing: Callable[[], Framing]
     stream: Stream
     whole: Callable[[bytes], Answer]
-    """Raises ProtocolError."""
+    """Raises ProtocolError, ProviderFailure."""
 
 
 def exchange(call: Call, provider: Provider) -> Exchange:
@@ -208,14 +224,20 @@ def _native(call: Call, provider: Provider, path: str, stream: Stream) -> Exchan
 def _embeddings(call: Call, provider: Provider) -> Exchange:
     stream = Translated(ChatReader(model=call.model), DIALECTS[call.surface].writer(call.model, call.body))
     if provider.protocol == "gemini":
-        outgoing = gemini.build_embeddings(call.body, call.upstream_model)
-        return _plain(outgoing, provider, stream, lambda data: gemini.parse_embeddings(data, model=call.model))
+        return _plain(
+            gemini_embeddings.build(call.body, call.upstream_model),
+            provider,
+            stream,
+            lambda data: gemini_embeddings.parse(data, call.body, model=call.model),
+            embeddings.usage_json,
+        )
     _wants_openai(call, provider, "embeddings")
     return _plain(
         embeddings.build(call, provider),
         provider,
         stream,
         lambda data: native.parse_response(data, model=call.model),
+        embeddings.usage_json,
     )
 
 
@@ -226,6 +248,7 @@ def _fill_in_the_middle(call: Call, provider: Provider) -> Exchange:
         provider,
         Translated(ChatReader(model=call.model), DIALECTS[call.surface].writer(call.model, call.body)),
         lambda data: openai_chat.parse_response(data, model=call.model),
+        usage_json,
     )
 
 
@@ -234,17 +257,30 @@ def _wants_openai(call: Call, provider: Provider, what: str) -> None:
         raise SurfaceError(f"this model's provider ({provider.name}) has no {what}; GET /models lists others.")
 
 
-def _plain(outgoing: Outgoing, provider: Provider, stream: Stream, parse: Callable[[bytes], Parsed]) -> Exchange:
-    """What passes without a translation of its answer."""
+def _plain(
+    outgoing: Outgoing,
+    provider: Provider,
+    stream: Stream,
+    parse: Callable[[bytes], Parsed],
+    count: Callable[[TokenUsage], dict[str, Any]] | None = None,
+) -> Exchange:
+    """What passes without a translation of its answer. ``count`` writes our own count in the answer's shape."""
 
     def whole(data: bytes) -> Answer:
         parsed = parse(data)
-        return Answer(orjson.dumps(parsed.answer).decode(), parsed.usage, parsed.delivered_bytes)
 
-    return Exchange(outgoing, ADAPTERS[provider.protocol].authorize, None, stream, whole)
+        def body(counted: TokenUsage | None) -> str:
+            return encode({**parsed.answer, "usage": count(counted)} if counted and count else parsed.answer)
+
+        return Answer(parsed.usage, parsed.delivered_bytes, body)
+
+    return Exchange(outgoing, ADAPTERS[provider.protocol].authorize, ServerSentEvents, stream, whole)
 
 
 def _translated(parsed: Parsed, call: Call) -> Answer:
-    answer = without_thoughts(parsed.answer) if is_excluded(call.body) else parsed.answer
-    body = DIALECTS[call.surface].whole(answer, call.body)
-    return Answer(to_json(body).decode(), parsed.usage, parsed.delivered_bytes)
+    def body(counted: TokenUsage | None) -> str:
+        answer = {**parsed.answer, "usage": usage_json(counted)} if counted else parsed.answer
+        answer = without_thoughts(answer) if is_excluded(call.body) else answer
+        return encode(DIALECTS[call.surface].whole(answer, call.body))
+
+    return Answer(parsed.usage, parsed.delivered_bytes, body)

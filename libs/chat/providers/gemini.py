@@ -1,7 +1,6 @@
 """Google's Gemini protocol. Sans-I/O.
 
-Source: the Gemini API reference, "Generating content", "Function calling", "Thinking",
-"Thought signatures" and "Embeddings".
+Source: the Gemini API reference, "Generating content", "Function calling", "Thinking" and "Thought signatures".
 """
 
 import secrets
@@ -12,8 +11,10 @@ from urllib.parse import quote
 from pydantic_core import to_json
 
 from contracts.usage import TokenUsage
+from libs.chat.exact_json import encode
 from libs.chat.providers.chunks import ChunkReader, completion
 from libs.chat.providers.conversation import conversation
+from libs.chat.providers.openai_chat import finish_reason, text_bytes
 from libs.chat.providers.protocol import (
     COMMON,
     Adapter,
@@ -22,15 +23,17 @@ from libs.chat.providers.protocol import (
     Outgoing,
     Parsed,
     ProtocolError,
-    ProviderStreamError,
+    ProviderFailure,
     functions_of,
     left_out,
     limit_of,
+    parse_event,
     parse_object,
     stops_of,
 )
+from libs.chat.providers.sse import ServerSentEvents
 from libs.chat.surfaces.reasoning import budget_of
-from libs.chat.surfaces.writer import SurfaceError, arguments_of, image_url_of, inline_data, name_of, text_of
+from libs.chat.surfaces.writer import arguments_of, image_url_of, inline_data, name_of, text_of
 from libs.config.gateway import Provider
 
 UNSIGNED = "skip_thought_signature_validator"
@@ -97,7 +100,8 @@ def parse_response(data: bytes, *, model: str, created_s: int) -> Parsed:
     answer = completion(
         found.get("responseId"), created_s=created_s, model=model, choices=list(choices.values()), usage=reader.usage
     )
-    return Parsed(answer, reader.usage, reader.delivered_bytes)
+    delivered = sum(text_bytes(one, "message") for one in choices.values())
+    return Parsed(answer, reader.usage, delivered)
 
 
 class GeminiReader(ChunkReader):
@@ -112,25 +116,25 @@ class GeminiReader(ChunkReader):
 
     @property
     def usage(self) -> TokenUsage | None:
-        """The provider's counts, as far as they were told."""
+        """The provider's counts, once they are complete."""
         return parse_usage(self._counts) if self.finished else None
 
     def read(self, data: str) -> list[dict[str, Any]]:
         """See `libs.chat.providers.protocol.Reader`."""
-        return self.read_object(parse_object(data))
+        return self.read_object(parse_event(data))
 
     def read_object(self, found: dict[str, Any]) -> list[dict[str, Any]]:
         """Takes one answer of a stream, or the only one. Raises as `read` does."""
         if isinstance(found.get("error"), dict):
-            raise ProviderStreamError(str(found["error"].get("message") or "it gave no reason"))
-        self._named(found.get("responseId"))
+            raise ProviderFailure(found["error"])
+        self._identify(found.get("responseId"))
         if isinstance(found.get("usageMetadata"), dict):
             self._counts = found["usageMetadata"]
         feedback = found.get("promptFeedback")
         if isinstance(feedback, dict) and feedback.get("blockReason"):
             self.finished = True
-            said = f"The prompt was blocked: {feedback['blockReason']}."
-            return [self._chunk({"role": "assistant", "refusal": said}, "content_filter")]
+            refusal = f"The prompt was blocked: {feedback['blockReason']}."
+            return [self._chunk({"role": "assistant", "refusal": refusal}, "content_filter")]
         chunks: list[dict[str, Any]] = []
         for candidate in found.get("candidates") or ():
             if isinstance(candidate, dict):
@@ -147,7 +151,7 @@ class GeminiReader(ChunkReader):
         reason = candidate.get("finishReason")
         if reason:
             self.finished = True
-            finish = "tool_calls" if self._calls.get(index) else _FINISH_REASONS.get(reason, "content_filter")
+            finish = finish_reason(_FINISH_REASONS.get(reason, "content_filter"), self._calls.get(index))
             chunks.append(self._chunk({}, finish, index=index))
         return chunks
 
@@ -156,8 +160,8 @@ class GeminiReader(ChunkReader):
         call = part.get("functionCall")
         if isinstance(call, dict):
             number = self._calls[index] = self._calls.get(index, 0) + 1
-            arguments = to_json(call.get("args") or {}).decode()
-            said: dict[str, Any] = {
+            arguments = encode(call.get("args") or {})
+            piece: dict[str, Any] = {
                 "index": number - 1,
                 "id": call.get("id") or f"call_{secrets.token_hex(12)}",
                 "type": "function",
@@ -165,13 +169,11 @@ class GeminiReader(ChunkReader):
             }
             if signature:
                 # As Google's own chat completions have it.
-                said["extra_content"] = {"google": {"thought_signature": signature}}
-            self.delivered_bytes += len((str(call.get("name")) + arguments).encode())
-            return {"tool_calls": [said]}
+                piece["extra_content"] = {"google": {"thought_signature": signature}}
+            return {"tool_calls": [piece]}
         text = part.get("text")
         if not isinstance(text, str):
             return {}
-        self.delivered_bytes += len(text.encode())
         delta: dict[str, Any] = {"reasoning_content" if part.get("thought") else "content": text}
         if signature:
             delta["extra_content"] = {"google": {"thought_signature": signature}}
@@ -186,11 +188,11 @@ def parse_usage(usage: Any) -> TokenUsage | None:
     counts = [usage.get(name) or 0 for name in (*names, "cachedContentTokenCount")]
     if usage.get("promptTokenCount") is None or not all(isinstance(n, int) and n >= 0 for n in counts):
         return None
-    prompt, tools, said, thought, cached = counts
+    prompt, tools, text, thought, cached = counts
     read, written = _modalities(usage.get("promptTokensDetails")), _modalities(usage.get("candidatesTokensDetails"))
     return TokenUsage(
         input_tokens=prompt + tools,
-        output_tokens=said + thought,
+        output_tokens=text + thought,
         cache_read_tokens=cached,
         reasoning_tokens=thought,
         input_image_tokens=read.get("IMAGE", 0),
@@ -198,31 +200,6 @@ def parse_usage(usage: Any) -> TokenUsage | None:
         input_audio_tokens=read.get("AUDIO", 0),
         output_audio_tokens=written.get("AUDIO", 0),
     )
-
-
-def build_embeddings(body: Mapping[str, Any], upstream_model: str) -> Outgoing:
-    """OpenAI's embeddings request for Gemini. Raises SurfaceError."""
-    given = body.get("input")
-    texts = [given] if isinstance(given, str) else given
-    if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
-        raise SurfaceError("`input` must be text or a list of texts: Gemini takes no token numbers.")
-    name = f"models/{upstream_model}"
-    size = {"outputDimensionality": body["dimensions"]} if body.get("dimensions") else {}
-    requests = [{"model": name, "content": {"parts": [{"text": text}]}, **size} for text in texts]
-    path = f"/models/{quote(upstream_model, safe='')}:batchEmbedContents"
-    dropped = left_out(body, ("input", "dimensions", "user", "encoding_format"))
-    return Outgoing(path, to_json({"requests": requests}), dropped)
-
-
-def parse_embeddings(data: bytes, *, model: str) -> Parsed:
-    """Embeddings as OpenAI gives them; Gemini counts no tokens. Raises ProtocolError."""
-    found = parse_object(data).get("embeddings")
-    if not isinstance(found, list):
-        raise ProtocolError("the answer has no embeddings")
-    vectors = [
-        {"object": "embedding", "index": index, "embedding": one.get("values")} for index, one in enumerate(found)
-    ]
-    return Parsed({"object": "list", "data": vectors, "model": model}, None, 0)
 
 
 def _add(message: dict[str, Any], delta: dict[str, Any]) -> None:
@@ -360,6 +337,7 @@ ADAPTER = Adapter(
     build=build_request,
     parse=lambda data, call: parse_response(data, model=call.model, created_s=call.created_s),
     reader=lambda call: GeminiReader(model=call.model, created_s=call.created_s),
+    framing=ServerSentEvents,
     authorize=authorize,
     check=lambda key, base_url: authorize(key, base_url + "/models", b""),
     content=frozenset({"image_url", "file", "input_audio", "video_url"}),

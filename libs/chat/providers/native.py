@@ -5,56 +5,60 @@ Nothing is translated, so nothing is lost; the model gets the name that the clie
 
 from typing import Any
 
-import orjson
-
 from contracts.usage import TokenUsage
 from libs.chat.providers import anthropic_messages, openai_responses
-from libs.chat.providers.protocol import Parsed, ProviderStreamError, parse_object
+from libs.chat.providers.halves import EventJoiner
+from libs.chat.providers.protocol import Parsed, ProviderFailure, parse_event, parse_object
 from libs.chat.surfaces.registry import delivered_bytes
-from libs.chat.surfaces.writer import named_event
+from libs.chat.surfaces.writer import data_event, named_event
+from libs.chat.surrogates import may_have_halves
 
 
 class NativeStream:
     """Events of a provider for a client of the same surface; the last ones are held back for `finish`."""
 
-    def __init__(self, *, model: str, last: tuple[str, ...]) -> None:
+    def __init__(self, *, model: str, ends: tuple[str, ...], last: tuple[str, ...]) -> None:
         """
         Args:
-            last: the types of the events with which a stream ends, whichever comes first.
+            ends: the types of events from which on only counts follow.
+            last: the types of the last event.
         """
         self._model = model
+        self._ends = ends
         self._last = last
         self._held = ""
         self._counts: dict[str, Any] = {}
+        self._joiner = EventJoiner()
         self.delivered_bytes = 0
         self.done = False
         self.finished = False
 
     @property
     def usage(self) -> TokenUsage | None:
-        """The provider's counts, once it has told them all."""
+        """The provider's counts, once they are complete."""
         return _usage(self._counts) if self.finished else None
 
     def event(self, data: str) -> str:
         """Takes the ``data`` of one event; returns what the client gets now. Raises as `ChatReader.read` does."""
-        event = parse_object(data)
+        event = parse_event(data)
         kind = event.get("type")
         if kind == "error":
-            error = event.get("error")
-            message = error.get("message") if isinstance(error, dict) else event.get("message")
-            raise ProviderStreamError(str(message or "it gave no reason"))
+            raise ProviderFailure(event.get("error") or event)
         for holder in (event, event.get("message"), event.get("response")):
             if isinstance(holder, dict):
                 if isinstance(holder.get("usage"), dict):
                     self._counts |= {name: count for name, count in holder["usage"].items() if count is not None}
                 if "model" in holder:
                     holder["model"] = self._model
-        text = named_event(event) if kind else f"data: {orjson.dumps(event).decode()}\n\n"
+        self.finished = self.finished or kind in (*self._ends, *self._last, "response.failed")
+        if kind == "response.failed":
+            raise ProviderFailure((event.get("response") or {}).get("error"))
+        before = self._joiner.join(event) if self._joiner or may_have_halves(data) else ()
+        text = "".join([named_event(one) if kind else data_event(one) for one in (*before, event)])
         self.delivered_bytes += delivered_bytes(text)
-        if self._held or kind in self._last:
+        self.done = kind in self._last
+        if self.finished:
             self._held += text
-            self.finished = True
-            self.done = kind in self._last[-1:] or len(self._last) > 2
             return ""
         return text
 
@@ -65,17 +69,19 @@ class NativeStream:
 
 def messages_stream(model: str) -> NativeStream:
     """Of Anthropic's Messages."""
-    return NativeStream(model=model, last=("message_delta", "message_stop"))
+    return NativeStream(model=model, ends=("message_delta",), last=("message_stop",))
 
 
 def responses_stream(model: str) -> NativeStream:
     """Of OpenAI's Responses."""
-    return NativeStream(model=model, last=("response.completed", "response.incomplete", "response.failed"))
+    return NativeStream(model=model, ends=(), last=("response.completed", "response.incomplete"))
 
 
 def parse_response(data: bytes, *, model: str) -> Parsed:
-    """An answer that was not streamed, of either surface, or of embeddings. Raises ProtocolError."""
+    """An answer that was not streamed, of either surface, or of embeddings. Raises ProtocolError, ProviderFailure."""
     answer = parse_object(data)
+    if answer.get("status") == "failed":
+        raise ProviderFailure(answer.get("error"))
     answer["model"] = model
     return Parsed(answer, _usage(answer.get("usage")), 0)
 

@@ -15,12 +15,14 @@ from libs.chat.providers.protocol import (
     Outgoing,
     Parsed,
     ProtocolError,
-    ProviderStreamError,
+    ProviderFailure,
     ask_for_models,
     bearer,
     limit_of,
+    parse_event,
     parse_object,
 )
+from libs.chat.providers.sse import ServerSentEvents
 from libs.chat.surfaces.chat import DONE
 from libs.chat.surfaces.registry import chat_texts
 from libs.chat.surfaces.writer import text_of
@@ -100,11 +102,17 @@ def parse_response(data: bytes, *, model: str) -> Parsed:
 
     Raises:
         ProtocolError: it is no chat completion.
+        ProviderFailure: it is an error.
     """
     answer = parse_object(data)
     if not isinstance(answer.get("choices"), list):
+        if answer.get("error"):
+            raise ProviderFailure(answer["error"])
         raise ProtocolError("the answer has no choices")
     answer["model"] = model
+    for choice in answer["choices"]:
+        if isinstance(choice, dict) and isinstance(choice.get("message"), dict):
+            choice["finish_reason"] = finish_reason(choice.get("finish_reason"), choice["message"].get("tool_calls"))
     delivered = sum(text_bytes(choice, "message") for choice in answer["choices"])
     return Parsed(answer, parse_usage(answer.get("usage")), delivered)
 
@@ -120,9 +128,10 @@ class ChatReader:
         self._tail: dict[str, Any] | None = None
         self._identity: dict[str, Any] = {}
         self._begun: set[str] = set()
-        """Choices whose role was said."""
+        """Choices whose role was sent."""
+        self._calling: set[str] = set()
+        """Choices that have called tools."""
         self.usage: TokenUsage | None = None
-        self.delivered_bytes = 0
         self.done = False
         self.finished = False
         """A choice gave its finish_reason."""
@@ -132,16 +141,14 @@ class ChatReader:
 
         Raises:
             ProtocolError: it is no chunk.
-            ProviderStreamError: the provider says that it failed.
+            ProviderFailure: it is an error.
         """
         if data == DONE:
             self.done = True
             return []
-        chunk = parse_object(data)
-        if chunk.get("error") and not chunk.get("choices"):
-            error = chunk["error"]
-            message = error.get("message") if isinstance(error, dict) else error
-            raise ProviderStreamError(message if isinstance(message, str) else "it gave no reason")
+        chunk = parse_event(data)
+        if chunk.get("error"):
+            raise ProviderFailure(chunk["error"])
         choices = chunk.get("choices")
         if not isinstance(choices, list):
             raise ProtocolError("a chunk has no choices")
@@ -157,20 +164,23 @@ class ChatReader:
         if not choices and usage is not None:
             return []
         for choice in choices:
-            self._say_role_once(choice)
-            self.delivered_bytes += text_bytes(choice, "delta")
-            if isinstance(choice, dict) and choice.get("finish_reason"):
-                self.finished = True
+            if isinstance(choice, dict):
+                self._correct(choice)
         return [chunk]
 
-    def _say_role_once(self, choice: Any) -> None:
-        """Some providers say it in every chunk, and the openai SDK then adds it up: ``assistantassistant``."""
-        delta = choice.get("delta") if isinstance(choice, dict) else None
-        if isinstance(delta, dict) and delta.get("role"):
-            index = str(choice.get("index"))
-            if index in self._begun:
-                del delta["role"]
-            self._begun.add(index)
+    def _correct(self, choice: dict[str, Any]) -> None:
+        """The role is sent once: some providers have it in every chunk, and openai-python adds it up."""
+        delta, index = choice.get("delta"), str(choice.get("index"))
+        if isinstance(delta, dict):
+            if delta.get("role"):
+                if index in self._begun:
+                    del delta["role"]
+                self._begun.add(index)
+            if delta.get("tool_calls"):
+                self._calling.add(index)
+        if choice.get("finish_reason"):
+            self.finished = True
+            choice["finish_reason"] = finish_reason(choice["finish_reason"], index in self._calling)
 
     def tail(self, counted: TokenUsage | None) -> dict[str, Any] | None:
         """The chunk with the usage and no choices.
@@ -205,6 +215,11 @@ def parse_usage(usage: Any) -> TokenUsage | None:
     )
 
 
+def finish_reason(reason: Any, calls: Any) -> Any:
+    """The reason for which an answer ended. One with calls waits for their results, whatever the provider says."""
+    return "tool_calls" if calls and reason == "stop" else reason
+
+
 def usage_json(usage: TokenUsage) -> dict[str, Any]:
     """Counts in the shape of the protocol; kinds that there are none of are left out."""
     read = {"cached_tokens": usage.cache_read_tokens, "cache_write_tokens": usage.cache_write_tokens}
@@ -230,13 +245,14 @@ def _count(details: Any, name: str) -> int:
 
 def text_bytes(choice: Any, part: str) -> int:
     """How much text, in UTF-8 bytes, a choice brings; see `libs.chat.surfaces.registry.chat_texts`."""
-    return sum(len(text.encode()) for text in chat_texts(choice, part))
+    return sum(len(text.encode(errors="surrogatepass")) for text in chat_texts(choice, part))
 
 
 ADAPTER = Adapter(
     build=build_request,
     parse=lambda data, call: parse_response(data, model=call.model),
     reader=lambda call: ChatReader(model=call.model),
+    framing=ServerSentEvents,
     authorize=bearer,
     check=ask_for_models,
 )

@@ -19,14 +19,16 @@ from libs.chat.providers.protocol import (
     Outgoing,
     Parsed,
     ProtocolError,
-    ProviderStreamError,
+    ProviderFailure,
     ask_for_models,
     bearer,
     functions_of,
     left_out,
     limit_of,
+    parse_event,
     parse_object,
 )
+from libs.chat.providers.sse import ServerSentEvents
 from libs.chat.surfaces.references import ENCRYPTED_REASONING
 from libs.chat.surfaces.writer import name_of, text_of
 from libs.config.gateway import Provider
@@ -78,28 +80,30 @@ def build_request(chat: dict[str, Any], call: Call, provider: Provider) -> Outgo
 
 
 def parse_response(data: bytes, *, model: str) -> Parsed:
-    """A response as a chat completion. Raises ProtocolError."""
+    """A response as a chat completion. Raises ProtocolError, ProviderFailure."""
     found = parse_object(data)
+    if found.get("status") == "failed":
+        raise ProviderFailure(found.get("error"))
     output = found.get("output")
     if not isinstance(output, list):
         raise ProtocolError("the answer has no output")
-    said: dict[str, Any] = {"role": "assistant", "content": None}
+    message: dict[str, Any] = {"role": "assistant", "content": None}
     for item in output:
         kind = item.get("type") if isinstance(item, dict) else None
         if kind == "message":
             for part in item.get("content") or ():
                 name, text = ("refusal", "refusal") if part.get("type") == "refusal" else ("content", "text")
-                said[name] = (said.get(name) or "") + str(part.get(text) or "")
+                message[name] = (message.get(name) or "") + str(part.get(text) or "")
         elif kind == "reasoning":
-            said["reasoning_content"] = said.get("reasoning_content", "") + text_of(item.get("summary"))
+            message["reasoning_content"] = message.get("reasoning_content", "") + text_of(item.get("summary"))
             if item.get("encrypted_content"):
-                said.setdefault("reasoning_details", []).append(_detail(item))
+                message.setdefault("reasoning_details", []).append(_detail(item))
         elif kind == "function_call":
             function = {"name": item.get("name"), "arguments": item.get("arguments") or "{}"}
             call = {"id": item.get("call_id"), "type": "function", "function": function}
-            said.setdefault("tool_calls", []).append(call)
+            message.setdefault("tool_calls", []).append(call)
     usage = parse_usage(found.get("usage"))
-    only = choice(said, _finish(found, "tool_calls" in said))
+    only = choice(message, _finish(found, incomplete=found.get("status") == "incomplete"))
     answer = completion(found.get("id"), created_s=found.get("created_at"), model=model, choices=[only], usage=usage)
     return Parsed(answer, usage, text_bytes(only, "message"))
 
@@ -110,25 +114,25 @@ class ResponsesReader(ChunkReader):
     def __init__(self, *, model: str, created_s: int) -> None:
         super().__init__(model=model, created_s=created_s)
         self._calls: dict[Any, int] = {}
-        """Numbers of tool calls by their place in the output."""
+        """Numbers of tool calls by their index in the output."""
 
     def read(self, data: str) -> list[dict[str, Any]]:
         """See `libs.chat.providers.protocol.Reader`."""
-        event = parse_object(data)
+        event = parse_event(data)
         match event.get("type"):
             case "response.created":
-                self._named((event.get("response") or {}).get("id"))
+                self._identify((event.get("response") or {}).get("id"))
                 return [self._chunk({"role": "assistant", "content": ""})]
             case "response.output_text.delta":
-                return [self._said("content", event.get("delta"))]
+                return [self._text("content", event.get("delta"))]
             case "response.refusal.delta":
-                return [self._said("refusal", event.get("delta"))]
+                return [self._text("refusal", event.get("delta"))]
             case "response.reasoning_summary_text.delta" | "response.reasoning_text.delta":
-                return [self._said("reasoning_content", event.get("delta"))]
+                return [self._text("reasoning_content", event.get("delta"))]
             case "response.output_item.added":
                 return self._added(event)
             case "response.function_call_arguments.delta":
-                return [self._argued(self._calls.get(event.get("output_index"), 0), event.get("delta"))]
+                return [self._arguments(self._calls.get(event.get("output_index"), 0), event.get("delta"))]
             case "response.output_item.done":
                 item = event.get("item") or {}
                 if item.get("type") == "reasoning" and item.get("encrypted_content"):
@@ -136,13 +140,15 @@ class ResponsesReader(ChunkReader):
             case "response.completed" | "response.incomplete":
                 response = event.get("response") or {}
                 self._usage = parse_usage(response.get("usage"))
-                self.finished = self.done = True
-                return [self._chunk({}, _finish(response, bool(self._calls)))]
+                self.done = True
+                return [self._end(_finish(response, incomplete=event["type"] == "response.incomplete"))]
             case "response.failed":
-                error = (event.get("response") or {}).get("error") or {}
-                raise ProviderStreamError(str(error.get("message") or "it gave no reason"))
+                response = event.get("response") or {}
+                self._usage = parse_usage(response.get("usage"))
+                raise ProviderFailure(response.get("error"))
             case "error":
-                raise ProviderStreamError(str(event.get("message") or "it gave no reason"))
+                # The reference has the message beside the type; OpenAI sends it under ``error``.
+                raise ProviderFailure(event.get("error") or event)
             case None:
                 raise ProtocolError("an event has no type")
         return []
@@ -152,7 +158,7 @@ class ResponsesReader(ChunkReader):
         if item.get("type") != "function_call":
             return []
         number = self._calls[event.get("output_index")] = len(self._calls)
-        return [self._called(number, item.get("call_id"), item.get("name"))]
+        return [self._call(number, item.get("call_id"), item.get("name"))]
 
 
 def parse_usage(usage: Any) -> TokenUsage | None:
@@ -252,15 +258,16 @@ def _detail(item: dict[str, Any]) -> dict[str, Any]:
     return {"type": "reasoning.encrypted", "id": item.get("id"), "data": item["encrypted_content"]}
 
 
-def _finish(response: dict[str, Any], called: bool) -> str:
+def _finish(response: dict[str, Any], *, incomplete: bool) -> str:
     reason = (response.get("incomplete_details") or {}).get("reason")
-    return _FINISH_REASONS.get(str(reason)) or ("tool_calls" if called else "stop")
+    return _FINISH_REASONS.get(str(reason)) or ("length" if incomplete else "stop")
 
 
 ADAPTER = Adapter(
     build=build_request,
     parse=lambda data, call: parse_response(data, model=call.model),
     reader=lambda call: ResponsesReader(model=call.model, created_s=call.created_s),
+    framing=ServerSentEvents,
     authorize=bearer,
     check=ask_for_models,
     content=frozenset({"image_url", "file", FILE_ID, "input_audio"}),

@@ -8,22 +8,28 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-import orjson
-
 from contracts.requests import Surface
 from contracts.usage import TokenUsage
+from libs.chat.exact_json import decode, decode_piece
 from libs.chat.providers.identifiers import Identifiers
 from libs.config.gateway import Provider
 
 NOBODY = Identifiers()
+EVENT_BYTES = 8 * 1024 * 1024
+"""The most of one event. None comes near it, and a stream that never ends one would fill the memory."""
 
 
 class ProtocolError(Exception):
-    """The provider's bytes are not what the protocol says."""
+    """The provider's bytes are not of the protocol."""
 
 
-class ProviderStreamError(Exception):
-    """The provider sent an error inside its stream; the message is the provider's."""
+class ProviderFailure(Exception):
+    """The provider's answer, or an event of its stream, is an error."""
+
+    def __init__(self, error: Any) -> None:
+        """Takes the provider's error, of whatever form; what it says of itself becomes the message."""
+        message = error.get("message") if isinstance(error, dict) else error
+        super().__init__(message if isinstance(message, str) and message else "it gave no reason")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,22 +91,21 @@ class Addressed:
 class Reader(Protocol):
     """Reads one stream, event by event, as chat chunks. The usage is held back for the `tail`."""
 
-    delivered_bytes: int
     done: bool
-    """The provider said that this was all."""
+    """The provider has sent its last event."""
     finished: bool
     """The model has come to its end; only counts may follow."""
 
     @property
     def usage(self) -> TokenUsage | None:
-        """The provider's counts, once it has told them."""
+        """The provider's counts, once they are complete."""
 
     def read(self, data: str) -> list[dict[str, Any]]:
         """Takes one event's JSON; returns the chunks for the client, often one.
 
         Raises:
             ProtocolError: it makes no sense.
-            ProviderStreamError: the provider says that it failed.
+            ProviderFailure: it is an error.
         """
 
     def tail(self, counted: TokenUsage | None) -> dict[str, Any] | None:
@@ -108,10 +113,14 @@ class Reader(Protocol):
 
 
 class Framing(Protocol):
-    """Cuts a stream's bytes into events, for providers that do not send server-sent events."""
+    """Cuts a stream's bytes into events."""
 
     def feed(self, data: bytes) -> list[str]:
-        """The JSON of each event that is whole now. Raises ProtocolError."""
+        """The JSON of each event that is whole now.
+
+        Raises:
+            ProtocolError: the bytes are damaged, or an event is larger than any should be.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,14 +133,13 @@ class Adapter:
     Raises `libs.chat.surfaces.writer.SurfaceError` where it cannot be translated at all.
     """
     parse: Callable[[bytes, Call], Parsed]
-    """An answer that was not streamed, as a chat completion. Raises ProtocolError."""
+    """An answer that was not streamed, as a chat completion. Raises ProtocolError, ProviderFailure."""
     reader: Callable[[Call], Reader]
+    framing: Callable[[], Framing]
     authorize: Callable[[str, str, bytes], Addressed]
     """Of a key, the URL and the content of a POST. A key that is empty gives no proof."""
     check: Callable[[str, str], Addressed]
     """Of a key and a base URL: what a GET asks to learn whether the key is taken. Costs nothing."""
-    framing: Callable[[], Framing] | None = None
-    """None: server-sent events."""
     tool_call_ids: str | None = None
     """The form that the protocol demands of tool calls' IDs, see `libs.chat.providers.tool_calls`."""
     content: frozenset[str] | None = None
@@ -154,8 +162,10 @@ COMMON = frozenset(
     }
 )
 """Fields of a chat completion that every protocol has a form for, or need not have."""
-ENVELOPE = frozenset({"model", "messages", "stream", "stream_options", "store", "metadata"})
+ENVELOPE = frozenset({"model", "messages", "stream", "stream_options", "store", "metadata", "usage"})
 """Fields without an effect on the answer."""
+GATEWAYS = frozenset({"usage", "transforms"})
+"""Fields of OpenRouter's shape that ask a gateway; providers refuse them. ``usage`` is honoured (`ChatWriter`)."""
 MOST_NAMED = 20
 _NAME = re.compile(r"[A-Za-z0-9_]{1,64}\Z")
 _NEUTRAL: dict[str, Any] = {
@@ -164,7 +174,9 @@ _NEUTRAL: dict[str, Any] = {
     "frequency_penalty": 0,
     "truncation": "disabled",
     "parallel_tool_calls": True,
+    "include": ["reasoning.encrypted_content"],
 }
+"""Values that ask for what is so anyway."""
 
 
 def left_out(body: Mapping[str, Any], kept: Iterable[str]) -> tuple[str, ...]:
@@ -178,8 +190,9 @@ def left_out(body: Mapping[str, Any], kept: Iterable[str]) -> tuple[str, ...]:
 
 
 def without_unsupported(body: Mapping[str, Any], provider: Provider) -> dict[str, Any]:
-    """The fields of a request, on any surface, that the provider does not refuse by name."""
-    return {name: value for name, value in body.items() if name not in provider.unsupported}
+    """The fields of a request, on any surface, that are for providers, and that this one does not refuse by name."""
+    unsent = GATEWAYS.union(provider.unsupported)
+    return {name: value for name, value in body.items() if name not in unsent}
 
 
 def supported(chat: Mapping[str, Any], provider: Provider) -> dict[str, Any]:
@@ -197,11 +210,20 @@ def _asks_nothing(name: str, value: Any) -> bool:
     return value is None or value == _NEUTRAL.get(name, False) or value in ("", [], {})
 
 
-def parse_object(data: bytes | str) -> dict[str, Any]:
-    """A JSON object. Raises ProtocolError."""
+def parse_object(data: bytes) -> dict[str, Any]:
+    """The JSON object of a whole answer. Raises ProtocolError."""
+    return _object(decode, data)
+
+
+def parse_event(data: str) -> dict[str, Any]:
+    """The JSON object of a stream's event, whose texts may end in half a character. Raises ProtocolError."""
+    return _object(decode_piece, data)
+
+
+def _object(decode_: Callable[[Any], Any], data: bytes | str) -> dict[str, Any]:
     try:
-        found = orjson.loads(data)
-    except orjson.JSONDecodeError:
+        found = decode_(data)
+    except ValueError:
         raise ProtocolError("the answer is not JSON") from None
     if not isinstance(found, dict):
         raise ProtocolError("the answer is not an object")

@@ -10,6 +10,7 @@ from pydantic_core import to_json
 
 from libs.chat.surfaces.reasoning import BUDGETS, effort_of
 from libs.chat.surfaces.thoughts import Carried, carried_by, details_of, for_claude, is_ours, opened
+from libs.chat.surfaces.turns import Piece, Turns, pieces_of
 from libs.chat.surfaces.writer import (
     SurfaceError,
     arguments_of,
@@ -106,12 +107,12 @@ def budget_of_thought(body: dict[str, Any]) -> int | None:
 def whole(answer: dict[str, Any], _body: dict[str, Any]) -> dict[str, Any]:
     """A chat completion as a message."""
     choice = (answer.get("choices") or [{}])[0]
-    said = choice.get("message") or {}
+    message = choice.get("message") or {}
     content: list[dict[str, Any]] = []
-    content += _thoughts(said)
-    if text := text_of(said.get("content")) + str(said.get("refusal") or ""):
+    content += _thoughts(message)
+    if text := text_of(message.get("content")) + str(message.get("refusal") or ""):
         content.append({"type": "text", "text": text})
-    for call in said.get("tool_calls") or ():
+    for call in message.get("tool_calls") or ():
         if carried := carried_by(call):
             content.append(_thinking("", carried.sealed()))
         content.append({"type": "tool_use", "id": call.get("id"), "name": name_of(call), "input": arguments_of(call)})
@@ -127,13 +128,13 @@ def whole(answer: dict[str, Any], _body: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _thoughts(said: dict[str, Any]) -> list[dict[str, Any]]:
-    details, thought = details_of(said), reasoning_of(said)
+def _thoughts(message: dict[str, Any]) -> list[dict[str, Any]]:
+    details, thought = details_of(message), reasoning_of(message)
     blocks = [_thinking(detail["text"], detail.get("signature")) for detail in details if detail.get("text")]
     carried = _not_claude_s(details)
     if (thought or carried) and not blocks:
-        blocks = [_thinking(thought, carried.sealed() if carried else _signature(said))]
-    return [*blocks, *({"type": "redacted_thinking", "data": data} for data in _redacted(said))]
+        blocks = [_thinking(thought, carried.sealed() if carried else _signature(message))]
+    return [*blocks, *({"type": "redacted_thinking", "data": data} for data in _redacted(message))]
 
 
 def _thinking(text: str, signature: Any) -> dict[str, Any]:
@@ -148,8 +149,7 @@ class MessagesWriter:
         self._begun = False
         self._block = -1
         self._open: str | None = None
-        self._calls: dict[int, int] = {}
-        """Blocks by the index of their tool call; a call that goes on after another has begun is not split."""
+        self._turns = Turns()
         self._reason = "end_turn"
 
     def chunk(self, chunk: dict[str, Any]) -> str:
@@ -158,28 +158,15 @@ class MessagesWriter:
         for choice in chunk.get("choices") or ():
             if choice.get("index"):
                 continue
-            delta = choice.get("delta") or {}
-            if thought := reasoning_of(delta):
-                out += self._grow("thinking", _thinking("", None), thought)
-            if (signature := _signature(delta)) and self._open == "thinking":
-                out += self._sign(signature)
-            if carried := _not_claude_s(details_of(delta)):
-                if self._open != "thinking":
-                    out += self._close() + self._start("thinking", _thinking("", None))
-                out += self._sign(carried.sealed())
-            for data in _redacted(delta):
-                out += self._close() + self._start("redacted", {"type": "redacted_thinking", "data": data})
-            if text := text_of(delta.get("content")) + str(delta.get("refusal") or ""):
-                out += self._grow("text", {"type": "text", "text": ""}, text)
-            for call in delta.get("tool_calls") or ():
-                out += self._call(call)
+            for piece in pieces_of(choice.get("delta") or {}):
+                out += "".join(map(self._write, self._turns.take(piece)))
             if choice.get("finish_reason"):
                 self._reason = STOP_REASONS.get(choice["finish_reason"], "end_turn")
         return out
 
     def finish(self, tail: dict[str, Any] | None) -> str:
         """See `libs.chat.surfaces.writer.Writer`."""
-        out = self._begin(tail or {}) + self._close()
+        out = self._begin(tail or {}) + "".join(map(self._write, self._turns.rest())) + self._close()
         delta = {"stop_reason": self._reason, "stop_sequence": None}
         out += named_event({"type": "message_delta", "delta": delta, "usage": usage_json((tail or {}).get("usage"))})
         return out + named_event({"type": "message_stop"})
@@ -200,18 +187,40 @@ class MessagesWriter:
         }
         return named_event({"type": "message_start", "message": message})
 
+    def _write(self, piece: Piece) -> str:
+        kind, content = piece
+        match kind:
+            case "reasoning":
+                return self._grow("thinking", _thinking("", None), content)
+            case "details":
+                return self._details({"reasoning_details": content})
+            case "content" | "refusal":
+                return self._grow("text", {"type": "text", "text": ""}, content)
+            case _:
+                return self._call(f"call {kind}", content)
+
+    def _details(self, delta: dict[str, Any]) -> str:
+        out = ""
+        if (signature := _signature(delta)) and self._open == "thinking":
+            out += self._sign(signature)
+        if carried := _not_claude_s(details_of(delta)):
+            if self._open != "thinking":
+                out += self._close() + self._start("thinking", _thinking("", None))
+            out += self._sign(carried.sealed())
+        for data in _redacted(delta):
+            out += self._close() + self._start("redacted", {"type": "redacted_thinking", "data": data})
+        return out
+
     def _grow(self, kind: str, block: dict[str, Any], text: str) -> str:
         out = ""
         if self._open != kind:
             out = self._close() + self._start(kind, block)
-        name = {"thinking": "thinking", "text": "text"}[kind]
-        delta = {"type": f"{kind}_delta", name: text}
+        delta = {"type": f"{kind}_delta", kind: text}
         return out + named_event({"type": "content_block_delta", "index": self._block, "delta": delta})
 
-    def _call(self, call: dict[str, Any]) -> str:
-        number, function = call.get("index") or 0, call.get("function") or {}
-        out, kind = "", f"call {number}"
-        if number not in self._calls:
+    def _call(self, kind: str, call: dict[str, Any]) -> str:
+        out, function = "", call.get("function") or {}
+        if self._open != kind:
             if carried := carried_by(call):
                 out += self._close() + self._start("thinking", _thinking("", None)) + self._sign(carried.sealed())
             block: dict[str, Any] = {
@@ -221,10 +230,9 @@ class MessagesWriter:
                 "input": {},
             }
             out += self._close() + self._start(kind, block)
-            self._calls[number] = self._block
         if function.get("arguments"):
             delta = {"type": "input_json_delta", "partial_json": function["arguments"]}
-            out += named_event({"type": "content_block_delta", "index": self._calls[number], "delta": delta})
+            out += named_event({"type": "content_block_delta", "index": self._block, "delta": delta})
         return out
 
     def _sign(self, signature: str) -> str:
@@ -243,7 +251,7 @@ class MessagesWriter:
         return named_event({"type": "content_block_stop", "index": self._block})
 
 
-def error_event(message: str, code: int) -> str:
+def error_event(message: str, code: int, _sent: str) -> str:
     """An error after the first byte."""
     return named_event({"type": "error", "error": {"type": error_type(code), "message": message, "code": code}})
 
@@ -437,12 +445,12 @@ def _not_claude_s(details: list[dict[str, Any]]) -> Carried:
     return Carried([detail for detail in details if detail.get("id")])
 
 
-def _signature(said: dict[str, Any]) -> str:
-    return next((str(detail["signature"]) for detail in details_of(said) if detail.get("signature")), "")
+def _signature(message: dict[str, Any]) -> str:
+    return next((str(detail["signature"]) for detail in details_of(message) if detail.get("signature")), "")
 
 
-def _redacted(said: dict[str, Any]) -> list[Any]:
-    return [detail["data"] for detail in for_claude(said) if detail.get("data")]
+def _redacted(message: dict[str, Any]) -> list[Any]:
+    return [detail["data"] for detail in for_claude(message) if detail.get("data")]
 
 
 def _id(answer: dict[str, Any]) -> str:

@@ -10,9 +10,7 @@ import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import orjson
-from pydantic_core import from_json, to_json
-
+from libs.chat.exact_json import decode, encode
 from libs.chat.surfaces.thoughts import MARK
 from libs.chat.surfaces.writer import SurfaceError, is_list_of_objects, named_event
 
@@ -108,7 +106,7 @@ def with_carrier_events(events: str) -> str:
 
 def _with_carrier(event: str) -> str:
     _, _, data = event.partition("data: ")
-    content: Item = orjson.loads(data) if data else {}
+    content: Item = decode(data) if data else {}
     response = content.get("response") if content.get("type") in _ENDS else None
     carrier = _carrier(response.get("output")) if isinstance(response, dict) else None
     if carrier is None or response is None:
@@ -130,7 +128,7 @@ def _ended(response: Item, carrier: Item) -> Item:
 
 def _carrier(output: Any) -> Item | None:
     items = [item for item in output if item.get("id")] if is_list_of_objects(output) else []
-    content = to_json(items)
+    content = encode(items).encode()
     if not items or len(content) > MOST_CARRIED_BYTES:
         return None
     return {"type": "reasoning", "id": _PREFIX + base64.urlsafe_b64encode(content).decode(), "summary": []}
@@ -139,7 +137,7 @@ def _carrier(output: Any) -> Item | None:
 def _carried(carrier_id: str) -> dict[str, Item]:
     """The items that a carrier holds, by their IDs; none where it was changed."""
     try:
-        items = from_json(base64.urlsafe_b64decode(carrier_id.removeprefix(_PREFIX)))
+        items = decode(base64.urlsafe_b64decode(carrier_id.removeprefix(_PREFIX)))
     except ValueError:
         return {}
     if not is_list_of_objects(items):

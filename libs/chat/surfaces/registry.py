@@ -22,14 +22,17 @@ class Dialect:
     """An answer that is not streamed, given the chat completion and the client's body."""
     writer: Callable[[str, dict[str, Any]], Writer]
     """Of a stream, given the model as the client named it, and the client's body."""
-    error_event: Callable[[str, int], str]
-    """An error after the first byte."""
+    error_event: Callable[[str, int, str], str]
+    """An error after the first byte: of its message and HTTP status, and the events that were sent last."""
     understood: frozenset[str] = frozenset()
     """Fields of a request that have an effect, or need none; empty: all."""
 
 
 _AS_IT_IS = Dialect(
-    lambda body: body, lambda answer, _body: answer, lambda _model, _body: chat.ChatWriter(), chat.error_event
+    lambda body: body,
+    lambda answer, _body: answer,
+    lambda _model, body: chat.ChatWriter(usage=chat.wants_usage(body)),
+    chat.error_event,
 )
 DIALECTS: dict[Surface, Dialect] = {
     Surface.CHAT_COMPLETIONS: replace(_AS_IT_IS, to_chat=with_effort),
@@ -44,7 +47,8 @@ DIALECTS: dict[Surface, Dialect] = {
         messages.UNDERSTOOD,
     ),
     Surface.EMBEDDINGS: _AS_IT_IS,
-    Surface.FIM: _AS_IT_IS,
+    # Mistral, whose API it is, sends the usage unasked.
+    Surface.FIM: replace(_AS_IT_IS, writer=lambda _model, _body: chat.ChatWriter(usage=True)),
 }
 
 
@@ -72,11 +76,11 @@ def _texts(event: Any) -> list[str]:
 
 def chat_texts(choice: Any, part: str) -> list[str]:
     """The texts that a choice of a chat completion, or of a chunk, brings."""
-    said = choice.get(part) if isinstance(choice, dict) else None
-    if not isinstance(said, dict):
+    message = choice.get(part) if isinstance(choice, dict) else None
+    if not isinstance(message, dict):
         return []
-    found = [said.get(name) for name in ("content", "reasoning_content", "reasoning", "refusal")]
-    for call in said.get("tool_calls") or ():
+    found = [message.get(name) for name in ("content", "reasoning_content", "reasoning", "refusal")]
+    for call in message.get("tool_calls") or ():
         function = call.get("function") if isinstance(call, dict) else None
         if isinstance(function, dict):
             found += [function.get("name"), function.get("arguments")]

@@ -10,8 +10,10 @@ from typing import Any
 
 from pydantic_core import to_json
 
+from libs.chat.exact_json import decode
 from libs.chat.surfaces.references import resolved
 from libs.chat.surfaces.thoughts import Carried, add, carried_by, details_of, is_opaque, is_ours, opened
+from libs.chat.surfaces.turns import Piece, Turns, pieces_of
 from libs.chat.surfaces.writer import SurfaceError, is_list_of_objects, named_event, reasoning_of, text_of
 
 _SAME = (
@@ -108,15 +110,15 @@ def to_chat(body: dict[str, Any]) -> dict[str, Any]:
 def whole(answer: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
     """A chat completion as a response."""
     choice = (answer.get("choices") or [{}])[0]
-    said = choice.get("message") or {}
+    message = choice.get("message") or {}
     output: list[dict[str, Any]] = []
-    thought, carried = reasoning_of(said), Carried(details_of(said))
+    thought, carried = reasoning_of(message), Carried(details_of(message))
     if thought or carried:
         output.append(_reasoning(_new("rs"), thought, carried))
-    for kind, text in (("message", text_of(said.get("content"))), ("refusal", str(said.get("refusal") or ""))):
+    for kind, text in (("message", text_of(message.get("content"))), ("refusal", str(message.get("refusal") or ""))):
         if text:
-            output.append(_message(_new("msg"), _TOLD[kind].part(text)))
-    for call in said.get("tool_calls") or ():
+            output.append(_message(_new("msg"), _FORMS[kind].part(text)))
+    for call in message.get("tool_calls") or ():
         function = call.get("function") or {}
         if carried := carried_by(call):
             output.append(_reasoning(_new("rs"), "", carried))
@@ -126,8 +128,8 @@ def whole(answer: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
-    """How what a message says is told: its events' name, its field in the last of them, its part of the message."""
+class _Form:
+    """A message's text in events: their name, the field of the last of them, and the message's part."""
 
     event: str
     field: str
@@ -149,6 +151,7 @@ class ResponsesWriter:
         self._item: dict[str, Any] = {}
         self._reason: str | None = None
         self._carried = Carried()
+        self._turns = Turns()
 
     def chunk(self, chunk: dict[str, Any]) -> str:
         """See `libs.chat.surfaces.writer.Writer`."""
@@ -156,23 +159,14 @@ class ResponsesWriter:
         for choice in chunk.get("choices") or ():
             if choice.get("index"):
                 continue
-            delta = choice.get("delta") or {}
-            if thought := reasoning_of(delta):
-                out += self._reason_on(thought)
-            if details := details_of(delta):
-                out += self._carry_on(details)
-            if text := text_of(delta.get("content")):
-                out += self._say_on("message", text)
-            if refusal := str(delta.get("refusal") or ""):
-                out += self._say_on("refusal", refusal)
-            for call in delta.get("tool_calls") or ():
-                out += self._call_on(call)
+            for piece in pieces_of(choice.get("delta") or {}):
+                out += "".join(map(self._write, self._turns.take(piece)))
             self._reason = choice.get("finish_reason") or self._reason
         return out
 
     def finish(self, tail: dict[str, Any] | None) -> str:
         """See `libs.chat.surfaces.writer.Writer`."""
-        out = self._begin(tail or {}) + self._close()
+        out = self._begin(tail or {}) + "".join(map(self._write, self._turns.rest())) + self._close()
         response = _ended(self._response, self._output, self._reason, (tail or {}).get("usage"))
         return out + self._event(f"response.{response['status']}", response=response)
 
@@ -184,18 +178,32 @@ class ResponsesWriter:
             "response.in_progress", response=self._response
         )
 
-    def _reason_on(self, text: str) -> str:
+    def _write(self, piece: Piece) -> str:
+        kind, content = piece
+        match kind:
+            case "reasoning":
+                return self._grow_thought(content)
+            case "details":
+                return self._keep(content)
+            case "content":
+                return self._grow_text("message", content)
+            case "refusal":
+                return self._grow_text("refusal", content)
+            case _:
+                return self._grow_call(f"call {kind}", content)
+
+    def _grow_thought(self, text: str) -> str:
         out = ""
         if self._kind != "reasoning":
             out = self._open("reasoning", _reasoning(_new("rs"), ""))
         if not self._text:
             part = {"type": "summary_text", "text": ""}
-            out += self._event("response.reasoning_summary_part.added", **self._place("summary_index"), part=part)
+            out += self._event("response.reasoning_summary_part.added", **self._position("summary_index"), part=part)
         self._text.append(text)
-        return out + self._event("response.reasoning_summary_text.delta", **self._place("summary_index"), delta=text)
+        return out + self._event("response.reasoning_summary_text.delta", **self._position("summary_index"), delta=text)
 
-    def _carry_on(self, details: list[dict[str, Any]]) -> str:
-        """What only the model can read belongs to the thought that is being told, or is one without a text."""
+    def _keep(self, details: list[dict[str, Any]]) -> str:
+        """What only the model can read belongs to the thought that is open, or is one without a text."""
         out = ""
         if self._kind != "reasoning":
             details = [detail for detail in details if is_opaque(detail)]
@@ -203,23 +211,23 @@ class ResponsesWriter:
         add(self._carried.details, details)
         return out
 
-    def _say_on(self, kind: str, text: str) -> str:
-        out, told = "", _TOLD[kind]
+    def _grow_text(self, kind: str, text: str) -> str:
+        out, form = "", _FORMS[kind]
         if self._kind != kind:
             out = self._open(kind, _message(_new("msg"), None))
-            out += self._event("response.content_part.added", **self._place("content_index"), part=told.part(""))
+            out += self._event("response.content_part.added", **self._position("content_index"), part=form.part(""))
         self._text.append(text)
-        return out + self._event(f"{told.event}.delta", **self._place("content_index"), delta=text, **told.more)
+        return out + self._event(f"{form.event}.delta", **self._position("content_index"), delta=text, **form.more)
 
-    def _call_on(self, call: dict[str, Any]) -> str:
-        out, function, kind = "", call.get("function") or {}, f"call {call.get('index') or 0}"
+    def _grow_call(self, kind: str, call: dict[str, Any]) -> str:
+        out, function = "", call.get("function") or {}
         if self._kind != kind:
             if carried := carried_by(call):
                 out, self._carried = self._open("reasoning", _reasoning(_new("rs"), "")), carried
             out += self._open(kind, _call(_new("fc"), call.get("id"), function.get("name"), "", "in_progress"))
-        if function.get("arguments"):
-            self._text.append(function["arguments"])
-            out += self._event("response.function_call_arguments.delta", **self._place(), delta=function["arguments"])
+        if arguments := function.get("arguments"):
+            self._text.append(arguments)
+            out += self._event("response.function_call_arguments.delta", **self._position(), delta=arguments)
         return out
 
     def _open(self, kind: str, item: dict[str, Any]) -> str:
@@ -232,41 +240,58 @@ class ResponsesWriter:
             return ""
         kind, item, text = self._kind, self._item, "".join(self._text)
         self._kind = None
-        if kind in _TOLD:
-            told, place = _TOLD[kind], self._place("content_index")
-            part = told.part(text)
-            out = self._event(f"{told.event}.done", **place, **{told.field: text}, **told.more)
-            out += self._event("response.content_part.done", **place, part=part)
+        if kind in _FORMS:
+            form, position = _FORMS[kind], self._position("content_index")
+            part = form.part(text)
+            out = self._event(f"{form.event}.done", **position, **{form.field: text}, **form.more)
+            out += self._event("response.content_part.done", **position, part=part)
             item = _message(item["id"], part)
         elif kind == "reasoning":
             out = ""
             if text:
-                place, part = self._place("summary_index"), {"type": "summary_text", "text": text}
-                out = self._event("response.reasoning_summary_text.done", **place, text=text)
-                out += self._event("response.reasoning_summary_part.done", **place, part=part)
+                position, part = self._position("summary_index"), {"type": "summary_text", "text": text}
+                out = self._event("response.reasoning_summary_text.done", **position, text=text)
+                out += self._event("response.reasoning_summary_part.done", **position, part=part)
             item = _reasoning(item["id"], text, self._carried)
             self._carried = Carried()
         else:
             out = self._event(
-                "response.function_call_arguments.done", **self._place(), name=item["name"], arguments=text
+                "response.function_call_arguments.done", **self._position(), name=item["name"], arguments=text
             )
             item = _call(item["id"], item["call_id"], item["name"], text)
         out += self._event("response.output_item.done", output_index=len(self._output), item=item)
         self._output.append(item)
         return out
 
-    def _place(self, inner: str | None = None) -> dict[str, Any]:
-        place = {"item_id": self._item["id"], "output_index": len(self._output)}
-        return place | ({inner: 0} if inner else {})
+    def _position(self, inner: str | None = None) -> dict[str, Any]:
+        position = {"item_id": self._item["id"], "output_index": len(self._output)}
+        return position | ({inner: 0} if inner else {})
 
     def _event(self, kind: str, **content: Any) -> str:
         self._number += 1
         return named_event({"type": kind, "sequence_number": self._number - 1, **content})
 
 
-def error_event(message: str, code: int) -> str:
-    """An error after the first byte."""
-    return named_event({"type": "error", "code": str(code), "message": message, "param": None, "sequence_number": 0})
+def error_event(message: str, code: int, sent: str) -> str:
+    """An error after the first byte, numbered after the events that were sent.
+
+    The reference has its fields beside ``type``; OpenAI sends them under ``error``, and its SDKs raise only those.
+    """
+    fields = {"code": str(code), "message": message, "param": None}
+    kind = "server_error" if code >= 500 else "invalid_request_error"
+    number = _last_number(sent) + 1
+    return named_event({"type": "error", **fields, "error": {"type": kind, **fields}, "sequence_number": number})
+
+
+def _last_number(sent: str) -> int:
+    """The sequence number of the last of some events; -1 where there is none."""
+    _, _, data = sent.rpartition("\ndata: ")
+    try:
+        event = decode(data)
+    except ValueError:
+        return -1
+    number = event.get("sequence_number") if isinstance(event, dict) else None
+    return number if isinstance(number, int) else -1
 
 
 def usage_json(usage: Any) -> dict[str, Any] | None:
@@ -436,9 +461,9 @@ def _message(item_id: str, part: dict[str, Any] | None) -> dict[str, Any]:
     return {"type": "message", "id": item_id, "status": status, "role": "assistant", "content": content}
 
 
-_TOLD = {
-    "message": _Told("response.output_text", "text", _text_part, {"logprobs": []}),
-    "refusal": _Told("response.refusal", "refusal", _refusal_part, {}),
+_FORMS = {
+    "message": _Form("response.output_text", "text", _text_part, {"logprobs": []}),
+    "refusal": _Form("response.refusal", "refusal", _refusal_part, {}),
 }
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import orjson
+from libs.chat.exact_json import decode, encode
 
 MARK = "sluice."
 
@@ -29,7 +29,7 @@ class Carried:
     def sealed(self) -> str:
         """As it travels. It is no secret: the client could see all of it in chat completions."""
         content = {"details": self.details, "calls": self.calls}
-        return MARK + base64.urlsafe_b64encode(orjson.dumps(content)).decode()
+        return MARK + base64.urlsafe_b64encode(encode(content).encode()).decode()
 
 
 def opened(text: Any) -> Carried | None:
@@ -37,7 +37,7 @@ def opened(text: Any) -> Carried | None:
     if not is_ours(text):
         return None
     try:
-        found = orjson.loads(base64.urlsafe_b64decode(text.removeprefix(MARK)))
+        found = decode(base64.urlsafe_b64decode(text.removeprefix(MARK)))
     except ValueError:
         return Carried()
     details = found.get("details") if isinstance(found, dict) else None

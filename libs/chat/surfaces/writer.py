@@ -6,8 +6,7 @@ into that surface's events.
 
 from typing import Any, Protocol
 
-import orjson
-from pydantic_core import from_json
+from libs.chat.exact_json import decode, encode
 
 
 class SurfaceError(Exception):
@@ -24,9 +23,14 @@ class Writer(Protocol):
         """The last events. ``tail`` is the chunk with the usage and no choices, where there is usage."""
 
 
+def data_event(content: dict[str, Any]) -> str:
+    """A server-sent event without a name."""
+    return f"data: {encode(content)}\n\n"
+
+
 def named_event(content: dict[str, Any]) -> str:
     """A server-sent event that is named by its own ``type``."""
-    return f"event: {content['type']}\ndata: {orjson.dumps(content).decode()}\n\n"
+    return f"event: {content['type']}\n{data_event(content)}"
 
 
 def text_of(content: Any) -> str:
@@ -38,11 +42,11 @@ def text_of(content: Any) -> str:
     return ""
 
 
-def reasoning_of(said: dict[str, Any]) -> str:
+def reasoning_of(message: dict[str, Any]) -> str:
     """What a model thought, as providers of chat completions name it."""
     for name in ("reasoning_content", "reasoning"):
-        if isinstance(said.get(name), str):
-            return str(said[name])
+        if isinstance(message.get(name), str):
+            return str(message[name])
     return ""
 
 
@@ -69,8 +73,7 @@ def arguments_of(call: dict[str, Any]) -> dict[str, Any]:
     """A tool call's arguments as an object; what is no JSON object is kept under ``_raw``."""
     text = (call.get("function") or {}).get("arguments") or "{}"
     try:
-        # As everywhere with what clients and models say: whole numbers of any size.
-        found = from_json(text)
+        found = decode(text)
     except ValueError:
         found = None
     return found if isinstance(found, dict) else {"_raw": text}

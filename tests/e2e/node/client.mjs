@@ -17,9 +17,10 @@ seen.usage = whole.usage;
 
 seen.streamed = "";
 for await (const chunk of await client.chat.completions.create({ model: "stub/echo", messages, stream: true })) {
-  seen.streamed += chunk.choices[0]?.delta.content ?? "";
-  if (chunk.usage) seen.streamedUsage = chunk.usage;
+  seen.streamed += chunk.choices[0].delta.content ?? "";
 }
+const counted = { model: "stub/echo", messages, stream: true, stream_options: { include_usage: true } };
+for await (const chunk of await client.chat.completions.create(counted)) if (chunk.usage) seen.streamedUsage = chunk.usage;
 
 const png = "iVBORw0KGgo=";
 const schema = { type: "object", properties: { striped: { type: "boolean" } }, required: ["striped"], additionalProperties: false };
@@ -83,6 +84,14 @@ const kilo = createOpenAI({ baseURL, apiKey });
 seen.ai = (await generateText({ model: kilo.chat("stub/echo"), prompt: "hello" })).text;
 seen.aiStreamed = "";
 for await (const text of streamText({ model: kilo.chat("stub/echo"), prompt: "hello" }).textStream) seen.aiStreamed += text;
+
+// A stream that broke off is not one that ended.
+seen.broken = {};
+for (const surface of ["chat", "responses"]) {
+  const model = kilo[surface]("stub/echo");
+  const running = streamText({ model, prompt: "[[stub fail_after=2]]", maxRetries: 0, onError: () => {} });
+  for await (const part of running.fullStream) if (part.type === "finish") seen.broken[surface] = part.finishReason;
+}
 
 // As the documentation of the gateway has it: the model by its name alone, which calls the Responses API.
 const weather = tool({
