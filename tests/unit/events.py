@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 
 
-def events_of(text: str) -> list[dict[str, Any]]:
+def named_events(text: str) -> list[dict[str, Any]]:
     """The content of each event, whose name is its type."""
     found = []
     for block in text.split("\n\n"):

@@ -14,7 +14,7 @@ from libs.chat.surfaces import references
 from libs.chat.surfaces.writer import SurfaceError
 from libs.config.catalog import Catalog, Offer
 from libs.config.gateway import DEFAULT_FILE, ProtocolName, Provider, load_config
-from tests.unit.events import events_of
+from tests.unit.events import named_events
 
 CHAT = Provider(base_url="http://x")
 NATIVE = Provider(base_url="http://x", native=["responses"])
@@ -65,7 +65,7 @@ def _native_answer(*, streamed: bool, **body: Any) -> list[dict[str, Any]]:
         return output
     last = {"type": "response.completed", "sequence_number": 7, "response": response}
     assert found.stream.event(orjson.dumps(last).decode()) == ""
-    events = events_of(found.stream.finish(None))
+    events = named_events(found.stream.finish(None))
     assert [event["sequence_number"] for event in events] == list(range(7, 7 + len(events)))
     for event in events[:-1]:
         assert (event["output_index"], event["item"]) == (len(OUTPUT), events[-1]["response"]["output"][-1])
@@ -93,7 +93,7 @@ def test_a_streamed_answer_is_understood_when_it_is_referred_to() -> None:
     deltas: list[dict[str, Any]] = [{"role": "assistant", "content": "s"}, {"content": "o"}]
     chunks = [{"id": "c1", "choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in deltas]
     text = "".join(stream.event(orjson.dumps(chunk).decode()) for chunk in chunks) + stream.finish(None)
-    events = events_of(text)
+    events = named_events(text)
     assert [event["sequence_number"] for event in events] == list(range(len(events)))
     output = [event["item"] for event in events if event["type"] == "response.output_item.done"]
     assert output == events[-1]["response"]["output"]

@@ -18,7 +18,7 @@ from libs.chat.surfaces import messages, responses
 from libs.chat.surfaces.registry import DIALECTS, delivered_bytes
 from libs.chat.surfaces.writer import SurfaceError
 from libs.config.gateway import Provider
-from tests.unit.events import events_of
+from tests.unit.events import named_events
 
 ANTHROPIC = Provider(base_url="http://x", protocol="anthropic-messages")
 names = st.text("abcdefgh_", min_size=1, max_size=6)
@@ -188,7 +188,7 @@ def answers(draw: st.DrawFn) -> tuple[dict[str, Any], list[dict[str, Any]]]:
 def _write(surface: Surface, chunks: list[dict[str, Any]]) -> list[dict[str, Any]]:
     writer = DIALECTS[surface].writer("a/b", {})
     text = "".join(writer.chunk(chunk) for chunk in chunks[:-1]) + writer.finish(chunks[-1])
-    events = events_of(text)
+    events = named_events(text)
     assert delivered_bytes(text) <= sum(len(orjson.dumps(chunk)) for chunk in chunks)
     return events
 
@@ -295,7 +295,7 @@ def test_a_native_stream_holds_its_end_back_and_tells_our_name_of_the_model() ->
     assert '"model":"a/b"' in told[0]
     assert told[2:] == ["", ""]
     assert (stream.done, stream.usage) == (True, TokenUsage(input_tokens=9, output_tokens=4))
-    assert [event["type"] for event in events_of(stream.finish(None))] == ["message_delta", "message_stop"]
+    assert [event["type"] for event in named_events(stream.finish(None))] == ["message_delta", "message_stop"]
     assert stream.delivered_bytes == 3
 
     stream = native.responses_stream("a/b")
