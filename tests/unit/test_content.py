@@ -95,6 +95,7 @@ def test_instructions_alone_are_what_the_user_says(protocol: ProtocolName) -> No
         (_chat({"role": "assistant", "audio": {"id": "audio_1"}}), r"messages\[0\].audio"),
         (_chat({"role": ["user"], "content": "a"}), r"messages\[0\].role"),
         (_chat({"role": "user", "content": 7}), r"messages\[0\].content"),
+        (_chat({"role": "assistant", "content": 7, "refusal": "no"}), r"messages\[0\].content"),
         (_chat({"role": "user", "content": ["text"]}), r"messages\[0\].content\[0\]"),
         (_chat({"role": "user", "content": "a"}, tools=["f"]), "tools"),
     ],

@@ -42,8 +42,6 @@ def translatable(chat: dict[str, Any], kinds: Collection[str]) -> dict[str, Any]
             may_have = kinds if ROLES[role] else ()
             parts = [_part(part, f"{place}.content[{at}]", may_have) for at, part in enumerate(content)]
             message = {**message, "content": parts}
-        elif content is not None and not isinstance(content, str):
-            raise SurfaceError(f"`{place}.content` must be text or a list of parts.")
         found.append(message)
     return {**chat, "messages": found}
 
@@ -67,15 +65,17 @@ def _message(message: Any, place: str, fields: Collection[str]) -> dict[str, Any
         if message.get(name) and name not in fields:
             raise SurfaceError(f"`{place}.{name}` cannot be sent to this model.")
     refusal, content = message.get("refusal"), message.get("content")
+    if not isinstance(content, str | list | None):
+        raise SurfaceError(f"`{place}.content` must be text or a list of parts.")
     for number, part in enumerate(content if isinstance(content, list) else ()):
         if not isinstance(part, dict):
             raise SurfaceError(f"`{place}.content[{number}]` must be an object with a `type`.")
     if not refusal or "refusal" in fields:
         return message
-    said = (
-        [*content, {"type": "text", "text": refusal}] if isinstance(content, list) else (content or "") + str(refusal)
-    )
-    return {**{name: value for name, value in message.items() if name != "refusal"}, "content": said}
+    kept = {name: value for name, value in message.items() if name != "refusal"}
+    if isinstance(content, list):
+        return {**kept, "content": [*content, {"type": "text", "text": str(refusal)}]}
+    return {**kept, "content": (content or "") + str(refusal)}
 
 
 def _part(part: dict[str, Any], place: str, kinds: Collection[str]) -> dict[str, Any]:
