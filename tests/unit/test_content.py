@@ -95,7 +95,9 @@ def test_instructions_alone_are_what_the_user_says(protocol: ProtocolName) -> No
         (_chat({"role": "assistant", "audio": {"id": "audio_1"}}), r"messages\[0\].audio"),
         (_chat({"role": ["user"], "content": "a"}), r"messages\[0\].role"),
         (_chat({"role": "user", "content": 7}), r"messages\[0\].content"),
+        (_chat({"role": "assistant", "content": 7, "refusal": "no"}), r"messages\[0\].content"),
         (_chat({"role": "user", "content": ["text"]}), r"messages\[0\].content\[0\]"),
+        (_chat({"role": "user", "content": "a"}, tools=["f"]), "tools"),
     ],
 )
 def test_what_only_openai_understands_is_refused_by_name(
@@ -110,6 +112,8 @@ def test_a_provider_with_a_list_of_fields_is_not_sent_half_a_message() -> None:
     called = {"role": "assistant", "content": None, "function_call": {"name": "f", "arguments": "{}"}}
     with pytest.raises(SurfaceError, match=r"messages\[0\].function_call"):
         _sent("openai-chat", _chat(called), message_fields=["role", "content"])
+    with pytest.raises(SurfaceError, match=r"messages\[0\].content\[0\]"):
+        _sent("openai-chat", _chat({"role": "user", "content": ["text"]}), message_fields=["role", "content"])
 
 
 def test_a_tool_s_result_without_its_call_is_no_conversation() -> None:

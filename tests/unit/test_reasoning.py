@@ -95,6 +95,11 @@ def test_another_shape_is_refused_by_name(reasoning: Any, named: str) -> None:
         _sent("openai-chat", reasoning)
 
 
+def test_an_effort_that_is_no_text_is_refused_by_name() -> None:
+    with pytest.raises(SurfaceError, match="`reasoning_effort`"):
+        _exchange("anthropic-messages", {"reasoning_effort": {}})
+
+
 @pytest.mark.parametrize(
     ("asked", "name"),
     [({"reasoning": {"max_tokens": 2_000}}, "reasoning"), ({"reasoning_effort": "low"}, "reasoning_effort")],

@@ -7,7 +7,7 @@ content that it lacks is refused. A model that is not shown what it is asked abo
 from collections.abc import Collection
 from typing import Any
 
-from libs.chat.surfaces.writer import SurfaceError
+from libs.chat.surfaces.writer import SurfaceError, is_list_of_objects
 
 ROLES = {"system": False, "developer": False, "user": True, "assistant": False, "tool": True}
 """Whose messages may have parts beside text."""
@@ -29,8 +29,10 @@ def translatable(chat: dict[str, Any], kinds: Collection[str]) -> dict[str, Any]
     for name in ("functions", "function_call"):
         if chat.get(name):
             raise SurfaceError(f"`{name}` is deprecated, and this model's provider does not know it: send `tools`.")
+    if not is_list_of_objects(chat.get("tools") or []):
+        raise SurfaceError("`tools` must be a list of tools.")
     found = []
-    for number, given in enumerate(chat.get("messages") or ()):
+    for number, given in enumerate(chat["messages"]):
         place = f"messages[{number}]"
         message = _message(given, place, ())
         role, content = str(message.get("role")), message.get("content")
@@ -40,8 +42,6 @@ def translatable(chat: dict[str, Any], kinds: Collection[str]) -> dict[str, Any]
             may_have = kinds if ROLES[role] else ()
             parts = [_part(part, f"{place}.content[{at}]", may_have) for at, part in enumerate(content)]
             message = {**message, "content": parts}
-        elif content is not None and not isinstance(content, str):
-            raise SurfaceError(f"`{place}.content` must be text or a list of parts.")
         found.append(message)
     return {**chat, "messages": found}
 
@@ -65,17 +65,20 @@ def _message(message: Any, place: str, fields: Collection[str]) -> dict[str, Any
         if message.get(name) and name not in fields:
             raise SurfaceError(f"`{place}.{name}` cannot be sent to this model.")
     refusal, content = message.get("refusal"), message.get("content")
+    if not isinstance(content, str | list | None):
+        raise SurfaceError(f"`{place}.content` must be text or a list of parts.")
+    for number, part in enumerate(content if isinstance(content, list) else ()):
+        if not isinstance(part, dict):
+            raise SurfaceError(f"`{place}.content[{number}]` must be an object with a `type`.")
     if not refusal or "refusal" in fields:
         return message
-    said = (
-        [*content, {"type": "text", "text": refusal}] if isinstance(content, list) else (content or "") + str(refusal)
-    )
-    return {**{name: value for name, value in message.items() if name != "refusal"}, "content": said}
+    kept = {name: value for name, value in message.items() if name != "refusal"}
+    if isinstance(content, list):
+        return {**kept, "content": [*content, {"type": "text", "text": str(refusal)}]}
+    return {**kept, "content": (content or "") + str(refusal)}
 
 
-def _part(part: Any, place: str, kinds: Collection[str]) -> dict[str, Any]:
-    if not isinstance(part, dict):
-        raise SurfaceError(f"`{place}` must be an object with a `type`.")
+def _part(part: dict[str, Any], place: str, kinds: Collection[str]) -> dict[str, Any]:
     kind = str(part.get("type"))
     if kind == "refusal":
         return {"type": "text", "text": str(part.get("refusal") or "")}

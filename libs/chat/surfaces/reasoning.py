@@ -22,8 +22,10 @@ def with_effort(body: Mapping[str, Any]) -> dict[str, Any]:
     """A chat completion's request with an effort, and the budget of tokens that the client gave.
 
     Raises:
-        SurfaceError: ``reasoning`` is not of OpenRouter's shape.
+        SurfaceError: ``reasoning_effort`` is no text, or ``reasoning`` is not of OpenRouter's shape.
     """
+    if not isinstance(body.get("reasoning_effort"), str | None):
+        raise SurfaceError("`reasoning_effort` must be text, for example `high`.")
     asked = _checked(body.get("reasoning"))
     found = {name: value for name, value in body.items() if name != "reasoning"}
     budget = asked.get("max_tokens")
@@ -97,7 +99,9 @@ class WithoutThoughts:
     def chunk(self, chunk: dict[str, Any]) -> str:
         """Nothing for a chunk that brought nothing but thoughts."""
         kept = without_thoughts(chunk)
-        only_thoughts = kept != chunk and not any(
-            choice.get("delta") or choice.get("finish_reason") for choice in kept["choices"]
-        )
-        return "" if only_thoughts else self._writer.chunk(kept)
+        said = [choice for choice in kept["choices"] if not _is_empty(choice)]
+        return "" if kept != chunk and not said else self._writer.chunk(kept)
+
+
+def _is_empty(choice: Any) -> bool:
+    return isinstance(choice, dict) and not choice.get("delta") and not choice.get("finish_reason")

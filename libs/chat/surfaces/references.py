@@ -45,15 +45,14 @@ def for_provider(body: Mapping[str, Any], *, reasons: bool) -> dict[str, Any]:
         SurfaceError: an item that is referred to is not among those that the client carries.
     """
     found, kept = dict(body), are_kept_by_provider(body)
-    given = body.get("input")
-    if is_list_of_objects(given):
-        found["input"] = resolved(given or (), kept_by_provider=kept)
+    if is_list_of_objects(body.get("input")):
+        found["input"] = resolved(body["input"], kept_by_provider=kept)
     if kept or not are_expected(body):
         return found
     if isinstance(found.get("input"), list):
         found["input"] = [item for item in found["input"] if not _is_kept_reasoning(item)]
     include = body.get("include") or []
-    if reasons and ENCRYPTED_REASONING not in include:
+    if reasons and isinstance(include, list) and ENCRYPTED_REASONING not in include:
         found["include"] = [*include, ENCRYPTED_REASONING]
     return {**found, "store": False}
 
