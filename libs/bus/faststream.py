@@ -1,4 +1,4 @@
-"""FastStream brokers: for consumers off the way of a request, where its decoding and its loop serve (ADR 12)."""
+"""FastStream brokers: for consumers off the way of a request, where its decoding and its loop serve (ADR 13)."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any

@@ -58,6 +58,12 @@ class Pricing(_Section):
 
 ProtocolName = Literal["openai-chat", "openai-responses", "anthropic-messages", "gemini", "bedrock-converse"]
 Thinking = Literal["budget", "adaptive"]
+_OWN_SURFACES: dict[ProtocolName, Surface] = {
+    "openai-chat": Surface.CHAT_COMPLETIONS,
+    "openai-responses": Surface.RESPONSES,
+    "anthropic-messages": Surface.MESSAGES,
+}
+"""What a protocol is to a client that speaks it, too."""
 
 
 class Provider(_Section):
@@ -101,6 +107,10 @@ class Provider(_Section):
         if value is not None and not _ENV_REFERENCE.match(value):
             raise ValueError("must be env:NAME, the name of the environment variable that holds the key")
         return value
+
+    def speaks(self, surface: Surface) -> bool:
+        """The provider takes requests of the surface as they are; others must be translated for it."""
+        return _OWN_SURFACES.get(self.protocol) is surface or surface.value in self.native
 
     @property
     def api_key_variable(self) -> str | None:

@@ -1,15 +1,36 @@
 """How many input tokens a request can have, before anybody has counted them. Pure.
 
 No tokenizer makes more tokens than the text has bytes, and the JSON around each message outweighs the few tokens that a
-provider adds to it. Media are counted by their size in pixels or seconds, not in bytes.
+provider adds to it. Media are counted by their size in pixels or seconds, not in bytes. Bodies of all surfaces are
+measured as they are.
 """
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 MEDIA_TOKENS = 40_000
 """More than any provider counts for one image: 36,835 for the largest of gpt-4o-mini (OpenAI, "Images and vision")."""
-_MEDIA = {"image_url": "url", "input_image": "url", "video_url": "url", "input_audio": "data", "file": "file_data"}
+MEDIA_TOKENS_ABOUT = 1_600
+"""Of a picture that fills a screen (Anthropic, "Vision")."""
+MOST_CONTEXT_TOKENS = 2_097_152
+"""More than any model takes (Gemini 1.5 Pro), for what the provider adds to a request without telling how much."""
+_MEDIA = {
+    "image_url": ("image_url", "url"),
+    "video_url": ("video_url", "url"),
+    "input_audio": ("input_audio", "data"),
+    "input_image": ("image_url",),
+    "computer_screenshot": ("image_url",),
+    "image_generation_call": ("result",),
+    "image": ("source", "data"),
+}
+"""Where a part of some type has its bytes. Anthropic's sources and the `*_url` parts may be addresses instead."""
+_FILES = {"file": ("file", "file_data"), "input_file": ("file_data",), "document": ("source", "data")}
+_OF_PROVIDER = ("previous_response_id", "conversation", "mcp_servers", "web_search_options")
+"""Fields that bring in what the provider keeps or finds; so does a ``prompt`` that is a template, no text."""
+_PARTS_OF_PROVIDER = ("item_reference", "container_upload")
+_CLIENT_TOOLS = ("function", "custom", "local_shell", "apply_patch", "bash_", "text_editor_", "computer", "memory_")
+"""What types of tools begin with that the client runs; others' results do not come from the client."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,11 +40,16 @@ class Size:
     text_bytes: int
     media: int
     """How many images, recordings and files."""
+    file_bytes: int = 0
+    """Of files in the body, which are text to some tokenizers and pages to others."""
+    open_ended: bool = False
+    """The provider adds to it: what it keeps, what an address leads to, or what a tool of its own finds."""
 
     @property
     def tokens_most(self) -> int:
         """No tokenizer makes more."""
-        return self.text_bytes + self.media * MEDIA_TOKENS
+        known = self.text_bytes + self.file_bytes + self.media * MEDIA_TOKENS
+        return max(known, MOST_CONTEXT_TOKENS) if self.open_ended else known
 
     @property
     def tokens_least(self) -> int:
@@ -32,35 +58,61 @@ class Size:
 
     @property
     def tokens_about(self) -> int:
-        """What text usually has."""
-        return self.text_bytes // 4
+        """What text, images and files usually have."""
+        return self.text_bytes // 4 + self.file_bytes // 16 + self.media * MEDIA_TOKENS_ABOUT
 
 
-def size_of(messages: list[Any], body_bytes: int) -> Size:
+def size_of(body: Mapping[str, Any], body_bytes: int) -> Size:
     """The size of a request's input.
 
     Args:
-        messages: of a chat completion, as the client sent them.
-        body_bytes: the size of the whole body.
+        body: of any surface, as the client sent it.
+        body_bytes: its size.
     """
-    text_bytes, media = body_bytes, 0
-    for message in messages:
-        content = message.get("content") if isinstance(message, dict) else None
-        for part in content if isinstance(content, list) else ():
-            inline = _inline_bytes(part)
-            if inline is not None:
-                media += 1
-                text_bytes -= inline
-    return Size(max(text_bytes, 0), media)
+    media = media_bytes = file_bytes = 0
+    open_ended = any(body.get(name) is not None for name in _OF_PROVIDER) or isinstance(body.get("prompt"), dict)
+    open_ended |= any(not _is_the_clients(tool) for tool in _objects(body.get("tools")))
+    for part in _parts(body):
+        kind = str(part.get("type"))
+        if kind in _MEDIA:
+            media += 1
+            media_bytes += _inline_bytes(part, _MEDIA[kind]) or 0
+        elif kind in _FILES and not _is_text(part):
+            found = _inline_bytes(part, _FILES[kind])
+            media, file_bytes, open_ended = media + 1, file_bytes + (found or 0), open_ended or found is None
+        open_ended |= kind in _PARTS_OF_PROVIDER
+    return Size(max(body_bytes - media_bytes - file_bytes, 0), media, file_bytes, open_ended)
 
 
-def _inline_bytes(part: Any) -> int | None:
-    """How much of the body a medium takes; None for what is none."""
-    kind = str(part.get("type")) if isinstance(part, dict) else ""
-    held = part.get(kind) if kind in _MEDIA else None
-    if isinstance(held, str):
-        held = {_MEDIA[kind]: held}
-    if not isinstance(held, dict):
-        return None
-    data = held.get(_MEDIA[kind])
-    return len(data) if isinstance(data, str) and not data.startswith("http") else 0
+def _parts(body: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """What messages and items consist of, and nothing else: what only looks like an image is text to the model."""
+    for turns in (body.get("messages"), body.get("input")):
+        for turn in _objects(turns):
+            yield turn
+            for held in (turn.get("content"), turn.get("output")):
+                for part in _objects([held] if isinstance(held, dict) else held):
+                    yield part
+                    if part.get("type") == "tool_result":
+                        yield from _objects(part.get("content"))
+
+
+def _objects(value: Any) -> Iterator[dict[str, Any]]:
+    return (one for one in value if isinstance(one, dict)) if isinstance(value, list) else iter(())
+
+
+def _is_text(part: dict[str, Any]) -> bool:
+    source = part.get("source")
+    return isinstance(source, dict) and source.get("type") in ("text", "content")
+
+
+def _is_the_clients(tool: dict[str, Any]) -> bool:
+    kind = tool.get("type")
+    return kind is None or str(kind).startswith(_CLIENT_TOOLS)
+
+
+def _inline_bytes(part: dict[str, Any], path: tuple[str, ...]) -> int | None:
+    """How much of the body a medium takes; None where its bytes are elsewhere."""
+    held: Any = part
+    for name in path:
+        held = held.get(name) if isinstance(held, dict) else held
+    return len(held) if isinstance(held, str) and not held.startswith("http") else None

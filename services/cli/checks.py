@@ -29,8 +29,9 @@ def test(context: typer.Context) -> None:
 
 
 def bench(context: typer.Context) -> None:
-    """Measure throughput and latency against the stub provider; or ``decisions``, ``growth``, ``idle``, ``ledger``,
-    ``outage``, ``takeover``.
+    """Measure throughput and latency against the stub provider.
+
+    Or: ``decisions``, ``growth``, ``idle``, ``ledger``, ``outage``, ``takeover``.
     """
     first = context.args[0] if context.args else ""
     module, arguments = (

@@ -31,7 +31,7 @@ from libs.runtime.background import Tasks
 from libs.telemetry.tracing import Step, new_traceparent
 from services.ingress.authentication import Authenticator
 from services.ingress.claimant import Claimant
-from services.ingress.core import admission
+from services.ingress.core import admission, bodies
 from services.ingress.core.answers import refused, reply_headers, stream_data, stream_start, whole
 from services.ingress.core.errors import IngressError, TooLarge, Unavailable
 from services.ingress.replies import RepliesReader
@@ -139,7 +139,7 @@ class Completions:
         organization = admission.organization_of(headers)
         caller = None if token is None else await self._authenticator.caller(token, organization)
         body = await _read_body(headers, receive, config.limits.body_bytes)
-        asked = admission.parse(surface, body)
+        asked = bodies.parse(surface, body)
         # One moment, by the ID: the ledger's ranges of time are ranges of IDs.
         request_id = uuid_utils.uuid7()
         accepted_ms = request_id.int >> 80
@@ -148,7 +148,6 @@ class Completions:
         if asked.model in self._catalog.auto:
             has_balance = caller is not None and (not config.billing.prepaid or self._has_balance(caller.owner))
             asked = admission.resolve(asked, caller, headers, autos=self._catalog.auto, ip=ip, has_balance=has_balance)
-        offer = self._catalog.find(asked.model)
         request = admission.accept(
             asked,
             caller,
@@ -156,7 +155,7 @@ class Completions:
             request_id=str(request_id),
             ip=ip,
             prices=self._prices.find(asked.model, accepted_ms),
-            model=offer.model if offer else None,
+            offers=self._catalog.all_of(asked.model),
             prompt_bytes=len(body),
             reply_to=ReplyAddress(partition=partition, ingress_id=self._ingress_id),
             limits=config.limits,

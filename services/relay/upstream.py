@@ -76,7 +76,7 @@ class Upstreams:
             "POST",
             address.url,
             content=content,
-            headers={**_HEADERS, **address.headers},
+            headers={**_HEADERS, **call.outgoing.headers, **address.headers},
             extensions={"timeout": self._timeout},
         )
         with _our_words(provider_id):

@@ -67,6 +67,12 @@ async def test_the_node_sdks(gateway: Gateway, node_folder: Path) -> None:
         expected: dict[str, Any] = {"same": True, "usage": True, "tool": "weather", "result": "sunny in Graz"}
         expected |= {"image": True, "aborted": True, "structured": {"striped": True}}
         assert found == expected, case
+    assert len(seen["conversations"]) == 5 * 2 * 2
+    for case, found in seen["conversations"].items():
+        assert (found["steps"], found["kept"], found["answered"]) == (2, True, True), case
+        assert found["thought"] in found["again"], case
+        assert "sluice." not in found["again"], case
+    assert (seen["claudeRuns"], seen["claudeCounts"]) == (True, True)
     assert seen["claude"] == {"stub/echo": True, "claude/echo": True}
     assert (seen["claudeSees"], seen["claudeStructured"]) == (True, {"striped": True})
     assert (seen["claudeCalls"], seen["claudeAborted"]) == ("weather", True)

@@ -12,20 +12,18 @@ from pydantic_core import from_json, to_json
 from contracts.prompts import PromptSubmitted
 from contracts.record import ReplyAddress
 from contracts.requests import Caller, Surface
-from libs.config.gateway import Limits, Model, Timeouts
+from libs.config.catalog import Offer
+from libs.config.gateway import Limits, Model, Provider, Timeouts
 from libs.pricing.bounds import Size
-from services.ingress.core.admission import (
-    Asked,
-    accept,
-    bearer_token,
-    check_content_type,
-    client_ip,
-    header_map,
-    parse,
-)
+from services.ingress.core.admission import accept, bearer_token, check_content_type, client_ip, header_map
+from services.ingress.core.answers import error_body
+from services.ingress.core.bodies import Asked, parse
 from services.ingress.core.errors import BadRequest, IngressError, Unauthorized, WrongContentType
 from tests.unit.records import NOW_MS, request_id
 
+CHAT = Provider(base_url="http://x")
+CLAUDE = Provider(base_url="http://x", protocol="anthropic-messages")
+RESPONSES = Provider(base_url="http://x", native=["responses"])
 GOOD = {"model": "stub/echo", "messages": [{"role": "user", "content": "hi"}]}
 
 
@@ -37,7 +35,7 @@ def _chat(model: str = "stub/echo") -> Asked:
     return Asked(Surface.CHAT_COMPLETIONS, model, False, None, 1, Size(10, 0))
 
 
-def _accept(chat: Asked, caller: Caller | None, headers: dict[str, str] | None = None) -> Any:
+def _accept(chat: Asked, caller: Caller | None, headers: dict[str, str] | None = None, *offers: Offer) -> Any:
     return accept(
         chat,
         caller,
@@ -45,13 +43,17 @@ def _accept(chat: Asked, caller: Caller | None, headers: dict[str, str] | None =
         request_id=request_id(1),
         ip="10.0.0.1",
         prices={},
-        model=None,
+        offers=offers,
         prompt_bytes=10,
         reply_to=ReplyAddress(partition=0, ingress_id="i"),
         limits=Limits(),
         timeouts=Timeouts(),
         now_ms=NOW_MS,
     )
+
+
+def _offer(provider_id: str = "p", *, provider: Provider = CHAT, **model: Any) -> Offer:
+    return Offer(Model(id="stub/echo", provider=provider_id, upstream_model="u", **model), provider_id, provider)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +92,7 @@ json_values = st.recursive(
 )
 
 
-READ_BY_US = {"n", "stream", "max_tokens", "max_completion_tokens"}
+READ_BY_US = {"n", "stream", "max_tokens", "max_completion_tokens", "provider", "input", "prompt", "tools"}
 
 
 @given(st.dictionaries(st.text(max_size=8).filter(lambda name: name not in READ_BY_US), json_values, max_size=5))
@@ -185,7 +187,7 @@ def test_client_ip(peer: str, headers: dict[str, str], proxies: int, ip: str) ->
         ([{"type": "image_url", "image_url": "https://example.com/cat.png"}], 40_000),
         ([{"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 100_000}}], 40_000 - 100_022),
         ([{"type": "input_audio", "input_audio": {"data": "A" * 10, "format": "wav"}}], 40_000 - 10),
-        ([{"type": "image_url"}, {"type": []}, None, "text", {"image_url": {"url": "x"}}], 0),
+        ([{"type": "image_url"}, {"type": []}, None, "text", {"image_url": {"url": "x"}}], 40_000),
     ],
 )
 def test_input_is_bounded_by_its_bytes_and_media_by_what_providers_count_at_most(content: Any, most: int) -> None:
@@ -194,7 +196,7 @@ def test_input_is_bounded_by_its_bytes_and_media_by_what_providers_count_at_most
 
 
 def test_output_is_bounded_by_what_is_asked_for_or_what_the_relay_will_say() -> None:
-    def bounds(model: Model | None = None, **asked: Any) -> tuple[int, int | None]:
+    def bounds(*offers: Offer, **asked: Any) -> tuple[int, int | None]:
         chat = _parse(to_json({**GOOD, **asked}))
         request = accept(
             chat,
@@ -203,7 +205,7 @@ def test_output_is_bounded_by_what_is_asked_for_or_what_the_relay_will_say() -> 
             request_id=request_id(1),
             ip="10.0.0.1",
             prices={},
-            model=model,
+            offers=offers,
             prompt_bytes=10,
             reply_to=ReplyAddress(partition=0, ingress_id="i"),
             limits=Limits(output_tokens=500),
@@ -216,8 +218,7 @@ def test_output_is_bounded_by_what_is_asked_for_or_what_the_relay_will_say() -> 
     assert bounds(max_tokens=7) == (7, None)
     assert bounds(max_tokens=7, max_completion_tokens=9, n=3) == (27, None)
     assert bounds(n=2) == (1_000, 500)
-    model = Model(id="m/x", provider="p", upstream_model="u", max_output_tokens=50, context_length=20)
-    assert bounds(model) == (50, 50)
+    assert bounds(_offer(max_output_tokens=50, context_length=20)) == (50, 50)
     for wrong in (0, -1, 129, "2", True, 1.5):
         with pytest.raises(BadRequest, match="`n`"):
             bounds(n=wrong)
@@ -232,7 +233,7 @@ def test_what_certainly_does_not_fit_the_context_window_is_refused_with_both_num
             request_id=request_id(1),
             ip="10.0.0.1",
             prices={},
-            model=Model(id="stub/echo", provider="p", upstream_model="u", context_length=100),
+            offers=[_offer(context_length=100)],
             prompt_bytes=text_bytes,
             reply_to=ReplyAddress(partition=0, ingress_id="i"),
             limits=Limits(),
@@ -243,3 +244,75 @@ def test_what_certainly_does_not_fit_the_context_window_is_refused_with_both_num
     assert ask(1_600).input_tokens_most == 100
     with pytest.raises(BadRequest, match=r"100 tokens, and this request about 404"):
         ask(1_616)
+
+
+@pytest.mark.parametrize("thread", [{"type": "create"}, {"type": "continue", "previous_message_id": "msg_1"}])
+def test_a_thread_is_refused_as_the_sdk_knows_it_and_then_sends_the_whole_conversation(thread: dict[str, str]) -> None:
+    """Anthropic's SDKs read ``error.details.error_code`` (``ThreadState.ts``, ``_thread_state.py``)."""
+    body = {"model": "m/x", "max_tokens": 5, "messages": [{"role": "user", "content": "hi"}]}
+    with pytest.raises(BadRequest) as refused:
+        parse(Surface.MESSAGES, to_json({**body, "thread": thread}))
+    error = orjson.loads(error_body(refused.value.refusal, Surface.MESSAGES))
+    assert error["type"] == "error"
+    assert error["error"]["type"] == "invalid_request_error"
+    assert error["error"]["details"] == {"error_code": "thread_unsupported_request"}
+    assert "whole conversation" in error["error"]["message"]
+    assert parse(Surface.MESSAGES, to_json({**body, "thread": None})).model == "m/x"
+
+
+TURN = {"role": "user", "content": "hi"}
+SEARCH = {"type": "web_search_20250305", "name": "web_search"}
+OF_ANTHROPIC: list[tuple[dict[str, Any], str]] = [
+    ({"tools": [SEARCH]}, "web_search"),
+    ({"tools": [{"type": "bash_20250124", "name": "bash"}]}, "bash"),
+    ({"tools": [{"type": "text_editor_20250728", "name": "str_replace_based_edit_tool"}]}, "str_replace"),
+    ({"messages": [{"role": "user", "content": [{"type": "search_result", "title": "t"}]}]}, "search_result"),
+    ({"messages": [{"role": "user", "content": [{"type": "container_upload", "file_id": "f"}]}]}, "container_upload"),
+    ({"messages": [TURN, {"role": "system", "content": [{"type": "tool_addition"}]}]}, "tool_addition"),
+]
+OF_OPENAI: list[tuple[dict[str, Any], str]] = [
+    ({"tools": [{"type": "web_search"}]}, "web_search"),
+    ({"tools": [{"type": "custom", "name": "apply_patch"}]}, "custom"),
+    ({"previous_response_id": "resp_1"}, "previous_response_id"),
+    ({"prompt": {"id": "pmpt_1"}, "input": None}, "prompt"),
+    ({"input": [{"role": "user", "content": [{"type": "input_file", "file_id": "file-1"}]}]}, "input_file"),
+    ({"input": [TURN, {"type": "custom_tool_call", "call_id": "c", "name": "x", "input": ""}]}, "custom_tool_call"),
+]
+
+
+def _asked(surface: Surface, body: dict[str, Any]) -> Asked:
+    whole = {"messages": [TURN], "max_tokens": 9} if surface is Surface.MESSAGES else {"input": [TURN]}
+    return parse(surface, to_json({"model": "stub/echo", **whole, **body}))
+
+
+@pytest.mark.parametrize(
+    ("surface", "speaking", "body", "named"),
+    [
+        *((Surface.MESSAGES, CLAUDE, body, named) for body, named in OF_ANTHROPIC),
+        *((Surface.RESPONSES, RESPONSES, body, named) for body, named in OF_OPENAI),
+    ],
+)
+def test_what_has_no_form_in_chat_goes_to_who_speaks_the_surface_or_is_refused_by_name(
+    surface: Surface, speaking: Provider, body: dict[str, Any], named: str
+) -> None:
+    asked, caller = _asked(surface, body), Caller(account_id="a")
+    assert _accept(asked, caller, None, _offer("own", provider=speaking)).provider_only == []
+    both = _offer("other"), _offer("own", provider=speaking)
+    assert _accept(asked, caller, None, *both).provider_only == ["own"]
+    with pytest.raises(BadRequest, match=named):
+        _accept(asked, caller, None, _offer("other"))
+    wish = _asked(surface, {**body, "provider": {"only": ["other"]}})
+    with pytest.raises(BadRequest, match=named):
+        _accept(wish, caller, None, *both)
+
+
+@pytest.mark.parametrize("surface", [Surface.MESSAGES, Surface.RESPONSES])
+def test_what_has_a_form_in_chat_may_go_to_any_provider(surface: Surface) -> None:
+    both = _offer("other"), _offer("own", provider=CLAUDE if surface is Surface.MESSAGES else RESPONSES)
+    assert _accept(_asked(surface, {}), Caller(account_id="a"), None, *both).provider_only == []
+    wish = _asked(surface, {"provider": {"only": ["own", "elsewhere"]}})
+    assert _accept(wish, Caller(account_id="a"), None, *both).provider_only == ["own", "elsewhere"]
+
+
+def test_a_body_is_in_no_repr() -> None:
+    assert "hi" not in repr(_asked(Surface.MESSAGES, {}))

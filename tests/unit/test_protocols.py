@@ -68,7 +68,9 @@ def _provider(protocol: ProtocolName, **more: Any) -> Provider:
 
 def test_converse_takes_what_is_sent_by_aws_s_own_model() -> None:
     shape = botocore.session.get_session().get_service_model("bedrock-runtime").operation_model("Converse").input_shape
-    for body, beside in ((BODY, "reasoning_effort"), (_thinking(), "temperature")):
+    video = {"type": "video_url", "video_url": {"url": "data:video/quicktime;base64,aGk="}}
+    shown = {**BODY, "messages": [*BODY["messages"], {"role": "user", "content": [video]}]}
+    for body, beside in ((shown, "reasoning_effort"), (_thinking(), "temperature")):
         sent = bedrock_converse.build_request(body, _call(upstream_model="us.m:0"), _provider("bedrock-converse"))
         assert sent.path == "/model/us.m%3A0/converse"
         assert set(sent.dropped) == {"logit_bias", "seed", beside}
@@ -134,11 +136,12 @@ def test_what_a_provider_refuses_is_left_out_and_told_whatever_its_protocol(prot
 
 def test_a_list_of_what_is_taken_is_of_chat_completions_and_leaves_native_requests_alone() -> None:
     """A native request has fields of other names for the same things."""
-    body = {"model": "a/b", "input": "hi", "max_output_tokens": 9, "seed": 7}
+    body = {"model": "a/b", "input": "hi", "max_output_tokens": 9, "seed": 7, "store": False}
     native = replace(_call(), surface=Surface.RESPONSES, body=body)
     provider = _provider("openai-chat", native=["responses"], fields=["temperature"], unsupported=["seed"])
     sent = exchange(native, provider).outgoing
-    assert orjson.loads(sent.content) == {"model": "up", "input": "hi", "max_output_tokens": 9, "stream": False}
+    kept = {"input": "hi", "max_output_tokens": 9, "store": False}
+    assert orjson.loads(sent.content) == {**kept, "model": "up", "stream": False}
     assert sent.dropped == ("seed",)
     assert set(exchange(_call(), provider).outgoing.dropped) > {"seed", "logit_bias", "stop"}
 

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from contracts.requests import Surface
 from deploy.local.home import ROOT
 from libs.chat.providers import anthropic_messages, openai_responses
-from libs.chat.providers.anthropic_messages import BUDGETS
 from libs.chat.providers.exchange import exchange
 from libs.chat.providers.protocol import Call
 from libs.chat.providers.registry import ADAPTERS
 from libs.chat.surfaces import messages, responses
+from libs.chat.surfaces.reasoning import BUDGETS
 from libs.chat.surfaces.registry import DIALECTS
 from libs.chat.surfaces.thoughts import Carried, opened
 from libs.chat.surfaces.writer import inline_data
@@ -121,7 +121,7 @@ def _heard(chat: dict[str, Any]) -> Heard:
     found: Heard = {"turns": [turn for message in chat["messages"] for turn in _turns(message)]}
     for name, value in chat.items():
         match name:
-            case "model" | "messages" | "stream" | "stream_options":
+            case "model" | "messages" | "stream" | "stream_options" | "reasoning":
                 continue
             case "stop":
                 found[name] = [value] if isinstance(value, str) else value
@@ -417,6 +417,7 @@ ALONE: dict[str, dict[str, Any]] = {
     "response_format: json_schema": {"response_format": FORM},
     "response_format: json_object": {"response_format": {"type": "json_object"}},
     "reasoning_effort": {"reasoning_effort": "low", "max_tokens": 9_000},
+    "reasoning: {max_tokens}": {"reasoning": {"max_tokens": 2_000}, "max_tokens": 9_000},
     "temperature beside reasoning_effort": {"reasoning_effort": "low", "max_tokens": 9_000, "temperature": 0.5},
     "reasoning_effort beside tool_choice: required": {
         "reasoning_effort": "low",
@@ -439,9 +440,9 @@ def test_the_document_lists_what_cannot_be_said(request: pytest.FixtureRequest) 
         called = {"id": "c", "type": "function", "function": {"name": "weather", "arguments": "{}"}}
         said = [turn, {"role": "assistant", "tool_calls": [called]}] if label == "tool_choice: none" else [turn]
         dropped = [_sent({"model": "a/b", "messages": said, **fields}, protocol)[1] for protocol in AS]
-        cells = [", ".join(f"`{name}`" for name in sorted(names_)) or "said" for names_ in dropped]
+        cells = [", ".join(f"`{name}`" for name in sorted(names_)) or "sent" for names_ in dropped]
         lines.append(f"| {label} | {' | '.join(cells)} |")
-    agrees(ROOT / "docs/providers.md", "what is told as dropped", "\n".join(lines) + "\n", request.config)
+    agrees(ROOT / "docs/providers.md", "what is left out", "\n".join(lines) + "\n", request.config)
 
 
 def test_every_protocol_is_among_them() -> None:

@@ -18,6 +18,7 @@ from libs.chat.surfaces import messages, responses
 from libs.chat.surfaces.registry import DIALECTS, delivered_bytes
 from libs.chat.surfaces.writer import SurfaceError
 from libs.config.gateway import Provider
+from tests.unit.events import named_events
 
 ANTHROPIC = Provider(base_url="http://x", protocol="anthropic-messages")
 names = st.text("abcdefgh_", min_size=1, max_size=6)
@@ -108,6 +109,19 @@ def test_messages_for_a_provider_that_speaks_them_are_not_touched(body: dict[str
     assert from_json(found.outgoing.content) == {**body, "model": "up", "stream": True}
 
 
+def test_what_only_anthropic_knows_reaches_it_as_it_came() -> None:
+    result = {"type": "search_result", "title": "t", "source": "s", "content": [{"type": "text", "text": "x"}]}
+    body = {
+        "model": "a/b",
+        "max_tokens": 9,
+        "messages": [{"role": "user", "content": [result]}, {"role": "system", "content": "be brief"}],
+        "tools": [{"type": "web_search_20250305", "name": "web_search"}, {"type": "bash_20250124", "name": "bash"}],
+        "container": "c",
+    }
+    sent = exchange(_call(Surface.MESSAGES, body), ANTHROPIC).outgoing
+    assert (from_json(sent.content), sent.dropped) == ({**body, "model": "up", "stream": True}, ())
+
+
 def test_responses_for_a_provider_that_speaks_them_are_not_touched() -> None:
     body = {"model": "a/b", "input": "hi", "tools": [{"type": "web_search"}], "previous_response_id": "resp_1"}
     provider = Provider(base_url="http://x", native=["responses"])
@@ -171,21 +185,10 @@ def answers(draw: st.DrawFn) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     return whole, [*chunks, {**identity, "choices": [], "usage": usage}]
 
 
-def _events(text: str) -> list[dict[str, Any]]:
-    found = []
-    for block in text.split("\n\n"):
-        if block:
-            name, data = block.split("\n")
-            event = orjson.loads(data.removeprefix("data: "))
-            assert name == f"event: {event['type']}"
-            found.append(event)
-    return found
-
-
 def _write(surface: Surface, chunks: list[dict[str, Any]]) -> list[dict[str, Any]]:
     writer = DIALECTS[surface].writer("a/b", {})
     text = "".join(writer.chunk(chunk) for chunk in chunks[:-1]) + writer.finish(chunks[-1])
-    events = _events(text)
+    events = named_events(text)
     assert delivered_bytes(text) <= sum(len(orjson.dumps(chunk)) for chunk in chunks)
     return events
 
@@ -292,7 +295,7 @@ def test_a_native_stream_holds_its_end_back_and_tells_our_name_of_the_model() ->
     assert '"model":"a/b"' in told[0]
     assert told[2:] == ["", ""]
     assert (stream.done, stream.usage) == (True, TokenUsage(input_tokens=9, output_tokens=4))
-    assert [event["type"] for event in _events(stream.finish(None))] == ["message_delta", "message_stop"]
+    assert [event["type"] for event in named_events(stream.finish(None))] == ["message_delta", "message_stop"]
     assert stream.delivered_bytes == 3
 
     stream = native.responses_stream("a/b")
@@ -316,7 +319,7 @@ def test_a_native_stream_holds_its_end_back_and_tells_our_name_of_the_model() ->
     [
         (Surface.MESSAGES, {"messages": [{"role": "user", "content": "x"}]}, "max_tokens"),
         (Surface.MESSAGES, {"max_tokens": 1, "messages": []}, "messages"),
-        (Surface.MESSAGES, {"max_tokens": 1, "messages": [{"role": "system", "content": "x"}]}, "system"),
+        (Surface.MESSAGES, {"max_tokens": 1, "messages": [{"role": "robot", "content": "x"}]}, "role"),
         (Surface.MESSAGES, {"max_tokens": 1, "messages": [{"role": "user", "content": 7}]}, "content"),
         (
             Surface.MESSAGES,
@@ -324,7 +327,7 @@ def test_a_native_stream_holds_its_end_back_and_tells_our_name_of_the_model() ->
             "schema",
         ),
         (Surface.RESPONSES, {"input": []}, "input"),
-        (Surface.RESPONSES, {"input": [{"type": "item_reference", "id": "x"}]}, "item_reference"),
+        (Surface.RESPONSES, {"input": [{"type": "item_reference", "id": "x"}]}, "refers to the item 'x'"),
         (Surface.RESPONSES, {"input": [{"role": "robot", "content": "x"}]}, "role"),
         (
             Surface.RESPONSES,
@@ -337,6 +340,12 @@ def test_a_native_stream_holds_its_end_back_and_tells_our_name_of_the_model() ->
 def test_what_cannot_be_said_is_refused_in_words(surface: Surface, body: dict[str, Any], hint: str) -> None:
     with pytest.raises(SurfaceError, match=hint):
         DIALECTS[surface].to_chat({"model": "a/b", **body})
+
+
+def test_instructions_inside_a_conversation_stay_where_they_are() -> None:
+    said = [{"role": "user", "content": "a"}, {"role": "system", "content": [{"type": "text", "text": "be brief"}]}]
+    chat = messages.to_chat({"model": "a/b", "max_tokens": 1, "messages": said})
+    assert chat["messages"] == said
 
 
 def test_whole_numbers_of_any_size_are_said_as_they_are() -> None:

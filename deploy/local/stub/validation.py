@@ -1,8 +1,9 @@
 """What providers refuse, as far as their references and their users report it, so that the stub can refuse it too.
 
 A request to ``/as/<provider>/...`` is validated. Not written from our own configuration, which is what it tests.
-Sources: the API references of OpenAI, Anthropic, Google, Mistral and xAI; for Mistral's "extra_forbidden" and Kimi's
-"invalid temperature: only 1 is allowed for this model" the public issues of clients that met them.
+Sources: the API references of OpenAI, Anthropic, Google, Mistral and xAI; for Mistral's "extra_forbidden", Kimi's
+"invalid temperature: only 1 is allowed for this model" and OpenAI's "Encrypted content is not supported with this
+model" the public issues of clients that met them.
 """
 
 import re
@@ -84,6 +85,8 @@ def _mistral(path: str, _headers: dict[bytes, bytes], body: dict[str, Any]) -> I
 
 def _openai(path: str, _headers: dict[bytes, bytes], body: dict[str, Any]) -> Iterable[str]:
     if path.endswith("/responses"):
+        if str(body.get("model")).startswith("gpt-4") and "reasoning.encrypted_content" in (body.get("include") or ()):
+            yield "Encrypted content is not supported with this model."
         return
     if path.endswith("/embeddings"):
         yield from _unknown(body, _OPENAI_EMBEDDINGS)

@@ -22,14 +22,15 @@ from libs.chat.providers.protocol import (
     ProtocolError,
     ProviderFailure,
     functions_of,
+    left_out,
     limit_of,
     parse_event,
     parse_object,
     stops_of,
-    unsaid,
 )
 from libs.chat.providers.sse import ServerSentEvents
-from libs.chat.surfaces.messages import SERVICE_TIERS, STOP_REASONS, THOUGHTS, effort_of_budget
+from libs.chat.surfaces.messages import SERVICE_TIERS, STOP_REASONS, THOUGHTS, budget_of_thought
+from libs.chat.surfaces.reasoning import BUDGETS, budget_of, effort_of
 from libs.chat.surfaces.thoughts import for_claude
 from libs.chat.surfaces.writer import arguments_of, image_url_of, inline_data, name_of, text_of
 from libs.config.gateway import Provider
@@ -44,11 +45,11 @@ FINISH_REASONS = {reason: finish for finish, reason in reversed(STOP_REASONS.ite
 SAMPLING = ("temperature", "top_p", "top_k")
 NOT_BESIDE_THOUGHT = ("temperature", "top_k")
 """Refused where the model thinks ("Extended thinking": compatibility)."""
-BUDGETS = {"minimal": 1_024, "low": 2_048, "medium": 8_192, "high": 16_384, "xhigh": 32_768, "max": 65_536}
-"""Tokens of thought that stand for an effort, for models that are told a budget."""
+LEAST_BUDGET = 1_024
+"""Tokens of thought; less is refused ("Extended thinking")."""
 _EFFORTS = {"minimal": "low"}
 ADAPTIVE = {"type": "adaptive", "display": "summarized"}
-_SAID = COMMON | {*SAMPLING, "parallel_tool_calls", "stop"}
+_TRANSLATED = COMMON | {*SAMPLING, "parallel_tool_calls", "stop"}
 _TIERS = {theirs: ours for ours, theirs in SERVICE_TIERS.items()}
 USAGE = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 
@@ -63,7 +64,7 @@ def build_request(chat: dict[str, Any], call: Call, provider: Provider) -> Outgo
         chat.get("messages") or (),
         instructed=lambda message: _blocks(message.get("content")),
         asked=lambda message: _blocks(message.get("content")),
-        answered=_said,
+        answered=_answer,
         resulted=_result,
     )
     limit = limit_of(chat) or call.cap_tokens or call.most_tokens
@@ -73,7 +74,7 @@ def build_request(chat: dict[str, Any], call: Call, provider: Provider) -> Outgo
         "stream": call.streamed,
         "messages": messages,
     }
-    dropped = set(unsaid(chat, _SAID))
+    dropped = set(left_out(chat, _TRANSLATED))
     if tier := _TIERS.get(str(chat.get("service_tier"))):
         request["service_tier"] = tier
         dropped.discard("service_tier")
@@ -113,7 +114,7 @@ def thinking(chat: Mapping[str, Any], limit: int, provider: Provider) -> dict[st
         return {}
     if provider.thinking == "adaptive":
         return {"thinking": ADAPTIVE, "output_config": {"effort": _EFFORTS.get(effort, effort)}}
-    budget = BUDGETS[effort]
+    budget = max(budget_of(chat) or BUDGETS[effort], LEAST_BUDGET)
     return {"thinking": {"type": "enabled", "budget_tokens": budget}} if limit > budget else {}
 
 
@@ -135,10 +136,11 @@ def adapted(body: dict[str, Any], provider: Provider) -> dict[str, Any]:
 
     The client may not know which model it talks to: ``kilo-auto/*`` chooses for it.
     """
-    effort = effort_of_budget(body) if provider.thinking == "adaptive" else None
-    if effort is None:
+    budget = budget_of_thought(body) if provider.thinking == "adaptive" else None
+    if budget is None:
         return body
-    return {**body, "thinking": ADAPTIVE, "output_config": {"effort": effort, **(body.get("output_config") or {})}}
+    config = {"effort": effort_of(budget), **(body.get("output_config") or {})}
+    return {**body, "thinking": ADAPTIVE, "output_config": config}
 
 
 def schema_of(chat: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -272,7 +274,7 @@ def parse_usage(usage: Any, names: tuple[str, str, str, str] = USAGE) -> TokenUs
     )
 
 
-def _said(message: dict[str, Any]) -> list[dict[str, Any]]:
+def _answer(message: dict[str, Any]) -> list[dict[str, Any]]:
     blocks: list[dict[str, Any]] = []
     for detail in for_claude(message):
         if detail.get("data"):
@@ -374,4 +376,5 @@ ADAPTER = Adapter(
     authorize=authorize,
     check=lambda key, base_url: authorize(key, base_url + "/models", b""),
     tool_call_ids="anthropic",
+    content=frozenset({"image_url", "file"}),
 )

@@ -14,7 +14,6 @@ from pydantic_core import to_json
 
 from libs.chat.exact_json import encode
 from libs.chat.providers.anthropic_messages import (
-    BUDGETS,
     FINISH_REASONS,
     NOT_BESIDE_THOUGHT,
     asks_for_json,
@@ -37,12 +36,13 @@ from libs.chat.providers.protocol import (
     ProviderFailure,
     bearer,
     functions_of,
+    left_out,
     limit_of,
     parse_event,
     parse_object,
     stops_of,
-    unsaid,
 )
+from libs.chat.surfaces.reasoning import BUDGETS
 from libs.chat.surfaces.thoughts import for_claude
 from libs.chat.surfaces.writer import SurfaceError, arguments_of, image_url_of, inline_data, name_of
 from libs.config.gateway import Provider
@@ -67,20 +67,22 @@ _DOCUMENTS = {
     "application/vnd.ms-excel": "xls",
     "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": "xlsx",
 }
+_VIDEOS = {"video/quicktime": "mov", "video/x-matroska": "mkv", "video/3gpp": "three_gp", "video/x-ms-wmv": "wmv"}
+"""Where the format is not the media type's own name."""
 _CACHE_POINT = {"cachePoint": {"type": "default"}}
 _SAMPLING = {"temperature": "temperature", "top_p": "topP"}
-_SAID = COMMON | {*_SAMPLING, "stop", "top_k"}
+_TRANSLATED = COMMON | {*_SAMPLING, "stop", "top_k"}
 _USAGE = ("inputTokens", "outputTokens", "cacheReadInputTokens", "cacheWriteInputTokens")
 
 
 def build_request(chat: dict[str, Any], call: Call, provider: Provider) -> Outgoing:
     """A chat completion's request for Converse. Raises SurfaceError for images and files by address."""
-    dropped = set(unsaid(chat, _SAID))
+    dropped = set(left_out(chat, _TRANSLATED))
     system, messages = conversation(
         chat.get("messages") or (),
         instructed=lambda message: _blocks(message.get("content")),
         asked=lambda message: _blocks(message.get("content")),
-        answered=_said,
+        answered=_answer,
         resulted=_result,
     )
     request: dict[str, Any] = {"messages": messages}
@@ -246,7 +248,7 @@ class ConverseReader(ChunkReader):
         return [self._chunk({"reasoning_details": [{**detail, "index": index}]})]
 
 
-def _said(message: dict[str, Any]) -> list[dict[str, Any]]:
+def _answer(message: dict[str, Any]) -> list[dict[str, Any]]:
     blocks: list[dict[str, Any]] = []
     for detail in for_claude(message):
         if detail.get("data"):
@@ -289,6 +291,10 @@ def _block(part: dict[str, Any]) -> dict[str, Any]:
         name = "".join(one if one.isalnum() else " " for one in str(file.get("filename") or "document"))
         form = _DOCUMENTS.get(media_type, "txt")
         return {"document": {"format": form, "name": " ".join(name.split())[:200], "source": {"bytes": data}}}
+    if kind == "video_url":
+        media_type, data = _bytes(str((part.get("video_url") or {}).get("url")))
+        form = _VIDEOS.get(media_type, media_type.partition("/")[2])
+        return {"video": {"format": form, "source": {"bytes": data}}}
     return {"text": str(part.get("text") or "")}
 
 
@@ -341,4 +347,5 @@ ADAPTER = Adapter(
     authorize=authorize,
     check=check,
     tool_call_ids="anthropic",
+    content=frozenset({"image_url", "file", "video_url"}),
 )

@@ -4,21 +4,23 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 Parts = list[dict[str, Any]]
-Say = Callable[[dict[str, Any]], Parts]
-"""A message's parts, as the protocol says them."""
+Translate = Callable[[dict[str, Any]], Parts]
+"""A message's parts in the protocol's form."""
 
 
 def conversation(
     given: Iterable[dict[str, Any]],
     *,
-    instructed: Say,
-    asked: Say,
-    answered: Say,
-    resulted: Say,
+    instructed: Translate,
+    asked: Translate,
+    answered: Translate,
+    resulted: Translate,
     model_role: str = "assistant",
     key: str = "content",
 ) -> tuple[Parts, Parts]:
     """The instructions' parts, and the turns, with neighbours of one role made one.
+
+    Instructions without a conversation become the user's turn: these protocols answer to somebody.
 
     Args:
         instructed: of ``system`` and ``developer`` messages.
@@ -45,4 +47,4 @@ def conversation(
             turns[-1][key] += parts
         elif parts:
             turns.append({"role": role, key: parts})
-    return system, turns
+    return (system, turns) if turns or not system else ([], [{"role": "user", key: system}])

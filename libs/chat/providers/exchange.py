@@ -18,6 +18,9 @@ from libs.chat.providers import (
     openai_chat,
     openai_responses,
 )
+from libs.chat.providers.carrying import carrying
+from libs.chat.providers.client_headers import with_headers
+from libs.chat.providers.content import in_fields, translatable
 from libs.chat.providers.halves import ChunkJoiner
 from libs.chat.providers.openai_chat import ChatReader, text_bytes, usage_json
 from libs.chat.providers.protocol import (
@@ -27,15 +30,16 @@ from libs.chat.providers.protocol import (
     Outgoing,
     Parsed,
     Reader,
+    left_out,
     refused,
     supported,
-    unsaid,
     without_unsupported,
 )
 from libs.chat.providers.registry import ADAPTERS
 from libs.chat.providers.sse import ServerSentEvents
 from libs.chat.providers.tool_calls import repair
-from libs.chat.surfaces import messages, responses
+from libs.chat.surfaces import messages, references, responses
+from libs.chat.surfaces.reasoning import WithoutThoughts, as_asked, is_excluded, without_thoughts
 from libs.chat.surfaces.registry import DIALECTS
 from libs.chat.surfaces.writer import SurfaceError, Writer
 from libs.chat.surrogates import may_have_halves
@@ -138,28 +142,49 @@ class Exchange:
 
 def exchange(call: Call, provider: Provider) -> Exchange:
     """The exchange of a call with a provider. Raises `libs.chat.surfaces.writer.SurfaceError`."""
+    found = _exchange(call, provider)
+    return replace(found, outgoing=with_headers(found.outgoing, call, provider)) if call.headers else found
+
+
+def _exchange(call: Call, provider: Provider) -> Exchange:
     if call.surface is Surface.EMBEDDINGS:
         return _embeddings(call, provider)
     if call.surface is Surface.FIM:
         return _fill_in_the_middle(call, provider)
-    if call.surface is Surface.RESPONSES and (
-        provider.protocol == "openai-responses" or "responses" in provider.native
-    ):
-        return _native(call, provider, openai_responses.PATH, native.responses_stream(call.model))
-    if call.surface is Surface.MESSAGES and provider.protocol == "anthropic-messages":
+    if call.surface is Surface.RESPONSES:
+        return _responses(call, provider)
+    if call.surface is Surface.MESSAGES and provider.speaks(call.surface):
         return _native(call, provider, anthropic_messages.PATH, native.messages_stream(call.model))
+    return _translation(call, provider)
+
+
+def _responses(call: Call, provider: Provider) -> Exchange:
+    if provider.speaks(call.surface):
+        found = _native(call, provider, openai_responses.PATH, native.responses_stream(call.model))
+        stored = references.are_kept_by_provider(call.body)
+    else:
+        found, stored = _translation(call, provider), False
+    if stored or not references.are_expected(call.body):
+        return found
+    return carrying(found)
+
+
+def _translation(call: Call, provider: Provider) -> Exchange:
     adapter, dialect = ADAPTERS[provider.protocol], DIALECTS[call.surface]
-    chat = _repaired(
-        call.identifiers.beside(dialect.to_chat(call.body)), adapter.tool_call_ids or provider.tool_call_ids
-    )
+    chat = call.identifiers.beside(dialect.to_chat(call.body))
+    kinds = adapter.content
+    chat = in_fields(chat, provider.message_fields) if kinds is None else translatable(chat, kinds)
+    chat = _repaired(chat, adapter.tool_call_ids or provider.tool_call_ids)
     kept = supported(chat, provider)
     outgoing = adapter.build(kept, call, provider)
-    unheard = unsaid(call.body, dialect.heard) if dialect.heard else ()
+    ignored = left_out(call.body, dialect.understood) if dialect.understood else ()
+    dropped = as_asked({*outgoing.dropped, *refused(chat, kept), *ignored}, call.body)
+    writer = dialect.writer(call.model, call.body)
     return Exchange(
-        replace(outgoing, dropped=tuple(sorted({*outgoing.dropped, *refused(chat, kept), *unheard}))),
+        replace(outgoing, dropped=tuple(sorted(dropped))),
         adapter.authorize,
         adapter.framing,
-        Translated(adapter.reader(call), dialect.writer(call.model, call.body)),
+        Translated(adapter.reader(call), WithoutThoughts(writer) if is_excluded(call.body) else writer),
         lambda data: _translated(adapter.parse(data, call), call),
     )
 
@@ -167,7 +192,10 @@ def exchange(call: Call, provider: Provider) -> Exchange:
 def _repaired(chat: dict[str, Any], id_form: str | None) -> dict[str, Any]:
     messages = chat.get("messages")
     if isinstance(messages, list) and any(isinstance(one, dict) and _is_of_tools(one) for one in messages):
-        return {**chat, "messages": repair(messages, id_form=id_form)}
+        mended = repair(messages, id_form=id_form)
+        if not mended:
+            raise SurfaceError("no message is left: results of tools mean nothing without the calls that they answer.")
+        return {**chat, "messages": mended}
     return chat
 
 
@@ -179,6 +207,7 @@ def _native(call: Call, provider: Provider, path: str, stream: Stream) -> Exchan
     kept = without_unsupported(call.body, provider)
     body = {**kept, "model": call.upstream_model, "stream": call.streamed}
     if call.surface is Surface.RESPONSES:
+        body = references.for_provider(body, reasons="reasoning" not in provider.unsupported)
         body = responses.without_carried(call.identifiers.beside(body))
     if call.cap_tokens and call.surface is Surface.RESPONSES:
         body["max_output_tokens"] = call.cap_tokens
@@ -251,6 +280,7 @@ def _plain(
 def _translated(parsed: Parsed, call: Call) -> Answer:
     def body(counted: TokenUsage | None) -> str:
         answer = {**parsed.answer, "usage": usage_json(counted)} if counted else parsed.answer
+        answer = without_thoughts(answer) if is_excluded(call.body) else answer
         return encode(DIALECTS[call.surface].whole(answer, call.body))
 
     return Answer(parsed.usage, parsed.delivered_bytes, body)

@@ -25,13 +25,14 @@ from libs.chat.providers.protocol import (
     ProtocolError,
     ProviderFailure,
     functions_of,
+    left_out,
     limit_of,
     parse_event,
     parse_object,
     stops_of,
-    unsaid,
 )
 from libs.chat.providers.sse import ServerSentEvents
+from libs.chat.surfaces.reasoning import budget_of
 from libs.chat.surfaces.writer import arguments_of, image_url_of, inline_data, name_of, text_of
 from libs.config.gateway import Provider
 
@@ -49,7 +50,7 @@ _CONFIG = {
     "frequency_penalty": "frequencyPenalty",
 }
 _LEVELS = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "high", "max": "high"}
-_SAID = COMMON | {*_CONFIG, "stop"}
+_TRANSLATED = COMMON | {*_CONFIG, "stop"}
 
 
 def build_request(chat: dict[str, Any], call: Call, _provider: Provider) -> Outgoing:
@@ -68,12 +69,12 @@ def build_request(chat: dict[str, Any], call: Call, _provider: Provider) -> Outg
         config["maxOutputTokens"] = limit
     if stops := stops_of(chat):
         config["stopSequences"] = stops
-    config |= _form(chat.get("response_format")) | _thinking(chat.get("reasoning_effort"), call.upstream_model)
+    config |= _form(chat.get("response_format")) | _thinking(chat, call.upstream_model)
     if config:
         request["generationConfig"] = config
     method = "streamGenerateContent?alt=sse" if call.streamed else "generateContent"
     path = f"/models/{quote(call.upstream_model, safe='')}:{method}"
-    return Outgoing(path, to_json(request), unsaid(chat, _SAID))
+    return Outgoing(path, to_json(request), left_out(chat, _TRANSLATED))
 
 
 def authorize(key: str, url: str, _content: bytes) -> Addressed:
@@ -219,14 +220,14 @@ def _contents(given: Sequence[dict[str, Any]], *, signed: bool) -> tuple[list[di
         given,
         instructed=lambda message: [{"text": text_of(message.get("content"))}],
         asked=lambda message: _parts(message.get("content")),
-        answered=lambda message: _said(message, signed=signed),
+        answered=lambda message: _answer(message, signed=signed),
         resulted=lambda message: _result(message, names),
         model_role="model",
         key="parts",
     )
 
 
-def _said(message: dict[str, Any], *, signed: bool) -> list[dict[str, Any]]:
+def _answer(message: dict[str, Any], *, signed: bool) -> list[dict[str, Any]]:
     parts = _parts(message.get("content"))
     signature = _signature(message)
     if signature and parts:
@@ -263,6 +264,8 @@ def _part(part: dict[str, Any]) -> dict[str, Any]:
         return _data(image_url_of(part), "image/jpeg")
     if kind == "file":
         return _data(str((part.get("file") or {}).get("file_data")), "application/pdf")
+    if kind == "video_url":
+        return _data(str((part.get("video_url") or {}).get("url")), "video/mp4")
     if kind == "input_audio":
         audio = part.get("input_audio") or {}
         return {"inlineData": {"mimeType": f"audio/{audio.get('format')}", "data": audio.get("data")}}
@@ -299,14 +302,15 @@ def _form(form: Any) -> dict[str, Any]:
     return {"responseMimeType": "application/json"} | ({"responseJsonSchema": schema} if schema else {})
 
 
-def _thinking(effort: Any, upstream_model: str) -> dict[str, Any]:
+def _thinking(chat: Mapping[str, Any], upstream_model: str) -> dict[str, Any]:
     """Gemini 2.5 takes a budget of tokens, from 3 on a level; "none" is a budget of 0 ("Thinking")."""
+    effort = chat.get("reasoning_effort")
     if effort is None:
         return {}
     if effort == "none":
         return {"thinkingConfig": {"thinkingBudget": 0}}
     if not _signs(upstream_model):
-        budget = {"minimal": 512, "low": 1_024, "medium": 8_192}.get(str(effort), 24_576)
+        budget = budget_of(chat) or {"minimal": 512, "low": 1_024, "medium": 8_192}.get(str(effort), 24_576)
         return {"thinkingConfig": {"includeThoughts": True, "thinkingBudget": budget}}
     return {"thinkingConfig": {"includeThoughts": True, "thinkingLevel": _LEVELS.get(str(effort), "high")}}
 
@@ -336,4 +340,5 @@ ADAPTER = Adapter(
     framing=ServerSentEvents,
     authorize=authorize,
     check=lambda key, base_url: authorize(key, base_url + "/models", b""),
+    content=frozenset({"image_url", "file", "input_audio", "video_url"}),
 )

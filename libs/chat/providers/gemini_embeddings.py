@@ -13,7 +13,7 @@ from pydantic_core import to_json
 
 from contracts.usage import TokenUsage
 from libs.chat.providers.embeddings import usage_json
-from libs.chat.providers.protocol import Outgoing, Parsed, ProtocolError, parse_object, unsaid
+from libs.chat.providers.protocol import Outgoing, Parsed, ProtocolError, left_out, parse_object
 from libs.chat.surfaces.writer import SurfaceError
 
 
@@ -27,7 +27,7 @@ def build(body: Mapping[str, Any], upstream_model: str) -> Outgoing:
     size = {"outputDimensionality": body["dimensions"]} if body.get("dimensions") else {}
     requests = [{"model": name, "content": {"parts": [{"text": text}]}, **size} for text in texts]
     path = f"/models/{quote(upstream_model, safe='')}:batchEmbedContents"
-    dropped = unsaid(body, ("input", "dimensions", "user", "encoding_format"))
+    dropped = left_out(body, ("input", "dimensions", "user", "encoding_format"))
     return Outgoing(path, to_json({"requests": requests}), dropped)
 
 

@@ -35,6 +35,7 @@ SHOWN = "The result is shown in the next message."
 def build_request(chat: dict[str, Any], call: Call, provider: Provider) -> Outgoing:
     """The chat completion as it is, with the provider's own names of fields, and usage always asked for."""
     request = {**chat, "model": call.upstream_model, "stream": call.streamed}
+    request.pop("reasoning", None)
     messages = _results_in_text(chat.get("messages"))
     if provider.message_fields:
         messages = [_strict(message, provider.message_fields) for message in messages or ()]

@@ -10,6 +10,7 @@ from pydantic_core import to_json
 
 from contracts.usage import TokenUsage
 from libs.chat.providers.chunks import ChunkReader, choice, completion
+from libs.chat.providers.content import FILE_ID
 from libs.chat.providers.openai_chat import text_bytes
 from libs.chat.providers.protocol import (
     COMMON,
@@ -22,12 +23,13 @@ from libs.chat.providers.protocol import (
     ask_for_models,
     bearer,
     functions_of,
+    left_out,
     limit_of,
     parse_event,
     parse_object,
-    unsaid,
 )
 from libs.chat.providers.sse import ServerSentEvents
+from libs.chat.surfaces.references import ENCRYPTED_REASONING
 from libs.chat.surfaces.writer import name_of, text_of
 from libs.config.gateway import Provider
 
@@ -42,19 +44,21 @@ _SAME = (
     "service_tier",
     "top_logprobs",
 )
-_SAID = COMMON | {*_SAME, "verbosity"}
+_FILE = ("filename", "file_data", FILE_ID)
+_TRANSLATED = COMMON | {*_SAME, "verbosity"}
 _FINISH_REASONS = {"max_output_tokens": "length", "content_filter": "content_filter"}
 
 
-def build_request(chat: dict[str, Any], call: Call, _provider: Provider) -> Outgoing:
+def build_request(chat: dict[str, Any], call: Call, provider: Provider) -> Outgoing:
     """A chat completion's request for Responses."""
     request: dict[str, Any] = {
         "model": call.upstream_model,
         "input": [item for message in chat.get("messages") or () for item in _items(message)],
         "stream": call.streamed,
         "store": False,
-        "include": ["reasoning.encrypted_content"],
     }
+    if "reasoning" not in provider.unsupported:
+        request["include"] = [ENCRYPTED_REASONING]
     request |= {name: chat[name] for name in _SAME if chat.get(name) is not None}
     limit = limit_of(chat) or call.cap_tokens
     if limit:
@@ -72,7 +76,7 @@ def build_request(chat: dict[str, Any], call: Call, _provider: Provider) -> Outg
         text["verbosity"] = chat["verbosity"]
     if text:
         request["text"] = text
-    return Outgoing(PATH, to_json(request), unsaid(chat, _SAID))
+    return Outgoing(PATH, to_json(request), left_out(chat, _TRANSLATED))
 
 
 def parse_response(data: bytes, *, model: str) -> Parsed:
@@ -220,7 +224,7 @@ def _part(part: dict[str, Any]) -> dict[str, Any]:
         return {"type": "input_image", "image_url": image.get("url"), "detail": image.get("detail") or "auto"}
     if kind == "file":
         file = part.get("file") or {}
-        return {"type": "input_file"} | {name: file[name] for name in ("filename", "file_data") if file.get(name)}
+        return {"type": "input_file"} | {name: file[name] for name in _FILE if file.get(name)}
     if kind == "input_audio":
         return {"type": "input_audio", "input_audio": part.get("input_audio")}
     return {"type": "input_text", "text": str(part.get("text") or "")}
@@ -266,4 +270,5 @@ ADAPTER = Adapter(
     framing=ServerSentEvents,
     authorize=bearer,
     check=ask_for_models,
+    content=frozenset({"image_url", "file", FILE_ID, "input_audio"}),
 )

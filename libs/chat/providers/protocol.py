@@ -5,7 +5,7 @@ Chat completions are the common tongue; every adapter translates them to one pro
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from contracts.requests import Surface
@@ -39,11 +39,11 @@ class Call:
     surface: Surface
     body: dict[str, Any]
     model: str
-    """As the client is told."""
+    """The name that the client knows."""
     upstream_model: str
     streamed: bool
     cap_tokens: int | None
-    """The limit of the answer to tell the provider; None where the client set one, or pays the provider itself."""
+    """The limit of the answer that the provider is sent; None where the client set one, or pays the provider itself."""
     most_tokens: int
     """The limit where the protocol wants one and nobody set any."""
     created_s: int
@@ -51,6 +51,8 @@ class Call:
     cache: bool = False
     """Requests with the same beginning will follow."""
     identifiers: Identifiers = NOBODY
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Of the client, that some provider may be sent; by lower-case name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,9 @@ class Outgoing:
     """Added to the provider's base URL."""
     content: bytes
     dropped: tuple[str, ...] = ()
-    """Fields of the client's request that the protocol cannot say, or the provider does not take."""
+    """Fields and headers of the client's request that the protocol lacks, or the provider does not take."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Of the client, for the provider."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +130,7 @@ class Adapter:
     build: Callable[[dict[str, Any], Call, Provider], Outgoing]
     """A chat completion's request, without what the provider does not support.
 
-    Raises `libs.chat.surfaces.writer.SurfaceError` where it cannot be said at all.
+    Raises `libs.chat.surfaces.writer.SurfaceError` where it cannot be translated at all.
     """
     parse: Callable[[bytes, Call], Parsed]
     """An answer that was not streamed, as a chat completion. Raises ProtocolError, ProviderFailure."""
@@ -138,6 +142,8 @@ class Adapter:
     """Of a key and a base URL: what a GET asks to learn whether the key is taken. Costs nothing."""
     tool_call_ids: str | None = None
     """The form that the protocol demands of tool calls' IDs, see `libs.chat.providers.tool_calls`."""
+    content: frozenset[str] | None = None
+    """Types of parts of a message that the protocol has beside text; None: messages pass as they are."""
 
 
 LIMITS = ("max_completion_tokens", "max_tokens")
@@ -146,6 +152,7 @@ COMMON = frozenset(
     {
         *LIMITS,
         "prompt_cache_key",
+        "reasoning",
         "reasoning_effort",
         "response_format",
         "safety_identifier",
@@ -154,12 +161,12 @@ COMMON = frozenset(
         "user",
     }
 )
-"""Fields of a chat completion that every protocol can say, or need not."""
+"""Fields of a chat completion that every protocol has a form for, or need not have."""
 ENVELOPE = frozenset({"model", "messages", "stream", "stream_options", "store", "metadata", "usage"})
 """Fields without an effect on the answer."""
 GATEWAYS = frozenset({"usage", "transforms"})
 """Fields of OpenRouter's shape that ask a gateway; providers refuse them. ``usage`` is honoured (`ChatWriter`)."""
-MOST_TOLD = 20
+MOST_NAMED = 20
 _NAME = re.compile(r"[A-Za-z0-9_]{1,64}\Z")
 _NEUTRAL: dict[str, Any] = {
     "n": 1,
@@ -172,14 +179,14 @@ _NEUTRAL: dict[str, Any] = {
 """Values that ask for what is so anyway."""
 
 
-def unsaid(chat: Mapping[str, Any], said: Iterable[str]) -> tuple[str, ...]:
-    """Fields of a request that ask for something and are not among those that are said.
+def left_out(body: Mapping[str, Any], kept: Iterable[str]) -> tuple[str, ...]:
+    """Fields of a request that ask for something and are not among those that are kept.
 
-    They end in a header: only names that can be one are told, and not all of many.
+    They are named in a header: only names that can stand in one, and not all of many.
     """
-    known = ENVELOPE.union(said)
-    found = (name for name, value in chat.items() if name not in known and not _asks_nothing(name, value))
-    return tuple(sorted(name for name in found if _NAME.match(name))[:MOST_TOLD])
+    known = ENVELOPE.union(kept)
+    found = (name for name, value in body.items() if name not in known and not _asks_nothing(name, value))
+    return tuple(sorted(name for name in found if _NAME.match(name))[:MOST_NAMED])
 
 
 def without_unsupported(body: Mapping[str, Any], provider: Provider) -> dict[str, Any]:
@@ -196,7 +203,7 @@ def supported(chat: Mapping[str, Any], provider: Provider) -> dict[str, Any]:
 
 def refused(body: Mapping[str, Any], kept: Mapping[str, Any]) -> tuple[str, ...]:
     """Those that it does refuse, and that ask for something."""
-    return unsaid(body, kept) if len(kept) < len(body) else ()
+    return left_out(body, kept) if len(kept) < len(body) else ()
 
 
 def _asks_nothing(name: str, value: Any) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic_core import to_json
 
+from libs.chat.surfaces.reasoning import BUDGETS, effort_of
 from libs.chat.surfaces.thoughts import Carried, carried_by, details_of, for_claude, is_ours, opened
 from libs.chat.surfaces.turns import Piece, Turns, pieces_of
 from libs.chat.surfaces.writer import (
@@ -29,7 +30,7 @@ STOP_REASONS = {
 }
 _SAME = ("temperature", "top_p", "top_k", "stream")
 SERVICE_TIERS = {"standard_only": "default", "auto": "auto"}
-HEARD = frozenset(
+UNDERSTOOD = frozenset(
     {
         *_SAME,
         "service_tier",
@@ -47,7 +48,6 @@ HEARD = frozenset(
     }
 )
 THOUGHTS = ("thinking", "redacted_thinking")
-_EFFORTS = ((2_048, "low"), (8_192, "medium"))
 
 
 def to_chat(body: dict[str, Any]) -> dict[str, Any]:
@@ -66,7 +66,7 @@ def to_chat(body: dict[str, Any]) -> dict[str, Any]:
     if body.get("system"):
         chat["messages"].append({"role": "system", "content": _system(body["system"])})
     for message in messages:
-        chat["messages"] += _said(message)
+        chat["messages"] += _turns(message)
     if body.get("stop_sequences"):
         chat["stop"] = body["stop_sequences"]
     if is_list_of_objects(body.get("tools")) and body["tools"]:
@@ -84,8 +84,8 @@ def to_chat(body: dict[str, Any]) -> dict[str, Any]:
         chat["service_tier"] = tier
     config = body.get("output_config") if isinstance(body.get("output_config"), dict) else {}
     assert isinstance(config, dict)
-    if effort := effort_of_budget(body):
-        chat["reasoning_effort"] = effort
+    if budget := budget_of_thought(body):
+        chat |= {"reasoning_effort": effort_of(budget), "reasoning": {"max_tokens": budget}}
     elif isinstance(body.get("thinking"), dict) and body["thinking"].get("type") == "adaptive":
         chat["reasoning_effort"] = config.get("effort") or "high"
     form = config.get("format") or body.get("output_format")
@@ -95,14 +95,13 @@ def to_chat(body: dict[str, Any]) -> dict[str, Any]:
     return chat
 
 
-def effort_of_budget(body: dict[str, Any]) -> str | None:
-    """The effort that a budget of thought stands for; None where there is no budget."""
+def budget_of_thought(body: dict[str, Any]) -> int | None:
+    """The tokens of thought that the client gives; None where it gives none."""
     thinking = body.get("thinking")
     if not isinstance(thinking, dict) or thinking.get("type") != "enabled":
         return None
     budget = thinking.get("budget_tokens")
-    tokens = budget if isinstance(budget, int) else 0
-    return next((effort for most, effort in _EFFORTS if tokens <= most), "high")
+    return budget if isinstance(budget, int) and budget > 0 else BUDGETS["low"]
 
 
 def whole(answer: dict[str, Any], _body: dict[str, Any]) -> dict[str, Any]:
@@ -285,20 +284,25 @@ def usage_json(usage: Any) -> dict[str, int]:
     }
 
 
-def _said(message: dict[str, Any]) -> list[dict[str, Any]]:
+def _turns(message: dict[str, Any]) -> list[dict[str, Any]]:
     role, content = message.get("role"), message.get("content")
-    if role not in ("user", "assistant"):
-        raise SurfaceError("a message's `role` is `user` or `assistant`; instructions go to `system`.")
+    if role not in ("user", "assistant", "system"):
+        raise SurfaceError("a message's `role` is `user`, `assistant` or `system`.")
     if isinstance(content, str):
         return [{"role": role, "content": content}]
     if not is_list_of_objects(content):
         raise SurfaceError("a message's `content` is text or a list of blocks.")
     assert isinstance(content, list)
+    if role == "system":
+        return [{"role": role, "content": _system(content)}]
     return _assistant(content) if role == "assistant" else _user(content)
 
 
 def _assistant(content: list[dict[str, Any]]) -> list[dict[str, Any]]:
     message: dict[str, Any] = {"role": "assistant", "content": None}
+    for block in content:
+        if block.get("type") not in ("text", "tool_use", *THOUGHTS):
+            raise _unknown(block)
     texts = [block for block in content if block.get("type") == "text"]
     if texts:
         message["content"] = "".join(str(block.get("text") or "") for block in texts)
@@ -362,19 +366,36 @@ def _part(block: dict[str, Any]) -> dict[str, Any]:
         return {"type": "text", "text": block.get("text") or "", **kept}
     source = block.get("source")
     if kind == "image" and isinstance(source, dict):
-        return {"type": "image_url", "image_url": {"url": _url(source)}, **kept}
+        return {"type": "image_url", "image_url": {"url": _url("image", source)}, **kept}
     if kind == "document" and isinstance(source, dict):
         if source.get("type") == "text":
             return {"type": "text", "text": source.get("data") or "", **kept}
-        file = {"filename": block.get("title") or "document.pdf", "file_data": _url(source)}
+        if source.get("type") == "content" and _is_text(source.get("content")):
+            return {"type": "text", "text": text_of(source["content"]), **kept}
+        file = {"filename": block.get("title") or "document.pdf", "file_data": _url("document", source)}
         return {"type": "file", "file": file, **kept}
-    raise SurfaceError(f"a block of type {str(kind)[:50]!r} cannot be sent to this model.")
+    raise _unknown(block)
 
 
-def _url(source: dict[str, Any]) -> str:
-    if source.get("type") == "base64":
-        return f"data:{source.get('media_type')};base64,{source.get('data')}"
-    return str(source.get("url") or "")
+def _unknown(block: dict[str, Any]) -> SurfaceError:
+    return SurfaceError(f"a block of type {str(block.get('type'))[:50]!r} cannot be sent to this model.")
+
+
+def _url(kind: str, source: dict[str, Any]) -> str:
+    if source.get("type") == "base64" and source.get("data"):
+        return f"data:{source.get('media_type')};base64,{source['data']}"
+    if source.get("type") == "url" and source.get("url"):
+        return str(source["url"])
+    form = str(source.get("type"))[:50]
+    raise SurfaceError(
+        f"a block of type {kind!r} whose source is of type {form!r} or empty cannot be sent to this model."
+    )
+
+
+def _is_text(content: Any) -> bool:
+    return isinstance(content, str) or (
+        is_list_of_objects(content) and all(block.get("type") == "text" for block in content)
+    )
 
 
 def _system(system: Any) -> Any:
@@ -388,7 +409,8 @@ def _system(system: Any) -> Any:
 def _tool(tool: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(tool.get("input_schema"), dict):
         raise SurfaceError(
-            f"the tool {str(tool.get('name'))[:50]!r} has no `input_schema`; Anthropic's own tools are not here."
+            f"the tool {str(tool.get('name'))[:50]!r} has no `input_schema`: Anthropic's own tools are known only to "
+            "providers that speak its Messages API, and this model is at none of them."
         )
     function = {"name": tool.get("name"), "parameters": tool["input_schema"]}
     if tool.get("description"):

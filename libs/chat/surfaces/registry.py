@@ -8,12 +8,13 @@ import orjson
 
 from contracts.requests import Surface
 from libs.chat.surfaces import chat, messages, responses
+from libs.chat.surfaces.reasoning import with_effort
 from libs.chat.surfaces.writer import Writer
 
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How one surface and chat completions become each other."""
+    """How one surface is translated to chat completions and back."""
 
     to_chat: Callable[[dict[str, Any]], dict[str, Any]]
     """Raises `libs.chat.surfaces.writer.SurfaceError`."""
@@ -23,31 +24,31 @@ class Dialect:
     """Of a stream, given the model as the client named it, and the client's body."""
     error_event: Callable[[str, int, str], str]
     """An error after the first byte: of its message and HTTP status, and the events that were sent last."""
-    heard: frozenset[str] = frozenset()
+    understood: frozenset[str] = frozenset()
     """Fields of a request that have an effect, or need none; empty: all."""
 
 
-_CHAT = Dialect(
+_AS_IT_IS = Dialect(
     lambda body: body,
     lambda answer, _body: answer,
     lambda _model, body: chat.ChatWriter(usage=chat.wants_usage(body)),
     chat.error_event,
 )
 DIALECTS: dict[Surface, Dialect] = {
-    Surface.CHAT_COMPLETIONS: _CHAT,
+    Surface.CHAT_COMPLETIONS: replace(_AS_IT_IS, to_chat=with_effort),
     Surface.RESPONSES: Dialect(
-        responses.to_chat, responses.whole, responses.ResponsesWriter, responses.error_event, responses.HEARD
+        responses.to_chat, responses.whole, responses.ResponsesWriter, responses.error_event, responses.UNDERSTOOD
     ),
     Surface.MESSAGES: Dialect(
         messages.to_chat,
         messages.whole,
         lambda model, _body: messages.MessagesWriter(model),
         messages.error_event,
-        messages.HEARD,
+        messages.UNDERSTOOD,
     ),
-    Surface.EMBEDDINGS: _CHAT,
+    Surface.EMBEDDINGS: _AS_IT_IS,
     # Mistral, whose API it is, sends the usage unasked.
-    Surface.FIM: replace(_CHAT, writer=lambda _model, _body: chat.ChatWriter(usage=True)),
+    Surface.FIM: replace(_AS_IT_IS, writer=lambda _model, _body: chat.ChatWriter(usage=True)),
 }
 
 

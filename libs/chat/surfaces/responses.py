@@ -11,6 +11,7 @@ from typing import Any
 from pydantic_core import to_json
 
 from libs.chat.exact_json import decode
+from libs.chat.surfaces.references import resolved
 from libs.chat.surfaces.thoughts import Carried, add, carried_by, details_of, is_opaque, is_ours, opened
 from libs.chat.surfaces.turns import Piece, Turns, pieces_of
 from libs.chat.surfaces.writer import SurfaceError, is_list_of_objects, named_event, reasoning_of, text_of
@@ -26,7 +27,7 @@ _SAME = (
     "prompt_cache_key",
     "service_tier",
 )
-HEARD = frozenset(
+UNDERSTOOD = frozenset(
     {
         *_SAME,
         "input",
@@ -310,11 +311,12 @@ def usage_json(usage: Any) -> dict[str, Any] | None:
 def _input(given: Any) -> list[dict[str, Any]]:
     if isinstance(given, str) and given:
         return [{"role": "user", "content": given}]
-    if not is_list_of_objects(given) or not given:
+    items = resolved(given) if is_list_of_objects(given) else []
+    if not items:
         raise SurfaceError("`input` must be text or a list of at least one item.")
     messages: list[dict[str, Any]] = []
     thought, carried = "", Carried()
-    for item in given:
+    for item in items:
         kind = item.get("type") or "message"
         if kind == "reasoning":
             thought += text_of(item.get("summary"))
@@ -338,7 +340,7 @@ def _input(given: Any) -> list[dict[str, Any]]:
             content = _output(item.get("output"))
             messages.append({"role": "tool", "tool_call_id": item.get("call_id"), "content": content})
         elif kind == "message":
-            messages.append(_said(item))
+            messages.append(_message_of(item))
         else:
             raise SurfaceError(f"an item of type {str(kind)[:50]!r} cannot be sent to this model.")
         if messages[-1]["role"] == "assistant":
@@ -355,7 +357,7 @@ def _think(message: dict[str, Any], thought: str, details: list[dict[str, Any]])
 
 
 def _output(output: Any) -> Any:
-    """What a tool gave: text, or a list of the parts that a message may have."""
+    """A tool's result: text, or a list of the parts that a message may have."""
     if isinstance(output, str):
         return output
     if is_list_of_objects(output) and output:
@@ -371,7 +373,7 @@ def without_carried(body: dict[str, Any]) -> dict[str, Any]:
     return {**body, "input": [item for item in given or () if not is_ours(item.get("encrypted_content"))]}
 
 
-def _said(item: dict[str, Any]) -> dict[str, Any]:
+def _message_of(item: dict[str, Any]) -> dict[str, Any]:
     role, content = item.get("role"), item.get("content")
     if role not in ("user", "assistant", "system", "developer"):
         raise SurfaceError("an item's `role` is `user`, `assistant`, `system` or `developer`.")
@@ -381,18 +383,21 @@ def _said(item: dict[str, Any]) -> dict[str, Any]:
     if not is_list_of_objects(content):
         raise SurfaceError("an item's `content` is text or a list of parts.")
     assert isinstance(content, list)
-    if role != "user":
-        return {
-            "role": role,
-            "content": "".join(str(part.get("text") or part.get("refusal") or "") for part in content),
-        }
-    return {"role": role, "content": [_part(part) for part in content]}
+    parts = [_part(part) for part in content]
+    if role == "user":
+        return {"role": role, "content": parts}
+    if any(part["type"] != "text" for part in parts):
+        kinds = ", ".join(sorted({str(part.get("type"))[:50] for part in content}))
+        raise SurfaceError(f"this model takes only text of the {role}, not {kinds}.")
+    return {"role": role, "content": text_of(parts)}
 
 
 def _part(part: dict[str, Any]) -> dict[str, Any]:
     kind = part.get("type")
     if kind in ("input_text", "output_text", "text"):
         return {"type": "text", "text": part.get("text") or ""}
+    if kind == "refusal":
+        return {"type": "text", "text": part.get("refusal") or ""}
     if kind == "input_image" and part.get("image_url"):
         detail = {"detail": part["detail"]} if part.get("detail") else {}
         return {"type": "image_url", "image_url": {"url": part["image_url"], **detail}}

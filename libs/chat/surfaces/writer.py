@@ -10,7 +10,7 @@ from libs.chat.exact_json import decode, encode
 
 
 class SurfaceError(Exception):
-    """The client's request cannot be said as a chat completion; the message is for the client."""
+    """The client's request cannot be translated; the message is for the client."""
 
 
 class Writer(Protocol):

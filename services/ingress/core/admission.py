@@ -2,51 +2,24 @@
 
 import ipaddress
 import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
-from functools import partial
-from typing import Any
-
-from pydantic_core import from_json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from contracts.prices import Price
 from contracts.record import ReplyAddress
-from contracts.requests import FIM_MOST_TOKENS, Caller, RequestAccepted, Surface
+from contracts.requests import Caller, RequestAccepted
 from libs.chat.surfaces.registry import DIALECTS
 from libs.chat.surfaces.writer import SurfaceError
 from libs.config.auto import choose
-from libs.config.gateway import AutoModel, Limits, Model, Timeouts
-from libs.pricing.bounds import Size, size_of
+from libs.config.catalog import Offer
+from libs.config.gateway import AutoModel, Limits, Timeouts
+from services.ingress.core.bodies import Asked, is_free
 from services.ingress.core.errors import BadRequest, Unauthorized, WrongContentType
-from services.ingress.core.preferences import NONE, Preferences, preferences
 
 MOST_HEADER_CHARACTERS = 256
-MOST_MODEL_CHARACTERS = 200
-MOST_CHOICES = 128
 _TAGS = {"task_id": "x-kilocode-taskid", "client_version": "x-kilocode-version", "mode": "x-kilocode-mode"}
 _FORWARDED_FOR = re.compile(r"""(?:^|;)\s*for=("[^"]*"|[^;,\s]+)""", re.IGNORECASE)
 ORGANIZATION_HEADER = "x-kilocode-organizationid"
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What the gateway itself must know of a request; the rest is the provider's to judge."""
-
-    surface: Surface
-    model: str
-    stream: bool
-    max_tokens: int | None
-    choices: int
-    size: Size
-    wanted: Preferences = NONE
-    """Of the choice among providers."""
-    asked_model: str | None = None
-    """What the client named, where that stands for another."""
-
-    @property
-    def free(self) -> bool:
-        """Anybody may ask, and nobody pays."""
-        return self.model.endswith(":free")
 
 
 def header_map(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
@@ -89,101 +62,15 @@ def bearer_token(headers: Mapping[str, str]) -> str | None:
     return token.strip()
 
 
+def check_key(model: str, *, has_key: bool) -> None:
+    """Raises Unauthorized for a paid model without a key."""
+    if not has_key and not is_free(model):
+        raise Unauthorized("This model needs an API key: send `Authorization: Bearer <api key>`.")
+
+
 def organization_of(headers: Mapping[str, str]) -> str | None:
     """The organization that the client names, if any."""
     return _tag(headers, ORGANIZATION_HEADER)
-
-
-def parse(surface: Surface, raw: bytes) -> Asked:
-    """Reads a request of any surface.
-
-    Raises:
-        BadRequest: it is not JSON, or lacks what every request of the surface has.
-    """
-    body = _object(raw)
-    model = body.get("model")
-    if not isinstance(model, str) or not model:
-        raise BadRequest('`model` is missing: name one of GET /models, for example "model": "openai/gpt-5-mini".')
-    if len(model) > MOST_MODEL_CHARACTERS or not model.isprintable():
-        raise BadRequest(f"`model` must be at most {MOST_MODEL_CHARACTERS} printable characters.")
-    stream = body.get("stream", False)
-    if stream is not None and not isinstance(stream, bool):
-        raise BadRequest("`stream` must be true or false.")
-    messages, limit, choices = _PARSERS[surface](body)
-    wanted = preferences(body.get("provider"))
-    size = size_of(messages, len(raw))
-    return Asked(surface, model, bool(stream), limit, choices, size, wanted)
-
-
-_Sizes = tuple[list[Any], int | None, int]
-"""The messages as a chat completion has them, the limit of output tokens, and how many choices."""
-
-
-def _chat(body: dict[str, Any]) -> _Sizes:
-    messages = body.get("messages")
-    if not isinstance(messages, list) or not messages:
-        raise BadRequest("`messages` must be a list of at least one message.")
-    limits = [limit for name in ("max_completion_tokens", "max_tokens") if (limit := _limit(body, name)) is not None]
-    choices = 1 if body.get("n") is None else body["n"]
-    if not isinstance(choices, int) or isinstance(choices, bool) or not 1 <= choices <= MOST_CHOICES:
-        raise BadRequest(f"`n` must be a whole number from 1 to {MOST_CHOICES}.")
-    return messages, max(limits, default=None), choices
-
-
-def _translated(surface: Surface, field: str, body: dict[str, Any]) -> _Sizes:
-    limit = _limit(body, field)
-    try:
-        chat = DIALECTS[surface].to_chat(body)
-    except SurfaceError as error:
-        raise BadRequest(str(error)) from None
-    return chat["messages"], limit, 1
-
-
-def _embeddings(body: dict[str, Any]) -> _Sizes:
-    if not body.get("input") or not isinstance(body["input"], str | list):
-        raise BadRequest("`input` must be text, or a list of texts or tokens.")
-    if body.get("stream"):
-        raise BadRequest("embeddings are not streamed.")
-    return [], 0, 1
-
-
-def _fim(body: dict[str, Any]) -> _Sizes:
-    if not isinstance(body.get("prompt"), str):
-        raise BadRequest("`prompt` must be text: what stands before the place to fill.")
-    limit = _limit(body, "max_tokens")
-    return [], min(limit or FIM_MOST_TOKENS, FIM_MOST_TOKENS), 1
-
-
-def _limit(body: dict[str, Any], name: str) -> int | None:
-    limit = body.get(name)
-    if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 1):
-        raise BadRequest(f"`{name}` must be a whole number of at least 1.")
-    return limit
-
-
-_PARSERS: dict[Surface, Callable[[dict[str, Any]], _Sizes]] = {
-    Surface.CHAT_COMPLETIONS: _chat,
-    Surface.RESPONSES: partial(_translated, Surface.RESPONSES, "max_output_tokens"),
-    Surface.MESSAGES: partial(_translated, Surface.MESSAGES, "max_tokens"),
-    Surface.EMBEDDINGS: _embeddings,
-    Surface.FIM: _fim,
-}
-
-
-def _object(raw: bytes) -> dict[str, Any]:
-    try:
-        # In a list, as deep as it will lie in `PromptSubmitted`; and one value only, so that nothing can follow it.
-        (body,) = from_json(b"[" + raw + b"]", allow_inf_nan=False)
-    except ValueError as error:
-        raise BadRequest(f"The body is not JSON: {_without_values(error)}.") from None
-    if not isinstance(body, dict):
-        raise BadRequest("The body must be a JSON object.")
-    return body
-
-
-def _without_values(error: ValueError) -> str:
-    text = str(error)
-    return text if len(text) < 120 and "line" in text else "it does not hold one value"
 
 
 def client_ip(peer: str, headers: Mapping[str, str], trusted_proxies: int) -> str:
@@ -259,7 +146,7 @@ def accept(
     request_id: str,
     ip: str,
     prices: dict[str, Price],
-    model: Model | None,
+    offers: Sequence[Offer],
     prompt_bytes: int,
     reply_to: ReplyAddress,
     limits: Limits,
@@ -272,19 +159,20 @@ def accept(
         caller: None for an anonymous client, who may ask for free models only.
         ip: as `client_ip` gives it; free models count against it whoever asks.
         prices: of the model, now, by provider.
-        model: as it is configured, if it is.
+        offers: of the model, if it is served here.
 
     Raises:
         Unauthorized: a paid model without a key.
-        BadRequest: a header is too long, or the request certainly does not fit into the model's context window.
+        BadRequest: a header is too long, the request certainly does not fit into the model's context window, or none
+            of the model's providers can be sent it.
     """
-    if caller is None and not asked.free:
-        raise Unauthorized("This model needs an API key: send `Authorization: Bearer <api key>`.")
+    check_key(asked.model, has_key=caller is not None)
     who = caller or Caller()
     if asked.free:
         who, subject = who.model_copy(update={"ip": ip}), f"ip:{ip}"
     else:
         subject = who.owner
+    model = offers[0].model if offers else None
     cap = 0
     if asked.max_tokens is None:
         cap = (model.max_output_tokens if model else None) or limits.output_tokens
@@ -305,7 +193,7 @@ def accept(
         free=asked.free,
         prices=prices,
         provider_order=list(asked.wanted.order),
-        provider_only=list(asked.wanted.only),
+        provider_only=list(_providers(asked, offers)),
         provider_ignore=list(asked.wanted.ignore),
         provider_sort=asked.wanted.sort,
         deny_data_collection=asked.wanted.deny_data_collection,
@@ -321,6 +209,25 @@ def accept(
         reply_to=reply_to,
         **{field: _tag(headers, name) for field, name in _TAGS.items()},
     )
+
+
+def _providers(asked: Asked, offers: Sequence[Offer]) -> Sequence[str]:
+    """The only providers that may be asked; none: any of the model's.
+
+    One that speaks the client's surface takes the body as it is; for others it must have the form of a chat completion.
+    """
+    only = asked.wanted.only
+    speaking = [offer.provider_id for offer in offers if offer.provider.speaks(asked.surface)]
+    if len(speaking) == len(offers):
+        return only
+    try:
+        DIALECTS[asked.surface].to_chat(dict(asked.body))
+    except SurfaceError as error:
+        left = [provider_id for provider_id in speaking if not only or provider_id in only]
+        if not left:
+            raise BadRequest(str(error)) from None
+        return left
+    return only
 
 
 def _tag(headers: Mapping[str, str], name: str) -> str | None:

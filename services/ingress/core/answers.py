@@ -29,6 +29,8 @@ def error_body(refusal: Refusal, surface: Surface = Surface.CHAT_COMPLETIONS) ->
     if refusal.metadata:
         error["metadata"] = refusal.metadata
     if surface is Surface.MESSAGES:
+        if code := refusal.metadata.get("error_code"):
+            error["details"] = {"error_code": code}
         return orjson.dumps({"type": "error", "error": {"type": error_type(refusal.status), **error}})
     return orjson.dumps({"error": error})
 

@@ -13,11 +13,16 @@ USD_PER_TOKEN = Decimal(10) ** -12
 
 def models(catalog: Catalog, now: datetime) -> dict[str, Any]:
     """The list of models, as OpenAI gives it, with context length and prices."""
-    autos = [
-        {"id": name, "object": "model", "created": 0, "owned_by": "kilo-auto", "name": name, "context_length": None}
-        for name in catalog.auto
-    ]
-    return {"object": "list", "data": [*(_model(offer, now) for offer in catalog.offers.values()), *autos]}
+    listed = [_model(offer, now) for offer in catalog.offers.values()]
+    return {"object": "list", "data": [*listed, *(_auto(name) for name in catalog.auto)]}
+
+
+def model(catalog: Catalog, model_id: str, now: datetime) -> dict[str, Any] | None:
+    """One model as the list has it; None if it is not served here."""
+    if model_id in catalog.auto:
+        return _auto(model_id)
+    offer = catalog.find(model_id)
+    return _model(offer, now) if offer else None
 
 
 def endpoints(catalog: Catalog, model_id: str, now: datetime) -> dict[str, Any] | None:
@@ -48,6 +53,10 @@ def providers(catalog: Catalog) -> dict[str, Any]:
             if provider_id in used
         ]
     }
+
+
+def _auto(name: str) -> dict[str, Any]:
+    return {"id": name, "object": "model", "created": 0, "owned_by": "kilo-auto", "name": name, "context_length": None}
 
 
 def _model(offer: Offer, now: datetime) -> dict[str, Any]:

@@ -8,14 +8,20 @@ class IngressError(Exception):
 
     status = 400
 
-    def __init__(self, message: str, *, retry_after_s: int | None = None) -> None:
+    def __init__(self, message: str, *, retry_after_s: int | None = None, code: str | None = None) -> None:
+        """
+        Args:
+            code: the stable name of the cause, by which clients decide what to do.
+        """
         super().__init__(message)
         self.retry_after_s = retry_after_s
+        self.code = code
 
     @property
     def refusal(self) -> Refusal:
-        """The same as a part of records."""
-        return Refusal(status=self.status, message=str(self), retry_after_s=self.retry_after_s)
+        """The error as a record has it."""
+        metadata = {"error_code": self.code} if self.code else {}
+        return Refusal(status=self.status, message=str(self), retry_after_s=self.retry_after_s, metadata=metadata)
 
 
 class BadRequest(IngressError):

@@ -3,7 +3,8 @@ import Anthropic from "@anthropic-ai/sdk";
 import OpenAI from "openai";
 import { createAnthropic } from "@ai-sdk/anthropic";
 import { createOpenAI } from "@ai-sdk/openai";
-import { generateText, jsonSchema, Output, streamText, tool } from "ai";
+import { betaTool } from "@anthropic-ai/sdk/helpers/beta/json-schema";
+import { generateText, jsonSchema, Output, stepCountIs, streamText, tool } from "ai";
 
 const [baseURL, apiKey, stubURL] = process.argv.slice(2);
 const client = new OpenAI({ baseURL, apiKey, maxRetries: 0 });
@@ -132,6 +133,41 @@ for (const [surface, provider] of Object.entries(vercel)) {
   }
 }
 
+// The same snippet over three turns, with a tool loop in the first; `store` unset is what the snippet leaves it.
+async function answers(options, streamed) {
+  if (!streamed) return generateText(options);
+  const running = streamText(options);
+  for await (const _ of running.textStream);
+  return { text: await running.text, steps: await running.steps, responseMessages: await running.responseMessages };
+}
+seen.conversations = {};
+for (const model of ["stub/echo", "claude/echo", "gemini/echo", "converse/echo", "responses/echo"]) {
+  for (const store of [undefined, false]) {
+    for (const streamed of [false, true]) {
+      const said = [];
+      const ask = async (content) => {
+        said.push({ role: "user", content });
+        const options = { model: kilo(model), messages: said, tools: { weather }, stopWhen: stepCountIs(4) };
+        const answer = await answers({ ...options, providerOptions: { openai: { store } } }, streamed);
+        said.push(...answer.responseMessages);
+        return answer;
+      };
+      const first = await ask("[[stub tool=1 think=1 chunks=0]]");
+      const second = await ask("[[stub think=1]] and then?");
+      const third = await ask("and at last?");
+      const last = await sent();
+      seen.conversations[`${model} ${store} ${streamed}`] = {
+        steps: first.steps.length,
+        kept: [first.text, second.text, "sunny in Graz"].every((text) => text && last.includes(text)),
+        // What only the model can read of its thought, where there is such a thing.
+        thought: { "claude/echo": "c2ln", "gemini/echo": "c2ln", "converse/echo": "c2ln", "responses/echo": "c2VjcmV0" }[model] ?? "",
+        again: last,
+        answered: third.text.length > 0,
+      };
+    }
+  }
+}
+
 const claude = new Anthropic({ baseURL, apiKey, maxRetries: 0 });
 seen.claude = {};
 for (const model of ["stub/echo", "claude/echo"]) {
@@ -155,6 +191,18 @@ for (const model of ["stub/echo", "claude/echo"]) {
     for await (const event of stream) if (event.type === "content_block_delta") break;
     stream.abort();
   });
+  const run = async ({ city }) => `sunny in ${city}`;
+  const inputSchema = { type: "object", properties: { city: { type: "string" } }, required: ["city"] };
+  const runner = claude.beta.messages.toolRunner({
+    ...ask,
+    messages: [{ role: "user", content: "[[stub tool=1 chunks=0]]" }],
+    tools: [betaTool({ name: "weather", description: "of a city", inputSchema, run })],
+  });
+  const ran = await runner.runUntilDone();
+  const history = await sent();
+  seen.claudeRuns = ran.content[0].text.length > 0 && ["[[stub tool=1", "sunny in Graz"].every((text) => history.includes(text));
+  const counted = await claude.messages.countTokens({ model, messages });
+  seen.claudeCounts = counted.input_tokens > 0;
   seen.claude[model] = whole.content[0].text === streamed && whole.stop_reason === "end_turn";
 }
 

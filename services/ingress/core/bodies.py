@@ -1,0 +1,170 @@
+"""What the gateway itself must know of a request's body. Pure.
+
+Bodies are not translated here: a provider that speaks the client's surface takes more than a translation could say.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic_core import from_json
+
+from contracts.requests import FIM_MOST_TOKENS, Surface
+from libs.pricing.bounds import Size, size_of
+from services.ingress.core.errors import BadRequest
+from services.ingress.core.preferences import NONE, Preferences, preferences
+
+MOST_MODEL_CHARACTERS = 200
+MOST_CHOICES = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the gateway itself must know of a request; the rest is the provider's to judge."""
+
+    surface: Surface
+    model: str
+    stream: bool
+    max_tokens: int | None
+    choices: int
+    size: Size
+    wanted: Preferences = NONE
+    """Of the choice among providers."""
+    asked_model: str | None = None
+    """What the client named, where that stands for another."""
+    body: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    """As the client sent it: never in a log."""
+
+    @property
+    def free(self) -> bool:
+        """Anybody may ask, and nobody pays."""
+        return is_free(self.model)
+
+
+def is_free(model: str) -> bool:
+    """Anybody may ask for the model, and nobody pays."""
+    return model.endswith(":free")
+
+
+def parse(surface: Surface, raw: bytes) -> Asked:
+    """Reads a request of any surface.
+
+    Raises:
+        BadRequest: it is not JSON, or lacks what every request of the surface has.
+    """
+    body = _object(raw)
+    model = _model(body)
+    stream = body.get("stream", False)
+    if stream is not None and not isinstance(stream, bool):
+        raise BadRequest("`stream` must be true or false.")
+    limit, choices = _PARSERS[surface](body)
+    wanted = preferences(body.get("provider"))
+    return Asked(surface, model, bool(stream), limit, choices, size_of(body, len(raw)), wanted, body=body)
+
+
+def measured(raw: bytes) -> tuple[str, Size]:
+    """The model and the size of a request of the Messages surface that is only to be counted.
+
+    Raises:
+        BadRequest: as `parse` does.
+    """
+    body = _object(raw)
+    _check_turns(body)
+    return _model(body), size_of(body, len(raw))
+
+
+def _model(body: dict[str, Any]) -> str:
+    model = body.get("model")
+    if not isinstance(model, str) or not model:
+        raise BadRequest('`model` is missing: name one of GET /models, for example "model": "openai/gpt-5-mini".')
+    if len(model) > MOST_MODEL_CHARACTERS or not model.isprintable():
+        raise BadRequest(f"`model` must be at most {MOST_MODEL_CHARACTERS} printable characters.")
+    return model
+
+
+_Output = tuple[int | None, int]
+"""The limit of output tokens, and how many choices."""
+
+
+def _chat(body: dict[str, Any]) -> _Output:
+    _check_messages(body)
+    limits = [limit for name in ("max_completion_tokens", "max_tokens") if (limit := _limit(body, name)) is not None]
+    choices = 1 if body.get("n") is None else body["n"]
+    if not isinstance(choices, int) or isinstance(choices, bool) or not 1 <= choices <= MOST_CHOICES:
+        raise BadRequest(f"`n` must be a whole number from 1 to {MOST_CHOICES}.")
+    return max(limits, default=None), choices
+
+
+def _responses(body: dict[str, Any]) -> _Output:
+    return _limit(body, "max_output_tokens"), 1
+
+
+def _messages(body: dict[str, Any]) -> _Output:
+    _check_turns(body)
+    limit = _limit(body, "max_tokens")
+    if limit is None:
+        raise BadRequest("`max_tokens` is missing: the Messages API wants a whole number.")
+    return limit, 1
+
+
+def _check_turns(body: dict[str, Any]) -> None:
+    if body.get("thread") is not None:
+        # Anthropic's SDKs look for this code, and then send the conversation without a thread.
+        raise BadRequest(
+            "`thread` is not supported: threads are not kept here. Send the whole conversation as `messages`.",
+            code="thread_unsupported_request",
+        )
+    _check_messages(body)
+
+
+def _check_messages(body: dict[str, Any]) -> None:
+    messages = body.get("messages")
+    if not isinstance(messages, list) or not messages:
+        raise BadRequest("`messages` must be a list of at least one message.")
+
+
+def _embeddings(body: dict[str, Any]) -> _Output:
+    if not body.get("input") or not isinstance(body["input"], str | list):
+        raise BadRequest("`input` must be text, or a list of texts or tokens.")
+    if body.get("stream"):
+        raise BadRequest("embeddings are not streamed.")
+    return 0, 1
+
+
+def _fim(body: dict[str, Any]) -> _Output:
+    if not isinstance(body.get("prompt"), str):
+        raise BadRequest("`prompt` must be text: what stands before the place to fill.")
+    limit = _limit(body, "max_tokens")
+    return min(limit or FIM_MOST_TOKENS, FIM_MOST_TOKENS), 1
+
+
+def _limit(body: dict[str, Any], name: str) -> int | None:
+    limit = body.get(name)
+    if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 1):
+        raise BadRequest(f"`{name}` must be a whole number of at least 1.")
+    return limit
+
+
+_PARSERS: dict[Surface, Callable[[dict[str, Any]], _Output]] = {
+    Surface.CHAT_COMPLETIONS: _chat,
+    Surface.RESPONSES: _responses,
+    Surface.MESSAGES: _messages,
+    Surface.EMBEDDINGS: _embeddings,
+    Surface.FIM: _fim,
+}
+
+
+def _object(raw: bytes) -> dict[str, Any]:
+    try:
+        # In a list, as deep as it will lie in `PromptSubmitted`; and one value only, so that nothing can follow it.
+        (body,) = from_json(b"[" + raw + b"]", allow_inf_nan=False)
+    except ValueError as error:
+        raise BadRequest(f"The body is not JSON: {_without_values(error)}.") from None
+    if not isinstance(body, dict):
+        raise BadRequest("The body must be a JSON object.")
+    return body
+
+
+def _without_values(error: ValueError) -> str:
+    text = str(error)
+    return text if len(text) < 120 and "line" in text else "it does not hold one value"

@@ -1,0 +1,98 @@
+"""What the ingress answers to: routes, and errors where there is none."""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from contracts.record import Refusal
+from contracts.requests import Surface
+from libs.config.catalog import Catalog
+from services.ingress.core import catalog_pages
+from services.ingress.core.answers import error_body
+
+PREFIXES = ("/api/gateway", "/api/gateway/v1")
+PATHS = {
+    Surface.CHAT_COMPLETIONS: "/chat/completions",
+    Surface.RESPONSES: "/responses",
+    Surface.MESSAGES: "/messages",
+    Surface.EMBEDDINGS: "/embeddings",
+    Surface.FIM: "/fim/completions",
+}
+NOT_FOUND = Refusal(status=404, message="Not Found")
+FAILED = Refusal(status=500, message="The gateway failed; it was logged. Try again.")
+
+
+def application(
+    catalog: Catalog, surfaces: Mapping[Surface, ASGIApp], *, balance: ASGIApp, counting: ASGIApp
+) -> Starlette:
+    """All routes.
+
+    Args:
+        surfaces: the application of each.
+        balance: of ``GET /balance``.
+        counting: of ``POST /messages/count_tokens``.
+    """
+
+    def page(make: Callable[[Request], Any], missing: Refusal = NOT_FOUND) -> Callable[[Request], Response]:
+        async def show(request: Request) -> Response:
+            found = make(request)
+            if found is None:
+                return Response(error_body(missing), missing.status, media_type="application/json")
+            return Response(orjson.dumps(found), media_type="application/json")
+
+        return show  # type: ignore[return-value]
+
+    def now() -> datetime:
+        return datetime.now(UTC)
+
+    unknown = Refusal(status=404, message="There is no such model; GET /models lists those there are.")
+    routes = []
+    for prefix in PREFIXES:
+        models = f"{prefix}/models"
+        routes += [
+            *(Route(f"{prefix}{path}", surfaces[surface], methods=["POST"]) for surface, path in PATHS.items()),
+            Route(f"{prefix}{PATHS[Surface.MESSAGES]}/count_tokens", counting, methods=["POST"]),
+            Route(f"{prefix}/balance", balance),
+            Route(models, page(lambda _: catalog_pages.models(catalog, now()))),
+            Route(
+                f"{models}/{{model:path}}/endpoints",
+                page(lambda request: catalog_pages.endpoints(catalog, request.path_params["model"], now())),
+            ),
+            Route(
+                f"{models}/{{model:path}}",
+                page(lambda request: catalog_pages.model(catalog, request.path_params["model"], now()), unknown),
+            ),
+            Route(f"{prefix}/providers", page(lambda _: catalog_pages.providers(catalog))),
+        ]
+    routes.append(Route("/api/fim/completions", surfaces[Surface.FIM], methods=["POST"]))
+    return Starlette(routes=routes, exception_handlers={HTTPException: _no_route, Exception: _failed})
+
+
+async def _no_route(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    message = error.detail
+    if error.status_code == 404:
+        message = f"There is no route {request.method} {request.url.path[:200]}; the API begins at {PREFIXES[0]}."
+    elif error.status_code == 405:
+        message = f"{request.url.path[:200]} does not answer {request.method}."
+    return _refused(request, Refusal(status=error.status_code, message=message), error.headers)
+
+
+async def _failed(request: Request, _error: Exception) -> Response:
+    return _refused(request, FAILED)
+
+
+def _refused(request: Request, refusal: Refusal, headers: Mapping[str, str] | None = None) -> Response:
+    """An error in the shape of the client's surface, which Anthropic's clients show by their version header, too."""
+    anthropics = tuple(prefix + PATHS[Surface.MESSAGES] for prefix in PREFIXES)
+    speaks_messages = request.url.path.startswith(anthropics) or "anthropic-version" in request.headers
+    body = error_body(refusal, Surface.MESSAGES if speaks_messages else Surface.CHAT_COMPLETIONS)
+    return Response(body, refusal.status, media_type="application/json", headers=headers)

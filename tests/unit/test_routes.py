@@ -1,0 +1,115 @@
+"""The routes of the ingress that need no log, as clients see them."""
+
+from typing import Any
+
+import httpx
+import pytest
+from starlette.types import Receive, Scope, Send
+
+from contracts.requests import Caller, Surface
+from libs.config.catalog import Catalog
+from libs.config.gateway import AutoModel, Model, Pricing, Provider
+from services.ingress.core.errors import Unauthorized
+from services.ingress.counting import TokenCountPage
+from services.ingress.routes import application
+from tests.unit.records import Config
+
+FREE = Pricing(prompt="0", completion="0")
+CATALOG = Catalog(
+    Config(
+        providers={"p": Provider(base_url="http://p")},
+        models=[
+            Model(id="stub/echo", provider="p", upstream_model="u", context_length=1_000, pricing=FREE),
+            Model(id="stub/echo:free", provider="p", upstream_model="u"),
+        ],
+        auto={"kilo-auto/small": AutoModel(default="stub/echo")},
+    )
+)
+ASK: dict[str, Any] = {"model": "stub/echo", "messages": [{"role": "user", "content": "x" * 4_000}]}
+KEY = {"x-api-key": "good"}
+
+
+class _Authenticator:
+    async def caller(self, token: str, organization_id: str | None) -> Caller:
+        if token != "good":
+            raise Unauthorized("This API key is not valid.")
+        return Caller(account_id="a", organization_id=organization_id)
+
+
+async def _nothing(scope: Scope, receive: Receive, send: Send) -> None:
+    """In place of the pages that need the log."""
+
+
+def _client() -> httpx.AsyncClient:
+    counting = TokenCountPage(_Authenticator(), CATALOG, most_bytes=100_000)
+    made = application(CATALOG, dict.fromkeys(Surface, _nothing), balance=_nothing, counting=counting)
+    return httpx.AsyncClient(transport=httpx.ASGITransport(made), base_url="http://gateway/api/gateway")
+
+
+@pytest.mark.parametrize("prefix", ["", "/v1"])
+async def test_one_model_is_what_the_list_says_of_it(prefix: str) -> None:
+    async with _client() as client:
+        listed = (await client.get(f"{prefix}/models")).json()["data"]
+        assert [model["id"] for model in listed] == ["stub/echo", "stub/echo:free", "kilo-auto/small"]
+        for model in listed:
+            for name in (model["id"], model["id"].replace("/", "%2F")):
+                found = await client.get(f"{prefix}/models/{name}")
+                assert (found.status_code, found.json()) == (200, model)
+        endpoints = await client.get(f"{prefix}/models/stub/echo/endpoints")
+        assert endpoints.json()["data"]["endpoints"]
+        unknown = await client.get(f"{prefix}/models/no/such")
+        assert unknown.status_code == 404
+        assert (unknown.json()["error"]["code"], "GET /models" in unknown.text) == (404, True)
+
+
+@pytest.mark.parametrize(
+    ("path", "headers"),
+    [("/messages/batches", {}), ("/v1/messages/batches", {}), ("/v1/files", {"anthropic-version": "2023-06-01"})],
+)
+async def test_a_route_that_anthropic_has_is_missing_in_its_own_words(path: str, headers: dict[str, str]) -> None:
+    async with _client() as client:
+        missing = await client.post(path, headers=headers)
+    assert missing.status_code == 404
+    assert (missing.json()["type"], missing.json()["error"]["type"]) == ("error", "not_found_error")
+
+
+async def test_other_routes_are_missing_in_the_gateway_s() -> None:
+    async with _client() as client:
+        missing = await client.post("/assistants")
+        assert (missing.status_code, set(missing.json())) == (404, {"error"})
+        wrong = await client.get("/messages")
+        assert (wrong.status_code, wrong.json()["type"]) == (405, "error")
+
+
+@pytest.mark.parametrize("path", ["/messages/count_tokens", "/v1/messages/count_tokens?beta=true"])
+async def test_tokens_are_estimated(path: str) -> None:
+    async with _client() as client:
+        found = await client.post(path, json=ASK, headers=KEY)
+        assert found.status_code == 200
+        assert 1_000 <= found.json()["input_tokens"] <= 1_050
+        image = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "A" * 40_000}}
+        seen = {**ASK, "messages": [{"role": "user", "content": [image]}]}
+        assert (await client.post(path, json=seen, headers=KEY)).json()["input_tokens"] < 2_000
+        alias = await client.post(path, json={**ASK, "model": "kilo-auto/small"}, headers=KEY)
+        assert alias.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status", "kind"),
+    [
+        (ASK, {}, 401, "authentication_error"),
+        (ASK, {"x-api-key": "bad"}, 401, "authentication_error"),
+        ({**ASK, "model": "stub/echo:free"}, {}, 200, None),
+        ({**ASK, "model": "no/such"}, KEY, 400, "invalid_request_error"),
+        ({"model": "stub/echo"}, KEY, 400, "invalid_request_error"),
+        ({**ASK, "thread": {"type": "create"}}, KEY, 400, "invalid_request_error"),
+        ({**ASK, "system": "x" * 100_000}, KEY, 413, "request_too_large"),
+    ],
+)
+async def test_what_is_refused_has_anthropic_s_shape(
+    body: dict[str, Any], headers: dict[str, str], status: int, kind: str | None
+) -> None:
+    async with _client() as client:
+        found = await client.post("/messages/count_tokens", json=body, headers=headers)
+    assert found.status_code == status
+    assert found.json().get("error", {}).get("type") == kind
