@@ -87,6 +87,8 @@ class RequestAccepted(RequestRecord):
     reply_to: ReplyAddress
     task_id: str | None = None
     client_version: str | None = None
+    upstream_headers: dict[str, str] = {}
+    """The client's headers that are for the provider, as its reference has them (``anthropic-beta``)."""
     mode: str | None = None
 
     @property

@@ -222,6 +222,7 @@ class Attempt:
             most_tokens=request.output_tokens_most,
             created_s=now_ms() // 1000,
             cache=request.task_id is not None,
+            headers=request.upstream_headers,
             identifiers=identifiers(
                 at.provider_id,
                 request.caller,

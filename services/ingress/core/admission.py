@@ -14,6 +14,7 @@ from libs.config.auto import choose
 from libs.config.catalog import Offer
 from libs.config.gateway import AutoModel, Limits, Timeouts
 from services.ingress.core.bodies import Asked, is_free
+from services.ingress.core.client_headers import upstream_headers
 from services.ingress.core.errors import BadRequest, Unauthorized, WrongContentType
 
 MOST_HEADER_CHARACTERS = 256
@@ -207,6 +208,7 @@ def accept(
         input_tokens_most=min(asked.size.tokens_most, context or asked.size.tokens_most),
         output_tokens_most=(asked.max_tokens if asked.max_tokens is not None else cap) * asked.choices,
         reply_to=reply_to,
+        upstream_headers=upstream_headers(headers),
         **{field: _tag(headers, name) for field, name in _TAGS.items()},
     )
 
