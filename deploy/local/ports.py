@@ -1,18 +1,29 @@
 """TCP ports on loopback."""
 
 import asyncio
+import contextlib
+import random
 import socket
 
 from deploy.local.errors import StackError
 
 LOOPBACK = "127.0.0.1"
+_LISTENING = range(18_000, 32_000)
 
 
 def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody listens on now, and that no outgoing connection is given before it is used.
+
+    Systems take the local ports of connections from 32768 (Linux) or 49152 (IANA) on.
+
+    Raises:
+        StackError: there is none left.
+    """
+    for port in random.sample(_LISTENING, len(_LISTENING)):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind((LOOPBACK, port))
+            return port
+    raise StackError(f"no port from {_LISTENING.start} to {_LISTENING.stop} is free")
 
 
 def check_free(port: int, option: str) -> None:

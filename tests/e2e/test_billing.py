@@ -219,7 +219,7 @@ async def _example(gateway: Gateway, name: str, *arguments: str, **environment: 
         sys.executable,
         str(EXAMPLES / name),
         *arguments,
-        env=os.environ | {"SLUICE_KAFKA_BOOTSTRAP": gateway.stack.bus.bootstrap} | environment,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "SLUICE_KAFKA_BOOTSTRAP": gateway.stack.bus.bootstrap} | environment,
         stdout=asyncio.subprocess.PIPE,
     )
     try:
