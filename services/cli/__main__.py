@@ -1,5 +1,6 @@
 """``python -m services.cli``: all commands, and the one place where errors become an exit code."""
 
+import logging
 import sys
 
 import typer
@@ -54,6 +55,8 @@ app.command()(whoami)
 
 def main() -> None:
     """Runs a command; exit 1 with a message where it fails."""
+    # Its warnings while a broker starts are not for users; what matters becomes a StackError.
+    logging.getLogger("aiokafka").addHandler(logging.NullHandler())
     try:
         app()
     except StackError as error:
