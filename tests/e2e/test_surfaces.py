@@ -168,6 +168,22 @@ async def test_a_task_s_conversation_is_marked_for_anthropic_s_cache(gateway: Ga
     assert "cache_control" not in json.dumps(await _sent(gateway))
 
 
+async def test_anthropic_s_beta_features_reach_who_speaks_its_protocol(gateway: Gateway) -> None:
+    """Claude Code sends some with each request; the 1M context and interleaved thinking depend on them."""
+    question: Any = {"max_tokens": 64, "messages": [{"role": "user", "content": "hi"}]}
+    asked = {"anthropic-beta": "context-1m-2025-08-07, interleaved-thinking-2025-05-14"}
+    async with _anthropic(gateway) as client:
+        await client.messages.create(model="claude/echo", **question, extra_headers=asked)
+        sent = (await gateway.http.get(f"{gateway.stack.stub_url}/stub/headers")).json()
+        assert sent["anthropic-beta"] == "context-1m-2025-08-07,interleaved-thinking-2025-05-14"
+        other = await client.messages.with_raw_response.create(model="stub/echo", **question, extra_headers=asked)
+        assert "anthropic-beta" in other.headers["x-sluice-dropped"]
+        sent = (await gateway.http.get(f"{gateway.stack.stub_url}/stub/headers")).json()
+        assert "anthropic-beta" not in sent
+        with pytest.raises(anthropic.BadRequestError, match="anthropic-beta"):
+            await client.messages.create(model="claude/echo", **question, extra_headers={"anthropic-beta": "a b;c"})
+
+
 async def test_embeddings(gateway: Gateway) -> None:
     async with _openai(gateway) as client:
         raw = await client.embeddings.with_raw_response.create(

@@ -33,19 +33,23 @@ PROTOCOLS: tuple[tuple[str, StubProtocol], ...] = (
 )
 
 
+_SECRET = frozenset({b"authorization", b"x-api-key", b"x-goog-api-key"})
+
+
 class _Cut(Exception):
     """The connection is to be closed in the middle; uvicorn does that when an application fails."""
 
 
 class StubProvider:
     """The ASGI application. ``GET /stub/stats`` gives what it served, for tests that compare it with the ledger;
-    ``GET /stub/last`` the last request's body. Below ``/as/<provider>`` that provider's rules are enforced.
+    ``GET /stub/last`` the last request's body, ``GET /stub/headers`` its headers without keys. Below ``/as/<provider>`` that provider's rules are enforced.
     """
 
     def __init__(self, key: str | None) -> None:
         self._key = key
         self._counts: Counter[str] = Counter()
         self._last: Any = None
+        self._headers: dict[str, str] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one request."""
@@ -57,6 +61,9 @@ class StubProvider:
             return
         if path == "/stub/last":
             await _json(send, 200, self._last)
+            return
+        if path == "/stub/headers":
+            await _json(send, 200, self._headers)
             return
         if path.endswith(("/models", "/foundation-models")):
             await _json(send, 200 if self._authorized(scope) else 401, {"object": "list", "data": []})
@@ -75,6 +82,9 @@ class StubProvider:
         self._counts["in_flight"] += 1
         try:
             self._last = orjson.loads(body)
+            self._headers = {
+                name.decode(): value.decode("latin-1") for name, value in scope["headers"] if name not in _SECRET
+            }
             refused = violation(path, dict(scope["headers"]), self._last)
             if refused:
                 await _json(send, 400, (protocol or Chat()).error(400, refused))
