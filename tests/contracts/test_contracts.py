@@ -124,8 +124,10 @@ def test_released_schemas_stay_compatible(file: Any) -> None:
     assert breaks(json.loads(file.read_text()), CURRENT[name]) == []
 
 
-def test_every_record_is_released() -> None:
-    assert {f"{file.parent.name}/{file.stem}" for file in RELEASED} == set(CURRENT)
+def test_there_is_a_baseline_to_be_compatible_with() -> None:
+    """A record that came since the last release is in none yet; one that was in it may not go (see above)."""
+    assert {f"{file.parent.name}/{file.stem}" for file in RELEASED} <= set(CURRENT)
+    assert len(RELEASED) >= len(TOPICS)
 
 
 def test_the_compatibility_check_finds_what_breaks() -> None:

@@ -42,7 +42,8 @@ class _Cut(Exception):
 
 class StubProvider:
     """The ASGI application. ``GET /stub/stats`` gives what it served, for tests that compare it with the ledger;
-    ``GET /stub/last`` the last request's body, ``GET /stub/headers`` its headers without keys. Below ``/as/<provider>`` that provider's rules are enforced.
+    ``GET /stub/last`` the last request's body, ``GET /stub/headers`` its headers without
+    keys. Below ``/as/<provider>`` that provider's rules are enforced.
     """
 
     def __init__(self, key: str | None) -> None:
