@@ -17,7 +17,7 @@ class NotARecord(ValueError):
     """What lies there is none of the topic's records; the message says why and quotes nothing of it."""
 
 
-def decode(topic: Topic[R], value: bytes | None, headers: Iterable[tuple[str, bytes]]) -> R:
+def decode(topic: Topic[R], value: bytes | None, headers: Iterable[tuple[str, bytes | None]]) -> R:
     """Decodes a record by its ``ce_type``, or by its topic where that has one type only.
 
     Args:
@@ -28,6 +28,8 @@ def decode(topic: Topic[R], value: bytes | None, headers: Iterable[tuple[str, by
     """
     type_name = subject = ""
     for name, content in headers:
+        if content is None:
+            raise NotARecord(f"the header {name[:100]!r} has no value")
         if name == names.TYPE:
             type_name = content.decode("utf-8", "replace")
         elif name == names.SUBJECT:

@@ -50,7 +50,7 @@ def event_headers(
     return headers
 
 
-def header(headers: Iterable[tuple[str, bytes]], name: str) -> str | None:
+def header(headers: Iterable[tuple[str, bytes | None]], name: str) -> str | None:
     """The last value of a header, or None. Bytes that are no UTF-8 are replaced, never an error."""
     found = None
     for key, value in headers:

@@ -10,6 +10,7 @@ from .record import Record, ReplyAddress
 R = TypeVar("R", bound=Record)
 
 DLQ_SUFFIX = ".dlq"
+DLQ_HEADER_BYTES = 64 * 1024
 DAY_MS = 24 * 3600 * 1000
 
 
@@ -46,6 +47,11 @@ class Topic(Generic[R]):
     def dead_letters(self) -> str:
         """The topic that takes what could not be handled."""
         return self.name + DLQ_SUFFIX
+
+    @property
+    def dead_letter_bytes(self) -> int:
+        """The largest dead letter: the record, and the headers that are added to it."""
+        return self.max_record_bytes + DLQ_HEADER_BYTES
 
     def __repr__(self) -> str:
         return f"Topic({self.name})"

@@ -18,6 +18,7 @@ from .topic import DAY_MS, Spread, Topic
 from .usage import UsageRecorded
 from .vault import CredentialRemoved, CredentialSubmitted, CredentialTestOrdered, RewrapOrdered, VaultCommand
 
+SMALL = 1024 * 1024
 LARGE = 32 * 1024 * 1024
 MONTH_MS = 30 * DAY_MS
 
@@ -33,7 +34,14 @@ def _subject(record: RequestAccepted | PolicyDecided | QuotaReserved | Credentia
 
 
 # The way of a request.
-REQUESTS = Topic("gateway.requests.v1", (RequestAccepted,), key=_subject, reply_to=lambda record: record.reply_to)
+REQUESTS = Topic(
+    "gateway.requests.v1",
+    (RequestAccepted,),
+    key=_subject,
+    reply_to=lambda record: record.reply_to,
+    # The route holds the request, and takes more.
+    max_record_bytes=SMALL,
+)
 PROMPTS = Topic("gateway.prompts.v1", (PromptSubmitted,), key=_request_id, max_record_bytes=LARGE)
 POLICY_DECISIONS = Topic("gateway.policy-decisions.v1", (PolicyDecided,), key=_subject)
 QUOTA_DECISIONS = Topic("gateway.quota-decisions.v1", (QuotaReserved,), key=_subject)

@@ -3,7 +3,7 @@
 import asyncio
 
 import structlog
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
 from contracts import headers as names
 from libs.bus.producer import Producer, settle
@@ -28,7 +28,10 @@ class DeadLetters:
         self._tasks = Tasks("dead letters")
 
     async def write(self, raw: Raw, reason: str) -> DeadLetter:
-        """Returns what is known of the record once the queue has it; waits for the broker as long as it takes."""
+        """Returns what is known of the record once the queue has it; waits for the broker as long as it takes.
+
+        A record that is too large even there is written without its value.
+        """
         log.error("dead letter", topic=raw.topic, partition=raw.partition, offset=raw.offset, reason=reason)
         letter = dead_letter(raw, reason)
         headers = [
@@ -39,10 +42,16 @@ class DeadLetters:
             (names.DLQ_OFFSET, str(raw.offset).encode()),
             (names.DLQ_GROUP, self._reader.encode()),
         ]
+        value = raw.value
         while True:
             try:
-                await settle([await self._producer.dead_letter(letter.topic, raw.key, raw.value, headers)])
+                await settle([await self._producer.dead_letter(letter.topic, raw.key, value, headers)])
                 return letter
+            except MessageSizeTooLargeError:
+                if value is None:
+                    log.error("dead letter cannot be written", topic=raw.topic, offset=raw.offset)
+                    return letter
+                value = None
             except KafkaError as error:
                 log.warning("dead letter is written again", error=type(error).__name__)
                 await asyncio.sleep(RETRY_S)

@@ -48,7 +48,7 @@ class Follower:
     ) -> None:
         """
         Args:
-            receive: given each record; must not raise.
+            receive: given each record. One on which it fails is logged and passed over.
             wanted: records for which it is false are passed over undecoded.
             on_deleted: for compacted topics: given the keys that end.
             on_dead_letter: given what could not be decoded.
@@ -117,7 +117,11 @@ class Follower:
             if self._on_dead_letter:
                 self._on_dead_letter(letter)
             return
-        if isinstance(found, Received):
-            self._receive(found)
-        elif self._on_deleted:
-            self._on_deleted(found)
+        try:
+            if isinstance(found, Received):
+                self._receive(found)
+            elif self._on_deleted:
+                self._on_deleted(found)
+        except Exception:
+            # Read again, it would fail again, and hold up all that follows.
+            log.exception("record cannot be received", topic=raw.topic, offset=raw.offset)

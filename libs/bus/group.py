@@ -41,6 +41,7 @@ R = TypeVar("R", bound=Record)
 
 COMMIT_EVERY_S = 0.5
 COMMIT_WITHIN_S = 5.0
+LAST_BATCH_WITHIN_S = 10.0
 RETRY_FIRST_S = 0.1
 RETRY_MOST_S = 5.0
 MOST_RECORDS = 500
@@ -62,7 +63,7 @@ class _Turn(Generic[R]):
 
 
 class GroupMember(Generic[R]):
-    """A member of a consumer group. `start` joins it, `stop` drains and leaves it."""
+    """A member of a consumer group. `start` joins it, `stop` drains and disconnects."""
 
     def __init__(
         self,
@@ -79,7 +80,7 @@ class GroupMember(Generic[R]):
         """
         Args:
             make: the processor of a new assignment.
-            client_id: the name by which `libs.bus.membership` knows this process among the group's members.
+            client_id: the name by which `libs.bus.admin` knows this process among the group's members.
             instance: see `PartitionReader.in_group`.
             rewind_ms: topics that are read again from this long before now on assignment, to rebuild state.
             tick_s: the interval of `Processor.tick`; None: never.
@@ -94,6 +95,7 @@ class GroupMember(Generic[R]):
         self._joined: PartitionReader | None = None
         self._turn: _Turn[R] | None = None
         self._loading: asyncio.Task[None] | None = None
+        self._stopping = False
         self._busy = asyncio.Lock()
         self._committed: dict[TopicPartition, int] = {}
         name = group.name
@@ -121,15 +123,24 @@ class GroupMember(Generic[R]):
             await work.start()
 
     async def stop(self) -> None:
-        """Takes no further batch, finishes the one in work and what the processor drains, commits, leaves the group."""
+        """Takes no further batch, finishes the one in work and what the processor drains, commits, disconnects.
+
+        A member with a name stays in the group until its session times out, so that it may come back.
+        """
+        self._stopping = True
         await self._stop_loading()
-        if self._turn:
-            self._turn.ending = True
-        async with self._busy:
-            for work in self.background:
-                await work.stop()
-            if self._turn:
-                await self._turn.processor.drain()
+        turn = self._turn
+        if turn:
+            turn.ending = True
+        # Where the broker is away the batch in work may never end: what is not finished comes again.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LAST_BATCH_WITHIN_S), self._busy:
+                pass
+        for work in self.background:
+            await work.stop()
+        if turn:
+            # The group may take the partitions meanwhile; what was held is then its next owner's.
+            await turn.processor.drain()
         await self._end_turn()
         await self._leave()
 
@@ -157,6 +168,8 @@ class GroupMember(Generic[R]):
 
     async def _assigned(self, partitions: set[TopicPartition]) -> None:
         self._reader.pause(partitions)
+        if self._stopping:
+            return
         self._loading = asyncio.create_task(self._load(partitions), name=f"{self.group.name}: load")
 
     async def _revoked(self) -> None:
@@ -171,14 +184,17 @@ class GroupMember(Generic[R]):
                 await loading
 
     async def _end_turn(self) -> None:
-        if self._turn is None:
+        turn = self._turn
+        if turn is None:
             return
-        self._turn.ending = True
+        turn.ending = True
         async with self._busy:
+            if turn is not self._turn:
+                return
             with contextlib.suppress(KafkaError, TimeoutError):
                 async with asyncio.timeout(COMMIT_WITHIN_S):
                     await self._commit()
-            self._turn.work.close()
+            turn.work.close()
             self._turn = None
 
     async def _load(self, partitions: set[TopicPartition]) -> None:
@@ -238,9 +254,10 @@ class GroupMember(Generic[R]):
                 async with self._busy:
                     if turn is self._turn and not turn.ending:
                         await self._process(turn, raws)
-        except KafkaError as error:
-            # The client's membership is over, and it does not join again by itself.
-            log.warning("membership lost", group=self.group.name, error=repr(error)[:200])
+        except Exception as error:
+            # A batch that was given up must not be passed over by the next: the partitions are read again from their
+            # committed offsets. After a KafkaError the client's membership is over anyway.
+            log.warning("joining the group anew", group=self.group.name, error=type(error).__name__)
             await self._revoked()
             await self._leave()
             raise
@@ -298,9 +315,15 @@ class GroupMember(Generic[R]):
                 await turn.processor.on_dead_letter(letter)
                 await turn.work.settle()
                 return
-            except KafkaError as error:
-                log.warning("waiting", group=self.group.name, what=repr(error)[:200])
+            except (KafkaError, RetryLater) as error:
+                if isinstance(error, MessageSizeTooLargeError) or turn.ending:
+                    log.error("the client of a dead letter is not answered", group=self.group.name)
+                    return
+                log.warning("waiting", group=self.group.name, what=type(error).__name__)
                 await asyncio.sleep(RETRY_FIRST_S)
+            except Exception:
+                log.exception("the client of a dead letter is not answered", group=self.group.name)
+                return
 
     async def _tick(self) -> None:
         async with self._busy:

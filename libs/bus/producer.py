@@ -7,7 +7,14 @@ from typing import Any, TypeVar
 
 import structlog
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import (
+    DuplicateSequenceNumber,
+    InvalidProducerEpoch,
+    KafkaError,
+    MessageSizeTooLargeError,
+    OutOfOrderSequenceNumber,
+    ProducerFenced,
+)
 from aiokafka.partitioner import DefaultPartitioner
 
 from contracts.headers import Headers, event_headers
@@ -15,6 +22,7 @@ from contracts.record import Record
 from contracts.services import ServiceSpec
 from contracts.topic import Topic
 from libs.bus.settings import BusSettings
+from libs.runtime.background import Repeated
 
 log = structlog.get_logger()
 
@@ -22,26 +30,34 @@ R = TypeVar("R", bound=Record)
 Acknowledgement = asyncio.Future[Any]
 _PARTITIONER = DefaultPartitioner()
 RETRY_S = 0.2
+CHECK_EVERY_S = 1.0
+CLOSE_WITHIN_S = 5.0
+_SEQUENCE_ERRORS = (OutOfOrderSequenceNumber, DuplicateSequenceNumber, InvalidProducerEpoch, ProducerFenced)
+_OVERHEAD_BYTES = 61 + 50
+"""Of a batch, and of a record in it, at the most (Kafka's record batch, version 2); the broker bounds the batch."""
+_HEADER_BYTES = 10
 
 
 class Producer:
     """Publishes what its service may write, with CloudEvents and trace headers.
 
     `publish` only queues: await the future that it returns, or `settle` several, to know that the broker has the
-    record. Records of one partition keep their order, and none is there twice (idempotent producer).
+    record. Records of one partition keep their order, and none is there twice (idempotent producer). While the broker
+    is away they wait.
+
+    A record that the broker refuses costs an idempotent producer a number of its sequence, and all that follow in that
+    partition are refused for it. So what is too large is refused here; and should a sequence break all the same, the
+    client is replaced.
     """
 
     def __init__(self, settings: BusSettings, spec: ServiceSpec) -> None:
         self._settings = settings
         self._source = f"/services/{spec.name}"
+        self._client_id = f"sluice-{spec.name}"
         self._writes = frozenset(spec.writes)
-        self._kafka = AIOKafkaProducer(
-            client_id=f"sluice-{spec.name}",
-            request_timeout_ms=20_000,
-            metadata_max_age_ms=60_000,
-            **settings.connection(),
-            **settings.producing(),
-        )
+        self._kafka = self._new_client()
+        self._broken = False
+        self.background = Repeated("keep the producer usable", self._replace_if_broken, every_s=CHECK_EVERY_S)
 
     async def start(self) -> None:
         """Connects, and learns where its topics are before the first record has to wait for it.
@@ -53,10 +69,35 @@ class Producer:
         with contextlib.suppress(KafkaError):
             for topic in self._writes:
                 await self._kafka.partitions_for(topic.name)
+        await self.background.start()
 
     async def stop(self) -> None:
-        """Sends what is queued, then closes."""
-        await self._kafka.stop()
+        """Sends what is queued, then closes; gives up where the broker is away."""
+        await self.background.stop()
+        await _close(self._kafka)
+
+    def _new_client(self) -> AIOKafkaProducer:
+        return AIOKafkaProducer(
+            client_id=self._client_id,
+            request_timeout_ms=20_000,
+            metadata_max_age_ms=60_000,
+            **self._settings.connection(),
+            **self._settings.producing(),
+        )
+
+    async def _replace_if_broken(self) -> None:
+        if not self._broken and not self._kafka._sender.sender_task.done():
+            return
+        log.error("the producer's sequence is broken; it is replaced", client=self._client_id)
+        client = self._new_client()
+        await client.start()
+        old, self._kafka, self._broken = self._kafka, client, False
+        await _close(old)
+
+    def _acknowledged(self, acknowledgement: Acknowledgement) -> None:
+        if not acknowledgement.cancelled() and isinstance(acknowledgement.exception(), _SEQUENCE_ERRORS):
+            self._broken = True
+            self.background.wake()
 
     async def publish(self, topic: Topic[R], record: R, trace: str = "") -> Acknowledgement:
         """Queues one record; waits only while the partition's buffer is full.
@@ -66,7 +107,8 @@ class Producer:
 
         Raises:
             PermissionError: the service's `ServiceSpec` does not list the topic.
-            KafkaError: the record is too large, or the broker is away for too long.
+            MessageSizeTooLargeError: the record is larger than its topic takes; it was not sent.
+            KafkaError: the partition's buffer stays full.
         """
         headers = event_headers(
             type_name=type(record).__name__,
@@ -79,11 +121,17 @@ class Producer:
         return await self._send(topic, record.encode(), topic.key(record), headers, self._partition(topic, record))
 
     async def publish_until_acknowledged(self, topic: Topic[R], record: R, trace: str = "") -> None:
-        """Returns when the broker has the record, however long it is away. The record may be there twice."""
+        """Returns when the broker has the record, however long it is away. The record may be there twice.
+
+        Raises:
+            MessageSizeTooLargeError: see `publish`.
+        """
         while True:
             try:
                 await settle([await self.publish(topic, record, trace)])
                 return
+            except MessageSizeTooLargeError:
+                raise
             except KafkaError as error:
                 log.warning("published again", record=type(record).__name__, error=type(error).__name__)
                 await asyncio.sleep(RETRY_S)
@@ -95,9 +143,8 @@ class Producer:
     async def dead_letter(
         self, topic: Topic[Any], key: bytes | None, value: bytes | None, headers: Headers
     ) -> Acknowledgement:
-        """Queues a record as it came for the topic's dead-letter queue."""
-        acknowledgement: Acknowledgement = await self._kafka.send(topic.dead_letters, value, key=key, headers=headers)
-        return acknowledgement
+        """Queues a record as it came for the topic's dead-letter queue. Raises as `publish` does."""
+        return await self._queue(topic.dead_letters, topic.dead_letter_bytes, key, value, headers, None)
 
     def _partition(self, topic: Topic[R], record: R) -> int | None:
         if topic.partition:
@@ -113,10 +160,32 @@ class Producer:
     ) -> Acknowledgement:
         if topic not in self._writes:
             raise PermissionError(f"{self._source} may not write {topic.name}: its ServiceSpec does not list it")
+        return await self._queue(topic.name, topic.max_record_bytes, key.encode(), value, headers, partition)
+
+    async def _queue(
+        self,
+        name: str,
+        most_bytes: int,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Headers,
+        partition: int | None,
+    ) -> Acknowledgement:
+        size = _OVERHEAD_BYTES + len(key or b"") + len(value or b"")
+        size += sum(len(header) + len(content or b"") + _HEADER_BYTES for header, content in headers)
+        if size > most_bytes:
+            raise MessageSizeTooLargeError(f"a record of {size} bytes for {name}, which takes {most_bytes}")
         acknowledgement: Acknowledgement = await self._kafka.send(
-            topic.name, value, key=key.encode(), headers=headers, partition=partition
+            name, value, key=key, headers=headers, partition=partition
         )
+        acknowledgement.add_done_callback(self._acknowledged)
         return acknowledgement
+
+
+async def _close(client: AIOKafkaProducer) -> None:
+    with contextlib.suppress(KafkaError, TimeoutError):
+        async with asyncio.timeout(CLOSE_WITHIN_S):
+            await client.stop()
 
 
 async def settle(acknowledgements: Iterable[Acknowledgement]) -> None:

@@ -18,6 +18,8 @@ Fetched = Mapping[TopicPartition, list[Raw]]
 HEARTBEATS = 6
 """In a session's time-out."""
 NEVER_MS = 24 * 3600 * 1000
+REBALANCE_WITHIN_MS = 30_000
+"""So long the others wait for a member that finishes its batch; who is dead, they miss by its session."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,5 +134,6 @@ def _group_options(settings: BusSettings, membership: Membership) -> dict[str, A
         "partition_assignment_strategy": (RangePartitionAssignor,),
         "session_timeout_ms": settings.session_timeout_ms,
         "heartbeat_interval_ms": settings.session_timeout_ms // HEARTBEATS,
+        "rebalance_timeout_ms": REBALANCE_WITHIN_MS,
         "max_poll_interval_ms": NEVER_MS,
     }

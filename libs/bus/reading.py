@@ -75,3 +75,23 @@ async def read_to_end(
             reader.pause([partition for partition in now if partition not in behind])
     finally:
         await reader.stop()
+
+
+async def empty_topics(settings: BusSettings, topics: Collection[Topic[Any]]) -> list[Topic[Any]]:
+    """Those to which nothing was ever published.
+
+    Raises:
+        KafkaError: the broker is away.
+    """
+    partitions = [
+        TopicPartition(topic.name, number) for topic in topics for number in range(settings.partitions_of(topic))
+    ]
+    reader = PartitionReader(settings)
+    await reader.start()
+    try:
+        reader.assign(partitions)
+        ends = await reader.end_offsets(partitions)
+    finally:
+        await reader.stop()
+    filled = {partition.topic for partition, end in ends.items() if end}
+    return [topic for topic in topics if topic.name not in filled]

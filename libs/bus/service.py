@@ -23,9 +23,7 @@ from libs.bus.producer import Producer
 from libs.bus.reading import read_to_end
 from libs.bus.records import Deleted, PoisonError, Received, decode_state
 from libs.bus.settings import BusSettings
-from libs.bus.upkeep import Upkeep
 from libs.bus.views import View, ViewReader
-from libs.bus.watch import BrokerWatch
 from libs.runtime.background import Repeated
 from libs.runtime.health import Health
 from libs.runtime.process import collect_garbage_seldom, run_process
@@ -38,7 +36,7 @@ RETRY_S = 0.3
 
 
 class Part(Protocol):
-    """Something that starts and stops with its service."""
+    """Something that starts and stops with its service. What it does beside the records is its ``background``."""
 
     async def start(self) -> None:
         """Begins."""
@@ -136,16 +134,13 @@ class Service:
     async def _add(self, part: Part, running: AsyncExitStack) -> None:
         await _start(part)
         running.push_async_callback(part.stop)
+        background = part if isinstance(part, Repeated) else getattr(part, "background", ())
+        for work in [background] if isinstance(background, Repeated) else background:
+            self.health.background(work)
         if isinstance(part, GroupMember):
             self.health.lag(part.lag)
             self.health.check(f"group {part.group.name}", lambda: part.ready)
-            for work in part.background:
-                self.health.background(work)
-        elif isinstance(part, Follower | Upkeep | BrokerWatch):
-            self.health.background(part.background)
-        elif isinstance(part, Repeated):
-            self.health.background(part)
-        if isinstance(part, Follower):
+        elif isinstance(part, Follower):
             self.health.check(part.background.name, lambda: part.ready)
 
     def _check(self, allowed: bool, what: str) -> None:
@@ -190,6 +185,7 @@ async def _main(spec: ServiceSpec, build: Build, stop: asyncio.Event) -> None:
 
 async def _serve(service: Service, build: Build, stop: asyncio.Event, started: asyncio.Event) -> None:
     await _start(service.producer)
+    service.health.background(service.producer.background)
     try:
         async with build(service):
             started.set()

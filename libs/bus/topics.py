@@ -26,7 +26,7 @@ def _configuration(topic: Topic[Any]) -> dict[str, str]:
 
 def _dead_letter_configuration(topic: Topic[Any]) -> dict[str, str]:
     return {
-        "max.message.bytes": str(topic.max_record_bytes),
+        "max.message.bytes": str(topic.dead_letter_bytes),
         "cleanup.policy": "delete",
         "retention.ms": str(topic.retention_ms),
     }

@@ -11,6 +11,7 @@ from contracts.topic import Topic
 from contracts.topics import BY_NAME
 from libs.bus.admin import cluster_id
 from libs.bus.producer import Acknowledgement, settle
+from libs.bus.reading import empty_topics
 from libs.bus.service import Service
 from libs.database.pool import Database
 from libs.runtime.background import Repeated
@@ -93,7 +94,6 @@ class Outbox:
 
     async def start(self) -> None:
         """Begins to publish."""
-        self._service.health.background(self.background)
         await self.background.start()
 
     async def stop(self) -> None:
@@ -132,17 +132,23 @@ class Outbox:
         return await self._service.producer.publish(topic, record, row["traceparent"])
 
     async def _fill(self) -> None:
-        """A cluster is known by its ID. One that is new, after the loss of the old one, is given every state."""
+        """Gives every state to a cluster that is not known by its ID, or has lost a topic's records.
+
+        No change is entered meanwhile: an older state must not be published after a newer one.
+        """
         cluster = await cluster_id(self._service.bus)
+        kept = [topic for topic in self._service.spec.writes if topic.compacted]
+        whole = not await empty_topics(self._service.bus, kept)
         async with self._database.pool.acquire() as connection, connection.transaction():
+            await connection.execute(f"lock table {self._schema}.outbox in exclusive mode")
             known = f"select 1 from {self._schema}.outbox_cluster where cluster_id = $1"  # noqa: S608
-            if await connection.fetchval(known, cluster):
+            if whole and await connection.fetchval(known, cluster):
                 return
             published = [
                 await self._service.producer.publish(state.topic, state.record)
                 async for state in self._states(connection)
             ]
             await settle(published)
-            log.info("states published to a new cluster", cluster=cluster, count=len(published))
+            log.info("states published", cluster=cluster, count=len(published))
             insert = f"insert into {self._schema}.outbox_cluster (cluster_id) values ($1) on conflict do nothing"  # noqa: S608
             await connection.execute(insert, cluster)

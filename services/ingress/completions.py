@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import structlog
 import uuid_utils
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from opentelemetry.trace import SpanKind
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -33,7 +33,7 @@ from services.ingress.authentication import Authenticator
 from services.ingress.claimant import Claimant
 from services.ingress.core import admission, bodies
 from services.ingress.core.answers import refused, reply_headers, stream_data, stream_start, whole
-from services.ingress.core.errors import IngressError, TooLarge, Unavailable
+from services.ingress.core.errors import BadRequest, IngressError, TooLarge, Unavailable
 from services.ingress.replies import RepliesReader
 from services.ingress.waiting import Waiting, WaitingRoom
 
@@ -111,6 +111,7 @@ class Completions:
         )
         status = 500
         try:
+            self._check_address(request.reply_to)
             await self._publish(admitted)
             status = await self._answer(request, waiting, headers, send)
         except IngressError as error:
@@ -175,6 +176,11 @@ class Completions:
         prompt = PromptSubmitted.model_construct(request_id=request.request_id, body={}, encoded=body)
         return _Admitted(request, prompt, step)
 
+    def _check_address(self, reply_to: ReplyAddress) -> None:
+        """The partition may have been lost while the body came: nobody would read the answer."""
+        if self._claimant.held != reply_to.partition or not self._replies.ready:
+            raise Unavailable("The gateway's log is not available; try again in a moment.", retry_after_s=1)
+
     async def _publish(self, admitted: _Admitted) -> None:
         request, trace = admitted.request, admitted.step.traceparent
         producer = self._service.producer
@@ -183,6 +189,8 @@ class Completions:
                 prompt = await producer.publish(topics.PROMPTS, admitted.prompt, trace)
                 accepted = await producer.publish(topics.REQUESTS, request, trace)
                 await settle([prompt, accepted])
+        except MessageSizeTooLargeError:
+            raise BadRequest("What this request says beside its messages is too long for this gateway.") from None
         except (KafkaError, TimeoutError):
             raise Unavailable(
                 "The gateway's log did not take the request; try again in a moment.", retry_after_s=1

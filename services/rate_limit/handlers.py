@@ -138,9 +138,9 @@ class QuotaProcessor(Processor[RequestAccepted | Fact]):
             if record.request_id in part.on_log:
                 continue
             if record.free:
-                decision, counted = self._admit(record, part, received.offset)
-                if counted:
-                    changed[record.subject] = (received.partition, received.traceparent)
+                decision = self._admit(record, part, received.offset)
+                # Also of a request that was counted before: the log may not have taken it then.
+                changed[record.subject] = (received.partition, received.traceparent)
             else:
                 decision = self._decide(record, part, now)
             decisions.append((decision, received.traceparent))
@@ -236,8 +236,8 @@ class QuotaProcessor(Processor[RequestAccepted | Fact]):
         part.decided[request.request_id] = (decision, now)
         return decision
 
-    def _admit(self, request: RequestAccepted, part: _Partition, offset: int) -> tuple[QuotaReserved, bool]:
-        """The verdict on a request for a free model, and whether it changed the window."""
+    def _admit(self, request: RequestAccepted, part: _Partition, offset: int) -> QuotaReserved:
+        """The verdict on a request for a free model."""
         window = part.windows.get(request.subject)
         if window is None:
             window = part.windows[request.subject] = Window()
@@ -258,7 +258,7 @@ class QuotaProcessor(Processor[RequestAccepted | Fact]):
                 f"try again in {reset_s} s, or use a model that is paid for.",
                 retry_after_s=max(1, reset_s),
             )
-        return reserved(request, refusal=refusal, windows=[state]), not verdict.again
+        return reserved(request, refusal=refusal, windows=[state])
 
     def _state(self, subject: str, partition: int) -> QuotaStateSaved:
         window = self._partitions[partition].windows[subject]

@@ -4,12 +4,13 @@ import asyncio
 from collections.abc import Callable
 
 import structlog
+from aiokafka.errors import MessageSizeTooLargeError
 
 from contracts import topics
 from contracts.attempts import AttemptEnded, AttemptStarted
 from contracts.clock import now_ms
 from contracts.prompts import PromptSubmitted
-from contracts.record import RequestId
+from contracts.record import Refusal, RequestId
 from contracts.replies import Outcome, ReplyEnded
 from contracts.requests import RequestCancelled
 from contracts.routes import Route, RoutePlanned
@@ -21,7 +22,7 @@ from libs.config.gateway import Timeouts
 from libs.runtime.background import Tasks
 from libs.telemetry.tracing import Step
 from services.relay.attempt import Attempt
-from services.relay.core.ending import Ending, attempt_ended
+from services.relay.core.ending import Ending, attempt_ended, undeliverable
 from services.relay.core.own_keys import OwnKeyUses
 from services.relay.core.tally import Tally
 from services.relay.grants import Grants
@@ -32,6 +33,7 @@ log = structlog.get_logger()
 
 DRAIN_S = 20.0
 MOST_ATTEMPTS = 4_000
+TOO_LARGE = Refusal(status=502, message="The provider's answer is larger than this gateway can deliver.")
 
 OnEnded = Callable[[], None]
 
@@ -162,7 +164,12 @@ class Attempts:
 
     async def _end(self, route: Route, ending: Ending, trace: str) -> None:
         ended = attempt_ended(route, ending, now_ms())
-        await self._producer.publish_until_acknowledged(topics.ATTEMPTS, ended, trace)
+        try:
+            await self._producer.publish_until_acknowledged(topics.ATTEMPTS, ended, trace)
+        except MessageSizeTooLargeError:
+            log.error("answer is too large for the log", request_id=ended.request_id)
+            ended = attempt_ended(route, undeliverable(ending, TOO_LARGE), now_ms())
+            await self._producer.publish_until_acknowledged(topics.ATTEMPTS, ended, trace)
         await self._publish_effects(ended, trace)
 
     async def _publish_effects(self, ended: AttemptEnded, trace: str) -> None:

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import structlog
-from aiokafka.errors import KafkaError
 
 from contracts import headers as names
 from contracts import topics
@@ -57,13 +56,14 @@ class Examination:
         async def look() -> None:
             try:
                 ended, interrupted = await self._examine()
-            except KafkaError as error:
-                log.warning("attempts are examined again", error=type(error).__name__)
-                return
-            for attempt in ended:
-                await on_ended(attempt)
-            for examine, ending in interrupted:
-                on_interrupted(examine, ending)
+                for attempt in ended:
+                    await on_ended(attempt)
+                    self._open.pop(attempt.request_id, None)
+                for examine, ending in interrupted:
+                    on_interrupted(examine, ending)
+                    self._open.pop(examine.route.request_id, None)
+            except Exception as error:
+                log.warning("attempts are examined again", error=repr(error)[:200])
 
         self._round = asyncio.create_task(look(), name="examine attempts")
 
@@ -75,10 +75,7 @@ class Examination:
             for request_id, examine in self._open.items()
             if request_id not in ended and not any(member.startswith(examine.started.relay_id) for member in alive)
         ]
-        interrupted = [(examine, await self._interrupted(examine)) for examine in dead]
-        for request_id in (*ended, *(examine.route.request_id for examine in dead)):
-            del self._open[request_id]
-        return list(ended.values()), interrupted
+        return list(ended.values()), [(examine, await self._interrupted(examine)) for examine in dead]
 
     async def _ended(self) -> dict[RequestId, AttemptEnded]:
         since_ms = min(examine.started.started_at_ms for examine in self._open.values()) - 1

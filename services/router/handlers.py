@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 import structlog
+from aiokafka.errors import MessageSizeTooLargeError
 
 from contracts import topics
 from contracts.clock import now_ms
@@ -95,7 +96,11 @@ class RouterProcessor(Processor[RequestAccepted | Decision]):
         """Finishes requests once the log has their routes. Raises KafkaError where it did not take all of them."""
         verdicts = list(self._unpublished)
         for verdict in verdicts:
-            await self._publish_route(verdict, now)
+            try:
+                await self._publish_route(verdict, now)
+            except MessageSizeTooLargeError:
+                # A request is bounded far below its route. None may hold up the others.
+                log.exception("route is too large", request_id=verdict.request.request_id)
         await self._work.settle()
         self._unpublished.clear()
         self._finish(verdict.source for verdict in verdicts)

@@ -253,3 +253,18 @@ async def test_two_hundred_free_requests_an_hour_and_not_one_more(gateway: Gatew
     signed_in = await gateway.post(chat("hi", model="stub/echo:free"))
     assert signed_in.status_code == 429
     assert (await gateway.post(chat("hi"))).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "asked", [{"provider": {"ignore": ["x" * 5_000_000]}}, {"model": "x" * 2_000_000 + ":free"}], ids=["names", "model"]
+)
+async def test_what_is_too_long_for_the_log_is_refused_and_harms_nobody(
+    gateway: Gateway, asked: dict[str, Any]
+) -> None:
+    """A record that the broker refuses would end all that an idempotent producer sends to that partition."""
+    body = chat("hi", model="no/such:free") | asked
+    refused = await gateway.http.post(f"{gateway.base_url}/chat/completions", json=body)
+    assert refused.status_code == 400, refused.text[:500]
+    free = await gateway.http.post(f"{gateway.base_url}/chat/completions", json=chat("hi", model="stub/echo:free"))
+    assert free.status_code in (200, 429)
+    assert (await gateway.post(chat("hi"))).status_code == 200

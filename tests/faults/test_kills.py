@@ -73,8 +73,7 @@ async def test_a_killed_relay_s_stream_ends_with_an_error_and_one_entry(own: Gat
     assert "[DONE]" not in response.text
     entry = await own.entry(request_id)
     assert (entry["outcome"], entry["status"], entry["estimated"]) == ("interrupted", 502, True)
-    delivered = response.text.count('"content":"') - 1
-    assert delivered > 0
+    assert response.text.count('"content":"') > 0, "what came before is all there is"
     assert entry["output_tokens"] > 0
     assert entry["input_tokens"] > 0
     await _ready(own)

@@ -110,3 +110,16 @@ async def test_idle_subjects_are_forgotten_in_memory_and_on_the_log(bus: BusSett
     await work.settle()
     assert await _decisions(bus, idle) == [True] * 7, "an idle subject begins anew"
     assert await _decisions(bus, active) == [True] * 5 + [False]
+
+
+async def test_a_second_pass_over_a_batch_saves_its_windows_again(bus: BusSettings, service: Service) -> None:
+    """The first may have failed before the changelog had them."""
+    subject, now = key_in(PARTITION, bus, f"ip:{secrets.token_hex(6)}"), now_ms()
+    processor, work = _processor(service, Limits(free_requests=5, free_window_s=60))
+    batch = _batch(subject, range(2), now)
+    for _ in range(2):
+        await processor.process(batch)
+        await work.settle()
+    saved = [raw async for raw in read_to_end(bus, topics.QUOTA_STATE) if raw.key == subject.encode()]
+    assert len(saved) == 2
+    assert await _decisions(bus, subject) == [True] * 4

@@ -1,21 +1,24 @@
 """The router's records: none is published too early, none is kept for ever."""
 
 import asyncio
+from typing import Any
 
 import pytest
-from aiokafka.errors import KafkaTimeoutError
+from aiokafka.errors import KafkaTimeoutError, MessageSizeTooLargeError
 
 from contracts import topics
 from contracts.record import Record
 from contracts.requests import ProviderSort, RequestAccepted
 from contracts.routes import RequestRejected, RoutePlanned
+from contracts.topic import Topic
+from libs.bus.producer import Acknowledgement
 from libs.bus.records import Received
 from libs.config.catalog import Catalog
 from libs.config.gateway import Breaker, Model, Provider
 from services.router.core.health import Health
 from services.router.handlers import RouterProcessor
 from tests.unit.bus import OnePartition, SilentLog
-from tests.unit.records import NOW_MS, Config, accepted, decisions
+from tests.unit.records import NOW_MS, Config, accepted, decisions, request_id
 
 CATALOG = Catalog(
     Config(
@@ -126,3 +129,22 @@ async def test_a_request_whose_route_cannot_be_planned_is_refused(
     assert isinstance(published, RequestRejected)
     assert (published.refusal.status, published.failed) == (500, True)
     assert router.work.finished_to == 4
+
+
+async def test_a_route_that_is_too_large_holds_up_no_other(router: Router, monkeypatch: pytest.MonkeyPatch) -> None:
+    publish = router.log.publish
+
+    async def bounded(topic: Topic[Any], record: Record, trace: str = "") -> Acknowledgement:
+        if isinstance(record, RoutePlanned) and record.request_id == request_id(1):
+            raise MessageSizeTooLargeError
+        return await publish(topic, record, trace)
+
+    monkeypatch.setattr(router.log, "publish", bounded)
+    other = [accepted(2, route_by_ms=2**50), *decisions(2)]
+    batch = _batch() + [_received(record, 10 + number) for number, record in enumerate(other)]
+    processing = asyncio.create_task(router.process(batch))
+    await router.log.has_taken(1)
+    router.log.confirm()
+    await processing
+    assert router.routes == 1
+    assert router.work.finished_to == 14

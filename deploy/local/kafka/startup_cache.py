@@ -12,6 +12,7 @@ from pathlib import Path
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError
 
 from deploy.local.child import Child
 from deploy.local.errors import StackError
@@ -37,7 +38,7 @@ async def ensure_startup_cache(installation: Installation, report: Callable[[str
             staged = installation.cache.with_suffix(".partial")
             await asyncio.to_thread(lambda: staged.write_bytes(recorded.read_bytes()))
             staged.rename(installation.cache)
-        except (StackError, OSError, TimeoutError) as error:
+        except (StackError, KafkaError, OSError, TimeoutError) as error:
             report(f"  not possible here ({error}); Kafka will start without it")
 
 

@@ -12,6 +12,7 @@ from contracts.requests import ProviderSort
 from services.ingress.core.errors import BadRequest
 
 MOST_PROVIDERS = 20
+MOST_NAME = 100
 _SORTS = {sort.value: sort for sort in ProviderSort}
 
 
@@ -51,7 +52,8 @@ def preferences(wanted: Any) -> Preferences:
 
 
 def _providers(name: str, value: Any) -> tuple[str, ...]:
-    if not isinstance(value, list) or len(value) > MOST_PROVIDERS or not all(isinstance(one, str) for one in value):
+    named = isinstance(value, list) and all(isinstance(one, str) and len(one) <= MOST_NAME for one in value)
+    if not named or len(value) > MOST_PROVIDERS:
         raise BadRequest(
             f"`provider.{name}` must be a list of at most {MOST_PROVIDERS} providers; GET /providers lists them."
         )

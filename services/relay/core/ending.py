@@ -1,6 +1,6 @@
 """How a request ended, for the books and for the client. Pure."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from contracts.attempts import AttemptEnded
 from contracts.record import Refusal
@@ -35,6 +35,11 @@ class Ending:
 def failed(refusal: Refusal, *, attempts: int = 1) -> Ending:
     """Sluice or the provider is the reason, and nothing was delivered."""
     return Ending(Outcome.FAILED, refusal.status, refusal, attempts=attempts)
+
+
+def undeliverable(ending: Ending, refusal: Refusal) -> Ending:
+    """The client cannot be given the answer; the provider bills it all the same."""
+    return replace(ending, outcome=Outcome.FAILED, status=refusal.status, refusal=refusal, body=None, tail=None)
 
 
 def rejected(route: RequestRejected) -> Ending:
