@@ -14,6 +14,7 @@ from libs.bus.reader import PartitionReader
 from libs.bus.records import DeadLetter, Deleted, PoisonError, Raw, Received, decode, decode_state
 from libs.bus.settings import BusSettings
 from libs.runtime.background import Repeated
+from libs.telemetry.logs import where
 
 log = structlog.get_logger()
 
@@ -122,6 +123,6 @@ class Follower:
                 self._receive(found)
             elif self._on_deleted:
                 self._on_deleted(found)
-        except Exception:
+        except Exception as error:
             # Read again, it would fail again, and hold up all that follows.
-            log.exception("record cannot be received", topic=raw.topic, offset=raw.offset)
+            log.error("record cannot be received", topic=raw.topic, offset=raw.offset, **where(error))

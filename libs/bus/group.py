@@ -2,12 +2,7 @@
 
 - **Assignment.** A `Processor` is made and loads its state; then its partitions are read from their committed offsets,
   or from earlier ones (``rewind_ms``). No record comes before that.
-- **Processing.** Records are decoded and given to the processor in batches, in order within a partition. When it
-  returns and the broker has what it published, they are finished, but for those that it holds.
-- **Poison.** A record that cannot be decoded, or on which the processor fails when it has it alone, goes to
-  ``<topic>.dlq`` with the reason. The others go on.
-- **Trouble elsewhere.** On `RetryLater` or KafkaError the same batch comes again after a pause; a record of which
-  something too large for its topic was published is poison.
+- **Processing.** See `libs.bus.turn`.
 - **Commits** are made by hand twice a second, up to the lowest record that is not finished; on revocation and stop too.
 - **Revocation and stop.** The batch in work is finished and committed first, so the next owner starts after it.
 """
@@ -15,24 +10,23 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar
 
 import structlog
 from aiokafka import TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+from aiokafka.errors import KafkaError
 
 from contracts.record import Record
 from contracts.services import Group
 from contracts.topic import Topic
 from libs.bus.dead_letters import DeadLetters
-from libs.bus.processor import Processor, RetryLater, Work
+from libs.bus.processor import Processor, Work
 from libs.bus.producer import Producer
 from libs.bus.reader import Membership, PartitionReader
-from libs.bus.records import PoisonError, Raw, Received, decode
 from libs.bus.settings import BusSettings
+from libs.bus.turn import Turn
 from libs.runtime.background import Repeated
 
 log = structlog.get_logger()
@@ -46,20 +40,6 @@ RETRY_FIRST_S = 0.1
 RETRY_MOST_S = 5.0
 MOST_RECORDS = 500
 """In one batch."""
-
-
-class _Abandoned(Exception):
-    """The partitions are going, or the service stops; whoever owns them next receives the batch again."""
-
-
-@dataclass(slots=True, eq=False)
-class _Turn(Generic[R]):
-    """One assignment, from the end of its loading to its revocation."""
-
-    processor: Processor[R]
-    work: Work
-    ending: bool = False
-    """Somebody waits for the batch in work to end it."""
 
 
 class GroupMember(Generic[R]):
@@ -93,7 +73,7 @@ class GroupMember(Generic[R]):
         self._rewind_ms = {topic.name: ms for topic, ms in (rewind_ms or {}).items()}
         self._membership = Membership(group, _Listener(self), client_id, instance)
         self._joined: PartitionReader | None = None
-        self._turn: _Turn[R] | None = None
+        self._turn: Turn[R] | None = None
         self._loading: asyncio.Task[None] | None = None
         self._stopping = False
         self._busy = asyncio.Lock()
@@ -212,7 +192,7 @@ class GroupMember(Generic[R]):
                 pause_s = min(pause_s * 2, RETRY_MOST_S)
         self._committed.clear()
         self._reader.resume(positions)
-        self._turn = _Turn(processor, work)
+        self._turn = Turn(self.group.name, processor, work, self._dead_letters)
         log.info(
             "assigned", group=self.group.name, partitions=sorted(f"{name}-{number}" for name, number in partitions)
         )
@@ -253,7 +233,7 @@ class GroupMember(Generic[R]):
                 raws = [raw for found in fetched.values() for raw in found]
                 async with self._busy:
                     if turn is self._turn and not turn.ending:
-                        await self._process(turn, raws)
+                        await turn.process(raws)
         except Exception as error:
             # A batch that was given up must not be passed over by the next: the partitions are read again from their
             # committed offsets. After a KafkaError the client's membership is over anyway.
@@ -261,69 +241,6 @@ class GroupMember(Generic[R]):
             await self._revoked()
             await self._leave()
             raise
-
-    async def _process(self, turn: _Turn[R], raws: Sequence[Raw]) -> None:
-        batch: list[tuple[Raw, Received[R]]] = []
-        for raw in raws:
-            try:
-                batch.append((raw, decode(raw)))  # type: ignore[arg-type]
-            except PoisonError as error:
-                await self._dead_letter(turn, raw, str(error))
-        try:
-            await self._process_all(turn, batch)
-        except _Abandoned:
-            return
-        turn.work.passed((TopicPartition(raw.topic, raw.partition), raw.offset) for raw in raws)
-
-    async def _process_all(self, turn: _Turn[R], batch: Sequence[tuple[Raw, Received[R]]]) -> None:
-        try:
-            await self._process_patiently(turn, [received for _, received in batch])
-        except _Abandoned:
-            raise
-        except Exception as error:
-            log.warning("a batch failed; its records one by one", group=self.group.name, error=type(error).__name__)
-            for raw, received in batch:
-                try:
-                    await self._process_patiently(turn, [received])
-                except _Abandoned:
-                    raise
-                except Exception as one_error:
-                    log.exception("record cannot be processed", group=self.group.name, topic=raw.topic)
-                    await self._dead_letter(turn, raw, f"handler failed: {type(one_error).__name__}")
-
-    async def _process_patiently(self, turn: _Turn[R], batch: list[Received[R]]) -> None:
-        pause_s = RETRY_FIRST_S
-        while batch:
-            try:
-                await turn.processor.process(batch)
-                await turn.work.settle()
-                return
-            except MessageSizeTooLargeError:
-                # It would be too large again.
-                raise
-            except (RetryLater, KafkaError) as error:
-                log.warning("waiting", group=self.group.name, what=str(error)[:200], pause_s=pause_s)
-                if turn.ending:
-                    raise _Abandoned from None
-                await asyncio.sleep(pause_s)
-                pause_s = min(pause_s * 2, RETRY_MOST_S)
-
-    async def _dead_letter(self, turn: _Turn[R], raw: Raw, reason: str) -> None:
-        letter = await self._dead_letters.write(raw, reason)
-        while True:
-            try:
-                await turn.processor.on_dead_letter(letter)
-                await turn.work.settle()
-                return
-            except (KafkaError, RetryLater) as error:
-                if isinstance(error, MessageSizeTooLargeError) or turn.ending:
-                    log.error("the client of a dead letter is not answered", group=self.group.name)
-                    return
-                log.warning("waiting", group=self.group.name, what=type(error).__name__)
-                await asyncio.sleep(RETRY_FIRST_S)
-            except Exception:
-                log.exception("the client of a dead letter is not answered", group=self.group.name)
-                return
 
     async def _tick(self) -> None:
         async with self._busy:

@@ -3,6 +3,7 @@
 import logging
 import sys
 import time
+import traceback
 
 import structlog
 
@@ -65,3 +66,8 @@ def configure_logs(service: str, level: str = "INFO") -> None:
     # The second warns of each header that a client sends too long.
     for warning in ("aiokafka.consumer.group_coordinator", "opentelemetry.trace.propagation"):
         logging.getLogger(warning).setLevel("ERROR")
+
+
+def where(error: BaseException) -> dict[str, object]:
+    """An error's type and the lines that it went through, without its message: that may quote a prompt or a key."""
+    return {"error": type(error).__name__, "trace": traceback.format_tb(error.__traceback__)[-5:]}

@@ -138,7 +138,7 @@ class Attempt:
         return error.refusal.status == 429 or error.refusal.status >= 500
 
     def _count(self, refusal: Refusal | None) -> None:
-        """Tells the routers how the provider did, if it was asked, and with our own key."""
+        """Counts for the routers how the provider did, if it was asked, and with our own key."""
         if self._called_at and not self._at.grant.byok:
             if refusal is None:
                 self._tally.answered(self._at.provider_id)

@@ -30,7 +30,7 @@ class Epochs:
             self._seal(relay_id, relay)
 
     def relay_changed(self, relay_id: str, relay: RelayAnnounced | None) -> None:
-        """Told by the view of ``control.relays``."""
+        """Called by the view of ``control.relays``."""
         if relay is None:
             self._relays.pop(relay_id, None)
         elif self._relays.get(relay_id) != relay:

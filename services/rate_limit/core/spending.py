@@ -103,7 +103,7 @@ def reserved(request: RequestAccepted, **verdict: Any) -> QuotaReserved:
 
 
 def take(owner: Owner, request_id: str, held: Held, limits: Sequence[tuple[str, RateLimits]]) -> None:
-    """Holds what a verdict said; the same again changes nothing."""
+    """Holds what a verdict holds; the same again changes nothing."""
     owner.budget.hold(
         request_id,
         held.microdollars,
