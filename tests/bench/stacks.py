@@ -26,6 +26,8 @@ class Measured:
     stack: Stack
     account_id: str
     key: str
+    more_keys: tuple[str, ...] = ()
+    """Of further accounts."""
 
     def cpu_s(self) -> dict[str, float]:
         """Seconds of CPU since each process began, its children included."""
@@ -40,8 +42,12 @@ class Measured:
 
 
 @asynccontextmanager
-async def measured_stack(kafka: str, **options: Any) -> AsyncIterator[Measured]:
-    """Starts a stack with the stub provider, in a folder that goes with it."""
+async def measured_stack(kafka: str, *, accounts: int = 1, **options: Any) -> AsyncIterator[Measured]:
+    """Starts a stack with the stub provider, in a folder that goes with it.
+
+    Args:
+        accounts: how many are made, each with a key.
+    """
     with tempfile.TemporaryDirectory(prefix="sluice-bench-") as folder:
         Path(folder).chmod(0o755)
         chosen: dict[str, Any] = {
@@ -55,11 +61,18 @@ async def measured_stack(kafka: str, **options: Any) -> AsyncIterator[Measured]:
         await stack.start()
         try:
             console = ManagementClient(stack.console_url, stack.operator_token())
-            account = await asyncio.to_thread(console.call, "POST", "/api/accounts", {"email": "bench@example.com"})
-            key = (await asyncio.to_thread(console.call, "POST", f"/api/accounts/{account['id']}/keys", {}))["key"]
-            yield Measured(stack, account["id"], key)
+            made = [
+                await asyncio.to_thread(_account, console, f"bench{number}@example.com") for number in range(accounts)
+            ]
+            (account_id, key), *more = made
+            yield Measured(stack, account_id, key, tuple(key for _, key in more))
         finally:
             await stack.stop()
+
+
+def _account(console: ManagementClient, email: str) -> tuple[str, str]:
+    account = console.call("POST", "/api/accounts", {"email": email})["id"]
+    return account, console.call("POST", f"/api/accounts/{account}/keys", {})["key"]
 
 
 def _tree(pid: int) -> list[psutil.Process]:

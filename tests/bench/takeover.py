@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 from argparse import ArgumentParser, Namespace
+from itertools import cycle
 from statistics import median
 from typing import Any
 
@@ -22,15 +23,17 @@ from tests.bench.stacks import Measured, measured_stack
 EVERY_S = 0.05
 WATCH_S = 15.0
 CALM_S = 3.0
+ACCOUNTS = 16
 SERVICES = ("policy", "rate-limit", "key-vault", "router", "relay")
 
 
 class Stream:
-    """Requests at an even pace, each with the time it took."""
+    """Requests at an even pace, each with the time it took, of as many accounts as it takes to meet every partition."""
 
     def __init__(self, measured: Measured, http: httpx.AsyncClient) -> None:
         self._measured = measured
         self._http = http
+        self._keys = cycle([measured.key, *measured.more_keys])
         self.taken: list[tuple[float, float, int]] = []
         """When it began (monotonic), seconds, status."""
 
@@ -48,7 +51,7 @@ class Stream:
             response = await self._http.post(
                 f"{self._measured.stack.base_url}/chat/completions",
                 json={"model": "stub/echo", "messages": [{"role": "user", "content": "hi"}]},
-                headers={"Authorization": f"Bearer {self._measured.key}"},
+                headers={"Authorization": f"Bearer {next(self._keys)}"},
             )
             status = response.status_code
         except httpx.TransportError:
@@ -60,7 +63,7 @@ async def main(options: Namespace) -> None:
     """Measures each service and prints."""
     rows: list[dict[str, Any]] = []
     async with (
-        measured_stack(options.kafka) as measured,
+        measured_stack(options.kafka, accounts=ACCOUNTS) as measured,
         httpx.AsyncClient(timeout=60, limits=httpx.Limits(max_connections=500), trust_env=False) as http,
     ):
         await Stream(measured, http).run(CALM_S)
