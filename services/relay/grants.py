@@ -47,7 +47,7 @@ class Grants:
         return bool(self._epochs)
 
     def epoch_key_sealed(self, _key: str, sealed: EpochKeySealed | None) -> None:
-        """Called by the view of ``control.grant-keys``. A deleted key stays until it expires: grants may be under way."""
+        """Called by the view of ``control.grant-keys``. A deleted key stays until it expires: grants may need it."""
         if sealed is None or sealed.relay_id != self._relay_id or sealed.epoch_id in self._epochs:
             return
         key = self._open_epoch_key(sealed)
