@@ -2,24 +2,29 @@
 
 import asyncio
 import contextlib
-import random
+import itertools
+import secrets
 import socket
+from collections.abc import Iterator
 
 from deploy.local.errors import StackError
 
 LOOPBACK = "127.0.0.1"
 _LISTENING = range(18_000, 32_000)
+_begin = secrets.randbelow(len(_LISTENING))
+_candidates: Iterator[int] = itertools.cycle([*_LISTENING[_begin:], *_LISTENING[:_begin]])
 
 
 def free_port() -> int:
-    """A port that nobody listens on now, and that no outgoing connection is given before it is used.
+    """A port that nobody listens on now. It is given once, and to no outgoing connection before it is used.
 
     Systems take the local ports of connections from 32768 (Linux) or 49152 (IANA) on.
 
     Raises:
         StackError: there is none left.
     """
-    for port in random.sample(_LISTENING, len(_LISTENING)):
+    for _ in _LISTENING:
+        port = next(_candidates)
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind((LOOPBACK, port))
             return port
