@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from .decisions import QuotaWindow
-from .record import Refusal, ReplyAddress, RequestRecord
+from .record import Refusal, ReplyAddress, RequestId, RequestRecord
 
 
 class Outcome(StrEnum):
@@ -62,6 +62,13 @@ class ReplyEnded(RequestRecord):
     """Providers that failed before, as ``provider=status``."""
     dropped: list[str] = []
     """Fields of the client's request that the provider was not sent: its protocol lacks them, or it refuses them."""
+
+
+def refused(request_id: RequestId, reply_to: ReplyAddress, refusal: Refusal) -> ReplyEnded:
+    """The last record of a reply that Sluice ends itself: the client gets the refusal, and no part of an answer."""
+    return ReplyEnded(
+        request_id=request_id, reply_to=reply_to, outcome=Outcome.FAILED, status=refusal.status, refusal=refusal
+    )
 
 
 Reply = ReplyStarted | ReplyChunk | ReplyEnded

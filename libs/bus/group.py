@@ -26,7 +26,7 @@ from libs.bus.processor import Processor, Work
 from libs.bus.producer import Producer
 from libs.bus.reader import Membership, PartitionReader
 from libs.bus.settings import BusSettings
-from libs.bus.turn import Turn
+from libs.bus.turn import RETRY_FIRST_S, RETRY_MOST_S, Turn
 from libs.runtime.background import Repeated
 
 log = structlog.get_logger()
@@ -36,8 +36,6 @@ R = TypeVar("R", bound=Record)
 COMMIT_EVERY_S = 0.5
 COMMIT_WITHIN_S = 5.0
 LAST_BATCH_WITHIN_S = 10.0
-RETRY_FIRST_S = 0.1
-RETRY_MOST_S = 5.0
 MOST_RECORDS = 500
 """In one batch."""
 

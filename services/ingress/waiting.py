@@ -6,7 +6,7 @@ from collections import deque
 from contracts import headers as names
 from contracts.headers import header
 from contracts.record import Refusal, ReplyAddress, RequestId
-from contracts.replies import Outcome, Reply, ReplyChunk, ReplyEnded, ReplyStarted
+from contracts.replies import Reply, ReplyChunk, ReplyEnded, ReplyStarted, refused
 from libs.bus.records import DeadLetter, Raw, Received
 
 KNOWN_TYPES = frozenset(names.TYPE_PREFIX + kind.__name__ for kind in (ReplyStarted, ReplyChunk, ReplyEnded))
@@ -76,15 +76,7 @@ class Waiting:
         """Ends it from here: no more will come, or not in time."""
         if not self._ended:
             self._ended = True
-            self._put(
-                ReplyEnded(
-                    request_id=self.request_id,
-                    reply_to=self.reply_to,
-                    outcome=Outcome.FAILED,
-                    status=refusal.status,
-                    refusal=refusal,
-                )
-            )
+            self._put(refused(self.request_id, self.reply_to, refusal))
 
     def _put(self, record: Reply) -> None:
         self._records.append(record)

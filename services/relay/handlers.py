@@ -10,7 +10,7 @@ from contracts.attempts import AttemptEnded
 from contracts.clock import now_ms
 from contracts.prompts import PromptSubmitted
 from contracts.record import Record, Refusal, RequestId
-from contracts.replies import Outcome, ReplyEnded
+from contracts.replies import refused
 from contracts.routes import Route
 from libs.bus.processor import Processor, Work
 from libs.bus.records import DeadLetter, Received
@@ -95,13 +95,7 @@ class RelayProcessor(Processor[Route | PromptSubmitted]):
             if action:
                 await self._act(action)
         elif letter.reply_to:
-            ended = ReplyEnded(
-                request_id=letter.request_id,
-                reply_to=letter.reply_to,
-                outcome=Outcome.FAILED,
-                status=BROKEN.status,
-                refusal=BROKEN,
-            )
+            ended = refused(letter.request_id, letter.reply_to, BROKEN)
             await self._attempts.answer_unknown(ended, letter.traceparent)
 
     async def drain(self) -> None:

@@ -10,7 +10,7 @@ from contracts.clock import now_ms
 from contracts.decisions import Decision
 from contracts.outcomes import OutcomesCounted
 from contracts.record import Record, Refusal
-from contracts.replies import Outcome, ReplyEnded
+from contracts.replies import refused
 from contracts.requests import ProviderSort, RequestAccepted
 from contracts.routes import RequestRejected, Route
 from libs.bus.processor import Processor, Work
@@ -83,13 +83,7 @@ class RouterProcessor(Processor[RequestAccepted | Decision]):
             await self._publish(now)
         elif letter.topic is topics.REQUESTS and letter.reply_to:
             # Nothing but its headers is known of it: its client is answered, and there is nothing for the books.
-            ended = ReplyEnded(
-                request_id=letter.request_id,
-                reply_to=letter.reply_to,
-                outcome=Outcome.FAILED,
-                status=BROKEN.status,
-                refusal=BROKEN,
-            )
+            ended = refused(letter.request_id, letter.reply_to, BROKEN)
             await self._work.publish(topics.REPLIES, ended, letter.traceparent)
 
     async def _publish(self, now: int) -> None:

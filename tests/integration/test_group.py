@@ -364,7 +364,7 @@ async def test_a_leader_that_stops_while_another_joins_holds_nobody_up(
             return len(await group_members(bus, run)) > 1 or None
 
         await until(joined, what="a second member")
-        # The leader has not heard of it yet: the group is forming.
+        # The leader does not know of it yet: the group is forming.
         await leader.stop()
         assert (await joining).ready
         await successor.__aexit__(None, None, None)

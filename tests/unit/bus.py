@@ -15,7 +15,7 @@ from libs.bus.watermark import Watermark
 
 
 class SilentLog(Producer):
-    """Takes records and acknowledges them when it is told to."""
+    """Takes records and acknowledges them when a test says so."""
 
     def __init__(self) -> None:
         self.taken: list[Record] = []

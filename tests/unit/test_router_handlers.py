@@ -31,7 +31,7 @@ Batch = list[Received[Record]]
 
 
 class Router:
-    """Its processor, with a log that does what it is told to."""
+    """Its processor, with a log that does what a test says."""
 
     def __init__(self) -> None:
         self.log = SilentLog()
