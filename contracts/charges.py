@@ -5,13 +5,14 @@ from typing import Annotated
 from pydantic import Field
 
 from .credit import BalanceChanged, MemberSpent
+from .quantities import Quantity
 from .record import EpochMs, Record, RequestId, Subject
 from .replies import Outcome
 from .usage import TokenUsage
 
 
 class ChargePosted(Record):
-    """One ledger entry. ``cost_microdollars`` is 0 for free models, BYOK, and whatever gave no tokens."""
+    """One ledger entry. ``cost_microdollars`` is 0 for free models, BYOK, and whatever used nothing."""
 
     charge_id: RequestId
     """The request's ID: a request has one charge."""
@@ -23,6 +24,8 @@ class ChargePosted(Record):
     provider_id: str | None = None
     outcome: Outcome
     tokens: TokenUsage
+    quantities: list[Quantity] = []
+    """Of other units than tokens."""
     estimated: bool
     byok: bool
     cost_microdollars: Annotated[int, Field(ge=0)]

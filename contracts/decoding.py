@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from . import headers as names
-from .record import Record
+from .record import JSON, Record
 from .topic import Topic
 
 R = TypeVar("R", bound=Record)
@@ -27,6 +27,7 @@ def decode(topic: Topic[R], value: bytes | None, headers: Iterable[tuple[str, by
         NotARecord: no value, an unknown type, or a value that does not fit its contract.
     """
     type_name = subject = ""
+    media_type = JSON
     for name, content in headers:
         if content is None:
             raise NotARecord(f"the header {name[:100]!r} has no value")
@@ -34,6 +35,8 @@ def decode(topic: Topic[R], value: bytes | None, headers: Iterable[tuple[str, by
             type_name = content.decode("utf-8", "replace")
         elif name == names.SUBJECT:
             subject = content.decode("utf-8", "replace")
+        elif name == names.CONTENT_TYPE:
+            media_type = content.decode("utf-8", "replace")
     kinds = _kinds(topic)
     kind = kinds.get(type_name)
     if kind is None:
@@ -43,7 +46,7 @@ def decode(topic: Topic[R], value: bytes | None, headers: Iterable[tuple[str, by
     if value is None:
         raise NotARecord("the record has no value")
     try:
-        record: R = kind.decode(value, subject)
+        record: R = kind.decode(value, subject, media_type)
     except ValueError as error:
         what = describe(error) if isinstance(error, ValidationError) else "no JSON object"
         raise NotARecord(f"not a {kind.__name__}: {what}") from None

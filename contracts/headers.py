@@ -21,11 +21,20 @@ DLQ_GROUP = "sluice-dlq-group"
 
 TYPE_PREFIX = "dev.sluice."
 
-_FIXED: tuple[tuple[str, bytes], ...] = (("ce_specversion", b"1.0"), ("content-type", b"application/json"))
+CONTENT_TYPE = "content-type"
+
+_VERSION = ("ce_specversion", b"1.0")
 
 
 def event_headers(
-    *, type_name: str, event_id: str, source: str, subject: str, traceparent: str, reply_to: str | None = None
+    *,
+    type_name: str,
+    event_id: str,
+    source: str,
+    subject: str,
+    media_type: str,
+    traceparent: str,
+    reply_to: str | None = None,
 ) -> Headers:
     """The headers of a new record.
 
@@ -34,11 +43,13 @@ def event_headers(
         event_id: the same whenever the same event is published, so that consumers can dedupe.
         source: the service, e.g. ``/services/router``.
         subject: the request's ID, or the ID of what a control record describes.
+        media_type: of the value.
         traceparent: the W3C header of the span that publishes it.
         reply_to: `ReplyAddress.encode`, where a client waits for an answer.
     """
     headers = [
-        *_FIXED,
+        _VERSION,
+        (CONTENT_TYPE, media_type.encode()),
         (TYPE, (TYPE_PREFIX + type_name).encode()),
         (ID, event_id.encode()),
         (SOURCE, source.encode()),

@@ -1,13 +1,15 @@
-"""What a token costs. A price travels with its request: what was promised at the door is what is charged."""
+"""What a token or another unit costs. A price travels with its request: what was promised is what is charged."""
 
 from typing import Annotated
 
 from pydantic import Field
 
+from .quantities import KIND, Unit
 from .record import Value
 
 Rate = Annotated[int, Field(ge=0)]
-"""Microdollars per million tokens, which is USD per million tokens times 1,000,000; always a whole number."""
+"""Microdollars per million tokens, which is USD per million tokens times 1,000,000; always a whole number. Of other
+units likewise."""
 
 
 class Rates(Value):
@@ -26,9 +28,20 @@ class Rates(Value):
     output_audio: Rate | None = None
 
 
+class UnitRate(Value):
+    """The price of a unit, or of one kind of it. Of several that fit, that of the most particular kind holds."""
+
+    unit: Unit
+    kind: Annotated[str, Field(pattern=KIND)] = ""
+    """Parts that a quantity's kind must have; empty: any kind."""
+    rate: Rate
+
+
 class Price(Value):
     """A model's price at one moment, under a version that names its content."""
 
     version: str
     tiers: Annotated[list[Rates], Field(min_length=1)]
     """By ascending ``above_input_tokens``; the first begins at 0."""
+    units: list[UnitRate] = []
+    """Of what is not counted in tokens."""

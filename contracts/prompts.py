@@ -1,29 +1,42 @@
 """``gateway.prompts.v1``: what the client sent. Only the relay may read this topic."""
 
+from functools import cached_property
 from typing import Annotated, Any, Self
 
 from pydantic import Field, GetJsonSchemaHandler
-from pydantic_core import CoreSchema, from_json, to_json
+from pydantic_core import CoreSchema, from_json
 
-from .record import RequestRecord
+from .record import JSON, RequestRecord
 
 
 class PromptSubmitted(RequestRecord):
-    """The client's body, byte for byte: it is the record's whole value, its request is in the headers."""
+    """The client's body, byte for byte: it is the record's whole value, its request and its type are in the headers."""
 
-    body: Annotated[dict[str, Any], Field(repr=False)]
-    encoded: Annotated[bytes, Field(repr=False)] = b""
-    """The body as it came; where it is missing, the body is encoded anew."""
+    content: Annotated[bytes, Field(repr=False)]
+    content_type: str = JSON
 
-    def encode(self) -> bytes:
-        return self.encoded or to_json(self.body)
+    @property
+    def media_type(self) -> str:
+        return self.content_type
 
-    @classmethod
-    def decode(cls, value: bytes, subject: str) -> Self:
-        body = from_json(value)
+    @cached_property
+    def body(self) -> dict[str, Any]:
+        """The body of a request in JSON. Raises ValueError where it is none."""
+        body = from_json(self.content)
         if not isinstance(body, dict):
             raise ValueError("the body is no JSON object")
-        return cls(request_id=subject, body=body)
+        return body
+
+    def encode(self) -> bytes:
+        return self.content
+
+    @classmethod
+    def decode(cls, value: bytes, subject: str, media_type: str = JSON) -> Self:
+        prompt = cls(request_id=subject, content=value, content_type=media_type)
+        if media_type == JSON:
+            # What cannot be read is to be known here, where it becomes a dead letter.
+            _ = prompt.body
+        return prompt
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:

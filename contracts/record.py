@@ -11,6 +11,8 @@ RequestId = Annotated[str, Field(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}
 Subject = Annotated[str, Field(pattern=r"^(org|acct|ip):.{1,128}$")]
 """Who a quota is counted against: ``org:<id>``, ``acct:<id>``, or ``ip:<address>`` for free models."""
 
+JSON = "application/json"
+
 EpochMs = Annotated[int, Field(ge=0)]
 """Milliseconds since 1970-01-01T00:00:00Z."""
 
@@ -30,6 +32,11 @@ class Record(Value):
         raise NotImplementedError
 
     @property
+    def media_type(self) -> str:
+        """Of the value: the ``datacontenttype`` of CloudEvents."""
+        return JSON
+
+    @property
     def event_id(self) -> str:
         """The ``id`` of CloudEvents: the same whenever the same event is published, so that readers can dedupe."""
         return f"{self.event_subject}/{type(self).__name__}"
@@ -39,11 +46,12 @@ class Record(Value):
         return self.__pydantic_serializer__.to_json(self, exclude_defaults=True)
 
     @classmethod
-    def decode(cls, value: bytes, subject: str) -> Self:
+    def decode(cls, value: bytes, subject: str, media_type: str = JSON) -> Self:
         """Inverse of `encode`.
 
         Args:
             subject: the record's `event_subject`, as its headers have it.
+            media_type: its `media_type`, likewise.
 
         Raises:
             ValueError: the value does not fit the contract (pydantic.ValidationError), or is no JSON.

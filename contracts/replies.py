@@ -3,10 +3,10 @@
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from .decisions import QuotaWindow
-from .record import Refusal, ReplyAddress, RequestId, RequestRecord
+from .record import JSON, Refusal, ReplyAddress, RequestId, RequestRecord
 
 
 class Outcome(StrEnum):
@@ -19,10 +19,14 @@ class Outcome(StrEnum):
     INTERRUPTED = "interrupted"
 
 
+EVENTS = "text/event-stream; charset=utf-8"
+
+
 class ReplyStarted(RequestRecord):
     """The provider's first bytes of a stream are here; from now on errors travel inside it."""
 
     reply_to: ReplyAddress
+    content_type: str = EVENTS
     windows: list[QuotaWindow] = []
     provider_id: str | None = None
     tried: list[str] = []
@@ -32,11 +36,20 @@ class ReplyStarted(RequestRecord):
 
 
 class ReplyChunk(RequestRecord):
-    """Server-sent events, ready for the client; ``seq`` counts from 0 without a gap."""
+    """Server-sent events, ready for the client, or bytes; ``seq`` counts from 0 without a gap."""
+
+    model_config = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
 
     reply_to: ReplyAddress
     seq: Annotated[int, Field(ge=0)]
-    data: str
+    data: str = ""
+    content: bytes = b""
+    """Of an answer that is no text: a recording."""
+
+    @property
+    def sent(self) -> str | bytes:
+        """What the client gets."""
+        return self.content or self.data
 
     @property
     def event_id(self) -> str:
@@ -44,13 +57,15 @@ class ReplyChunk(RequestRecord):
 
 
 class ReplyEnded(RequestRecord):
-    """The last record of a reply. ``body`` is the whole JSON answer of a request that did not stream."""
+    """The last record of a reply. ``body`` is the whole answer of a request that did not stream."""
 
     reply_to: ReplyAddress
     outcome: Outcome
     status: Annotated[int, Field(ge=200, le=599)] = 200
     refusal: Refusal | None = None
     body: str | None = None
+    content_type: str = JSON
+    """Of the body."""
     tail: str | None = None
     """The last events of a stream. They travel here, so that no client sees the end of what is not in the books."""
     chunks: Annotated[int, Field(ge=0)] = 0

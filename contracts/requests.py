@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from .prices import Price
+from .quantities import Quantity
 from .record import EpochMs, Record, ReplyAddress, RequestRecord, Subject, Value
 
 FIM_MOST_TOKENS = 1_000
@@ -20,6 +21,13 @@ class Surface(StrEnum):
     MESSAGES = "messages"
     EMBEDDINGS = "embeddings"
     FIM = "fim.completions"
+    COMPLETIONS = "completions"
+    MODERATIONS = "moderations"
+    IMAGE_GENERATIONS = "images.generations"
+    IMAGE_EDITS = "images.edits"
+    TRANSCRIPTIONS = "audio.transcriptions"
+    SPEECH = "audio.speech"
+    RERANK = "rerank"
 
 
 class ProviderSort(StrEnum):
@@ -84,6 +92,8 @@ class RequestAccepted(RequestRecord):
     input_tokens_most: Annotated[int, Field(ge=0)] = 0
     output_tokens_most: Annotated[int, Field(ge=0)] = 0
     """Over all choices."""
+    quantities_most: list[Quantity] = []
+    """Of other units than tokens."""
     reply_to: ReplyAddress
     task_id: str | None = None
     client_version: str | None = None

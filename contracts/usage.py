@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from .prices import Price
+from .quantities import Quantity
 from .record import EpochMs, RequestRecord, Subject, Value
 from .replies import Outcome
 from .requests import Caller, Surface
@@ -38,6 +39,8 @@ class UsageRecorded(RequestRecord):
     outcome: Outcome
     status: int
     tokens: TokenUsage = TokenUsage()
+    quantities: list[Quantity] = []
+    """Of other units than tokens."""
     estimated: bool = False
     """True where the provider gave no counts and what was delivered was counted instead."""
     byok: bool = False

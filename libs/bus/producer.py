@@ -115,6 +115,7 @@ class Producer:
             event_id=record.event_id,
             source=self._source,
             subject=record.event_subject,
+            media_type=record.media_type,
             traceparent=trace,
             reply_to=topic.reply_to(record).encode() if topic.reply_to else None,
         )

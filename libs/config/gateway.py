@@ -14,12 +14,15 @@ from pydantic_settings import (
     YamlConfigSettingsSource,
 )
 
+from contracts.quantities import Unit
 from contracts.requests import ProviderSort, Surface
 
 CONFIG_VARIABLE = "SLUICE_CONFIG"
 DEFAULT_FILE = Path(__file__).with_name("default.yaml")
 
 UsdPerToken = Annotated[Decimal, Field(ge=0)]
+UnitKind = Annotated[str, Field(pattern=rf"^({'|'.join(Unit)})(/[a-z0-9_.-]{{1,40}}){{0,4}}$")]
+"""A unit, or one kind of it: ``image``, ``image/hd``, ``image/hd/1024x1792``."""
 _ENV_REFERENCE = re.compile(r"^env:([A-Za-z_][A-Za-z0-9_]*)$")
 
 
@@ -28,13 +31,13 @@ class _Section(BaseModel):
 
 
 class Pricing(_Section):
-    """USD per token, as decimal strings, so that no float ever touches money.
+    """USD per token or other unit, as decimal strings, so that no float ever touches money.
 
     Kinds of tokens without a price of their own are priced as ``prompt`` or ``completion``.
     """
 
-    prompt: UsdPerToken
-    completion: UsdPerToken
+    prompt: UsdPerToken | None = None
+    completion: UsdPerToken | None = None
     cache_read: UsdPerToken | None = None
     cache_write: UsdPerToken | None = None
     reasoning: UsdPerToken | None = None
@@ -42,18 +45,29 @@ class Pricing(_Section):
     output_image: UsdPerToken | None = None
     input_audio: UsdPerToken | None = None
     output_audio: UsdPerToken | None = None
+    units: dict[UnitKind, UsdPerToken] = {}
+    """USD per unit. The most particular kind that fits holds; what is asked for by default has the unit's own price."""
 
     @field_validator("*")
     @classmethod
-    def _countable(cls, value: Decimal | None) -> Decimal | None:
-        if value is not None and (value * 10**12) % 1:
-            raise ValueError("at most 12 decimal places: the ledger counts microdollars per million tokens")
+    def _countable(cls, value: object) -> object:
+        for one in value.values() if isinstance(value, dict) else (value,):
+            if isinstance(one, Decimal) and (one * 10**12) % 1:
+                raise ValueError("at most 12 decimal places: the ledger counts microdollars per million tokens")
         return value
 
     @field_validator("*", mode="before")
     @classmethod
     def _no_floats(cls, value: object) -> object:
+        if isinstance(value, dict):
+            return {kind: cls._no_floats(one) for kind, one in value.items()}
         return str(value) if isinstance(value, float) else value
+
+    @model_validator(mode="after")
+    def _tokens_or_units(self) -> "Pricing":
+        if (self.prompt is None) != (self.completion is None) or (self.prompt is None and not self.units):
+            raise ValueError("needs both `prompt` and `completion`, or `units`")
+        return self
 
 
 ProtocolName = Literal["openai-chat", "openai-responses", "anthropic-messages", "gemini", "bedrock-converse"]

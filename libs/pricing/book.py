@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from importlib.metadata import version
@@ -9,7 +10,8 @@ from importlib.metadata import version
 from genai_prices import Usage, calc_price
 from genai_prices.types import ModelPrice, TieredPrices
 
-from contracts.prices import Price, Rates
+from contracts.prices import Price, Rates, UnitRate
+from contracts.quantities import Unit
 from libs.config.catalog import Catalog, Offer
 from libs.config.gateway import Pricing
 from libs.pricing.cost import MILLION
@@ -71,7 +73,7 @@ def price_of(offer: Offer, at: datetime) -> Price:
         NoPriceError: neither the file nor genai-prices knows one.
     """
     if offer.model.pricing:
-        return _price(CONFIGURED, [_configured(offer.model.pricing)])
+        return _price(CONFIGURED, [_configured(offer.model.pricing)], _units(offer.model.pricing))
     try:
         found = calc_price(
             Usage(), offer.model.upstream_model, provider_id=offer.provider.prices or "", genai_request_timestamp=at
@@ -84,9 +86,18 @@ def price_of(offer: Offer, at: datetime) -> Price:
     return _price(GENAI, _tiers(found))
 
 
-def _price(source: str, tiers: list[Rates]) -> Price:
-    content = "|".join(rates.model_dump_json() for rates in tiers)
-    return Price(version=f"{source}:{hashlib.sha256(content.encode()).hexdigest()[:10]}", tiers=tiers)
+def _price(source: str, tiers: list[Rates], units: Sequence[UnitRate] = ()) -> Price:
+    content = "|".join(rates.model_dump_json() for rates in (*tiers, *units))
+    version = f"{source}:{hashlib.sha256(content.encode()).hexdigest()[:10]}"
+    return Price(version=version, tiers=tiers, units=list(units))
+
+
+def _units(pricing: Pricing) -> list[UnitRate]:
+    parts = {name: name.partition("/") for name in sorted(pricing.units)}
+    return [
+        UnitRate(unit=Unit(unit), kind=kind, rate=_whole(pricing.units[name] * MILLION))
+        for name, (unit, _, kind) in parts.items()
+    ]
 
 
 def _configured(pricing: Pricing) -> Rates:
@@ -95,8 +106,8 @@ def _configured(pricing: Pricing) -> Rates:
 
     return Rates.model_validate(
         {
-            "input": rate(pricing.prompt),
-            "output": rate(pricing.completion),
+            "input": rate(pricing.prompt) or 0,
+            "output": rate(pricing.completion) or 0,
             "cache_read": rate(pricing.cache_read),
             "cache_write": rate(pricing.cache_write),
             "reasoning": rate(pricing.reasoning),

@@ -9,14 +9,14 @@ UNPRICED = "unpriced"
 
 def cost_of(usage: UsageRecorded) -> tuple[int, str]:
     """The cost in microdollars and the price's version: nothing where it is free, paid to the provider directly, or
-    used no tokens.
+    used nothing.
     """
     if usage.byok:
         return 0, "byok"
     if usage.free:
         return 0, "free"
-    if not usage.tokens.input_tokens and not usage.tokens.output_tokens:
-        return 0, "no tokens"
+    if not usage.tokens.input_tokens and not usage.tokens.output_tokens and not usage.quantities:
+        return 0, "nothing used"
     if usage.price is None:
         return 0, UNPRICED
-    return cost_microdollars(usage.price, usage.tokens), usage.price.version
+    return cost_microdollars(usage.price, usage.tokens, usage.quantities), usage.price.version

@@ -124,11 +124,20 @@ def usage(
     elif as_csv:
         writer = csv.DictWriter(sys.stdout, rows[0] if rows else [by], lineterminator="\n")
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows(row | _in_words(row) for row in rows)
     else:
         as_table(
-            [{name: value for name, value in row.items() if name != "cost_microdollars"} for row in rows], "none yet"
+            [
+                {name: value for name, value in (row | _in_words(row)).items() if name != "cost_microdollars"}
+                for row in rows
+            ],
+            "none yet",
         )
+
+
+def _in_words(row: dict[str, Any]) -> dict[str, str]:
+    """What was used beside tokens: ``3 image, 12 second``."""
+    return {"units": ", ".join(f"{amount} {unit}" for unit, amount in row["units"].items())}
 
 
 def _order(api: Api, kind: str, usd: str, path: str, reference: str, once: str | None) -> None:

@@ -91,6 +91,7 @@ async def report(
     group, shown, join = _GROUPS[by]
     parts = over.rest()
     (a, b), (c, d) = (parts + [(over.since, over.since)] * 2)[:2]
+    asked = (owner, account_id, *over.whole_days(), a, b, c, d)
     rows = await connection.fetch(
         f"""
         with used as (
@@ -110,15 +111,34 @@ async def report(
         select {shown}, {", ".join(f"max({name}) as {name}" for name in _SUMS)} from summed {join} group by {group}
         order by {"day" if by is By.DAY else f"cost_microdollars desc, {group}"} limit {MOST_ROWS}
         """,  # noqa: S608
-        owner,
-        account_id,
-        *over.whole_days(),
-        a,
-        b,
-        c,
-        d,
+        *asked,
     )
-    return [dict(row) | {"usd": usd(row["cost_microdollars"])} for row in rows]
+    units = await _units(connection, group, asked)
+    shown_as = shown.partition(",")[0].split()[-1]
+    return [dict(row) | {"units": units.get(row[shown_as], {}), "usd": usd(row["cost_microdollars"])} for row in rows]
+
+
+async def _units(connection: Any, group: str, asked: tuple[Any, ...]) -> dict[Any, dict[str, int]]:
+    """What was used beside tokens, by what the report is grouped by; arguments as there."""
+    rows = await connection.fetch(
+        f"""
+        with used as (
+            select {group}, unit, amount from ledger.units_daily
+            where ($1::text is null or owner = $1) and ($2::text is null or account_id = $2) and day >= $3 and day < $4
+            union all
+            select {group}, unit, amount from ledger.used_units
+            where ($1::text is null or owner = $1) and ($2::text is null or account_id = $2) and (
+                (request_id >= ledger.first_id($5) and request_id < ledger.first_id($6))
+                or (request_id >= ledger.first_id($7) and request_id < ledger.first_id($8)))
+        )
+        select {group} as name, unit, sum(amount)::bigint as amount from used group by {group}, unit order by unit
+        """,  # noqa: S608
+        *asked,
+    )
+    found: dict[Any, dict[str, int]] = {}
+    for row in rows:
+        found.setdefault(row["name"], {})[row["unit"]] = row["amount"]
+    return found
 
 
 async def spent_today(connection: Any, organization_id: str, account_id: str) -> int:

@@ -173,7 +173,7 @@ class Completions:
             started_ns=started_ms * 1_000_000,
             attributes={"sluice.request.id": request.request_id, "gen_ai.request.model": asked.model},
         )
-        prompt = PromptSubmitted.model_construct(request_id=request.request_id, body={}, encoded=body)
+        prompt = PromptSubmitted(request_id=request.request_id, content=body)
         return _Admitted(request, prompt, step)
 
     def _check_address(self, reply_to: ReplyAddress) -> None:
@@ -199,15 +199,15 @@ class Completions:
     async def _answer(
         self, request: RequestAccepted, waiting: Waiting, headers: list[tuple[bytes, bytes]], send: Send
     ) -> int:
-        sent: str | None = None
+        sent: str | bytes | None = None
         while True:
             reply = await waiting.next()
             if isinstance(reply, ReplyStarted):
-                await send(stream_start([*headers, *reply_headers(reply)]))
+                await send(stream_start([*headers, *reply_headers(reply)], reply.content_type))
                 sent = ""
             elif isinstance(reply, ReplyChunk):
-                await send(stream_data(reply.data))
-                sent = reply.data
+                await send(stream_data(reply.sent))
+                sent = reply.sent
             elif reply.refusal is GONE:
                 return GONE.status
             else:
@@ -215,22 +215,25 @@ class Completions:
                 return reply.status
 
     async def _end(
-        self, request: RequestAccepted, reply: ReplyEnded, sent: str | None, headers: list[Any], send: Send
+        self, request: RequestAccepted, reply: ReplyEnded, sent: str | bytes | None, headers: list[Any], send: Send
     ) -> None:
         """``sent``: the last events of a stream that has begun."""
+        refusal = reply.refusal
+        if isinstance(sent, bytes) and refusal:
+            # Nothing can be said within a recording: a connection that ends before the answer does is the error.
+            return
         if sent is not None:
-            refusal = reply.refusal
             error_event = DIALECTS[request.surface].error_event
-            tail = reply.tail or (error_event(refusal.message, refusal.status, sent) if refusal else "")
+            tail = reply.tail or (error_event(refusal.message, refusal.status, str(sent)) if refusal else "")
             await send(stream_data(tail, last=True))
-        elif reply.refusal is not None:
-            for message in refused(reply.refusal, headers, request.surface):
+        elif refusal is not None:
+            for message in refused(refusal, headers, request.surface):
                 await send(message)
         elif request.stream and reply.outcome is Outcome.COMPLETED:
             await send(stream_start(headers))
             await send(stream_data(reply.tail or "", last=True))
         else:
-            for message in whole(reply.status, (reply.body or "").encode(), headers):
+            for message in whole(reply.status, (reply.body or "").encode(), headers, reply.content_type):
                 await send(message)
 
     def _has_balance(self, owner: str) -> bool:

@@ -49,7 +49,7 @@ class Waiting:
             await self._wake
         record = self._records.popleft()
         if isinstance(record, ReplyChunk):
-            self._buffered -= len(record.data)
+            self._buffered -= len(record.sent)
         return record
 
     def push(self, record: Reply) -> None:
@@ -64,7 +64,7 @@ class Waiting:
             if record.seq < self._next_seq:
                 return
             self._next_seq = record.seq + 1
-            self._buffered += len(record.data)
+            self._buffered += len(record.sent)
             if self._buffered > MOST_BUFFERED:
                 self.fail(SLOW)
                 return

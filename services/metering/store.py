@@ -12,6 +12,7 @@ from contracts import topics
 from contracts.charges import ChargePosted
 from contracts.clock import now_ms
 from contracts.credit import BalanceChanged, CreditOrdered, CreditPosted, CreditSettingsSet, MemberSpent
+from contracts.quantities import Quantity
 from contracts.usage import UsageRecorded
 from libs.database.outbox import Outgoing, enqueue
 from libs.database.pool import Database
@@ -49,6 +50,7 @@ _USAGE: tuple[tuple[str, str], ...] = (
     ("output_image_tokens", "bigint"),
     ("input_audio_tokens", "bigint"),
     ("output_audio_tokens", "bigint"),
+    ("quantities", "jsonb"),
     ("estimated", "boolean"),
     ("byok", "boolean"),
     ("free", "boolean"),
@@ -193,7 +195,7 @@ class Ledger:
             await connection.executemany(
                 "insert into ledger.prices (price_version, tiers) values ($1, $2) on conflict do nothing",
                 [
-                    (version, orjson.dumps([rates.model_dump(exclude_none=True) for rates in price.tiers]).decode())
+                    (version, _json(rates.model_dump(exclude_none=True) for rates in (*price.tiers, *price.units)))
                     for version, price in sorted(new.items())
                 ],
             )
@@ -299,6 +301,7 @@ def _usage_values(metered: Metered) -> tuple[object, ...]:
         tokens.output_image_tokens,
         tokens.input_audio_tokens,
         tokens.output_audio_tokens,
+        _quantities(usage.quantities),
         usage.estimated,
         usage.byok,
         usage.free,
@@ -314,6 +317,14 @@ def _usage_values(metered: Metered) -> tuple[object, ...]:
         usage.client_version,
         usage.mode,
     )
+
+
+def _quantities(quantities: Sequence[Quantity]) -> str | None:
+    return _json(one.model_dump() for one in quantities) if quantities else None
+
+
+def _json(values: Iterable[Any]) -> str:
+    return orjson.dumps(list(values)).decode()
 
 
 def _time(epoch_ms: int) -> datetime:

@@ -7,7 +7,7 @@ from aiokafka.errors import KafkaError
 
 from contracts import topics
 from contracts.decisions import QuotaWindow
-from contracts.replies import Reply, ReplyChunk, ReplyStarted
+from contracts.replies import EVENTS, Reply, ReplyChunk, ReplyStarted
 from contracts.requests import RequestAccepted
 from libs.bus.producer import Producer, settle
 
@@ -29,7 +29,7 @@ class ReplyStream:
         self._request = request
         self._windows = windows
         self._trace = trace
-        self._buffer: list[str] = []
+        self._buffer: list[str | bytes] = []
         self._buffered = 0
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
@@ -40,7 +40,8 @@ class ReplyStream:
         self.provider_id: str | None = None
         self.tried: list[str] = []
         self.dropped: list[str] = []
-        """All three are published with the first chunk."""
+        self.content_type = EVENTS
+        """All four are published with the first chunk."""
 
     @property
     def started(self) -> bool:
@@ -52,8 +53,8 @@ class ReplyStream:
         """So much is not on the log yet that the next `write` is to wait for `drain`."""
         return self._buffered >= MOST_BUFFERED
 
-    def write(self, text: str) -> None:
-        """Adds events."""
+    def write(self, text: str | bytes) -> None:
+        """Adds events, or bytes; a stream has one of them."""
         if not text:
             return
         if self._pump is None:
@@ -80,6 +81,7 @@ class ReplyStream:
         started = ReplyStarted(
             request_id=request.request_id,
             reply_to=request.reply_to,
+            content_type=self.content_type,
             windows=self._windows,
             provider_id=self.provider_id,
             tried=self.tried,
@@ -91,9 +93,15 @@ class ReplyStream:
             self._wake.clear()
             if not self._buffer:
                 continue
-            data, self._buffer, self._buffered = "".join(self._buffer), [], 0
+            pieces, self._buffer, self._buffered = self._buffer, [], 0
             self._room.set()
-            chunk = ReplyChunk(request_id=request.request_id, reply_to=request.reply_to, seq=self.chunks, data=data)
+            chunk = ReplyChunk(
+                request_id=request.request_id,
+                reply_to=request.reply_to,
+                seq=self.chunks,
+                data="".join(piece for piece in pieces if isinstance(piece, str)),
+                content=b"".join(piece for piece in pieces if isinstance(piece, bytes)),
+            )
             self.chunks += 1
             await self._put([*first, chunk])
             first = []

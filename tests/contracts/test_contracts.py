@@ -185,7 +185,7 @@ def test_records_survive_their_bytes_and_newer_fields(record: Record) -> None:
 
 
 def test_a_prompt_is_in_no_repr() -> None:
-    secret = prompt().model_copy(update={"body": {"messages": "canary"}})
+    secret = prompt().model_copy(update={"content": b'{"messages": "canary"}'})
     assert "canary" not in repr(secret)
     assert "canary" not in str(secret)
     assert "canary" not in f"{[secret]}"
@@ -197,6 +197,7 @@ def test_headers_are_cloudevents_in_binary_mode() -> None:
         event_id="e",
         source="/services/ingress",
         subject="s",
+        media_type="application/json",
         traceparent="00-1-2-01",
         reply_to="0/i",
     )

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 import services.metering
 from contracts.credit import CreditKind, CreditOrdered, CreditSettingsSet
+from contracts.quantities import Quantity, Unit
 from contracts.replies import Outcome
 from contracts.requests import Caller
 from contracts.usage import TokenUsage, UsageRecorded
@@ -58,6 +59,9 @@ async def pool(url: str) -> AsyncIterator["asyncpg.Pool[Any]"]:
     made.terminate()
 
 
+UNITS = (Unit.IMAGE, Unit.SECOND)
+
+
 def _ledger(pool: Any, alerts: dict[str, CreditSettingsSet] | None = None) -> Ledger:
     database: Any = SimpleNamespace(pool=pool)
     return Ledger(database, alerts or {})
@@ -79,6 +83,7 @@ def _metered(owner: str, output_tokens: int, at_ms: int = NOW_MS, **changes: Any
         outcome=Outcome.COMPLETED,
         status=200,
         tokens=TokenUsage(input_tokens=0, output_tokens=output_tokens),
+        quantities=[Quantity(unit=unit, amount=1, kind="hd") for unit in UNITS[: output_tokens % 3]],
         price=PRICE,
         attempts=1,
         accepted_at_ms=at_ms,
@@ -177,6 +182,13 @@ async def test_told_twice_and_shuffled_it_is_the_plain_model(
     )
     assert rolled_up is not None
     assert (rolled_up["n"], rolled_up["cost"]) == (len(ids), sum(row["cost_microdollars"] for row in usage))
+    units = await pool.fetch("select unit, amount from ledger.units_daily where owner = any($1)", owners)
+    counted = Counter(
+        quantity.unit.value
+        for one in {one.usage.request_id: one for one in story if isinstance(one, Metered)}.values()
+        for quantity in one.usage.quantities
+    )
+    assert sum((Counter({row["unit"]: row["amount"]}) for row in units), Counter()) == counted
     published = await pool.fetch(
         "select event_id from ledger.outbox where topic = 'billing.charges.v1' and key = any($1)", owners
     )
@@ -304,11 +316,16 @@ async def test_projections_can_be_rebuilt_from_the_journal(pool: "asyncpg.Pool[A
     await _tell(_ledger(pool), [_top_up(owner, 5_000), *(_metered(owner, 10 * n, MONTHS_MS[n % 3]) for n in range(9))])
     daily = "select * from ledger.usage_daily order by owner, day, account_id, key_fingerprint, model"
     balances = "select owner, balance_microdollars from ledger.balances order by owner"
-    before = (await pool.fetch(daily), await pool.fetch(balances))
-    await pool.execute("update ledger.balances set balance_microdollars = 7; delete from ledger.usage_daily")
+    units = "select * from ledger.units_daily order by owner, day, account_id, key_fingerprint, model, unit"
+    before = (await pool.fetch(daily), await pool.fetch(units), await pool.fetch(balances))
+    assert before[1]
+    await pool.execute(
+        "update ledger.balances set balance_microdollars = 7; delete from ledger.usage_daily; "
+        "update ledger.units_daily set amount = 7"
+    )
     version = await pool.fetchval("select version from ledger.balances where owner = $1", f"acct:{owner}")
     await pool.execute("select ledger.rebuild()")
-    assert (await pool.fetch(daily), await pool.fetch(balances)) == before
+    assert (await pool.fetch(daily), await pool.fetch(units), await pool.fetch(balances)) == before
     assert await pool.fetchval("select version from ledger.balances where owner = $1", f"acct:{owner}") == version + 1
 
 

@@ -69,7 +69,7 @@ def route(number: int = 1) -> RoutePlanned:
 
 def prompt(number: int = 1) -> PromptSubmitted:
     """A prompt."""
-    return PromptSubmitted(request_id=request_id(number), body={"model": "stub/echo", "messages": []})
+    return PromptSubmitted(request_id=request_id(number), content=b'{"model":"stub/echo","messages":[]}')
 
 
 def policy(**changes: Any) -> PolicySet:

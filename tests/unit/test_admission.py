@@ -100,7 +100,7 @@ def test_what_is_admitted_is_what_the_relay_will_read(extra: dict[str, Any]) -> 
     raw = to_json({**extra, **GOOD})
     assert _parse(raw) == Asked(Surface.CHAT_COMPLETIONS, "stub/echo", False, None, 1, Size(len(raw), 0))
     record = PromptSubmitted.decode(raw, request_id(1))
-    assert (record.request_id, record.body) == (request_id(1), from_json(raw))
+    assert (record.request_id, record.content, record.body) == (request_id(1), raw, from_json(raw))
 
 
 @given(st.binary(max_size=60))

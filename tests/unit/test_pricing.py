@@ -8,7 +8,8 @@ from genai_prices import Usage, calc_price
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.prices import Price, Rates
+from contracts.prices import Price, Rates, UnitRate
+from contracts.quantities import Quantity, Unit
 from contracts.replies import Outcome
 from contracts.usage import TokenUsage
 from libs.config.catalog import Catalog
@@ -92,6 +93,38 @@ def test_nothing_costs_more_than_the_most(price: Price, used: TokenUsage, more_i
     assert cost_microdollars(price, used) <= most
 
 
+kinds = st.sampled_from(["", "hd", "hd/big", "low", "low/big", "big"])
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(Unit), kinds, st.integers(0, 10**9)), max_size=8),
+    st.lists(st.tuples(st.sampled_from(Unit), kinds, st.integers(0, 10_000)), max_size=4),
+)
+def test_each_unit_is_priced_by_the_most_particular_kind_that_fits_and_held_by_the_dearest(
+    rates: list[tuple[Unit, str, int]], used: list[tuple[Unit, str, int]]
+) -> None:
+    price = Price(
+        version="v",
+        tiers=[Rates(input=0, output=0)],
+        units=[UnitRate(unit=unit, kind=kind, rate=rate) for unit, kind, rate in rates],
+    )
+    model = 0
+    for unit, kind, amount in used:
+        has = set(kind.split("/")) | {""}
+        fits = [(len(theirs.split("/")) if theirs else 0, rate) for of, theirs, rate in rates if of is unit]
+        fits = [
+            one
+            for one, (of, theirs, _) in zip(fits, [r for r in rates if r[0] is unit], strict=True)
+            if set(theirs.split("/")) <= has
+        ]
+        model += amount * max(fits, default=(0, 0))[1]
+    quantities = [Quantity(unit=unit, kind=kind, amount=amount) for unit, kind, amount in used]
+    assert cost_microdollars(price, TokenUsage(), quantities) == (model + 500_000) // 1_000_000
+    unknown = [one.model_copy(update={"kind": ""}) for one in quantities]
+    for known in (quantities, unknown):
+        assert cost_microdollars(price, TokenUsage(), quantities) <= most_microdollars(price, 0, 0, known)
+
+
 @given(st.sampled_from(PAID), counts, counts, counts, counts, counts)
 def test_the_book_agrees_with_genai_prices(
     offer: object, fresh: int, read: int, written: int, out: int, at: int
@@ -138,7 +171,7 @@ def test_who_does_not_pay() -> None:
     assert _charge(used) == (10_000, PRICE.version)
     assert _charge(used, byok=True) == (0, "byok")
     assert _charge(used, free=True) == (0, "free")
-    assert _charge(TokenUsage()) == (0, "no tokens")
+    assert _charge(TokenUsage()) == (0, "nothing used")
     assert _charge(used, price=None) == (0, UNPRICED)
 
 

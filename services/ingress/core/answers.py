@@ -6,18 +6,16 @@ from typing import Any
 import orjson
 
 from contracts.decisions import QuotaWindow
-from contracts.record import Refusal
-from contracts.replies import ReplyEnded, ReplyStarted
+from contracts.record import JSON, Refusal
+from contracts.replies import EVENTS, ReplyEnded, ReplyStarted
 from contracts.requests import Surface
 from libs.chat.surfaces.messages import error_type
 
 RawHeaders = list[tuple[bytes, bytes]]
 Message = dict[str, Any]
 
-_JSON = (b"content-type", b"application/json")
 _FREE = ("free", "requests")
-_SSE = [
-    (b"content-type", b"text/event-stream; charset=utf-8"),
+_STREAMED = [
     (b"cache-control", b"no-cache"),
     (b"x-accel-buffering", b"no"),
 ]
@@ -69,9 +67,9 @@ def _openai_headers(windows: list[QuotaWindow]) -> RawHeaders:
     return found
 
 
-def whole(status: int, body: bytes, headers: RawHeaders) -> list[Message]:
+def whole(status: int, body: bytes, headers: RawHeaders, content_type: str = JSON) -> list[Message]:
     """The ASGI messages of an answer that is there at once."""
-    start = [_JSON, (b"content-length", str(len(body)).encode()), *headers]
+    start = [(b"content-type", content_type.encode()), (b"content-length", str(len(body)).encode()), *headers]
     return [
         {"type": "http.response.start", "status": status, "headers": start},
         {"type": "http.response.body", "body": body},
@@ -85,11 +83,13 @@ def refused(refusal: Refusal, headers: RawHeaders, surface: Surface = Surface.CH
     return whole(refusal.status, error_body(refusal, surface), headers)
 
 
-def stream_start(headers: RawHeaders) -> Message:
+def stream_start(headers: RawHeaders, content_type: str = EVENTS) -> Message:
     """The ASGI message that begins a stream."""
-    return {"type": "http.response.start", "status": 200, "headers": [*_SSE, *headers]}
+    start = [(b"content-type", content_type.encode()), *_STREAMED, *headers]
+    return {"type": "http.response.start", "status": 200, "headers": start}
 
 
-def stream_data(text: str, *, last: bool = False) -> Message:
-    """The ASGI message of some events."""
-    return {"type": "http.response.body", "body": text.encode(), "more_body": not last}
+def stream_data(data: str | bytes, *, last: bool = False) -> Message:
+    """The ASGI message of some events, or of a piece of a recording."""
+    body = data if isinstance(data, bytes) else data.encode()
+    return {"type": "http.response.body", "body": body, "more_body": not last}

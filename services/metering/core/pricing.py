@@ -18,6 +18,7 @@ def charge(usage: UsageRecorded, posted_at_ms: int) -> ChargePosted:
         provider_id=usage.provider_id,
         outcome=usage.outcome,
         tokens=usage.tokens,
+        quantities=usage.quantities,
         estimated=usage.estimated,
         byok=usage.byok,
         cost_microdollars=cost,

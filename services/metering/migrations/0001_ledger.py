@@ -91,7 +91,8 @@ _TABLES = (
         task_id text,
         client_version text,
         mode text,
-        tried text
+        tried text,
+        quantities jsonb
     ) partition by range (request_id);
     """,
     "create index entries_of_credit on ledger.entries (entry_id) where kind <> 'charge';",
@@ -162,6 +163,26 @@ _PROJECTIONS = (
     """,
     "create index usage_daily_by_day on ledger.usage_daily (day);",
     """
+    create table ledger.units_daily (
+        owner text not null,
+        day date not null,
+        account_id text not null,
+        key_fingerprint text not null,
+        model text not null,
+        unit text not null,
+        amount bigint not null,
+        primary key (owner, day, account_id, key_fingerprint, model, unit)
+    );
+    """,
+    "create index units_daily_by_day on ledger.units_daily (day);",
+    """
+    create view ledger.used_units as
+        select request_id, owner, (accepted_at at time zone 'UTC')::date as day, coalesce(account_id, '') as account_id,
+            coalesce(key_fingerprint, '') as key_fingerprint, model, unit, amount
+        from ledger.usage, jsonb_to_recordset(quantities) as used (unit text, amount bigint)
+        where quantities is not null;
+    """,
+    """
     create function ledger.roll_up() returns trigger language plpgsql as $$
     begin
         insert into ledger.usage_daily as known
@@ -181,6 +202,17 @@ _PROJECTIONS = (
             cache_write_tokens = known.cache_write_tokens + excluded.cache_write_tokens,
             reasoning_tokens = known.reasoning_tokens + excluded.reasoning_tokens,
             cost_microdollars = known.cost_microdollars + excluded.cost_microdollars;
+        if exists (select from added where quantities is not null) then
+            insert into ledger.units_daily as known
+            select owner, (accepted_at at time zone 'UTC')::date, coalesce(account_id, ''),
+                coalesce(key_fingerprint, ''), model, unit, sum(amount)
+            from added, jsonb_to_recordset(quantities) as used (unit text, amount bigint)
+            where quantities is not null
+            group by 1, 2, 3, 4, 5, 6
+            order by 1, 2, 3, 4, 5, 6
+            on conflict (owner, day, account_id, key_fingerprint, model, unit) do update set
+                amount = known.amount + excluded.amount;
+        end if;
         return null;
     end $$;
     """,
@@ -205,6 +237,11 @@ _PROJECTIONS = (
             sum(cache_read_tokens), sum(cache_write_tokens), sum(reasoning_tokens), sum(cost_microdollars)
         from ledger.usage
         group by 1, 2, 3, 4, 5;
+        delete from ledger.units_daily;
+        insert into ledger.units_daily
+        select owner, day, account_id, key_fingerprint, model, unit, sum(amount)
+        from ledger.used_units
+        group by 1, 2, 3, 4, 5, 6;
     end $$;
     """,
 )

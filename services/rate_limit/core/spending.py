@@ -68,7 +68,7 @@ def decide(
                 request_id=request.request_id, subject=request.subject, refusal=Refusal(status=503, message=message)
             )
         microdollars = max(
-            most_microdollars(price, request.input_tokens_most, request.output_tokens_most)
+            most_microdollars(price, request.input_tokens_most, request.output_tokens_most, request.quantities_most)
             for price in request.prices.values()
         )
         for request_id in owner.budget.expire(now_ms):

@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field, replace
 
 from contracts.attempts import AttemptEnded
-from contracts.record import Refusal
+from contracts.quantities import Quantity
+from contracts.record import JSON, Refusal
 from contracts.replies import Outcome, ReplyEnded
 from contracts.routes import RequestRejected, RoutePlanned
 from contracts.usage import TokenUsage, UsageRecorded
@@ -17,9 +18,12 @@ class Ending:
     status: int = 200
     refusal: Refusal | None = None
     body: str | None = None
+    content_type: str = JSON
+    """Of the body."""
     tail: str | None = None
     chunks: int = 0
     tokens: TokenUsage = field(default_factory=TokenUsage)
+    quantities: list[Quantity] = field(default_factory=list)
     estimated: bool = False
     first_byte_ms: int | None = None
     attempts: int = 1
@@ -66,6 +70,7 @@ def attempt_ended(route: RoutePlanned | RequestRejected, ending: Ending, now_ms:
             outcome=ending.outcome,
             status=ending.status,
             tokens=ending.tokens,
+            quantities=ending.quantities,
             estimated=ending.estimated,
             byok=planned.grant.byok if planned else False,
             free=request.free,
@@ -87,6 +92,7 @@ def attempt_ended(route: RoutePlanned | RequestRejected, ending: Ending, now_ms:
             status=ending.status,
             refusal=ending.refusal,
             body=ending.body,
+            content_type=ending.content_type,
             tail=ending.tail,
             chunks=ending.chunks,
             windows=route.windows,
