@@ -4,6 +4,7 @@ Two token types, distinguished by the ``typ`` header: ``sluice-key+jwt`` (an acc
 (fifteen minutes, for one organization).
 """
 
+import base64
 import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -128,10 +129,24 @@ def verify(token: str, public_key_of: Callable[[str], Ed25519PublicKey | None], 
 
 
 def _header(token: str) -> dict[str, Any]:
+    if not all(_is_canonical(part) for part in token.split(".")):
+        raise TokenError("The API key is not a token.")
     try:
         return jwt.get_unverified_header(token)
     except (jwt.InvalidTokenError, UnicodeError):
         raise TokenError("The API key is not a token.") from None
+
+
+def _is_canonical(part: str) -> bool:
+    """True for the one base64url text of some bytes: another would be the same key under another fingerprint.
+
+    Padding, characters that decoders pass over, and bits that the last character does not need (RFC 4648, section 3.5).
+    """
+    try:
+        raw = base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
+    except ValueError:
+        return False
+    return base64.urlsafe_b64encode(raw).rstrip(b"=") == part.encode()
 
 
 def _claims(kid: str, kind: str, payload: dict[str, Any], now_s: float) -> Claims:

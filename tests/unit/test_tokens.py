@@ -212,3 +212,16 @@ def test_a_changed_signature_or_payload_is_refused() -> None:
     for forged in (f"{header}.{other}.{signature}", f"{header}.{body}.{signature[:-4]}AAAA", f"{header}.{body}."):
         with pytest.raises(TokenError):
             _verify(forged)
+
+
+def test_a_key_has_one_text_and_so_one_fingerprint() -> None:
+    token = mint(KEY, kid="one", jti="k", account_id="a", token_epoch=0, issued_at_s=NOW_S, ttl_s=60)
+    *front, signature = token.split(".")
+    same = [chr(ord(signature[-1]) + 1), *"\n \t"]
+    others = [f"{token}=", f"{token}==", f"{token}\n", f"={token}", token.replace(".", "=.", 1)]
+    others += [".".join([*front, signature[:-1] + last]) for last in same]
+    others += [".".join([*front, f"{signature[:10]}{odd}{signature[10:]}"]) for odd in ("\n", "=", "!", "é", "\ud800")]
+    for other in others:
+        with pytest.raises(TokenError):
+            _verify(other)
+    assert _verify(token).account_id == "a"
