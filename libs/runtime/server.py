@@ -8,6 +8,8 @@ from typing import Any
 
 import uvicorn
 
+from libs.runtime.connection import Connections, bounded
+
 
 class _QuietServer(uvicorn.Server):
     @contextmanager
@@ -16,10 +18,22 @@ class _QuietServer(uvicorn.Server):
 
 
 class HttpServer:
-    """A uvicorn server that leaves signals to the process."""
+    """A uvicorn server that leaves signals to the process, and the client's address to who knows the proxies."""
 
-    def __init__(self, application: Any, host: str, port: int, **options: Any) -> None:
-        configuration = uvicorn.Config(application, log_config=None, access_log=False, lifespan="off", **options)
+    def __init__(
+        self, application: Any, host: str, port: int, *, connections: Connections | None = None, **options: Any
+    ) -> None:
+        configuration = uvicorn.Config(
+            application,
+            http=bounded(connections or Connections()),  # type: ignore[arg-type]
+            ws="none",
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            # uvicorn would believe X-Forwarded-For from loopback.
+            proxy_headers=False,
+            **options,
+        )
         self._server = _QuietServer(configuration)
         self._address = (host, port)
         self._task: asyncio.Task[None] | None = None
