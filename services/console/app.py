@@ -30,7 +30,14 @@ async def build(service: Service) -> AsyncIterator[None]:
     outbox = Outbox(database, SCHEMA, service, states)
     config = GatewayConfig()
     own_keys = OwnKeys(service.producer, config.providers)
-    calls = Calls(database, signing, settings.operator_token, outbox.wake)
+    calls = Calls(
+        database,
+        signing,
+        settings.operator_token,
+        outbox.wake,
+        proxies=config.trusted_proxies,
+        forwarded_header=config.forwarded_header,
+    )
     api = ManagementApi(calls, signing, own_keys, Catalog(config))
     views = service.views(*own_keys.views)
     last_used = LastUsed(service, database)

@@ -9,6 +9,7 @@ from fastapi import Depends, Header, Request
 from pydantic import BaseModel, ConfigDict
 
 from libs.database.pool import AWAY, Database
+from libs.identity.addresses import FORWARDED_HEADERS, ForwardedHeader, caller_address
 from services.console import organizations
 from services.console.authentication import authenticate
 from services.console.core.authorization import Action, Actor, check_organization
@@ -27,7 +28,8 @@ class _Call:
 
     def __init__(self, request: Request, authorization: Annotated[str | None, Header()] = None) -> None:
         self.authorization = authorization
-        self.origin = request.client.host if request.client else "unknown"
+        self.forwarded = {name: ", ".join(request.headers.getlist(name)) for name in FORWARDED_HEADERS}
+        self.peer = request.client.host if request.client else ""
         self.changes = request.method != "GET"
 
 
@@ -38,16 +40,26 @@ class Calls:
     """Opens a call's transaction and authenticates the caller."""
 
     def __init__(
-        self, database: Database, signing: SigningKeys, operator_token: str, changed: Callable[[], None]
+        self,
+        database: Database,
+        signing: SigningKeys,
+        operator_token: str,
+        changed: Callable[[], None],
+        *,
+        proxies: int = 0,
+        forwarded_header: ForwardedHeader = "x-forwarded-for",
     ) -> None:
         """
         Args:
+            proxies: see `libs.identity.addresses.caller_address`, and for ``forwarded_header``.
             changed: called after each change, so that the outbox is published at once.
         """
         self._database = database
         self._signing = signing
         self._operator_token = operator_token
         self._changed = changed
+        self._proxies = proxies
+        self._forwarded_header = forwarded_header
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Any]:
@@ -66,7 +78,8 @@ class Calls:
     async def acting(self, call: _Call) -> AsyncIterator[tuple[Any, Actor]]:
         """A transaction and who is in it. Raises NotAllowed."""
         async with self.reading() as connection, connection.transaction():
-            actor = await authenticate(connection, self._signing, self._operator_token, call.authorization, call.origin)
+            origin = caller_address(call.peer, call.forwarded, self._proxies, self._forwarded_header)
+            actor = await authenticate(connection, self._signing, self._operator_token, call.authorization, origin)
             yield connection, actor
         if call.changes:
             self._changed()
