@@ -16,6 +16,7 @@ from pydantic_settings import (
 
 from contracts.quantities import Unit
 from contracts.requests import ProviderSort, Surface
+from libs.identity.addresses import ForwardedHeader
 
 CONFIG_VARIABLE = "SLUICE_CONFIG"
 DEFAULT_FILE = Path(__file__).with_name("default.yaml")
@@ -207,6 +208,12 @@ class Limits(_Section):
     """What one request, and one client, may take."""
 
     body_bytes: int = Field(default=20 * 1024 * 1024, ge=1024, le=30 * 1024 * 1024)
+    anonymous_body_bytes: int = Field(default=1024 * 1024, ge=1024)
+    """Of a request without a key."""
+    bodies_bytes: int = Field(default=256 * 1024 * 1024, ge=1024 * 1024)
+    """Of all bodies that are on their way into one ingress: a quarter for one owner, a sixteenth for the keyless."""
+    connections_of_address: int = Field(default=1_024, gt=0)
+    """To one ingress, where no proxy stands before it."""
     free_requests: int = Field(default=200, ge=0)
     free_window_s: int = Field(default=3600, gt=0)
     in_flight: int = Field(default=10_000, gt=0)
@@ -259,6 +266,10 @@ class Timeouts(_Section):
     """From admission to a route."""
     request_s: float = Field(default=600, gt=0)
     """From admission to the last byte."""
+    body_idle_s: float = Field(default=10, gt=0)
+    """Between two pieces of a request's body."""
+    body_s: float = Field(default=60, gt=0)
+    """From a request's headers to the end of its body."""
     connect_s: float = Field(default=10, gt=0)
     first_byte_s: float = Field(default=120, gt=0)
     idle_s: float = Field(default=60, gt=0)
@@ -297,7 +308,10 @@ class GatewayConfig(BaseSettings):
     routing: Routing = Routing()
     telemetry: Telemetry = Telemetry()
     trusted_proxies: int = Field(default=0, ge=0)
-    """How many proxies of yours stand before the ingress and append to X-Forwarded-For."""
+    """How many proxies of yours stand before ingress and console, one behind the other, and append to
+    ``forwarded_header``."""
+    forwarded_header: ForwardedHeader = "x-forwarded-for"
+    """The one header that they append to; what is in the other is the client's, and is not read."""
 
     @classmethod
     def settings_customise_sources(

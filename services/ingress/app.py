@@ -11,15 +11,19 @@ from libs.bus.views import View
 from libs.bus.watch import BrokerWatch
 from libs.config.catalog import Catalog
 from libs.config.gateway import GatewayConfig
+from libs.runtime.connection import Connections
 from libs.runtime.server import HttpServer
 from services.ingress.authentication import Authenticator
 from services.ingress.balance import BalancePage
 from services.ingress.claimant import Claimant
 from services.ingress.completions import Completions
 from services.ingress.counting import TokenCountPage
+from services.ingress.entrance import Entrance
+from services.ingress.publishing import Publishing
 from services.ingress.replies import RepliesReader
 from services.ingress.routes import application
 from services.ingress.settings import IngressSettings
+from services.ingress.visitors import Visitors
 from services.ingress.waiting import WaitingRoom
 
 
@@ -35,14 +39,17 @@ async def build(service: Service) -> AsyncIterator[None]:
     claimant = Claimant(service, ingress_id, on_claimed=replies.claimed, on_lost=replies.lost)
     catalog = Catalog(config)
     balances = View(topics.BALANCES)
-    completions = Completions(
-        config, catalog, authenticator, balances, claimant, replies, room, service, watch, ingress_id
+    visitors = Visitors(authenticator, config)
+    publishing = Publishing(
+        service.producer, watch, claimant, replies, ingress_id=ingress_id, within_s=config.timeouts.publish_s
     )
+    entrance = Entrance(config, catalog, balances, publishing, visitors)
+    completions = Completions(visitors, entrance, publishing, room, config.limits, config.timeouts)
     routes = application(
         catalog,
         {surface: completions.endpoint(surface) for surface in Surface},
         balance=BalancePage(authenticator, balances),
-        counting=TokenCountPage(authenticator, catalog, most_bytes=config.limits.body_bytes),
+        counting=TokenCountPage(visitors, catalog),
     )
     views = service.views(*authenticator.views, balances)
     service.health.check("reply partition", lambda: claimant.held is not None and replies.ready)
@@ -51,6 +58,9 @@ async def build(service: Service) -> AsyncIterator[None]:
         routes,
         settings.host,
         settings.port,
+        connections=Connections(
+            most_of_address=None if config.trusted_proxies else config.limits.connections_of_address
+        ),
         timeout_graceful_shutdown=settings.drain_s,
         timeout_keep_alive=75,
     )

@@ -5,6 +5,7 @@ import base64
 import hashlib
 import time
 from collections import OrderedDict
+from typing import Protocol
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -19,6 +20,13 @@ from services.ingress.core.errors import Forbidden, Unauthorized
 MOST_CACHED = 50_000
 NEW_ACCOUNT_WITHIN_S = 1.0
 _NOT_A_MEMBER = "This organization does not exist, or this account is not a member of it."
+
+
+class Authenticates(Protocol):
+    """Tells who calls; see `Authenticator`."""
+
+    async def caller(self, token: str, organization_id: str | None) -> Caller:
+        """Whose token it is."""
 
 
 class Authenticator:

@@ -15,7 +15,7 @@ from contracts.requests import Caller, Surface
 from libs.config.catalog import Offer
 from libs.config.gateway import Limits, Model, Provider, Timeouts
 from libs.pricing.bounds import Size
-from services.ingress.core.admission import accept, bearer_token, check_content_type, client_ip, header_map
+from services.ingress.core.admission import accept, bearer_token, check_content_type, header_map
 from services.ingress.core.answers import error_body
 from services.ingress.core.bodies import Asked, parse
 from services.ingress.core.errors import BadRequest, IngressError, Unauthorized, WrongContentType
@@ -153,29 +153,6 @@ def test_only_json_is_taken() -> None:
     for wrong in ("", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data"):
         with pytest.raises(WrongContentType):
             check_content_type({"content-type": wrong})
-
-
-@pytest.mark.parametrize(
-    ("peer", "headers", "proxies", "ip"),
-    [
-        ("10.0.0.1", {"x-forwarded-for": "1.2.3.4"}, 0, "10.0.0.1"),
-        ("10.0.0.1", {"forwarded": "for=1.2.3.4"}, 0, "10.0.0.1"),
-        ("10.0.0.1", {"x-forwarded-for": "6.6.6.6, 1.2.3.4"}, 1, "1.2.3.4"),
-        ("10.0.0.1", {"x-forwarded-for": "6.6.6.6, 1.2.3.4:555, 10.0.0.9"}, 2, "1.2.3.4"),
-        ("10.0.0.1", {"x-forwarded-for": "1.2.3.4"}, 3, "1.2.3.4"),
-        ("10.0.0.1", {"x-forwarded-for": "garbage"}, 1, "10.0.0.1"),
-        ("10.0.0.1", {"x-forwarded-for": " , "}, 1, "10.0.0.1"),
-        ("10.0.0.1", {"forwarded": "for=6.6.6.6, for=1.2.3.4;proto=https"}, 1, "1.2.3.4"),
-        ("10.0.0.1", {"forwarded": 'proto=https;For="[2001:db8:1:2::9]:4711"'}, 1, "2001:db8:1:2::/64"),
-        ("10.0.0.1", {"forwarded": "for=_hidden"}, 1, "10.0.0.1"),
-        ("10.0.0.1", {"forwarded": "for=1.2.3.4", "x-forwarded-for": "6.6.6.6"}, 1, "1.2.3.4"),
-        ("2001:db8::1:2:3:4", {}, 0, "2001:db8::/64"),
-        ("::ffff:1.2.3.4", {}, 0, "1.2.3.4"),
-        ("", {}, 0, "unknown"),
-    ],
-)
-def test_client_ip(peer: str, headers: dict[str, str], proxies: int, ip: str) -> None:
-    assert client_ip(peer, headers, proxies) == ip
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,11 @@ from starlette.types import Receive, Scope, Send
 
 from contracts.requests import Caller, Surface
 from libs.config.catalog import Catalog
-from libs.config.gateway import AutoModel, Model, Pricing, Provider
+from libs.config.gateway import AutoModel, Limits, Model, Pricing, Provider
 from services.ingress.core.errors import Unauthorized
 from services.ingress.counting import TokenCountPage
 from services.ingress.routes import application
+from services.ingress.visitors import Visitors
 from tests.unit.records import Config
 
 FREE = Pricing(prompt="0", completion="0")
@@ -41,7 +42,8 @@ async def _nothing(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 def _client() -> httpx.AsyncClient:
-    counting = TokenCountPage(_Authenticator(), CATALOG, most_bytes=100_000)
+    config = Config(limits=Limits(body_bytes=100_000, anonymous_body_bytes=50_000))
+    counting = TokenCountPage(Visitors(_Authenticator(), config), CATALOG)
     made = application(CATALOG, dict.fromkeys(Surface, _nothing), balance=_nothing, counting=counting)
     return httpx.AsyncClient(transport=httpx.ASGITransport(made), base_url="http://gateway/api/gateway")
 
@@ -104,6 +106,8 @@ async def test_tokens_are_estimated(path: str) -> None:
         ({"model": "stub/echo"}, KEY, 400, "invalid_request_error"),
         ({**ASK, "thread": {"type": "create"}}, KEY, 400, "invalid_request_error"),
         ({**ASK, "system": "x" * 100_000}, KEY, 413, "request_too_large"),
+        ({**ASK, "model": "stub/echo:free", "system": "x" * 60_000}, {}, 401, "authentication_error"),
+        ({**ASK, "messages": [[]] * 100_001}, KEY, 413, "request_too_large"),
     ],
 )
 async def test_what_is_refused_has_anthropic_s_shape(

@@ -1,7 +1,5 @@
 """From a client's headers and body to the record of an accepted request. Pure."""
 
-import ipaddress
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -19,7 +17,6 @@ from services.ingress.core.errors import BadRequest, Unauthorized, WrongContentT
 
 MOST_HEADER_CHARACTERS = 256
 _TAGS = {"task_id": "x-kilocode-taskid", "client_version": "x-kilocode-version", "mode": "x-kilocode-mode"}
-_FORWARDED_FOR = re.compile(r"""(?:^|;)\s*for=("[^"]*"|[^;,\s]+)""", re.IGNORECASE)
 ORGANIZATION_HEADER = "x-kilocode-organizationid"
 
 
@@ -74,47 +71,6 @@ def organization_of(headers: Mapping[str, str]) -> str | None:
     return _tag(headers, ORGANIZATION_HEADER)
 
 
-def client_ip(peer: str, headers: Mapping[str, str], trusted_proxies: int) -> str:
-    """The address that a client is known by; IPv6 as its /64.
-
-    Args:
-        peer: the address at the other end of the connection.
-        headers: ``Forwarded`` (RFC 7239) or else ``X-Forwarded-For``, of which only what trusted proxies wrote counts.
-        trusted_proxies: how many of them there are.
-    """
-    address = peer
-    hops = _hops(headers) if trusted_proxies else []
-    if hops:
-        address = hops[-min(trusted_proxies, len(hops))]
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        try:
-            parsed = ipaddress.ip_address(peer)
-        except ValueError:
-            return "unknown"
-    if isinstance(parsed, ipaddress.IPv6Address):
-        if parsed.ipv4_mapped:
-            return str(parsed.ipv4_mapped)
-        return str(ipaddress.ip_network((int(parsed) >> 64 << 64, 64)))
-    return str(parsed)
-
-
-def _hops(headers: Mapping[str, str]) -> list[str]:
-    """The addresses that proxies wrote, the nearest last."""
-    if "forwarded" in headers:
-        found = (_FORWARDED_FOR.search(hop) for hop in headers["forwarded"].split(","))
-        return [_without_port(hop.group(1)) if hop else "" for hop in found]
-    return [_without_port(hop.strip()) for hop in headers.get("x-forwarded-for", "").split(",") if hop.strip()]
-
-
-def _without_port(node: str) -> str:
-    node = node.strip('"')
-    if node.startswith("["):
-        return node[1:].partition("]")[0]
-    return node.partition(":")[0] if node.count(":") == 1 else node
-
-
 def resolve(
     asked: Asked,
     caller: Caller | None,
@@ -158,7 +114,7 @@ def accept(
 
     Args:
         caller: None for an anonymous client, who may ask for free models only.
-        ip: as `client_ip` gives it; free models count against it whoever asks.
+        ip: the client's, as `libs.identity.addresses.Clients` names it; free models count against it whoever asks.
         prices: of the model, now, by provider.
         offers: of the model, if it is served here.
 

@@ -16,6 +16,9 @@ from services.ingress.core.preferences import NONE, Preferences, preferences
 
 MOST_MODEL_CHARACTERS = 200
 MOST_CHOICES = 128
+MOST_NODES = dict.fromkeys(Surface, 100_000) | {Surface.EMBEDDINGS: 400_000}
+"""Values in a body: a conversation of a thousand turns with two hundred tools has 30,000. OpenAI takes 300,000 tokens
+to embed, each of which may be a number."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,12 @@ class Forbidden(IngressError):
     status = 403
 
 
+class TooSlow(IngressError):
+    """The body does not come."""
+
+    status = 408
+
+
 class TooLarge(IngressError):
     """The body is over the limit."""
 

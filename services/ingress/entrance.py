@@ -1,0 +1,106 @@
+"""A request on its way in: who asks, the body, and the record of what is let in. What is cheap to check comes first."""
+
+from dataclasses import dataclass
+
+import uuid_utils
+from opentelemetry.trace import SpanKind
+from starlette.types import Receive
+
+from contracts.clock import now_ms
+from contracts.credit import BalanceChanged
+from contracts.record import ReplyAddress
+from contracts.requests import RequestAccepted, Surface
+from libs.bus.views import View
+from libs.config.catalog import Catalog
+from libs.config.gateway import GatewayConfig
+from libs.pricing.book import PriceBook
+from libs.telemetry.tracing import Step, new_traceparent
+from services.ingress.body import Body
+from services.ingress.core import admission, bodies
+from services.ingress.publishing import Publishing
+from services.ingress.visitors import Visitor, Visitors
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """What is let in. Its body counts until it is released."""
+
+    request: RequestAccepted
+    body: Body
+    step: Step
+
+
+class Entrance:
+    """Reads and checks requests. Whoever is refused here leaves nothing on the log."""
+
+    def __init__(
+        self,
+        config: GatewayConfig,
+        catalog: Catalog,
+        balances: View[BalanceChanged],
+        publishing: Publishing,
+        visitors: Visitors,
+    ) -> None:
+        self._config = config
+        self._catalog = catalog
+        self._prices = PriceBook(catalog)
+        self._balances = balances
+        self._publishing = publishing
+        self._visitors = visitors
+
+    async def admit(self, surface: Surface, visitor: Visitor, receive: Receive) -> Admitted:
+        """Reads the body, and makes the record of the request.
+
+        Raises:
+            IngressError: it is refused.
+            ClientGone: the connection ended.
+        """
+        started_ms, address = now_ms(), self._publishing.address()
+        admission.check_content_type(visitor.headers)
+        body = await self._visitors.read_json(visitor, receive, bodies.MOST_NODES[surface])
+        try:
+            request = self._accept(surface, visitor, body.data, address)
+        except BaseException:
+            body.release()
+            raise
+        if request.caller.key_fingerprint:
+            self._publishing.note_key_used(request.caller.key_fingerprint, started_ms)
+        traceparent = new_traceparent(self._config.telemetry.sample_ratio, visitor.headers.get("traceparent"))
+        step = Step(
+            f"POST /{surface.value.replace('.', '/')}",
+            traceparent,
+            kind=SpanKind.SERVER,
+            started_ns=started_ms * 1_000_000,
+            attributes={"sluice.request.id": request.request_id, "gen_ai.request.model": request.model},
+        )
+        return Admitted(request, body, step)
+
+    def _accept(self, surface: Surface, visitor: Visitor, raw: bytes, reply_to: ReplyAddress) -> RequestAccepted:
+        config, caller, ip = self._config, visitor.caller, visitor.address
+        asked = bodies.parse(surface, raw)
+        # One moment, by the ID: the ledger's ranges of time are ranges of IDs.
+        request_id = uuid_utils.uuid7()
+        accepted_ms = request_id.int >> 80
+        if asked.model in self._catalog.auto:
+            has_balance = caller is not None and (not config.billing.prepaid or self._has_balance(caller.owner))
+            asked = admission.resolve(
+                asked, caller, visitor.headers, autos=self._catalog.auto, ip=ip, has_balance=has_balance
+            )
+        return admission.accept(
+            asked,
+            caller,
+            visitor.headers,
+            request_id=str(request_id),
+            ip=ip,
+            prices=self._prices.find(asked.model, accepted_ms),
+            offers=self._catalog.all_of(asked.model),
+            prompt_bytes=len(raw),
+            reply_to=reply_to,
+            limits=config.limits,
+            timeouts=config.timeouts,
+            now_ms=accepted_ms,
+        )
+
+    def _has_balance(self, owner: str) -> bool:
+        balance = self._balances.get(owner)
+        return balance is not None and balance.balance_microdollars > 0

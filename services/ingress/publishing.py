@@ -1,0 +1,104 @@
+"""What the ingress writes on the log: requests with their prompts, cancellations, and which keys were used."""
+
+import asyncio
+from typing import TypeVar
+
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+
+from contracts import topics
+from contracts.clock import now_ms
+from contracts.prompts import PromptSubmitted
+from contracts.record import Record, ReplyAddress
+from contracts.requests import KeyUsed, RequestAccepted, RequestCancelled
+from contracts.topic import Topic
+from libs.bus.producer import Producer, settle
+from libs.bus.watch import BrokerWatch
+from libs.runtime.background import Tasks
+from services.ingress.claimant import Claimant
+from services.ingress.core.errors import BadRequest, Unavailable
+from services.ingress.replies import RepliesReader
+
+R = TypeVar("R", bound=Record)
+
+KEY_USE_EVERY_MS = 60_000
+MOST_KEYS = 50_000
+
+
+class Publishing:
+    """Publishes for the clients of one ingress, where the broker is there and a partition for the replies is held."""
+
+    def __init__(
+        self,
+        producer: Producer,
+        watch: BrokerWatch,
+        claimant: Claimant,
+        replies: RepliesReader,
+        *,
+        ingress_id: str,
+        within_s: float,
+    ) -> None:
+        """
+        Args:
+            within_s: until the broker has a request; then its client is refused.
+        """
+        self._producer = producer
+        self._watch = watch
+        self._claimant = claimant
+        self._replies = replies
+        self._ingress_id = ingress_id
+        self._within_s = within_s
+        self._key_noted_at_ms: dict[str, int] = {}
+        self._background = Tasks("publish from the ingress")
+
+    def address(self) -> ReplyAddress:
+        """Where replies come to. Raises Unavailable where they would not be read, or nothing can be published."""
+        partition = self._claimant.held
+        if partition is None or not self._replies.ready or not self._watch.up:
+            raise Unavailable("The gateway's log is not available; try again in a moment.", retry_after_s=1)
+        return ReplyAddress(partition=partition, ingress_id=self._ingress_id)
+
+    async def publish(self, request: RequestAccepted, prompt: PromptSubmitted, trace: str) -> None:
+        """Returns when the broker has both.
+
+        Raises:
+            BadRequest: the request is too large without its prompt.
+            Unavailable: the broker does not take it; it may be there all the same.
+        """
+        # The partition may have been lost while the body came: nobody would read the answer.
+        if self.address() != request.reply_to:
+            raise Unavailable("The gateway's log is not available; try again in a moment.", retry_after_s=1)
+        try:
+            async with asyncio.timeout(self._within_s):
+                submitted = await self._producer.publish(topics.PROMPTS, prompt, trace)
+                accepted = await self._producer.publish(topics.REQUESTS, request, trace)
+                await settle([submitted, accepted])
+        except MessageSizeTooLargeError:
+            raise BadRequest("What this request says beside its messages is too long for this gateway.") from None
+        except (KafkaError, TimeoutError):
+            raise Unavailable(
+                "The gateway's log did not take the request; try again in a moment.", retry_after_s=1
+            ) from None
+
+    def cancel(self, request: RequestAccepted, trace: str) -> None:
+        """Nobody waits for the answer any more."""
+        record = RequestCancelled(
+            request_id=request.request_id,
+            reason="the client is not waiting any more",
+            cancelled_at_ms=now_ms(),
+        )
+        self._publish_soon(topics.CANCELLATIONS, record, trace)
+
+    def note_key_used(self, fingerprint: str, at_ms: int) -> None:
+        """Publishes that a key was used, once a minute."""
+        if at_ms - self._key_noted_at_ms.get(fingerprint, 0) < KEY_USE_EVERY_MS:
+            return
+        if len(self._key_noted_at_ms) >= MOST_KEYS:
+            self._key_noted_at_ms.clear()
+        self._key_noted_at_ms[fingerprint] = at_ms
+        self._publish_soon(topics.KEY_USES, KeyUsed(key_fingerprint=fingerprint, used_at_ms=at_ms), "")
+
+    def _publish_soon(self, topic: Topic[R], record: R, trace: str) -> None:
+        async def publish() -> None:
+            await settle([await self._producer.publish(topic, record, trace)])
+
+        self._background.spawn(publish())

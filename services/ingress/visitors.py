@@ -1,0 +1,67 @@
+"""Who asks, as far as the headers tell, and what body they bring."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from starlette.types import Receive, Scope
+
+from contracts.requests import Caller
+from libs.config.gateway import GatewayConfig
+from libs.identity.addresses import Clients, caller_address
+from services.ingress.authentication import Authenticates
+from services.ingress.body import Bodies, Body
+from services.ingress.core import admission
+from services.ingress.core.nodes import check_nodes
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Who asks, as far as the headers tell."""
+
+    headers: Mapping[str, str]
+    caller: Caller | None
+    """None: anonymous."""
+    address: str
+    """The client's, as `libs.identity.addresses.Clients` names it."""
+
+    @property
+    def owner(self) -> str | None:
+        """Whose share of this ingress the request uses; None: that of all who sent no key."""
+        return self.caller.owner if self.caller else None
+
+
+class Visitors:
+    """Tells visitors by their keys and addresses. The key is checked before a byte of the body is read."""
+
+    def __init__(self, authenticator: Authenticates, config: GatewayConfig) -> None:
+        self._authenticator = authenticator
+        self._proxies = config.trusted_proxies
+        self._forwarded_header = config.forwarded_header
+        self._clients = Clients()
+        self._bodies = Bodies(config.limits, config.timeouts)
+
+    async def visitor(self, scope: Scope) -> Visitor:
+        """Who asks. Raises Unauthorized, Forbidden, BadRequest for a key or a header that is wrong."""
+        headers = admission.header_map(scope["headers"])
+        token = admission.bearer_token(headers)
+        organization = admission.organization_of(headers)
+        caller = None if token is None else await self._authenticator.caller(token, organization)
+        peer = scope["client"][0] if scope.get("client") else ""
+        address = caller_address(peer, headers, self._proxies, self._forwarded_header)
+        return Visitor(headers, caller, self._clients.client_of(address))
+
+    async def read(self, visitor: Visitor, receive: Receive) -> Body:
+        """The body; leave it when its bytes are not needed any more. Raises as `Bodies.read` does."""
+        return await self._bodies.read(visitor.headers, receive, owner=visitor.owner, address=visitor.address)
+
+    async def read_json(self, visitor: Visitor, receive: Receive, most_nodes: int) -> Body:
+        """A body of so many JSON values at the most. Raises BadRequest, too."""
+        body = await self.read(visitor, receive)
+        try:
+            for _ in check_nodes(body.data, most_nodes):
+                await asyncio.sleep(0)
+        except BaseException:
+            body.release()
+            raise
+        return body
