@@ -86,7 +86,7 @@ class Provider(_Section):
 
     name: str = ""
     protocol: ProtocolName = "openai-chat"
-    native: list[Literal["responses"]] = []
+    native: list[Literal["responses", "completions"]] = []
     """Surfaces beside its protocol that the provider has itself; their requests are passed on unchanged."""
     base_url: str
     api_key: str | None = None

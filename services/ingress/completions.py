@@ -72,7 +72,9 @@ class Completions:
         status = 500
         try:
             with admitted.body as body:
-                prompt = PromptSubmitted(request_id=request.request_id, content=body.data)
+                prompt = PromptSubmitted(
+                    request_id=request.request_id, content=body.data, content_type=admitted.content_type
+                )
                 await self._publishing.publish(request, prompt, step.traceparent)
                 # An answer takes long, and the log has the prompt.
                 del prompt

@@ -34,7 +34,7 @@ class TokenCountPage:
 
     async def _count(self, scope: Scope, receive: Receive) -> int:
         visitor = await self._visitors.visitor(scope)
-        admission.check_content_type(visitor.headers)
+        admission.content_type_of(visitor.headers, Surface.MESSAGES)
         with await self._visitors.read_json(visitor, receive, bodies.MOST_NODES[Surface.MESSAGES]) as body:
             model, size = bodies.measured(body.data)
         admission.check_key(model, has_key=visitor.caller is not None)

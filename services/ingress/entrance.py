@@ -8,7 +8,7 @@ from starlette.types import Receive
 
 from contracts.clock import now_ms
 from contracts.credit import BalanceChanged
-from contracts.record import ReplyAddress
+from contracts.record import JSON, ReplyAddress
 from contracts.requests import RequestAccepted, Surface
 from libs.bus.views import View
 from libs.config.catalog import Catalog
@@ -27,6 +27,7 @@ class Admitted:
 
     request: RequestAccepted
     body: Body
+    content_type: str
     step: Step
 
 
@@ -56,10 +57,13 @@ class Entrance:
             ClientGone: the connection ended.
         """
         started_ms, address = now_ms(), self._publishing.address()
-        admission.check_content_type(visitor.headers)
-        body = await self._visitors.read_json(visitor, receive, bodies.MOST_NODES[surface])
+        content_type = admission.content_type_of(visitor.headers, surface)
+        if content_type == JSON:
+            body = await self._visitors.read_json(visitor, receive, bodies.MOST_NODES[surface])
+        else:
+            body = await self._visitors.read(visitor, receive)
         try:
-            request = self._accept(surface, visitor, body.data, address)
+            request = self._accept(surface, visitor, body.data, content_type, address)
         except BaseException:
             body.release()
             raise
@@ -73,11 +77,13 @@ class Entrance:
             started_ns=started_ms * 1_000_000,
             attributes={"sluice.request.id": request.request_id, "gen_ai.request.model": request.model},
         )
-        return Admitted(request, body, step)
+        return Admitted(request, body, content_type, step)
 
-    def _accept(self, surface: Surface, visitor: Visitor, raw: bytes, reply_to: ReplyAddress) -> RequestAccepted:
+    def _accept(
+        self, surface: Surface, visitor: Visitor, raw: bytes, content_type: str, reply_to: ReplyAddress
+    ) -> RequestAccepted:
         config, caller, ip = self._config, visitor.caller, visitor.address
-        asked = bodies.parse(surface, raw)
+        asked = bodies.parse(surface, raw, content_type)
         # One moment, by the ID: the ledger's ranges of time are ranges of IDs.
         request_id = uuid_utils.uuid7()
         accepted_ms = request_id.int >> 80

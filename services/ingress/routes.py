@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 from contracts.record import Refusal
 from contracts.requests import Surface
 from libs.config.catalog import Catalog
+from libs.endpoints.registry import ENDPOINTS
 from services.ingress.core import catalog_pages
 from services.ingress.core.answers import error_body
 
@@ -25,6 +26,8 @@ PATHS = {
     Surface.MESSAGES: "/messages",
     Surface.EMBEDDINGS: "/embeddings",
     Surface.FIM: "/fim/completions",
+    Surface.COMPLETIONS: "/completions",
+    **{surface: endpoint.path for surface, endpoint in ENDPOINTS.items()},
 }
 NOT_FOUND = Refusal(status=404, message="Not Found")
 FAILED = Refusal(status=500, message="The gateway failed; it was logged. Try again.")

@@ -9,32 +9,37 @@ from opentelemetry.trace import SpanKind
 
 from contracts.clock import now_ms
 from contracts.prompts import PromptSubmitted
-from contracts.record import Refusal
-from contracts.replies import Outcome
+from contracts.record import JSON, Refusal
+from contracts.replies import EVENTS, Outcome
 from contracts.routes import Fallback, RoutePlanned
 from contracts.usage import TokenUsage
 from libs.chat.providers.errors import broke_off, failed_in_answer, timed_out, unreachable
-from libs.chat.providers.exchange import Exchange, Stream, exchange
+from libs.chat.providers.exchange import Exchange, exchange
 from libs.chat.providers.identifiers import identifiers, with_hashed_users
 from libs.chat.providers.openai_chat import estimate
 from libs.chat.providers.protocol import Call, ProtocolError, ProviderFailure
 from libs.chat.surfaces.registry import DIALECTS
 from libs.chat.surfaces.writer import SurfaceError
 from libs.config.catalog import Catalog
-from libs.config.gateway import Timeouts
+from libs.config.gateway import Provider, Timeouts
+from libs.endpoints.exchange import exchange as endpoint_exchange
+from libs.endpoints.form import Form
+from libs.endpoints.registry import ENDPOINTS
 from libs.sealing.hybrid import SealError
 from libs.telemetry.tracing import Step
 from services.relay.core.ending import Ending, failed
 from services.relay.core.tally import Tally
 from services.relay.grants import Grants
 from services.relay.reply_stream import ReplyStream
-from services.relay.upstream import UpstreamError, Upstreams, read_answer, read_events
+from services.relay.upstream import UpstreamError, Upstreams, read_answer, read_events, read_pieces
 
 log = structlog.get_logger()
 
 NO_GRANT = Refusal(
     status=503, message="The provider's key could not be opened; nothing was charged, try again.", retry_after_s=1
 )
+FOR_US = "provider"
+"""A field of requests: the client's preferences among providers."""
 STOPPED = Refusal(status=503, message="The gateway is being restarted; what came before is all there is.")
 
 
@@ -69,10 +74,10 @@ class Attempt:
         self._targets = [first, *route.fallbacks]
         self._at = first
         self._tried: list[str] = []
-        self._answer: Stream | None = None
+        self._call: Exchange | None = None
         """Once a provider is being called."""
-        self._sent = ""
-        """The last events of a stream."""
+        self._sent: str | bytes = ""
+        """The last events of a stream, or the last piece of a recording."""
         self._called_at = 0.0
         self._first_byte_ms: int | None = None
         self._ending: Ending | None = None
@@ -128,7 +133,7 @@ class Attempt:
             raise UpstreamError(refusal) from None
 
     def _turn_to(self, target: Fallback) -> None:
-        self._at, self._answer, self._called_at, self._first_byte_ms = target, None, 0.0, None
+        self._at, self._call, self._called_at, self._first_byte_ms = target, None, 0.0, None
         self._stream.provider_id, self._stream.tried, self._stream.dropped = target.provider_id, self._tried, []
 
     def _may_turn_away(self, error: UpstreamError) -> bool:
@@ -159,7 +164,7 @@ class Attempt:
         )
         error: str | None = "stopped"
         try:
-            await self._call()
+            await self._ask()
             error = None
         except UpstreamError as failure:
             error = str(failure.refusal.status)
@@ -175,7 +180,7 @@ class Attempt:
             )
             step.end(error)
 
-    async def _call(self) -> None:
+    async def _ask(self) -> None:
         at, request = self._at, self._route.request
         try:
             key = await self._grants.open(at.grant, request.request_id)
@@ -183,15 +188,20 @@ class Attempt:
             log.error("grant refused", request_id=request.request_id, reason=str(error))
             raise UpstreamError(NO_GRANT) from None
         call = self._exchange()
-        self._answer = call.stream
+        self._call = call
         self._stream.dropped = list(call.outgoing.dropped)
         self._called_at = time.monotonic()
         try:
             async with asyncio.timeout(self._timeouts.first_byte_s if request.stream else None) as patience:
                 async with self._upstreams.call(at.provider_id, key, call, byok=at.grant.byok) as response:
                     if request.stream:
-                        events = read_events(at.provider_id, response, call.framing())
-                        await self._relay_stream(events, call.stream, patience)
+                        self._stream.content_type = call.content_type or EVENTS
+                        pieces: AsyncIterator[str | bytes] = (
+                            read_pieces(at.provider_id, response)
+                            if call.recording
+                            else read_events(at.provider_id, response, call.framing())
+                        )
+                        await self._relay_stream(pieces, call, patience)
                     else:
                         self._note_first_byte()
                         self._ending = self._whole(call, await read_answer(at.provider_id, response))
@@ -208,9 +218,10 @@ class Attempt:
         provider = self._catalog.at(request.model, at.provider_id)
         if provider is None:
             raise UpstreamError(unreachable(at.provider_id))
+        if request.surface in ENDPOINTS:
+            return self._endpoint_exchange(provider)
         asked = self._prompt.body
-        # The client's preferences among providers are for us.
-        body = {name: value for name, value in asked.items() if name != "provider"} if "provider" in asked else asked
+        body = {name: value for name, value in asked.items() if name != FOR_US} if FOR_US in asked else asked
         call = Call(
             request.surface,
             with_hashed_users(body, request.surface, at.provider_id, request.caller),
@@ -236,6 +247,24 @@ class Attempt:
         except SurfaceError as error:
             raise UpstreamError(Refusal(status=400, message=str(error))) from None
 
+    def _endpoint_exchange(self, provider: Provider) -> Exchange:
+        at, request = self._at, self._route.request
+        form = Form.read(self._prompt.content_type, self._prompt.content).without(lambda name: name == FOR_US)
+        users = {name: form.get(name) for name in form.names}
+        named = with_hashed_users(users, request.surface, at.provider_id, request.caller)
+        try:
+            return endpoint_exchange(
+                request.surface,
+                form.with_fields(**{name: value for name, value in named.items() if value != users[name]}),
+                provider,
+                model=request.model,
+                upstream_model=at.upstream_model,
+                streamed=request.stream,
+                price=request.prices.get(at.provider_id),
+            )
+        except SurfaceError as error:
+            raise UpstreamError(Refusal(status=400, message=str(error))) from None
+
     def _note_first_byte(self) -> None:
         self._first_byte_ms = int((time.monotonic() - self._called_at) * 1000)
 
@@ -250,19 +279,23 @@ class Attempt:
         return Ending(
             Outcome.COMPLETED,
             body=answer.body(tokens if estimated else None),
+            content_type=call.content_type or JSON,
             tokens=tokens,
+            quantities=list(call.quantities()),
             estimated=estimated,
             first_byte_ms=self._first_byte_ms,
         )
 
-    async def _relay_stream(self, events: AsyncIterator[str], answer: Stream, patience: asyncio.Timeout) -> None:
-        loop = asyncio.get_running_loop()
+    async def _relay_stream(
+        self, pieces: AsyncIterator[str | bytes], call: Exchange, patience: asyncio.Timeout
+    ) -> None:
+        loop, answer = asyncio.get_running_loop(), call.stream
         try:
-            async for data in events:
+            async for data in pieces:
                 begins = self._first_byte_ms is None
                 if begins:
                     self._note_first_byte()
-                text = answer.event(data)
+                text = answer.event(data) if isinstance(data, str) else data
                 if begins:
                     self._count(None)
                 self._stream.write(text)
@@ -278,7 +311,7 @@ class Attempt:
             raise UpstreamError(broke_off(self._at.provider_id)) from None
         except ProviderFailure as error:
             raise UpstreamError(failed_in_answer(self._at.provider_id, str(error))) from None
-        if not answer.done and not answer.finished:
+        if not answer.done and not answer.finished and not (call.recording and self._sent):
             raise UpstreamError(broke_off(self._at.provider_id))
         patience.reschedule(None)
         await self._stream.close()
@@ -289,6 +322,7 @@ class Attempt:
             tail=answer.finish(tokens if estimated else None),
             chunks=self._stream.chunks,
             tokens=tokens,
+            quantities=list(call.quantities()),
             estimated=estimated,
             first_byte_ms=self._first_byte_ms,
         )
@@ -306,30 +340,39 @@ class Attempt:
     def _tokens(self, usage: TokenUsage | None, delivered_bytes: int) -> tuple[TokenUsage, bool]:
         if usage is not None:
             return usage, False
-        return estimate(prompt_bytes=self._route.request.prompt_bytes, delivered_bytes=delivered_bytes), True
+        if self._call and self._call.quantities():
+            return TokenUsage(), False
+        request = self._route.request
+        # A form with files has more bytes than the model has tokens.
+        read = min(request.prompt_bytes, 4 * request.input_tokens_most)
+        return estimate(prompt_bytes=read, delivered_bytes=delivered_bytes), True
 
     async def _stopped(self, outcome: Outcome) -> Ending:
         ending = await self._failed(STOPPED)
         ending.outcome = outcome
         if outcome is Outcome.CANCELLED:
             ending.status, ending.refusal, ending.tail = 499, None, None
-        if self._called_at and self._answer and self._answer.usage is None:
+        if self._called_at and self._call:
             # The provider has worked on the prompt, whether or not a byte came back.
-            ending.tokens, ending.estimated = self._tokens(None, self._answer.delivered_bytes)
+            ending.quantities = list(self._call.quantities())
+            if self._call.stream.usage is None:
+                ending.tokens, ending.estimated = self._tokens(None, self._call.stream.delivered_bytes)
         return ending
 
     async def _failed(self, refusal: Refusal) -> Ending:
         """An error before the first byte is the status; after it, the stream's last event."""
         ending = failed(refusal)
         ending.first_byte_ms = self._first_byte_ms
-        answer = self._answer
-        if answer is None:
+        if self._call is None:
             return ending
+        answer = self._call.stream
         if self._stream.started:
             await self._stream.close()
             ending.chunks = self._stream.chunks
-            error_event = DIALECTS[self._route.request.surface].error_event
-            ending.tail = error_event(refusal.message, refusal.status, self._sent)
+            if isinstance(self._sent, str):
+                error_event = DIALECTS[self._route.request.surface].error_event
+                ending.tail = error_event(refusal.message, refusal.status, self._sent)
+            ending.quantities = list(self._call.quantities())
             ending.tokens, ending.estimated = self._tokens(answer.usage, answer.delivered_bytes)
         elif answer.usage is not None:
             ending.tokens = answer.usage

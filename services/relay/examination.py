@@ -94,7 +94,8 @@ class Examination:
         ending = failed(INTERRUPTED)
         ending.outcome, ending.estimated = Outcome.INTERRUPTED, True
         delivered = await self._delivered_bytes(request, examine.started.started_at_ms)
-        ending.tokens = estimate(prompt_bytes=request.prompt_bytes, delivered_bytes=delivered)
+        read = min(request.prompt_bytes, 4 * request.input_tokens_most)
+        ending.tokens = estimate(prompt_bytes=read, delivered_bytes=delivered)
         return ending
 
     async def _delivered_bytes(self, request: RequestAccepted, since_ms: int) -> int:

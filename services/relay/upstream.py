@@ -136,6 +136,18 @@ async def read_answer(provider_id: str, response: httpx.Response) -> bytes:
     return bytes(body)
 
 
+async def read_pieces(provider_id: str, response: httpx.Response) -> AsyncIterator[bytes]:
+    """The bytes of a recording as they come.
+
+    Raises:
+        UpstreamError: they broke off.
+    """
+    with _our_words(provider_id):
+        async for piece in response.aiter_bytes():
+            if piece:
+                yield piece
+
+
 async def read_events(provider_id: str, response: httpx.Response, framing: Framing) -> AsyncIterator[str]:
     """The events of a stream, as the protocol frames them.
 

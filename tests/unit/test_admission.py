@@ -15,7 +15,7 @@ from contracts.requests import Caller, Surface
 from libs.config.catalog import Offer
 from libs.config.gateway import Limits, Model, Provider, Timeouts
 from libs.pricing.bounds import Size
-from services.ingress.core.admission import accept, bearer_token, check_content_type, header_map
+from services.ingress.core.admission import accept, bearer_token, content_type_of, header_map
 from services.ingress.core.answers import error_body
 from services.ingress.core.bodies import Asked, parse
 from services.ingress.core.errors import BadRequest, IngressError, Unauthorized, WrongContentType
@@ -149,10 +149,10 @@ def test_two_authorization_headers_are_refused() -> None:
 
 
 def test_only_json_is_taken() -> None:
-    check_content_type({"content-type": "application/json; charset=utf-8"})
+    content_type_of({"content-type": "application/json; charset=utf-8"}, Surface.CHAT_COMPLETIONS)
     for wrong in ("", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data"):
         with pytest.raises(WrongContentType):
-            check_content_type({"content-type": wrong})
+            content_type_of({"content-type": wrong}, Surface.CHAT_COMPLETIONS)
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,10 @@ from typing import Any
 import orjson
 from starlette.types import Receive, Scope, Send
 
-from deploy.local.stub.answers import StubAnswer, StubRequest, answer_to
+from deploy.local.stub.answers import Knobs, StubAnswer, StubRequest, answer_to
 from deploy.local.stub.chat import Chat
 from deploy.local.stub.converse import Converse
+from deploy.local.stub.endpoints import Reply, answer_of, encoded, form_of
 from deploy.local.stub.gemini import Gemini
 from deploy.local.stub.messages import Messages
 from deploy.local.stub.protocol import StubProtocol
@@ -69,8 +70,9 @@ class StubProvider:
         if path.endswith(("/models", "/foundation-models")):
             await _json(send, 200 if self._authorized(scope) else 401, {"object": "list", "data": []})
             return
+        endpoint = answer_of(path)
         protocol = next((protocol for end, protocol in PROTOCOLS if path.endswith(end)), None)
-        if protocol is None and not path.endswith(("/embeddings", ":batchEmbedContents")):
+        if protocol is None and endpoint is None and not path.endswith(("/embeddings", ":batchEmbedContents")):
             await _json(send, 404, Chat().error(404, "no such route"))
             return
         body = await _body(receive)
@@ -82,7 +84,8 @@ class StubProvider:
         self._counts["requests"] += 1
         self._counts["in_flight"] += 1
         try:
-            self._last = orjson.loads(body)
+            content_type = dict(scope["headers"]).get(b"content-type", b"").decode()
+            self._last = form_of(content_type, body) if content_type.startswith("multipart/") else orjson.loads(body)
             self._headers = {
                 name.decode(): value.decode("latin-1") for name, value in scope["headers"] if name not in _SECRET
             }
@@ -90,7 +93,9 @@ class StubProvider:
             if refused:
                 await _json(send, 400, (protocol or Chat()).error(400, refused))
                 return
-            if protocol is None:
+            if endpoint:
+                await self._answer_endpoint(endpoint(self._last), Knobs(str(self._last)), send)
+            elif protocol is None:
                 await self._embed(self._last, send)
             else:
                 await self._answer(protocol, protocol.parse(path, self._last), _key_tail(scope), receive, send)
@@ -168,6 +173,20 @@ class StubProvider:
             await put(protocol.word(answer, number))
         await put(b"".join(protocol.closing(answer)))
         await send({"type": "http.response.body", "body": b""})
+
+    async def _answer_endpoint(self, reply: Reply, knobs: Knobs, send: Send) -> None:
+        """Of the misbehaviour ``error``, ``cut_after`` and ``gap_ms``."""
+        if status := knobs.number("error"):
+            await _json(send, status, Chat().error(status, f"the stub was asked for {status}"))
+            return
+        content_type, body = (reply.content_type, b"") if reply.pieces else encoded(reply.whole)
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", content_type)]})
+        for number, piece in enumerate(reply.pieces):
+            if knobs.number("cut_after") == number:
+                raise _Cut
+            await asyncio.sleep((knobs.number("gap_ms", 0) or 0) / 1000)
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body", "body": body})
 
     async def _embed(self, body: dict[str, Any], send: Send) -> None:
         """OpenAI's embeddings, or Gemini's."""

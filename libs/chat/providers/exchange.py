@@ -1,16 +1,18 @@
 """One call of one provider, from the client's body to the client's answer, whatever either of them speaks. Sans-I/O."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from pydantic_core import to_json
 
+from contracts.quantities import Quantity
 from contracts.requests import Surface
 from contracts.usage import TokenUsage
 from libs.chat.exact_json import encode
 from libs.chat.providers import (
     anthropic_messages,
+    completions,
     embeddings,
     fim,
     gemini_embeddings,
@@ -39,6 +41,7 @@ from libs.chat.providers.registry import ADAPTERS
 from libs.chat.providers.sse import ServerSentEvents
 from libs.chat.providers.tool_calls import repair
 from libs.chat.surfaces import messages, references, responses
+from libs.chat.surfaces.chat import ChatWriter, wants_usage
 from libs.chat.surfaces.reasoning import WithoutThoughts, as_asked, is_excluded, without_thoughts
 from libs.chat.surfaces.registry import DIALECTS
 from libs.chat.surfaces.writer import SurfaceError, Writer
@@ -138,6 +141,12 @@ class Exchange:
     stream: Stream
     whole: Callable[[bytes], Answer]
     """Raises ProtocolError, ProviderFailure."""
+    recording: bool = False
+    """The answer is bytes that pass as they are; its stream has no events."""
+    content_type: str | None = None
+    """Of the answer, where it is neither JSON nor events."""
+    quantities: Callable[[], Sequence[Quantity]] = tuple
+    """What was used beside tokens, as far as the answer has come."""
 
 
 def exchange(call: Call, provider: Provider) -> Exchange:
@@ -151,6 +160,8 @@ def _exchange(call: Call, provider: Provider) -> Exchange:
         return _embeddings(call, provider)
     if call.surface is Surface.FIM:
         return _fill_in_the_middle(call, provider)
+    if call.surface is Surface.COMPLETIONS and provider.speaks(call.surface):
+        return _completions(call, provider)
     if call.surface is Surface.RESPONSES:
         return _responses(call, provider)
     if call.surface is Surface.MESSAGES and provider.speaks(call.surface):
@@ -247,6 +258,16 @@ def _fill_in_the_middle(call: Call, provider: Provider) -> Exchange:
         fim.build(call, provider),
         provider,
         Translated(ChatReader(model=call.model), DIALECTS[call.surface].writer(call.model, call.body)),
+        lambda data: openai_chat.parse_response(data, model=call.model),
+        usage_json,
+    )
+
+
+def _completions(call: Call, provider: Provider) -> Exchange:
+    return _plain(
+        completions.build(call, provider),
+        provider,
+        Translated(ChatReader(model=call.model), ChatWriter(usage=wants_usage(call.body))),
         lambda data: openai_chat.parse_response(data, model=call.model),
         usage_json,
     )

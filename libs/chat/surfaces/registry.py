@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from contracts.requests import Surface
-from libs.chat.surfaces import chat, messages, responses
+from libs.chat.surfaces import chat, completions, messages, responses
 from libs.chat.surfaces.reasoning import with_effort
 from libs.chat.surfaces.writer import Writer
 
@@ -35,6 +35,8 @@ _AS_IT_IS = Dialect(
     chat.error_event,
 )
 DIALECTS: dict[Surface, Dialect] = {
+    # Of those that nobody translates, the form of an error in a stream matters.
+    **dict.fromkeys(Surface, _AS_IT_IS),
     Surface.CHAT_COMPLETIONS: replace(_AS_IT_IS, to_chat=with_effort),
     Surface.RESPONSES: Dialect(
         responses.to_chat, responses.whole, responses.ResponsesWriter, responses.error_event, responses.UNDERSTOOD
@@ -46,7 +48,13 @@ DIALECTS: dict[Surface, Dialect] = {
         messages.error_event,
         messages.UNDERSTOOD,
     ),
-    Surface.EMBEDDINGS: _AS_IT_IS,
+    Surface.COMPLETIONS: Dialect(
+        completions.to_chat,
+        completions.whole,
+        lambda _model, body: completions.CompletionsWriter(body),
+        chat.error_event,
+        completions.UNDERSTOOD,
+    ),
     # Mistral, whose API it is, sends the usage unasked.
     Surface.FIM: replace(_AS_IT_IS, writer=lambda _model, _body: chat.ChatWriter(usage=True)),
 }
@@ -78,7 +86,9 @@ def chat_texts(choice: Any, part: str) -> list[str]:
     """The texts that a choice of a chat completion, or of a chunk, brings."""
     message = choice.get(part) if isinstance(choice, dict) else None
     if not isinstance(message, dict):
-        return []
+        # A choice of the completions from before chat is text itself.
+        text = choice.get("text") if isinstance(choice, dict) else None
+        return [text] if isinstance(text, str) else []
     found = [message.get(name) for name in ("content", "reasoning_content", "reasoning", "refusal")]
     for call in message.get("tool_calls") or ():
         function = call.get("function") if isinstance(call, dict) else None

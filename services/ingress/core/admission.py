@@ -4,13 +4,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from contracts.prices import Price
-from contracts.record import ReplyAddress
-from contracts.requests import Caller, RequestAccepted
+from contracts.record import JSON, ReplyAddress
+from contracts.requests import Caller, RequestAccepted, Surface
 from libs.chat.surfaces.registry import DIALECTS
 from libs.chat.surfaces.writer import SurfaceError
 from libs.config.auto import choose
 from libs.config.catalog import Offer
 from libs.config.gateway import AutoModel, Limits, Timeouts
+from libs.endpoints import multipart
+from libs.endpoints.registry import ENDPOINTS, can_have
 from services.ingress.core.bodies import Asked, is_free
 from services.ingress.core.client_headers import upstream_headers
 from services.ingress.core.errors import BadRequest, Unauthorized, WrongContentType
@@ -35,11 +37,18 @@ def header_map(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     return found
 
 
-def check_content_type(headers: Mapping[str, str]) -> None:
-    """Raises WrongContentType for anything but JSON."""
+def content_type_of(headers: Mapping[str, str], surface: Surface) -> str:
+    """``application/json``, or the whole type of a form with files, by what the surface takes.
+
+    Raises:
+        WrongContentType: the body is of another type.
+    """
     given = headers.get("content-type", "")
-    if given.partition(";")[0].strip().lower() != "application/json":
-        raise WrongContentType("Send `Content-Type: application/json`.")
+    endpoint = ENDPOINTS.get(surface)
+    wanted = multipart.TYPE if endpoint and endpoint.multipart else JSON
+    if given.partition(";")[0].strip().lower() != wanted or len(given) > MOST_HEADER_CHARACTERS:
+        raise WrongContentType(f"Send `Content-Type: {wanted}`.")
+    return JSON if wanted == JSON else given
 
 
 def bearer_token(headers: Mapping[str, str]) -> str | None:
@@ -163,6 +172,7 @@ def accept(
         cap_tokens=cap or None,
         input_tokens_most=min(asked.size.tokens_most, context or asked.size.tokens_most),
         output_tokens_most=(asked.max_tokens if asked.max_tokens is not None else cap) * asked.choices,
+        quantities_most=list(asked.quantities),
         reply_to=reply_to,
         upstream_headers=upstream_headers(headers),
         **{field: _tag(headers, name) for field, name in _TAGS.items()},
@@ -176,6 +186,11 @@ def _providers(asked: Asked, offers: Sequence[Offer]) -> Sequence[str]:
     """
     only = asked.wanted.only
     speaking = [offer.provider_id for offer in offers if offer.provider.speaks(asked.surface)]
+    if asked.surface in ENDPOINTS:
+        having = [offer.provider_id for offer in offers if can_have(offer.provider, asked.surface)]
+        if offers and not having:
+            raise BadRequest(f"No provider of {asked.model!r} has {ENDPOINTS[asked.surface].path}.")
+        return only if len(having) == len(offers) else [name for name in having if not only or name in only]
     if len(speaking) == len(offers):
         return only
     try:

@@ -9,7 +9,12 @@ from typing import Any
 
 from pydantic_core import from_json
 
+from contracts.quantities import Quantity
+from contracts.record import JSON
 from contracts.requests import FIM_MOST_TOKENS, Surface
+from libs.endpoints.form import Form, RequestError
+from libs.endpoints.multipart import FormError
+from libs.endpoints.registry import ENDPOINTS
 from libs.pricing.bounds import Size, size_of
 from services.ingress.core.errors import BadRequest
 from services.ingress.core.preferences import NONE, Preferences, preferences
@@ -35,6 +40,8 @@ class Asked:
     """Of the choice among providers."""
     asked_model: str | None = None
     """What the client named, where that stands for another."""
+    quantities: tuple[Quantity, ...] = ()
+    """The most that it can use beside tokens."""
     body: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
     """As the client sent it: never in a log."""
 
@@ -49,12 +56,14 @@ def is_free(model: str) -> bool:
     return model.endswith(":free")
 
 
-def parse(surface: Surface, raw: bytes) -> Asked:
+def parse(surface: Surface, raw: bytes, content_type: str = JSON) -> Asked:
     """Reads a request of any surface.
 
     Raises:
-        BadRequest: it is not JSON, or lacks what every request of the surface has.
+        BadRequest: it is neither JSON nor a form, or lacks what every request of the surface has.
     """
+    if surface in ENDPOINTS:
+        return _of_endpoint(surface, raw, content_type)
     body = _object(raw)
     model = _model(body)
     stream = body.get("stream", False)
@@ -63,6 +72,27 @@ def parse(surface: Surface, raw: bytes) -> Asked:
     limit, choices = _PARSERS[surface](body)
     wanted = preferences(body.get("provider"))
     return Asked(surface, model, bool(stream), limit, choices, size_of(body, len(raw)), wanted, body=body)
+
+
+def _of_endpoint(surface: Surface, raw: bytes, content_type: str) -> Asked:
+    try:
+        form = Form(JSON, _object(raw)) if content_type == JSON else Form.read(content_type, raw)
+        needs = ENDPOINTS[surface].needs(form)
+    except (FormError, RequestError) as error:
+        raise BadRequest(str(error)) from None
+    wanted = form.get("provider")
+    if form.parts and wanted:
+        wanted = _object(str(wanted).encode())
+    return Asked(
+        surface,
+        _model({"model": form.get("model")}),
+        needs.streamed,
+        None if needs.outputs else 0,
+        needs.outputs,
+        needs.size,
+        preferences(wanted),
+        quantities=needs.quantities,
+    )
 
 
 def measured(raw: bytes) -> tuple[str, Size]:
@@ -92,10 +122,7 @@ _Output = tuple[int | None, int]
 def _chat(body: dict[str, Any]) -> _Output:
     _check_messages(body)
     limits = [limit for name in ("max_completion_tokens", "max_tokens") if (limit := _limit(body, name)) is not None]
-    choices = 1 if body.get("n") is None else body["n"]
-    if not isinstance(choices, int) or isinstance(choices, bool) or not 1 <= choices <= MOST_CHOICES:
-        raise BadRequest(f"`n` must be a whole number from 1 to {MOST_CHOICES}.")
-    return max(limits, default=None), choices
+    return max(limits, default=None), _choices(body, "n")
 
 
 def _responses(body: dict[str, Any]) -> _Output:
@@ -141,6 +168,22 @@ def _fim(body: dict[str, Any]) -> _Output:
     return min(limit or FIM_MOST_TOKENS, FIM_MOST_TOKENS), 1
 
 
+def _completions(body: dict[str, Any]) -> _Output:
+    prompt = body.get("prompt")
+    if not prompt or not isinstance(prompt, str | list):
+        raise BadRequest("`prompt` must be text, or a list of texts.")
+    prompts = len(prompt) if isinstance(prompt, list) and not isinstance(prompt[0], int) else 1
+    choices = max(_choices(body, "n"), _choices(body, "best_of"))
+    return _limit(body, "max_tokens"), choices * prompts
+
+
+def _choices(body: dict[str, Any], name: str) -> int:
+    choices = 1 if body.get(name) is None else body[name]
+    if not isinstance(choices, int) or isinstance(choices, bool) or not 1 <= choices <= MOST_CHOICES:
+        raise BadRequest(f"`{name}` must be a whole number from 1 to {MOST_CHOICES}.")
+    return choices
+
+
 def _limit(body: dict[str, Any], name: str) -> int | None:
     limit = body.get(name)
     if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 1):
@@ -154,6 +197,7 @@ _PARSERS: dict[Surface, Callable[[dict[str, Any]], _Output]] = {
     Surface.MESSAGES: _messages,
     Surface.EMBEDDINGS: _embeddings,
     Surface.FIM: _fim,
+    Surface.COMPLETIONS: _completions,
 }
 
 

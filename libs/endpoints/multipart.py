@@ -1,0 +1,108 @@
+"""Forms with files, ``multipart/form-data``: from bytes to parts and back. Sans-I/O.
+
+Source: RFC 7578, and RFC 2046 section 5.1 for the boundary; names are escaped as browsers do (the HTML standard,
+"Multipart form data"). The body is in memory, and as large as its reader let it become.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+TYPE = "multipart/form-data"
+MOST_PARTS = 64
+MOST_HEADER_BYTES = 4_096
+"""Of one part."""
+_BOUNDARY = re.compile(r""";\s*boundary=(?:"([^"\r\n]{1,70})"|([^\s";,]{1,70}))""", re.IGNORECASE)
+_PARAMETER = re.compile(r""";\s*(name|filename)=(?:"((?:[^"\\\r\n]|\\.)*)"|([^\s";]+))""", re.IGNORECASE)
+_MEDIA_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+(?:;[ \w.+=-]*)?\Z", re.ASCII)
+_ESCAPES = {"\r": "%0D", "\n": "%0A", '"': "%22"}
+
+
+class FormError(Exception):
+    """The body is no form; the message is for the client."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One field, or one file."""
+
+    name: str
+    content: bytes = field(repr=False)
+    filename: str | None = None
+    content_type: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The value of a field."""
+        return self.content.decode("utf-8", "replace")
+
+
+def boundary_of(content_type: str) -> str:
+    """What separates the parts.
+
+    Raises:
+        FormError: the type has none.
+    """
+    found = _BOUNDARY.search(content_type)
+    if found is None:
+        raise FormError(f"`Content-Type: {TYPE}` needs a `boundary`; HTTP libraries set it by themselves.")
+    return found.group(1) or found.group(2)
+
+
+def parts_of(content_type: str, content: bytes) -> list[Part]:
+    """The parts of a form, in order.
+
+    Raises:
+        FormError: it is none, ends too early, or has more parts, or longer headers, than any form needs.
+    """
+    delimiter = b"\r\n--" + boundary_of(content_type).encode("latin-1")
+    # The first delimiter need not follow a line.
+    pieces = (b"\r\n" + content).split(delimiter)
+    if len(pieces) < 2 or not pieces[-1].startswith(b"--"):
+        raise FormError("The form is not whole: its last boundary is missing.")
+    if len(pieces) - 2 > MOST_PARTS:
+        raise FormError(f"The form has more than {MOST_PARTS} parts.")
+    return [_part(piece) for piece in pieces[1:-1]]
+
+
+def _part(piece: bytes) -> Part:
+    padding, _, rest = piece.partition(b"\r\n")
+    head, found, content = (b"\r\n" + rest).partition(b"\r\n\r\n")
+    if padding.strip(b" \t") or not found or len(head) > MOST_HEADER_BYTES:
+        raise FormError("A part of the form has no headers, or too long ones.")
+    headers = {}
+    for line in head.decode("utf-8", "replace").split("\r\n"):
+        name, _, value = line.partition(":")
+        headers[name.strip().lower()] = value.strip()
+    disposition = headers.get("content-disposition", "")
+    parameters = {one[0].lower(): _unescaped(one[1] or one[2]) for one in _PARAMETER.findall(disposition)}
+    if not disposition.lower().startswith("form-data") or "name" not in parameters:
+        raise FormError("A part of the form has no name.")
+    media_type = headers.get("content-type", "")
+    return Part(
+        parameters["name"],
+        content,
+        parameters.get("filename"),
+        media_type if _MEDIA_TYPE.match(media_type) else None,
+    )
+
+
+def encoded(parts: Iterable[Part], boundary: str) -> bytes:
+    """The body with these parts. The boundary must be in none of them."""
+    out = bytearray()
+    for part in parts:
+        out += f'--{boundary}\r\nContent-Disposition: form-data; name="{_escaped(part.name)}"'.encode()
+        if part.filename is not None:
+            out += f'; filename="{_escaped(part.filename)}"'.encode()
+        if part.content_type:
+            out += f"\r\nContent-Type: {part.content_type}".encode()
+        out += b"\r\n\r\n" + part.content + b"\r\n"
+    return bytes(out + f"--{boundary}--\r\n".encode())
+
+
+def _unescaped(text: str) -> str:
+    return re.sub(r"\\(.)", r"\1", text)
+
+
+def _escaped(text: str) -> str:
+    return "".join(_ESCAPES.get(character, character) for character in text)
