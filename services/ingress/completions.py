@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from contracts.prompts import PromptSubmitted
 from contracts.record import Refusal
-from contracts.replies import Outcome, ReplyChunk, ReplyEnded, ReplyStarted
+from contracts.replies import EVENTS, Outcome, ReplyChunk, ReplyEnded, ReplyStarted
 from contracts.requests import RequestAccepted, Surface
 from libs.chat.surfaces.registry import DIALECTS
 from libs.config.gateway import Limits, Timeouts
@@ -100,7 +100,7 @@ class Completions:
             reply = await waiting.next()
             if isinstance(reply, ReplyStarted):
                 await send(stream_start([*headers, *reply_headers(reply)], reply.content_type))
-                sent = ""
+                sent = "" if reply.content_type == EVENTS else b""
             elif isinstance(reply, ReplyChunk):
                 await send(stream_data(reply.sent))
                 sent = reply.sent
