@@ -156,6 +156,8 @@ class Model(_Section):
     """Of an answer whose client sets no limit; None: ``limits.output_tokens``."""
     data_collection: Literal["allow", "deny"] = "deny"
     """``allow``: its provider keeps what it is sent, so policies that deny data collection exclude it."""
+    surfaces: list[Surface] = []
+    """All that it can be asked on; empty: whatever its provider has."""
     created: int = 0
 
     @property

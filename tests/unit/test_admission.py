@@ -142,6 +142,14 @@ def test_a_header_that_is_no_bearer_token_is_never_taken_for_no_key(value: str) 
     assert bearer_token({"authorization": "bearer abc"}) == "abc"
 
 
+def test_a_model_is_asked_only_for_what_it_is_for() -> None:
+    drawing = _offer(surfaces=["images.generations"])
+    with pytest.raises(BadRequest, match=r"is for images\.generations"):
+        _accept(_chat(), Caller(account_id="a"), {}, drawing)
+    asked = replace(_chat(), surface=Surface.IMAGE_GENERATIONS)
+    assert _accept(asked, Caller(account_id="a"), {}, drawing).surface is Surface.IMAGE_GENERATIONS
+
+
 def test_two_authorization_headers_are_refused() -> None:
     with pytest.raises(BadRequest):
         header_map([(b"Authorization", b"Bearer a"), (b"authorization", b"Bearer b")])

@@ -127,7 +127,11 @@ def test_only_models_that_reason_are_asked_for_their_reasoning() -> None:
     assert "include" not in _sent(plain)
 
 
-OPENAIS = [offer for offer in Catalog(load_config(DEFAULT_FILE)).offers.values() if offer.provider_id == "openai"]
+OPENAIS = [
+    offer
+    for offer in Catalog(load_config(DEFAULT_FILE)).offers.values()
+    if offer.provider_id == "openai" and not offer.model.surfaces
+]
 
 
 @pytest.mark.parametrize("offer", OPENAIS, ids=lambda offer: str(offer.model.upstream_model))

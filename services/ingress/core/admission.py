@@ -139,6 +139,8 @@ def accept(
     else:
         subject = who.owner
     model = offers[0].model if offers else None
+    if model and model.surfaces and asked.surface not in model.surfaces:
+        raise BadRequest(f"{asked.model!r} is for {', '.join(model.surfaces)}; GET /models lists others.")
     cap = 0
     if asked.max_tokens is None:
         cap = (model.max_output_tokens if model else None) or limits.output_tokens
