@@ -33,6 +33,8 @@ class ReplyStarted(RequestRecord):
     """See `ReplyEnded.tried`."""
     dropped: list[str] = []
     """See `ReplyEnded.dropped`."""
+    upstream_ms: Annotated[int, Field(ge=0)] = 0
+    """See `ReplyEnded.upstream_ms`."""
 
 
 class ReplyChunk(RequestRecord):
@@ -77,6 +79,9 @@ class ReplyEnded(RequestRecord):
     """Providers that failed before, as ``provider=status``."""
     dropped: list[str] = []
     """Fields of the client's request that the provider was not sent: its protocol lacks them, or it refuses them."""
+    upstream_ms: Annotated[int, Field(ge=0)] = 0
+    """How long providers were waited for, until a stream's first byte or the end of a whole answer: the rest is the
+    gateway's own delay."""
 
 
 def refused(request_id: RequestId, reply_to: ReplyAddress, refusal: Refusal) -> ReplyEnded:

@@ -232,6 +232,13 @@ class Limits(_Section):
     """Of each model, for one account or organization."""
 
 
+class Overload(_Section):
+    """How an ingress that is asked for more than the gateway can do shares what it can."""
+
+    weights: dict[str, Annotated[float, Field(gt=0)]] = {}
+    """By owner, ``acct:<id>`` or ``org:<id>``, and ``anonymous`` for all without a key together; else 1."""
+
+
 class Billing(_Section):
     """Who pays when."""
 
@@ -305,6 +312,7 @@ class GatewayConfig(BaseSettings):
     auto: dict[str, AutoModel] = {}
     """By the name that clients use."""
     limits: Limits = Limits()
+    overload: Overload = Overload()
     timeouts: Timeouts = Timeouts()
     billing: Billing = Billing()
     routing: Routing = Routing()

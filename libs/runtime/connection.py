@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 HEADER_BYTES = 32 * 1024
@@ -59,13 +59,32 @@ class Connections:
             del self._by_address[address]
 
 
-def bounded(connections: Connections) -> Callable[..., "BoundedConnection"]:
+RawHeaders = list[tuple[bytes, bytes]]
+"""Names are in lower case."""
+Gate = Callable[[bytes, RawHeaders], bytes | None]
+"""Given a request's target and headers: the whole answer to one that goes no further, None for any other."""
+
+
+def bounded(connections: Connections, gate: Gate | None = None) -> Callable[..., "BoundedConnection"]:
     """The ``http`` of a uvicorn configuration."""
 
     def make(config: Config, server_state: ServerState, app_state: dict[str, Any], **more: Any) -> BoundedConnection:
-        return BoundedConnection(connections, config, server_state, app_state, **more)
+        return BoundedConnection(connections, gate, config, server_state, app_state, **more)
 
     return make
+
+
+class _Answered:
+    """In place of a request's cycle, where the gate has answered."""
+
+    response_complete = True
+    keep_alive = True
+    more_body = False
+    body = bytearray()
+    message_event = asyncio.Event()
+
+
+_ANSWERED = _Answered()
 
 
 class _Timer:
@@ -94,9 +113,10 @@ class _Timer:
 class BoundedConnection(HttpToolsProtocol):
     """One connection."""
 
-    def __init__(self, connections: Connections, *arguments: Any, **more: Any) -> None:
+    def __init__(self, connections: Connections, gate: Gate | None, *arguments: Any, **more: Any) -> None:
         super().__init__(*arguments, **more)
         self._connections = connections
+        self._gate = gate
         self._address = ""
         self._counted = False
         self._in_headers = True
@@ -166,6 +186,13 @@ class BoundedConnection(HttpToolsProtocol):
         if self._excess:
             # The parser stops, and reports a bad request.
             raise ValueError(self._excess)
+        if self._gate and (self.cycle is None or self.cycle.response_complete) and self.parser.should_keep_alive():
+            answer = self._gate(self.url, self.headers)
+            if answer is not None:
+                self.transport.write(answer)
+                self.cycle = cast("RequestResponseCycle", _ANSWERED)
+                self.on_response_complete()
+                return
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -176,6 +203,11 @@ class BoundedConnection(HttpToolsProtocol):
         self._in_headers, self._received = True, 0
         self._rest_due.stop()
         super().on_message_complete()
+        if self.cycle.response_complete and self.timeout_keep_alive_task is None:
+            # It was answered before its body's end, whose coming has ended the time-out.
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
 
     def send_400_response(self, msg: str) -> None:
         self._refuse(431 if self._excess else 400, self._excess or msg)

@@ -8,7 +8,7 @@ from typing import Any
 
 import uvicorn
 
-from libs.runtime.connection import Connections, bounded
+from libs.runtime.connection import Connections, Gate, bounded
 
 
 class _QuietServer(uvicorn.Server):
@@ -21,11 +21,18 @@ class HttpServer:
     """A uvicorn server that leaves signals to the process, and the client's address to who knows the proxies."""
 
     def __init__(
-        self, application: Any, host: str, port: int, *, connections: Connections | None = None, **options: Any
+        self,
+        application: Any,
+        host: str,
+        port: int,
+        *,
+        connections: Connections | None = None,
+        gate: Gate | None = None,
+        **options: Any,
     ) -> None:
         configuration = uvicorn.Config(
             application,
-            http=bounded(connections or Connections()),  # type: ignore[arg-type]
+            http=bounded(connections or Connections(), gate),  # type: ignore[arg-type]
             ws="none",
             log_config=None,
             access_log=False,

@@ -18,10 +18,12 @@ from services.ingress.balance import BalancePage
 from services.ingress.claimant import Claimant
 from services.ingress.completions import Completions
 from services.ingress.counting import TokenCountPage
+from services.ingress.door import Door
 from services.ingress.entrance import Entrance
+from services.ingress.gate import Gate
 from services.ingress.publishing import Publishing
 from services.ingress.replies import RepliesReader
-from services.ingress.routes import application
+from services.ingress.routes import application, completion_paths
 from services.ingress.settings import IngressSettings
 from services.ingress.visitors import Visitors
 from services.ingress.waiting import WaitingRoom
@@ -44,7 +46,9 @@ async def build(service: Service) -> AsyncIterator[None]:
         service.producer, watch, claimant, replies, ingress_id=ingress_id, within_s=config.timeouts.publish_s
     )
     entrance = Entrance(config, catalog, balances, publishing, visitors)
-    completions = Completions(visitors, entrance, publishing, room, config.limits, config.timeouts)
+    door = Door(config.overload)
+    gate = Gate(door, completion_paths(), completion_paths(Surface.MESSAGES))
+    completions = Completions(door, gate, visitors, entrance, publishing, room, config.limits, config.timeouts)
     routes = application(
         catalog,
         {surface: completions.endpoint(surface) for surface in Surface},
@@ -61,6 +65,7 @@ async def build(service: Service) -> AsyncIterator[None]:
         connections=Connections(
             most_of_address=None if config.trusted_proxies else config.limits.connections_of_address
         ),
+        gate=gate,
         timeout_graceful_shutdown=settings.drain_s,
         timeout_keep_alive=75,
     )

@@ -15,7 +15,9 @@ from libs.config.gateway import Limits, Timeouts
 from services.ingress.body import ClientGone
 from services.ingress.core.answers import refused, reply_headers, stream_data, stream_start, whole
 from services.ingress.core.errors import IngressError, Unavailable
+from services.ingress.door import Door, Stay
 from services.ingress.entrance import Admitted, Entrance
+from services.ingress.gate import Gate
 from services.ingress.publishing import Publishing
 from services.ingress.visitors import Visitors
 from services.ingress.waiting import Waiting, WaitingRoom
@@ -30,6 +32,8 @@ class Completions:
 
     def __init__(
         self,
+        door: Door,
+        gate: Gate,
         visitors: Visitors,
         entrance: Entrance,
         publishing: Publishing,
@@ -37,6 +41,8 @@ class Completions:
         limits: Limits,
         timeouts: Timeouts,
     ) -> None:
+        self._door = door
+        self._gate = gate
         self._visitors = visitors
         self._entrance = entrance
         self._publishing = publishing
@@ -52,16 +58,18 @@ class Completions:
         try:
             if len(self._room) >= self._limits.in_flight:
                 raise Unavailable("The gateway is full; try again in a moment.", retry_after_s=1)
-            admitted = await self._entrance.admit(surface, await self._visitors.visitor(scope), receive)
+            visitor = await self._visitors.visitor(scope)
+            self._gate.remember(scope["headers"], visitor.owner)
+            with await self._door.enter(visitor.owner) as stay:
+                admitted = await self._entrance.admit(surface, visitor, receive)
+                await self._serve_admitted(admitted, stay, receive, send)
         except IngressError as error:
             for message in refused(error.refusal, [], surface):
                 await send(message)
-            return
         except ClientGone:
             return
-        await self._serve_admitted(admitted, receive, send)
 
-    async def _serve_admitted(self, admitted: Admitted, receive: Receive, send: Send) -> None:
+    async def _serve_admitted(self, admitted: Admitted, stay: Stay, receive: Receive, send: Send) -> None:
         request, step = admitted.request, admitted.step
         headers = [(b"x-request-id", request.request_id.encode())]
         waiting = self._room.enter(request.request_id, request.reply_to)
@@ -72,13 +80,14 @@ class Completions:
         status = 500
         try:
             with admitted.body as body:
+                stay.published()
                 prompt = PromptSubmitted(
                     request_id=request.request_id, content=body.data, content_type=admitted.content_type
                 )
                 await self._publishing.publish(request, prompt, step.traceparent)
                 # An answer takes long, and the log has the prompt.
                 del prompt
-            status = await self._answer(request, waiting, headers, send)
+            status = await self._answer(request, waiting, stay, headers, send)
         except IngressError as error:
             status = error.status
             for message in refused(error.refusal, headers, request.surface):
@@ -93,12 +102,13 @@ class Completions:
             step.end(None if status < 400 else str(status))
 
     async def _answer(
-        self, request: RequestAccepted, waiting: Waiting, headers: list[tuple[bytes, bytes]], send: Send
+        self, request: RequestAccepted, waiting: Waiting, stay: Stay, headers: list[tuple[bytes, bytes]], send: Send
     ) -> int:
         sent: str | bytes | None = None
         while True:
             reply = await waiting.next()
             if isinstance(reply, ReplyStarted):
+                stay.answered(reply.upstream_ms)
                 await send(stream_start([*headers, *reply_headers(reply)], reply.content_type))
                 sent = "" if reply.content_type == EVENTS else b""
             elif isinstance(reply, ReplyChunk):
@@ -107,6 +117,8 @@ class Completions:
             elif reply.refusal is GONE:
                 return GONE.status
             else:
+                if waiting.answered:
+                    stay.answered(reply.upstream_ms)
                 await self._end(request, reply, sent, [*headers, *reply_headers(reply)], send)
                 return reply.status
 

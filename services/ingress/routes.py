@@ -33,6 +33,13 @@ NOT_FOUND = Refusal(status=404, message="Not Found")
 FAILED = Refusal(status=500, message="The gateway failed; it was logged. Try again.")
 
 
+def completion_paths(*surfaces: Surface) -> list[str]:
+    """Where requests of some surfaces, or of all, come in."""
+    return [
+        prefix + path for prefix in PREFIXES for surface, path in PATHS.items() if surface in surfaces or not surfaces
+    ]
+
+
 def application(
     catalog: Catalog, surfaces: Mapping[Surface, ASGIApp], *, balance: ASGIApp, counting: ASGIApp
 ) -> Starlette:

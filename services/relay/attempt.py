@@ -79,6 +79,8 @@ class Attempt:
         self._sent: str | bytes = ""
         """The last events of a stream, or the last piece of a recording."""
         self._called_at = 0.0
+        self._waiting_since = 0.0
+        """When the first provider was called."""
         self._first_byte_ms: int | None = None
         self._ending: Ending | None = None
 
@@ -95,6 +97,7 @@ class Attempt:
         ending.provider_id, ending.upstream_model = self._at.provider_id, self._at.upstream_model
         ending.tried, ending.attempts = self._tried, len(self._tried) + 1
         ending.dropped = self._stream.dropped
+        ending.upstream_ms = self._stream.upstream_ms if self._stream.started else self._upstream_ms()
         return ending
 
     async def _run(self) -> Ending:
@@ -191,6 +194,7 @@ class Attempt:
         self._call = call
         self._stream.dropped = list(call.outgoing.dropped)
         self._called_at = time.monotonic()
+        self._waiting_since = self._waiting_since or self._called_at
         try:
             async with asyncio.timeout(self._timeouts.first_byte_s if request.stream else None) as patience:
                 async with self._upstreams.call(at.provider_id, key, call, byok=at.grant.byok) as response:
@@ -265,6 +269,9 @@ class Attempt:
         except SurfaceError as error:
             raise UpstreamError(Refusal(status=400, message=str(error))) from None
 
+    def _upstream_ms(self) -> int:
+        return int((time.monotonic() - self._waiting_since) * 1000) if self._waiting_since else 0
+
     def _note_first_byte(self) -> None:
         self._first_byte_ms = int((time.monotonic() - self._called_at) * 1000)
 
@@ -295,6 +302,7 @@ class Attempt:
                 begins = self._first_byte_ms is None
                 if begins:
                     self._note_first_byte()
+                    self._stream.upstream_ms = self._upstream_ms()
                 text = answer.event(data) if isinstance(data, str) else data
                 if begins:
                     self._count(None)

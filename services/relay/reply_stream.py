@@ -41,7 +41,8 @@ class ReplyStream:
         self.tried: list[str] = []
         self.dropped: list[str] = []
         self.content_type = EVENTS
-        """All four are published with the first chunk."""
+        self.upstream_ms = 0
+        """All five are published with the first chunk."""
 
     @property
     def started(self) -> bool:
@@ -86,6 +87,7 @@ class ReplyStream:
             provider_id=self.provider_id,
             tried=self.tried,
             dropped=self.dropped,
+            upstream_ms=self.upstream_ms,
         )
         first: list[Reply] = [started]
         while self._buffer or not self._closing:

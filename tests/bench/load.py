@@ -36,19 +36,20 @@ class Result:
 
     def total_ms(self, percent: float) -> float:
         """A percentile of the whole time."""
-        return _percentile([sample.total_s for sample in self.samples], percent) * 1000
+        return percentile([sample.total_s for sample in self.samples], percent) * 1000
 
     def first_byte_ms(self, percent: float) -> float:
         """A percentile of the time to the first byte of the body."""
-        return _percentile([sample.first_byte_s for sample in self.samples], percent) * 1000
+        return percentile([sample.first_byte_s for sample in self.samples], percent) * 1000
 
 
-def _percentile(values: list[float], percent: float) -> float:
+def percentile(values: list[float], percent: float) -> float:
+    """The value that so many percent are below."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))] if ordered else float("nan")
 
 
-class _Connection(asyncio.Protocol):
+class Connection(asyncio.Protocol):
     """One keep-alive connection; one request at a time."""
 
     def __init__(self) -> None:
@@ -56,6 +57,8 @@ class _Connection(asyncio.Protocol):
         self._parser: httptools.HttpResponseParser | None = None
         self._done: asyncio.Future[None] | None = None
         self.first_byte_at = 0.0
+        self.closed = False
+        """The server has ended it."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports do not derive from asyncio.Transport.
@@ -66,6 +69,7 @@ class _Connection(asyncio.Protocol):
         self._parser.feed_data(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self.closed = True
         if self._done and not self._done.done():
             self._done.set_exception(exc or ConnectionResetError())
 
@@ -108,7 +112,7 @@ async def run(host: str, port: int, raw: bytes, *, connections: int, seconds: fl
     started = time.perf_counter()
 
     async def keep_busy() -> None:
-        _, connection = await asyncio.get_running_loop().create_connection(_Connection, host, port)
+        _, connection = await asyncio.get_running_loop().create_connection(Connection, host, port)
         count = 0
         while time.perf_counter() - started < seconds and (each is None or count < each):
             result.samples.append(await connection.request(raw))

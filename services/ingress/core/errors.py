@@ -58,6 +58,12 @@ class WrongContentType(IngressError):
     status = 415
 
 
+class RateLimited(IngressError):
+    """The client has its share already."""
+
+    status = 429
+
+
 class Unavailable(IngressError):
     """The log is away, or this ingress is not ready or is full."""
 

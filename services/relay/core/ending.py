@@ -26,6 +26,8 @@ class Ending:
     quantities: list[Quantity] = field(default_factory=list)
     estimated: bool = False
     first_byte_ms: int | None = None
+    upstream_ms: int = 0
+    """See `ReplyEnded.upstream_ms`."""
     attempts: int = 1
     provider_id: str | None = None
     """Who was asked last; None: the first of the route."""
@@ -99,5 +101,6 @@ def attempt_ended(route: RoutePlanned | RequestRejected, ending: Ending, now_ms:
             provider_id=provider_id,
             tried=ending.tried,
             dropped=ending.dropped,
+            upstream_ms=ending.upstream_ms,
         ),
     )

@@ -1,0 +1,135 @@
+"""The door of one ingress: how many requests are in the gateway at once, and whose."""
+
+import asyncio
+from types import TracebackType
+
+from libs.config.gateway import Overload
+from services.ingress.core.concurrency import AdaptiveLimit
+from services.ingress.core.errors import IngressError, RateLimited, Unavailable
+from services.ingress.core.shares import Place, Shares, State
+
+WAIT_S = 0.03
+"""For a place; who is refused is to know it within 50 ms."""
+AGAIN_S = 1
+PATIENCE = 4
+"""Times the delay that is tolerated."""
+LEAST_PATIENCE_S = 1.0
+ANONYMOUS = "anonymous"
+"""All who sent no key share one share."""
+
+
+ALONE = Unavailable("The gateway is busy; try again in a moment.", retry_after_s=AGAIN_S)
+SHARED = RateLimited(
+    "The gateway is busy, and others wait, too; try again in a moment, or send fewer at once.", retry_after_s=AGAIN_S
+)
+
+
+class Stay:
+    """One request's stay in the gateway. It ends at the first byte of an answer, or when it is left.
+
+    Who is still there after `PATIENCE` waits for its client or for its provider, which is not
+    the gateway's work, and does not take a place for that.
+    """
+
+    def __init__(self, door: "Door", place: Place) -> None:
+        self._door = door
+        self._place = place
+        self._loop = asyncio.get_running_loop()
+        self._patience = self._loop.call_later(door.patience_s, door.release, place)
+        self._published_s: float | None = None
+
+    def __enter__(self) -> "Stay":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._leave()
+
+    def published(self) -> None:
+        """The request goes onto the log now."""
+        self._published_s = self._loop.time()
+
+    def answered(self, upstream_ms: int) -> None:
+        """The first of its answer is here.
+
+        Args:
+            upstream_ms: for how much of that time a provider was waited for.
+        """
+        if self._published_s is not None:
+            self._door.sample(self._loop.time() - self._published_s - upstream_ms / 1000)
+        self._leave()
+
+    def _leave(self) -> None:
+        self._published_s = None
+        self._patience.cancel()
+        self._door.release(self._place)
+
+
+class Door:
+    """Lets requests in as `AdaptiveLimit` and `Shares` say."""
+
+    def __init__(self, overload: Overload) -> None:
+        self._limit = AdaptiveLimit()
+        self._shares = Shares(lambda: self._limit.value, lambda owner: overload.weights.get(owner, 1.0))
+        self._waiting: dict[Place, asyncio.Future[None]] = {}
+
+    @property
+    def patience_s(self) -> float:
+        """How long a request takes a place at the most."""
+        return max(LEAST_PATIENCE_S, PATIENCE * (self._limit.tolerated_s or 0))
+
+    @property
+    def full(self) -> bool:
+        """Somebody may be refused."""
+        return self._shares.waiting > 0 or self._shares.inside >= self._limit.value
+
+    def refusal(self, owner: str | None) -> IngressError | None:
+        """The answer to who would be refused at once."""
+        name = owner or ANONYMOUS
+        return self._refusal(name) if self._shares.refuses(name) else None
+
+    async def enter(self, owner: str | None) -> Stay:
+        """Waits for a place, for a moment.
+
+        Raises:
+            Unavailable: there is none.
+            RateLimited: there is none, and others want one, too.
+        """
+        loop, name = asyncio.get_running_loop(), owner or ANONYMOUS
+        place = self._shares.arrive(name, loop.time())
+        if place.state is State.WAITING:
+            waiting = self._waiting[place] = loop.create_future()
+            overdue = loop.call_later(WAIT_S, self._expire, place)
+            try:
+                await waiting
+            except asyncio.CancelledError:
+                self.release(place)
+                raise
+            finally:
+                overdue.cancel()
+                del self._waiting[place]
+        if place.state is State.REFUSED:
+            raise self._refusal(name)
+        return Stay(self, place)
+
+    def sample(self, delay_s: float) -> None:
+        """A request took so long in the gateway, without its provider."""
+        self._limit.sample(delay_s, self._shares.inside, asyncio.get_running_loop().time())
+
+    def release(self, place: Place) -> None:
+        """Frees a place; whoever waits for one comes in."""
+        for admitted in self._shares.release(place):
+            self._wake(admitted)
+
+    def _expire(self, place: Place) -> None:
+        self._shares.release(place, State.REFUSED)
+        self._wake(place)
+
+    def _wake(self, place: Place) -> None:
+        waiting = self._waiting.get(place)
+        if waiting and not waiting.done():
+            waiting.set_result(None)
+
+    def _refusal(self, owner: str) -> IngressError:
+        return ALONE if self._shares.alone(owner) else SHARED
