@@ -2,7 +2,7 @@
 
 import asyncio
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import asyncpg
 import structlog
@@ -10,8 +10,13 @@ import structlog
 from libs.database.revisions import current_revision, newest_revision
 from libs.database.settings import DatabaseSettings
 
+if TYPE_CHECKING:
+    from asyncpg.pool import PoolConnectionProxy
+
 log = structlog.get_logger()
 
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
+"""What a pool lends, or what was opened alone."""
 CONNECT_WITHIN_S = 5.0
 AWAY = (
     asyncpg.PostgresConnectionError,

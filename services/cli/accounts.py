@@ -28,7 +28,7 @@ def account_create(api: Api, email: Annotated[str, typer.Option(help="E-mail add
 @with_api
 def account_list(api: Api) -> None:
     """List all accounts."""
-    api.show("GET", "/api/accounts")
+    api.show_all("/api/accounts")
 
 
 @account.command("disable")
@@ -70,7 +70,7 @@ def key_create(
 @with_api
 def key_list(api: Api, account_id: AccountOption) -> None:
     """List an account's keys, without the keys themselves."""
-    api.show("GET", f"/api/accounts/{account_id}/keys")
+    api.show_all(f"/api/accounts/{account_id}/keys")
 
 
 @key.command("revoke")

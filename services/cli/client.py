@@ -21,6 +21,8 @@ class ManagementClient:
             key: the operator token, or an API key with the scope ``manage``.
         """
         self._http = httpx.Client(base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=30, trust_env=False)
+        self._next: str | None = None
+        """Where the list of the last answer goes on."""
 
     @classmethod
     def of(cls, url: str | None, key: str | None) -> "ManagementClient":
@@ -59,8 +61,18 @@ class ManagementClient:
         except ValueError:
             raise StackError(f"what answers at {self._http.base_url} is no Sluice console") from None
         if response.is_error:
-            raise StackError(str(content.get("error", {}).get("message", "the console refused")))
+            raise StackError(str(content.get("detail", "the console refused")))
+        self._next = response.links.get("next", {}).get("url")
         return content
+
+    def rows(self, path: str) -> list[Any]:
+        """A list in full, page by page. Raises StackError as `call` does."""
+        found: list[Any] = []
+        following: str | None = path
+        while following:
+            found += self.call("GET", following)
+            following = self._next
+        return found
 
 
 class Login:

@@ -30,7 +30,7 @@ def organization_create(
 @with_api
 def organization_list(api: Api) -> None:
     """List organizations: for the operator all, else your own."""
-    api.show("GET", "/api/organizations")
+    api.show_all("/api/organizations")
 
 
 @organization.command("delete")
@@ -67,7 +67,7 @@ def organization_audit(
 @with_api
 def member_list(api: Api, organization_id: OrganizationArgument) -> None:
     """List an organization's members."""
-    api.show("GET", f"/api/organizations/{organization_id}/members")
+    api.show_all(f"/api/organizations/{organization_id}/members")
 
 
 @member.command("add")

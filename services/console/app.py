@@ -12,11 +12,11 @@ from libs.database.pool import Database
 from libs.database.settings import DatabaseSettings
 from libs.runtime.server import HttpServer
 from libs.sealing.key_encryption import key_ring
-from services.console.api import ManagementApi
-from services.console.byok import OwnKeys
-from services.console.calls import Calls
+from services.console.api import application
 from services.console.last_used import LastUsed
 from services.console.outbox import SCHEMA, states
+from services.console.parts import Parts
+from services.console.provider_keys import ProviderKeys
 from services.console.settings import ConsoleSettings
 from services.console.signing import SigningKeys
 
@@ -29,17 +29,18 @@ async def build(service: Service) -> AsyncIterator[None]:
     signing = SigningKeys(key_ring(settings.key_encryption_keys))
     outbox = Outbox(database, SCHEMA, service, states)
     config = GatewayConfig()
-    own_keys = OwnKeys(service.producer, config.providers)
-    calls = Calls(
-        database,
-        signing,
-        settings.operator_token,
-        outbox.wake,
+    provider_keys = ProviderKeys(service.producer, config.providers)
+    parts = Parts(
+        database=database,
+        signing=signing,
+        provider_keys=provider_keys,
+        catalog=Catalog(config),
+        operator_token=settings.operator_token,
+        changed=outbox.wake,
         proxies=config.trusted_proxies,
         forwarded_header=config.forwarded_header,
     )
-    api = ManagementApi(calls, signing, own_keys, Catalog(config))
-    views = service.views(*own_keys.views)
+    views = service.views(*provider_keys.views)
     last_used = LastUsed(service, database)
     service.health.check("database", lambda: database.ready)
     service.health.check("outbox", lambda: outbox.ready)
@@ -47,6 +48,6 @@ async def build(service: Service) -> AsyncIterator[None]:
         await database.wait_ready()
         async with database.pool.acquire() as connection, connection.transaction():
             await signing.ensure(connection)
-        server = HttpServer(api.application(), settings.host, settings.port, timeout_graceful_shutdown=5)
+        server = HttpServer(application(parts), settings.host, settings.port, timeout_graceful_shutdown=5)
         async with service.running(views, outbox, last_used, server):
             yield

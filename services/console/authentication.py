@@ -1,9 +1,9 @@
-"""From the Authorization header of a management call to an actor."""
+"""From the token of a call to an actor."""
 
 import hmac
 from datetime import UTC, datetime
-from typing import Any
 
+from libs.database.pool import Connection
 from libs.identity.tokens import TokenError, verify
 from services.console.core.authorization import Actor
 from services.console.errors import NotAllowed
@@ -13,16 +13,14 @@ _HOW = "send `Authorization: Bearer <key>`: an API key, or the operator token"
 
 
 async def authenticate(
-    connection: Any, signing: SigningKeys, operator_token: str, header: str | None, origin: str
+    connection: Connection, signing: SigningKeys, operator_token: str, token: str, origin: str
 ) -> Actor:
     """The operator, or the account of an API key that is valid now according to the database.
 
     Raises:
         NotAllowed: neither.
     """
-    scheme, _, token = (header or "").partition(" ")
-    token = token.strip()
-    if scheme.lower() != "bearer" or not token:
+    if not token:
         raise NotAllowed(_HOW)
     if hmac.compare_digest(token.encode(), operator_token.encode()):
         return Actor(None, frozenset(), origin)

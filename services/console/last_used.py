@@ -12,7 +12,7 @@ from libs.bus.faststream import faststream_broker
 from libs.bus.service import Service
 from libs.database.pool import AWAY, Database
 from libs.runtime.background import Repeated
-from services.console.accounts import note_used
+from services.console.store.keys import note_used
 
 EVERY_S = 5.0
 

@@ -12,23 +12,24 @@ from contracts.record import Record
 from contracts.topic import Topic
 from libs.database import outbox
 from libs.database.outbox import Outgoing, OutgoingDeletion
+from libs.database.pool import Connection
 from services.console.core.records import membership, policy, published, revocation
 
 SCHEMA = "control"
 R = TypeVar("R", bound=Record)
 
 
-async def enqueue(connection: Any, topic: Topic[R], record: R) -> None:
+async def enqueue(connection: Connection, topic: Topic[R], record: R) -> None:
     """Adds a record to the outbox, in the caller's transaction."""
     await outbox.enqueue(connection, SCHEMA, [Outgoing(topic, record)])
 
 
-async def enqueue_deletion(connection: Any, topic: Topic[Any], key: str) -> None:
+async def enqueue_deletion(connection: Connection, topic: Topic[Any], key: str) -> None:
     """Adds the end of a key to the outbox, in the caller's transaction."""
     await outbox.enqueue(connection, SCHEMA, [OutgoingDeletion(topic, key)])
 
 
-async def states(connection: Any) -> AsyncIterator[Outgoing[Any]]:
+async def states(connection: Connection) -> AsyncIterator[Outgoing[Any]]:
     """A record for each state that the control topics must hold."""
     async for row in connection.cursor("select kid, public_key, not_after from control.signing_keys"):
         yield Outgoing(topics.SIGNING_KEYS, published(row["kid"], row["public_key"], row["not_after"]))

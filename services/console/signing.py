@@ -11,11 +11,39 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from contracts import topics
+from libs.database.pool import Connection
 from libs.identity.tokens import mint, public_bytes
 from libs.sealing.envelope import Envelope, KeyRing
+from services.console.answers import Answer
 from services.console.core.records import published
 from services.console.errors import Conflict, NotFound
 from services.console.outbox import enqueue
+
+
+class SigningKey(Answer):
+    """A signing key without its private half."""
+
+    kid: str
+    created_at: datetime
+    not_after: datetime | None
+    """From then on nothing that it signed is valid."""
+
+
+class JsonWebKey(Answer):
+    """The public half of a signing key (RFC 8037)."""
+
+    kty: str = "OKP"
+    crv: str = "Ed25519"
+    use: str = "sig"
+    alg: str = "EdDSA"
+    kid: str
+    x: str
+
+
+class JsonWebKeySet(Answer):
+    """RFC 7517."""
+
+    keys: list[JsonWebKey]
 
 
 class SigningKeys:
@@ -25,7 +53,7 @@ class SigningKeys:
         self._ring = ring
         self._private: dict[str, Ed25519PrivateKey] = {}
 
-    async def ensure(self, connection: Any) -> None:
+    async def ensure(self, connection: Connection) -> None:
         """Makes the first key where there is none, and opens the newest. Call it inside a transaction.
 
         Raises:
@@ -36,7 +64,7 @@ class SigningKeys:
             await self.make(connection)
         await self._current(connection)
 
-    async def make(self, connection: Any) -> str:
+    async def make(self, connection: Connection) -> str:
         """Adds a key, which signs from now on; returns its ``kid``. Call it inside a transaction."""
         key, kid = Ed25519PrivateKey.generate(), secrets.token_hex(8)
         envelope = self._ring.seal(key.private_bytes_raw(), _about(kid))
@@ -52,7 +80,7 @@ class SigningKeys:
         await enqueue(connection, topics.SIGNING_KEYS, published(kid, public_bytes(key), None))
         return kid
 
-    async def retire(self, connection: Any, kid: str, not_after: datetime) -> None:
+    async def retire(self, connection: Connection, kid: str, not_after: datetime) -> None:
         """Ends a key: from ``not_after`` on nothing that it signed is valid. Call it inside a transaction.
 
         Raises:
@@ -68,29 +96,30 @@ class SigningKeys:
         await connection.execute("update control.signing_keys set not_after = $2 where kid = $1", kid, not_after)
         await enqueue(connection, topics.SIGNING_KEYS, published(kid, row["public_key"], not_after))
 
-    async def sign(self, connection: Any, **claims: Any) -> str:
+    async def sign(self, connection: Connection, **claims: Any) -> str:
         """Signs a token; the arguments are those of `libs.identity.tokens.mint`."""
         kid, key = await self._current(connection)
         return mint(key, kid=kid, issued_at_s=int(datetime.now(UTC).timestamp()), **claims)
 
-    async def public(self, connection: Any) -> dict[str, Ed25519PublicKey]:
+    async def public(self, connection: Connection) -> dict[str, Ed25519PublicKey]:
         """The keys that verify now, by ``kid``."""
         rows = await connection.fetch(
             "select kid, public_key from control.signing_keys where not_after is null or not_after > now()"
         )
         return {row["kid"]: Ed25519PublicKey.from_public_bytes(row["public_key"]) for row in rows}
 
-    async def rows(self, connection: Any) -> list[dict[str, Any]]:
+    async def rows(self, connection: Connection) -> list[SigningKey]:
         """All keys without their private halves, newest first."""
         rows = await connection.fetch(
             "select kid, created_at, not_after from control.signing_keys order by created_at desc"
         )
-        return [dict(row) for row in rows]
+        return [SigningKey(**row) for row in rows]
 
-    async def _current(self, connection: Any) -> tuple[str, Ed25519PrivateKey]:
+    async def _current(self, connection: Connection) -> tuple[str, Ed25519PrivateKey]:
         row = await connection.fetchrow(
             "select * from control.signing_keys where not_after is null order by created_at desc, kid limit 1"
         )
+        assert row is not None
         kid = row["kid"]
         if kid not in self._private:
             envelope = Envelope(row["kek_version"], row["wrapped_key"], row["ciphertext"])
@@ -98,21 +127,14 @@ class SigningKeys:
         return kid, self._private[kid]
 
 
-def jwks(keys: dict[str, Ed25519PublicKey]) -> dict[str, Any]:
-    """The public keys as a JSON Web Key Set (RFC 7517; RFC 8037 for Ed25519)."""
-    return {
-        "keys": [
-            {
-                "kty": "OKP",
-                "crv": "Ed25519",
-                "use": "sig",
-                "alg": "EdDSA",
-                "kid": kid,
-                "x": base64.urlsafe_b64encode(public_bytes(key)).rstrip(b"=").decode(),
-            }
+def jwks(keys: dict[str, Ed25519PublicKey]) -> JsonWebKeySet:
+    """The public keys."""
+    return JsonWebKeySet(
+        keys=[
+            JsonWebKey(kid=kid, x=base64.urlsafe_b64encode(public_bytes(key)).rstrip(b"=").decode())
             for kid, key in keys.items()
         ]
-    }
+    )
 
 
 def _about(kid: str) -> bytes:

@@ -26,8 +26,8 @@ from deploy.local.postgres import EmbeddedPostgres
 from libs.database.pool import Database
 from libs.database.settings import DatabaseSettings
 from services.cli.output import as_table, out, report
-from services.console import usage as reports
-from services.console.usage import By
+from services.console.store import usage as reports
+from services.console.store.usage import By
 from services.metering.core.pricing import charge
 from services.metering.store import SCHEMA, Ledger, Metered
 from tests.unit.records import PRICE, accepted

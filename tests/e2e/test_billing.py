@@ -75,7 +75,7 @@ async def test_credit_is_entered_once_and_shown_at_the_door(plane: Plane) -> Non
     await plane.call("POST", path, {"usd": "-2.5", "kind": "refund"})
     await _becomes(plane, 7_500_000, person)
     refused = await plane.call("POST", path, {"usd": "-7.500001", "kind": "refund"}, status=409)
-    assert "7.500000" in refused["error"]["message"]
+    assert "7.500000" in refused["detail"]
     shown = await plane.call("GET", path, key=person.key)
     assert [(entry["kind"], entry["usd"]) for entry in shown["entries"]] == [
         ("refund", "-2.500000"),
@@ -99,7 +99,7 @@ async def test_only_the_operator_makes_credit_and_bad_amounts_say_why(plane: Pla
     path = f"/api/accounts/{person.account_id}/credit"
     await plane.call("POST", path, {"usd": "10"}, key=person.key, status=403)
     for body in ({"usd": "ten"}, {"usd": "0"}, {"usd": "-1"}, {"usd": "1", "kind": "refund"}, {"usd": "1.0000001"}, {}):
-        assert (await plane.call("POST", path, body, status=400))["error"]["message"]
+        assert (await plane.call("POST", path, body, status=400))["detail"]
     await plane.call("POST", "/api/accounts/acct_00000000000000000000/credit", {"usd": "1"}, status=404)
     assert await _balance(plane, person) == 0
 

@@ -231,7 +231,7 @@ async def test_the_management_api_needs_a_credential(plane: Plane, header: str |
     headers = {} if header is None else {"Authorization": header}
     response = await plane.gateway.http.get(f"{plane.gateway.stack.console_url}/api/me", headers=headers)
     assert response.status_code == 401
-    assert "Authorization" in response.json()["error"]["message"]
+    assert "Authorization" in response.json()["detail"]
 
 
 async def test_bad_management_input_is_refused_in_words(plane: Plane) -> None:
@@ -250,14 +250,14 @@ async def test_bad_management_input_is_refused_in_words(plane: Plane) -> None:
             url, content=content, headers=auth | {"Content-Type": "application/json"}
         )
         assert response.status_code == status, response.text
-        assert response.json()["error"]["code"] == status
+        assert response.json()["status"] == status
     for limit in ("-1", "0", "1001", "many"):
         await plane.call("GET", f"/api/audit?limit={limit}", status=400)
     person = await plane.person()
     named = {"name": "a\0b"}
     await plane.call("POST", "/api/organizations", named, key=person.key, status=400)
     missing = await plane.gateway.http.get(f"{plane.gateway.stack.console_url}/nowhere", headers=auth)
-    assert (missing.status_code, missing.json()["error"]["code"]) == (404, 404)
+    assert (missing.status_code, missing.json()["status"]) == (404, 404)
 
 
 # Signing keys.

@@ -14,7 +14,7 @@ from services.console.core.authorization import (
     check_organization,
 )
 from services.console.errors import Forbidden, NotFound
-from services.console.usage import SEE_ALL
+from services.console.store.usage import SEE_ALL
 
 OPERATOR = Actor(None, frozenset(), "here")
 MANAGER = Actor("a", frozenset({"manage", "inference"}), "here")

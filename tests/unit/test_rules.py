@@ -1,6 +1,6 @@
 """Policy: which models and providers an organization leaves."""
 
-from datetime import date
+from datetime import UTC, date, datetime
 from fnmatch import fnmatchcase
 
 import pytest
@@ -11,7 +11,7 @@ from contracts.requests import Caller
 from libs.config.catalog import Catalog
 from libs.config.gateway import Model, Provider
 from libs.policy.rules import allows
-from services.console.replay import Asked, Day, compare
+from services.console.core.replay import Asked, Day, compare
 from services.policy.core.rules import decide
 from tests.unit.records import Config, accepted, policy
 
@@ -25,6 +25,7 @@ CATALOG = Catalog(
         ],
     )
 )
+SINCE = datetime(2026, 11, 24, tzinfo=UTC)
 MEMBER = Caller(account_id="a", organization_id="o", role="member")
 
 
@@ -88,13 +89,13 @@ def test_a_replay_shows_what_a_draft_would_change_and_nothing_else() -> None:
         policy(model_allow=["stub/*"]),
         policy(model_allow=["anthropic/*"], member_daily_limit_microdollars=150),
     )
-    found = compare(asked, days, CATALOG, before, draft)
-    assert found["requests"] == 15
-    assert [(row["member"], row["model"], row["requests"]) for row in found["newly_refused"]] == [
+    found = compare(asked, days, CATALOG, before, draft, SINCE)
+    assert found.requests == 15
+    assert [(row.member, row.model, row.requests) for row in found.newly_refused] == [
         ("b", "stub/echo", 7),
         ("a", "stub/echo", 5),
     ]
-    assert [(row["model"], row["rule"]) for row in found["newly_allowed"]] == [("anthropic/claude", "model_allow")]
-    assert [(row["member"], row["usd"]) for row in found["days_over_limit"]] == [("b", "0.000200")]
-    same = compare(asked, days, CATALOG, before, before)
-    assert (same["newly_refused"], same["newly_allowed"], same["days_over_limit"]) == ([], [], [])
+    assert [(row.model, row.rule) for row in found.newly_allowed] == [("anthropic/claude", "model_allow")]
+    assert [(row.member, row.usd) for row in found.days_over_limit] == [("b", "0.000200")]
+    same = compare(asked, days, CATALOG, before, before, SINCE)
+    assert (same.newly_refused, same.newly_allowed, same.days_over_limit) == ([], [], [])

@@ -1,7 +1,8 @@
 """Credit: ordered here, entered by metering, read from its ledger."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
 from uuid import UUID
 
 import uuid_utils
@@ -9,12 +10,14 @@ import uuid_utils
 from contracts import topics
 from contracts.clock import now_ms
 from contracts.credit import CreditKind, CreditOrdered, CreditSettingsSet
+from libs.database.pool import Connection
 from libs.pricing.usd import usd
-from services.console.audit import note
+from services.console.answers import Answer
 from services.console.core.authorization import Actor
 from services.console.core.records import organization_of
 from services.console.errors import Conflict
 from services.console.outbox import enqueue
+from services.console.store.audit import note
 
 MOST_ENTRIES = 20
 
@@ -28,9 +31,55 @@ class Order:
     reference: str
 
 
+class Ordered(Answer):
+    """An order that metering will enter; `GET` shows its entry then."""
+
+    id: str
+    owner: str
+    usd: str
+
+
+class CreditEntry(Answer):
+    """An entry of the ledger that is no charge."""
+
+    id: str
+    kind: CreditKind
+    usd: str
+    """Below 0 where it took credit."""
+    reference: str | None
+    by: str | None
+    at: datetime
+
+
+class Thresholds(Answer):
+    """When alerts and top-ups are due, in US dollars."""
+
+    alert_below: str | None
+    top_up_below: str | None
+    top_up: str | None
+
+
+class OwnedThresholds(Thresholds):
+    """The same, and whose they are."""
+
+    owner: str
+
+
+class Credit(Answer):
+    """What is left, and what was entered."""
+
+    owner: str
+    balance: str
+    """US dollars."""
+    balance_microdollars: int
+    settings: Thresholds | None
+    entries: list[CreditEntry]
+    """The newest that are no charges."""
+
+
 async def order(
-    connection: Any, actor: Actor, owner: str, wanted: Order, idempotency_key: str | None
-) -> dict[str, Any]:
+    connection: Connection, actor: Actor, owner: str, wanted: Order, idempotency_key: str | None
+) -> Ordered:
     """Orders an entry, in the caller's transaction; the same idempotency key again gives the same entry.
 
     Raises:
@@ -48,9 +97,9 @@ async def order(
     if known:
         if (known["kind"], known["amount_microdollars"]) != (wanted.kind.value, wanted.amount_microdollars):
             raise Conflict("this Idempotency-Key came with another order before; use a new one")
-        return {"id": str(known["entry_id"]), "owner": owner, "usd": usd(known["amount_microdollars"])}
+        return Ordered(id=str(known["entry_id"]), owner=owner, usd=usd(known["amount_microdollars"]))
     if wanted.amount_microdollars < 0:
-        left = await _balance(connection, owner)
+        left = await balance_of(connection, owner)
         if left + wanted.amount_microdollars < 0:
             raise Conflict(f"there are only {usd(left)} USD left to take")
     await connection.execute(
@@ -82,12 +131,12 @@ async def order(
         entry=entry_id,
         usd=usd(wanted.amount_microdollars),
     )
-    return {"id": entry_id, "owner": owner, "usd": usd(wanted.amount_microdollars)}
+    return Ordered(id=entry_id, owner=owner, usd=usd(wanted.amount_microdollars))
 
 
-async def show(connection: Any, owner: str) -> dict[str, Any]:
+async def show(connection: Connection, owner: str) -> Credit:
     """Balance, settings and the newest entries that are no charges."""
-    balance = await _balance(connection, owner)
+    balance = await balance_of(connection, owner)
     account = f"credit:{owner}"
     entries = await connection.fetch(
         "select entry_id, kind, credit_account, amount_microdollars, reference, ordered_by, posted_at "
@@ -97,26 +146,26 @@ async def show(connection: Any, owner: str) -> dict[str, Any]:
         MOST_ENTRIES,
     )
     settings = await connection.fetchrow("select * from control.credit_settings where owner = $1", owner)
-    return {
-        "owner": owner,
-        "balance": usd(balance),
-        "balance_microdollars": balance,
-        "settings": _shown(settings) if settings else None,
-        "entries": [
-            {
-                "id": str(row["entry_id"]),
-                "kind": row["kind"],
-                "usd": usd(row["amount_microdollars"] * (1 if row["credit_account"] == account else -1)),
-                "reference": row["reference"],
-                "by": row["ordered_by"],
-                "at": row["posted_at"],
-            }
+    return Credit(
+        owner=owner,
+        balance=usd(balance),
+        balance_microdollars=balance,
+        settings=Thresholds(**_shown(dict(settings))) if settings else None,
+        entries=[
+            CreditEntry(
+                id=str(row["entry_id"]),
+                kind=row["kind"],
+                usd=usd(row["amount_microdollars"] * (1 if row["credit_account"] == account else -1)),
+                reference=row["reference"],
+                by=row["ordered_by"],
+                at=row["posted_at"],
+            )
             for row in entries
         ],
-    }
+    )
 
 
-async def set_settings(connection: Any, actor: Actor, settings: CreditSettingsSet) -> dict[str, Any]:
+async def set_settings(connection: Connection, actor: Actor, settings: CreditSettingsSet) -> OwnedThresholds:
     """Sets when an owner's alerts and top-ups are due."""
     await connection.execute(
         "insert into control.credit_settings values ($1, $2, $3, $4) on conflict (owner) do update set "
@@ -130,16 +179,17 @@ async def set_settings(connection: Any, actor: Actor, settings: CreditSettingsSe
     shown = _shown(settings.model_dump())
     organization_id = organization_of(settings.owner)
     await note(connection, actor, "credit.settings", settings.owner, organization_id=organization_id, **shown)
-    return {"owner": settings.owner, **shown}
+    return OwnedThresholds(owner=settings.owner, **shown)
 
 
-async def _balance(connection: Any, owner: str) -> int:
+async def balance_of(connection: Connection, owner: str) -> int:
+    """Microdollars."""
     return int(
         await connection.fetchval("select balance_microdollars from ledger.balances where owner = $1", owner) or 0
     )
 
 
-def _shown(settings: Any) -> dict[str, str | None]:
+def _shown(settings: Mapping[str, int | None]) -> dict[str, str | None]:
     names = ("alert_below", "top_up_below", "top_up")
     amounts = {name: settings[f"{name}_microdollars"] for name in names}
     return {name: None if amount is None else usd(amount) for name, amount in amounts.items()}

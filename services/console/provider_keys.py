@@ -1,7 +1,6 @@
 """Users' own provider keys: sealed for the vault before they touch the log, listed from the vault's records."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from aiokafka.errors import KafkaError
 
@@ -16,10 +15,31 @@ from libs.provider_keys.key_forms import KeyFormError, check_form
 from libs.provider_keys.live_check import NoAnswerError, refusal_of
 from libs.sealing.credentials import credential_id, seal_credential
 from libs.sealing.secret import Secret
+from services.console.answers import Answer
 from services.console.errors import Away, BadInput, NotFound
 
 
-class OwnKeys:
+class StoredKey(Answer):
+    """A provider key of one's own, without the key; times are epoch milliseconds."""
+
+    provider: str
+    tail: str
+    added_by: str
+    created_at_ms: int
+    updated_at_ms: int
+    last_used_at_ms: int | None
+    last_error: str | None
+
+
+class Vault(Answer):
+    """Which key-encryption key wraps, and how many keys an older one wraps still."""
+
+    kek_version: str
+    credentials: int
+    to_rewrap: int
+
+
+class ProviderKeys:
     """The console's side of the vault. It never keeps a key, and cannot read one back."""
 
     def __init__(self, producer: Producer, providers: Mapping[str, Provider]) -> None:
@@ -33,6 +53,11 @@ class OwnKeys:
         self._credentials = View(topics.CREDENTIALS)
         self._uses = View(topics.CREDENTIAL_USES)
         self.views = (self._vaults, self._credentials, self._uses)
+
+    @property
+    def providers(self) -> Mapping[str, Provider]:
+        """Those that a key may be added for, by ID."""
+        return self._providers
 
     async def add(self, owner: str, provider_id: str, key: Secret, submitted_by: str, *, check: bool) -> str:
         """Seals a key and orders the vault to store it; returns the credential's ID.
@@ -108,35 +133,35 @@ class OwnKeys:
         """Orders the vault to wrap every data key anew. Raises Away."""
         await self._order(RewrapOrdered(ordered_by=ordered_by, ordered_at_ms=now_ms()))
 
-    def vault(self) -> dict[str, Any]:
+    def vault(self) -> Vault:
         """The vault's announcement. Raises Away where there is none yet."""
         vault = next(iter(self._vaults.entries.values()), None)
         if vault is None:
             raise Away("the vault has not announced itself yet; try again")
-        return vault.model_dump(include={"kek_version", "credentials", "to_rewrap"})
+        return Vault(kek_version=vault.kek_version, credentials=vault.credentials, to_rewrap=vault.to_rewrap)
 
-    def rows(self, owner: str) -> list[dict[str, Any]]:
-        """An owner's keys: provider, tail, who and when, last use and its error; times are epoch milliseconds."""
+    def rows(self, owner: str) -> list[StoredKey]:
+        """An owner's keys, by provider."""
         return [
             self._row(record)
             for record in sorted(self._credentials.entries.values(), key=lambda record: record.provider_id)
             if record.owner == owner
         ]
 
-    def _row(self, record: CredentialChanged) -> dict[str, Any]:
+    def _row(self, record: CredentialChanged) -> StoredKey:
         used = self._uses.get(record.credential_id)
         # An older record is about the key that this one replaced.
         if used and used.used_at_ms < record.updated_at_ms:
             used = None
-        return {
-            "provider": record.provider_id,
-            "tail": record.tail,
-            "added_by": record.submitted_by,
-            "created_at_ms": record.created_at_ms,
-            "updated_at_ms": record.updated_at_ms,
-            "last_used_at_ms": used.used_at_ms if used else None,
-            "last_error": used.error if used else None,
-        }
+        return StoredKey(
+            provider=record.provider_id,
+            tail=record.tail,
+            added_by=record.submitted_by,
+            created_at_ms=record.created_at_ms,
+            updated_at_ms=record.updated_at_ms,
+            last_used_at_ms=used.used_at_ms if used else None,
+            last_error=used.error if used else None,
+        )
 
     async def _order(self, command: VaultCommand) -> None:
         try:

@@ -1,19 +1,49 @@
-"""Organizations, their members and policies. Every change, its audit entry and its records are one transaction."""
+"""Organizations and their members. Every change, its audit entry and its records are one transaction."""
 
 import secrets
-from typing import Any
-
-import orjson
+from datetime import datetime
 
 from contracts import topics
-from services.console.audit import note
+from libs.database.pool import Connection
+from services.console.answers import Answer
 from services.console.core.authorization import Actor, Role
-from services.console.core.records import membership, membership_id, policy
+from services.console.core.cursors import Position, Slice
+from services.console.core.records import membership, membership_id
 from services.console.errors import Conflict, NotFound
 from services.console.outbox import enqueue, enqueue_deletion
+from services.console.store.audit import note
 
 
-async def create(connection: Any, actor: Actor, name: str, owner: str) -> str:
+class Organization(Answer):
+    """An organization, and the caller's role in it."""
+
+    id: str
+    name: str
+    role: Role | None = None
+    """Left out where the operator asks."""
+    created_at: datetime
+
+    @property
+    def position(self) -> Position:
+        """Among organizations."""
+        return Position(self.created_at, self.id)
+
+
+class Member(Answer):
+    """A member of an organization."""
+
+    account_id: str
+    email: str
+    role: Role
+    created_at: datetime
+
+    @property
+    def position(self) -> Position:
+        """Among its organization's."""
+        return Position(self.created_at, self.account_id)
+
+
+async def create(connection: Connection, actor: Actor, name: str, owner: str) -> str:
     """Returns the new organization's ID.
 
     Raises:
@@ -26,21 +56,22 @@ async def create(connection: Any, actor: Actor, name: str, owner: str) -> str:
     return organization_id
 
 
-async def rows(connection: Any, account_id: str | None) -> list[dict[str, Any]]:
-    """The organizations of an account with its role there, or (None) all."""
-    if account_id is None:
-        found = await connection.fetch("select id, name, created_at from control.organizations order by created_at, id")
-    else:
-        found = await connection.fetch(
-            "select o.id, o.name, m.role, o.created_at from control.organizations o "
-            "join control.memberships m on m.organization_id = o.id where m.account_id = $1 "
-            "order by o.created_at, o.id",
-            account_id,
-        )
-    return [dict(row) for row in found]
+async def rows(connection: Connection, account_id: str | None, part: Slice) -> list[Organization]:
+    """The organizations of an account with its role there, or (None) all; oldest first."""
+    mine = "join control.memberships m on m.organization_id = o.id and m.account_id = $1"
+    found = await connection.fetch(
+        f"select o.id, o.name, o.created_at{', m.role' if account_id else ''} from control.organizations o "  # noqa: S608
+        f"{mine if account_id else ''} where ($1::text is null or true) "
+        "and ($2::timestamptz is null or (o.created_at, o.id) > ($2, $3)) order by o.created_at, o.id limit $4",
+        account_id,
+        part.at,
+        part.id,
+        part.rows,
+    )
+    return [Organization(**row) for row in found]
 
 
-async def role_of(connection: Any, organization_id: str, account_id: str | None) -> Role | None:
+async def role_of(connection: Connection, organization_id: str, account_id: str | None) -> Role | None:
     """The role of an account in an organization, if it has one."""
     role = await connection.fetchval(
         "select role from control.memberships where organization_id = $1 and account_id = $2",
@@ -50,7 +81,7 @@ async def role_of(connection: Any, organization_id: str, account_id: str | None)
     return Role(role) if role else None
 
 
-async def lock(connection: Any, organization_id: str) -> str:
+async def lock(connection: Connection, organization_id: str) -> str:
     """Locks an organization for the transaction and returns its name. Raises NotFound."""
     name: str | None = await connection.fetchval(
         "select name from control.organizations where id = $1 for update", organization_id
@@ -60,17 +91,22 @@ async def lock(connection: Any, organization_id: str) -> str:
     return name
 
 
-async def members(connection: Any, organization_id: str) -> list[dict[str, Any]]:
-    """All members, oldest first."""
+async def members(connection: Connection, organization_id: str, part: Slice) -> list[Member]:
+    """Members, oldest first."""
     found = await connection.fetch(
         "select m.account_id, a.email, m.role, m.created_at from control.memberships m "
-        "join control.accounts a on a.id = m.account_id where organization_id = $1 order by m.created_at, m.account_id",
+        "join control.accounts a on a.id = m.account_id where organization_id = $1 "
+        "and ($2::timestamptz is null or (m.created_at, m.account_id) > ($2, $3)) "
+        "order by m.created_at, m.account_id limit $4",
         organization_id,
+        part.at,
+        part.id,
+        part.rows,
     )
-    return [dict(row) for row in found]
+    return [Member(**row) for row in found]
 
 
-async def set_member(connection: Any, actor: Actor, organization_id: str, account_id: str, role: Role) -> None:
+async def set_member(connection: Connection, actor: Actor, organization_id: str, account_id: str, role: Role) -> None:
     """Makes an account a member, or changes its role. Lock the organization first.
 
     Raises:
@@ -96,7 +132,7 @@ async def set_member(connection: Any, actor: Actor, organization_id: str, accoun
     await note(connection, actor, "member.set", account_id, organization_id=organization_id, role=role.value)
 
 
-async def remove_member(connection: Any, actor: Actor, organization_id: str, account_id: str) -> None:
+async def remove_member(connection: Connection, actor: Actor, organization_id: str, account_id: str) -> None:
     """Ends a membership. Lock the organization first.
 
     Raises:
@@ -115,48 +151,19 @@ async def remove_member(connection: Any, actor: Actor, organization_id: str, acc
     await note(connection, actor, "member.remove", account_id, organization_id=organization_id)
 
 
-async def delete(connection: Any, actor: Actor, organization_id: str) -> None:
+async def delete(connection: Connection, actor: Actor, organization_id: str) -> None:
     """Ends an organization, its memberships and policies. Lock it first. Running requests run to their end."""
-    for member in await members(connection, organization_id):
-        await enqueue_deletion(connection, topics.MEMBERSHIPS, membership_id(organization_id, member["account_id"]))
+    gone = await connection.fetch(
+        "select account_id from control.memberships where organization_id = $1", organization_id
+    )
+    for row in gone:
+        await enqueue_deletion(connection, topics.MEMBERSHIPS, membership_id(organization_id, row["account_id"]))
     await enqueue_deletion(connection, topics.POLICIES, organization_id)
     await connection.execute("delete from control.organizations where id = $1", organization_id)
     await note(connection, actor, "organization.delete", organization_id, organization_id=organization_id)
 
 
-async def set_policy(connection: Any, actor: Actor, organization_id: str, document: dict[str, Any]) -> int:
-    """Sets the next version of a policy and returns its number. Lock the organization first."""
-    version: int = await connection.fetchval(
-        "insert into control.policies (organization_id, version, document, set_by) "
-        "select $1, coalesce(max(version), 0) + 1, $2, $3 from control.policies where organization_id = $1 "
-        "returning version",
-        organization_id,
-        orjson.dumps(document).decode(),
-        actor.name,
-    )
-    await enqueue(connection, topics.POLICIES, policy(organization_id, version, document))
-    await note(connection, actor, "policy.set", organization_id, organization_id=organization_id, version=version)
-    return version
-
-
-async def current_policy(connection: Any, organization_id: str) -> dict[str, Any]:
-    """The newest version; version 0, which allows all, where none was ever set."""
-    row = await connection.fetchrow(
-        "select version, document, set_by, set_at from control.policies where organization_id = $1 "
-        "order by version desc limit 1",
-        organization_id,
-    )
-    if row is None:
-        return {"version": 0, "policy": {}, "set_by": None, "set_at": None}
-    return {
-        "version": row["version"],
-        "policy": orjson.loads(row["document"]),
-        "set_by": row["set_by"],
-        "set_at": row["set_at"],
-    }
-
-
-async def _check_not_last_owner(connection: Any, organization_id: str, account_id: str) -> None:
+async def _check_not_last_owner(connection: Connection, organization_id: str, account_id: str) -> None:
     owners = await connection.fetch(
         "select account_id from control.memberships where organization_id = $1 and role = 'owner'", organization_id
     )

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from enum import Enum
-from typing import Any
 
+from libs.database.pool import Connection
 from libs.pricing.usd import usd
+from services.console.answers import Answer
 from services.console.core.authorization import Role
 from services.console.errors import BadInput
 
@@ -84,9 +85,33 @@ def span(since: datetime | None, until: datetime | None) -> Span:
     return Span(begins, until.astimezone(UTC) if until else None)
 
 
+class UsageRow(Answer):
+    """A sum. Of the first six fields an answer has those by which it is summed up."""
+
+    model: str | None = None
+    member: str | None = None
+    email: str | None = None
+    key: str | None = None
+    """A key's fingerprint."""
+    name: str | None = None
+    """Of the key."""
+    day: date | None = None
+    requests: int
+    completed: int
+    input_tokens: int
+    output_tokens: int
+    cache_read_tokens: int
+    cache_write_tokens: int
+    reasoning_tokens: int
+    cost_microdollars: int
+    units: dict[str, int]
+    """What was used beside tokens, by unit."""
+    usd: str
+
+
 async def report(
-    connection: Any, by: By, over: Span, *, owner: str | None = None, account_id: str | None = None
-) -> list[dict[str, Any]]:
+    connection: Connection, by: By, over: Span, *, owner: str | None = None, account_id: str | None = None
+) -> list[UsageRow]:
     """Usage of one owner, one account, or (both None) everybody; the dearest first, days in order."""
     group, shown, join = _GROUPS[by]
     parts = over.rest()
@@ -115,10 +140,10 @@ async def report(
     )
     units = await _units(connection, group, asked)
     shown_as = shown.partition(",")[0].split()[-1]
-    return [dict(row) | {"units": units.get(row[shown_as], {}), "usd": usd(row["cost_microdollars"])} for row in rows]
+    return [UsageRow(**row, units=units.get(row[shown_as], {}), usd=usd(row["cost_microdollars"])) for row in rows]
 
 
-async def _units(connection: Any, group: str, asked: tuple[Any, ...]) -> dict[Any, dict[str, int]]:
+async def _units(connection: Connection, group: str, asked: tuple[object, ...]) -> dict[object, dict[str, int]]:
     """What was used beside tokens, by what the report is grouped by; arguments as there."""
     rows = await connection.fetch(
         f"""
@@ -135,13 +160,13 @@ async def _units(connection: Any, group: str, asked: tuple[Any, ...]) -> dict[An
         """,  # noqa: S608
         *asked,
     )
-    found: dict[Any, dict[str, int]] = {}
+    found: dict[object, dict[str, int]] = {}
     for row in rows:
         found.setdefault(row["name"], {})[row["unit"]] = row["amount"]
     return found
 
 
-async def spent_today(connection: Any, organization_id: str, account_id: str) -> int:
+async def spent_today(connection: Connection, organization_id: str, account_id: str) -> int:
     """Microdollars that a member has spent since midnight UTC."""
     return int(
         await connection.fetchval(

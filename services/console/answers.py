@@ -1,0 +1,21 @@
+"""What the bodies of calls and of answers have in common."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Id = Annotated[str, Field(pattern=r"^[a-z]+_[0-9a-f]{20}$|^[0-9a-f]{16,24}$", max_length=64)]
+Usd = Annotated[str, Field(pattern=r"^-?\d{1,10}(\.\d{1,6})?$", max_length=20)]
+"""US dollars as a decimal string, to the microdollar."""
+
+
+class Body(BaseModel):
+    """A call's body; what is not known is refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Answer(BaseModel):
+    """An answer, or a row of one."""
+
+    model_config = ConfigDict(frozen=True)

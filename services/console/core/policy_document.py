@@ -1,0 +1,54 @@
+"""A policy as people write it, and as it is stored. Pure."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from libs.pricing.usd import parse_usd, usd
+from services.console.answers import Body, Usd
+from services.console.errors import BadInput
+
+
+class PolicyDocument(Body):
+    """An organization's rules; a rule that is left out allows all."""
+
+    model_allow: list[Annotated[str, Field(min_length=1, max_length=200)]] | None = None
+    """Model IDs, or wildcards such as ``anthropic/*``."""
+    provider_allow: list[Annotated[str, Field(min_length=1, max_length=64)]] | None = None
+    data_collection: Literal["allow", "deny"] | None = None
+    """``deny``: no model whose provider keeps what it is sent."""
+    member_daily_limit_usd: Usd | None = None
+    """What each member may spend from one midnight UTC to the next."""
+    member_daily_limits_usd: dict[str, Usd] | None = None
+    """By account ID, for members with a limit of their own."""
+
+
+def stored(document: PolicyDocument) -> dict[str, Any]:
+    """As it is stored and published: amounts in microdollars. Raises BadInput where a limit is below 0."""
+    kept = document.model_dump(exclude_none=True, exclude={"member_daily_limit_usd", "member_daily_limits_usd"})
+    if document.member_daily_limit_usd is not None:
+        kept["member_daily_limit_microdollars"] = _limit(document.member_daily_limit_usd)
+    if document.member_daily_limits_usd:
+        kept["member_daily_limits"] = {
+            account_id: _limit(text) for account_id, text in document.member_daily_limits_usd.items()
+        }
+    return kept
+
+
+def shown(document: Mapping[str, Any]) -> PolicyDocument:
+    """The inverse of `stored`: what is shown can be set again."""
+    fields = {name: value for name, value in document.items() if not name.startswith("member_daily_limit")}
+    if "member_daily_limit_microdollars" in document:
+        fields["member_daily_limit_usd"] = usd(document["member_daily_limit_microdollars"])
+    if "member_daily_limits" in document:
+        limits = document["member_daily_limits"].items()
+        fields["member_daily_limits_usd"] = {account_id: usd(amount) for account_id, amount in limits}
+    return PolicyDocument.model_validate(fields)
+
+
+def _limit(text: str) -> int:
+    amount = parse_usd(text)
+    if amount < 0:
+        raise BadInput("a daily limit is 0 or more")
+    return amount

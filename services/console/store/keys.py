@@ -1,0 +1,148 @@
+"""API keys. Every change, its audit entry and its records are one transaction."""
+
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+from pydantic import Field
+
+from contracts import topics
+from libs.database.pool import Connection
+from libs.identity.tokens import fingerprint
+from services.console.answers import Answer
+from services.console.core.authorization import Actor
+from services.console.core.cursors import Position, Slice
+from services.console.core.records import revocation
+from services.console.errors import NotFound
+from services.console.outbox import enqueue
+from services.console.signing import SigningKeys
+from services.console.store import accounts
+from services.console.store.audit import note
+
+_COLUMNS = "id, name, scopes, fingerprint, created_at, expires_at, last_used_at, revoked_at"
+
+
+class IssuedKey(Answer):
+    """A new API key; ``key`` is shown once and stored nowhere."""
+
+    id: str
+    key: str = Field(repr=False)
+    expires_at: datetime
+
+
+class Key(Answer):
+    """An API key, without the key itself."""
+
+    id: str
+    name: str
+    scopes: list[str]
+    fingerprint: str
+    created_at: datetime
+    expires_at: datetime
+    last_used_at: datetime | None
+    revoked_at: datetime | None
+
+    @property
+    def position(self) -> Position:
+        """Among its account's."""
+        return Position(self.created_at, self.id)
+
+    @property
+    def works(self) -> bool:
+        """Neither revoked nor past its end."""
+        return self.revoked_at is None and self.expires_at > datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class OwnedKey:
+    """A key and whose it is."""
+
+    account_id: str
+    key: Key
+
+
+async def create(
+    connection: Connection,
+    actor: Actor,
+    signing: SigningKeys,
+    account_id: str,
+    name: str,
+    ttl_s: int,
+    scopes: list[str],
+) -> IssuedKey:
+    """Mints an API key. Raises NotFound or BadInput as `accounts.token_epoch` does."""
+    epoch = await accounts.token_epoch(connection, account_id)
+    key_id = secrets.token_hex(12)
+    expires_at = datetime.now(UTC) + timedelta(seconds=ttl_s)
+    token = await signing.sign(
+        connection, jti=key_id, account_id=account_id, token_epoch=epoch, ttl_s=ttl_s, scopes=scopes
+    )
+    await connection.execute(
+        "insert into control.api_keys (id, account_id, name, fingerprint, expires_at, scopes) "
+        "values ($1, $2, $3, $4, $5, $6)",
+        key_id,
+        account_id,
+        name,
+        fingerprint(token),
+        expires_at,
+        " ".join(scopes),
+    )
+    await note(connection, actor, "key.create", key_id, account=account_id, name=name, scopes=scopes)
+    return IssuedKey(id=key_id, key=token, expires_at=expires_at)
+
+
+async def rows(connection: Connection, account_id: str, part: Slice) -> list[Key]:
+    """An account's keys, oldest first, without the keys themselves."""
+    found = await connection.fetch(
+        f"select {_COLUMNS} from control.api_keys where account_id = $1 "  # noqa: S608
+        "and ($2::timestamptz is null or (created_at, id) > ($2, $3)) order by created_at, id limit $4",
+        account_id,
+        part.at,
+        part.id,
+        part.rows,
+    )
+    return [_key(row) for row in found]
+
+
+async def find(connection: Connection, key_id: str) -> OwnedKey:
+    """One key, locked. Raises NotFound."""
+    row = await connection.fetchrow(
+        f"select account_id, {_COLUMNS} from control.api_keys where id = $1 for update",  # noqa: S608
+        key_id,
+    )
+    if row is None:
+        raise no_key(key_id)
+    return OwnedKey(row["account_id"], _key(row))
+
+
+async def revoke(connection: Connection, actor: Actor, key_id: str) -> None:
+    """Stops a key from working; doing it twice is fine. Raises NotFound."""
+    row = await connection.fetchrow(
+        "update control.api_keys set revoked_at = coalesce(revoked_at, now()) where id = $1 "
+        "returning revoked_at, expires_at, account_id",
+        key_id,
+    )
+    if row is None:
+        raise no_key(key_id)
+    await enqueue(connection, topics.REVOCATIONS, revocation(key_id, row["revoked_at"], row["expires_at"]))
+    await note(connection, actor, "key.revoke", key_id, account=row["account_id"])
+
+
+async def note_used(connection: Connection, used: dict[str, datetime]) -> None:
+    """Keeps when keys, named by fingerprint, were last used."""
+    await connection.execute(
+        "update control.api_keys k set last_used_at = greatest(k.last_used_at, u.at) "
+        "from unnest($1::text[], $2::timestamptz[]) as u (fingerprint, at) where k.fingerprint = u.fingerprint",
+        list(used),
+        list(used.values()),
+    )
+
+
+def no_key(key_id: str) -> NotFound:
+    """The answer for a key that does not exist, and for another's."""
+    return NotFound(f"there is no key {key_id!r}; `sluice key list` shows those that there are")
+
+
+def _key(row: asyncpg.Record) -> Key:
+    return Key(**dict(row) | {"scopes": row["scopes"].split()})
