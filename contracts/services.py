@@ -68,8 +68,16 @@ CONSOLE_GROUP: Group[KeyUsed] = Group("console", (topics.KEY_USES,))
 INGRESS = ServiceSpec(
     "ingress",
     views=(topics.SIGNING_KEYS, topics.ACCOUNTS, topics.REVOCATIONS, topics.MEMBERSHIPS, topics.BALANCES),
-    follows=(topics.REPLIES, topics.CLAIMS),
-    writes=(topics.REQUESTS, topics.PROMPTS, topics.CANCELLATIONS, topics.CLAIMS, topics.KEY_USES),
+    follows=(topics.REPLIES, topics.CLAIMS, topics.RESPONSE_INDEX),
+    recovers=(topics.RESPONSES,),
+    writes=(
+        topics.REQUESTS,
+        topics.PROMPTS,
+        topics.CANCELLATIONS,
+        topics.CLAIMS,
+        topics.KEY_USES,
+        topics.RESPONSE_INDEX,
+    ),
 )
 POLICY = ServiceSpec("policy", groups=(POLICY_GROUP,), views=(topics.POLICIES,), writes=(topics.POLICY_DECISIONS,))
 RATE_LIMIT = ServiceSpec(
@@ -101,6 +109,8 @@ RELAY = ServiceSpec(
         topics.OUTCOMES,
         topics.RELAYS,
         topics.CREDENTIAL_USES,
+        topics.RESPONSES,
+        topics.RESPONSE_INDEX,
     ),
 )
 METERING = ServiceSpec(

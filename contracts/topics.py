@@ -13,6 +13,7 @@ from .quota import QuotaStateSaved
 from .record import RequestRecord, StateRecord
 from .replies import Reply, ReplyChunk, ReplyEnded, ReplyStarted
 from .requests import KeyUsed, RequestAccepted, RequestCancelled
+from .responses import ResponseDeleted, ResponseSealed, ResponseStored, StoreEvent
 from .routes import RequestRejected, Route, RoutePlanned
 from .topic import DAY_MS, Spread, Topic
 from .usage import UsageRecorded
@@ -65,6 +66,22 @@ REPLIES: Topic[Reply] = Topic(
     max_record_bytes=LARGE,
 )
 CLAIMS = Topic("gateway.claims.v1", (PartitionClaimed,), key=lambda claim: str(claim.partition), spread=Spread.SINGLE)
+
+# Answers that clients want kept.
+RESPONSES = Topic(
+    "responses.contents.v1",
+    (ResponseSealed,),
+    key=lambda response: response.locator,
+    retention_ms=MONTH_MS,
+    max_record_bytes=LARGE,
+)
+RESPONSE_INDEX: Topic[StoreEvent] = Topic(
+    "responses.index.v1",
+    (ResponseStored, ResponseDeleted),
+    key=lambda event: event.locator,
+    spread=Spread.SINGLE,
+    retention_ms=MONTH_MS,
+)
 
 # What services report.
 OUTCOMES = Topic(

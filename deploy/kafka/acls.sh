@@ -15,6 +15,8 @@ allow ingress --operation Read --topic control.revocations.v1
 allow ingress --operation Read --topic control.signing-keys.v1
 allow ingress --operation Read --topic gateway.claims.v1
 allow ingress --operation Read --topic gateway.replies.v1
+allow ingress --operation Read --topic responses.contents.v1
+allow ingress --operation Read --topic responses.index.v1
 allow ingress --operation Write --topic billing.balances.v1.dlq
 allow ingress --operation Write --topic control.accounts.v1.dlq
 allow ingress --operation Write --topic control.memberships.v1.dlq
@@ -27,6 +29,9 @@ allow ingress --operation Write --topic gateway.key-uses.v1
 allow ingress --operation Write --topic gateway.prompts.v1
 allow ingress --operation Write --topic gateway.replies.v1.dlq
 allow ingress --operation Write --topic gateway.requests.v1
+allow ingress --operation Write --topic responses.contents.v1.dlq
+allow ingress --operation Write --topic responses.index.v1
+allow ingress --operation Write --topic responses.index.v1.dlq
 allow policy --operation Read --topic control.policies.v1
 allow policy --operation Read --topic gateway.requests.v1
 allow policy --operation Write --topic control.policies.v1.dlq
@@ -106,6 +111,8 @@ allow relay --operation Write --topic gateway.replies.v1
 allow relay --operation Write --topic gateway.replies.v1.dlq
 allow relay --operation Write --topic gateway.routes.v1.dlq
 allow relay --operation Write --topic gateway.usage.v1
+allow relay --operation Write --topic responses.contents.v1
+allow relay --operation Write --topic responses.index.v1
 allow relay --operation Read --group relay
 allow metering --operation Read --topic billing.orders.v1
 allow metering --operation Read --topic control.credit-settings.v1

@@ -77,6 +77,30 @@ async def read_to_end(
         await reader.stop()
 
 
+async def read_one(settings: BusSettings, topic: Topic[Any], partition: int, offset: int) -> "Raw | None":
+    """The record at an offset; None where the log has let go of it.
+
+    Raises:
+        KafkaError: the broker went away, or gives nothing for `MOVES_WITHIN_S`.
+    """
+    chosen = TopicPartition(topic.name, partition)
+    reader = PartitionReader(settings)
+    await reader.start()
+    try:
+        reader.assign([chosen])
+        first, end = (await reader.first_offsets([chosen]))[chosen], (await reader.end_offsets([chosen]))[chosen]
+        if not first <= offset < end:
+            return None
+        reader.resume({chosen: offset})
+        deadline_s = time.monotonic() + MOVES_WITHIN_S
+        while time.monotonic() < deadline_s:
+            for raws in (await reader.fetch(most=1)).values():
+                return raws[0] if raws[0].offset == offset else None
+        raise KafkaTimeoutError(f"{topic.name} cannot be read (partition {partition} at {offset})")
+    finally:
+        await reader.stop()
+
+
 async def empty_topics(settings: BusSettings, topics: Collection[Topic[Any]]) -> list[Topic[Any]]:
     """Those to which nothing was ever published.
 

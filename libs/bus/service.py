@@ -20,8 +20,8 @@ from libs.bus.follower import Follower, From
 from libs.bus.group import GroupMember
 from libs.bus.processor import Processor, Work
 from libs.bus.producer import Producer
-from libs.bus.reading import read_to_end
-from libs.bus.records import Deleted, PoisonError, Received, decode_state
+from libs.bus.reading import read_one, read_to_end
+from libs.bus.records import Deleted, PoisonError, Received, decode, decode_state
 from libs.bus.settings import BusSettings
 from libs.bus.views import View, ViewReader
 from libs.runtime.background import Repeated
@@ -115,6 +115,15 @@ class Service:
                 yield decode_state(raw)  # type: ignore[misc]
             except PoisonError as error:
                 self.dead_letters.write_soon(raw, str(error))
+
+    async def read_at(self, topic: Topic[R], partition: int, offset: int) -> Received[R] | None:
+        """The record at an offset; None where there is none that can be decoded. See `read_one`."""
+        self._check(topic in self.spec.reads, topic.name)
+        raw = await read_one(self.bus, topic, partition, offset)
+        try:
+            return decode(raw) if raw else None  # type: ignore[return-value]
+        except PoisonError:
+            return None
 
     @asynccontextmanager
     async def running(self, *parts: Part) -> AsyncIterator[None]:

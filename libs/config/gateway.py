@@ -218,6 +218,10 @@ class Limits(_Section):
     """To one ingress, where no proxy stands before it."""
     free_requests: int = Field(default=200, ge=0)
     free_window_s: int = Field(default=3600, gt=0)
+    stored_responses: int = Field(default=1_000, ge=0)
+    """Of one owner, who asks for it with ``store: true``; the oldest make way."""
+    stored_bytes: int = Field(default=64 * 1024 * 1024, ge=0)
+    """Of all of these, packed and sealed."""
     in_flight: int = Field(default=10_000, gt=0)
     """Of one ingress; beyond it clients are asked to come again."""
     output_tokens: int = Field(default=16_384, gt=0)

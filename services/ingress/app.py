@@ -25,6 +25,7 @@ from services.ingress.publishing import Publishing
 from services.ingress.replies import RepliesReader
 from services.ingress.routes import application, completion_paths
 from services.ingress.settings import IngressSettings
+from services.ingress.stored import StoredPage, StoredResponses, delete, items, show
 from services.ingress.visitors import Visitors
 from services.ingress.waiting import WaitingRoom
 
@@ -45,7 +46,8 @@ async def build(service: Service) -> AsyncIterator[None]:
     publishing = Publishing(
         service.producer, watch, claimant, replies, ingress_id=ingress_id, within_s=config.timeouts.publish_s
     )
-    entrance = Entrance(config, catalog, balances, publishing, visitors)
+    stored = StoredResponses(service, config.limits)
+    entrance = Entrance(config, catalog, balances, publishing, visitors, stored)
     door = Door(config.overload)
     gate = Gate(door, completion_paths(), completion_paths(Surface.MESSAGES))
     completions = Completions(door, gate, visitors, entrance, publishing, room, config.limits, config.timeouts)
@@ -54,6 +56,8 @@ async def build(service: Service) -> AsyncIterator[None]:
         {surface: completions.endpoint(surface) for surface in Surface},
         balance=BalancePage(authenticator, balances),
         counting=TokenCountPage(visitors, catalog),
+        response=StoredPage(visitors, stored, {"GET": show, "DELETE": delete}),
+        input_items=StoredPage(visitors, stored, {"GET": items}),
     )
     views = service.views(*authenticator.views, balances)
     service.health.check("reply partition", lambda: claimant.held is not None and replies.ready)
@@ -71,5 +75,5 @@ async def build(service: Service) -> AsyncIterator[None]:
     )
     async with service.running(watch, views):
         await views.wait_ready()
-        async with service.running(replies, claimant, server):
+        async with service.running(stored, replies, claimant, server):
             yield

@@ -43,6 +43,12 @@ class Body:
             raise Unavailable("Too many bodies are on their way; try again in a moment.", retry_after_s=1)
         self._held += size
 
+    def replace(self, data: bytes) -> None:
+        """Puts other bytes in place of those that came. Raises as `grow` does."""
+        if len(data) > self._held:
+            self.grow(len(data) - self._held)
+        self.data = data
+
     def release(self) -> None:
         """Gives the bytes back."""
         self.data = b""

@@ -41,7 +41,13 @@ def completion_paths(*surfaces: Surface) -> list[str]:
 
 
 def application(
-    catalog: Catalog, surfaces: Mapping[Surface, ASGIApp], *, balance: ASGIApp, counting: ASGIApp
+    catalog: Catalog,
+    surfaces: Mapping[Surface, ASGIApp],
+    *,
+    balance: ASGIApp,
+    counting: ASGIApp,
+    response: ASGIApp,
+    input_items: ASGIApp,
 ) -> Starlette:
     """All routes.
 
@@ -49,6 +55,8 @@ def application(
         surfaces: the application of each.
         balance: of ``GET /balance``.
         counting: of ``POST /messages/count_tokens``.
+        response: of ``GET`` and ``DELETE /responses/{id}``.
+        input_items: of ``GET /responses/{id}/input_items``.
     """
 
     def page(make: Callable[[Request], Any], missing: Refusal = NOT_FOUND) -> Callable[[Request], Response]:
@@ -70,6 +78,8 @@ def application(
         routes += [
             *(Route(f"{prefix}{path}", surfaces[surface], methods=["POST"]) for surface, path in PATHS.items()),
             Route(f"{prefix}{PATHS[Surface.MESSAGES]}/count_tokens", counting, methods=["POST"]),
+            Route(f"{prefix}{PATHS[Surface.RESPONSES]}/{{id}}", response, methods=["GET", "DELETE"]),
+            Route(f"{prefix}{PATHS[Surface.RESPONSES]}/{{id}}/input_items", input_items),
             Route(f"{prefix}/balance", balance),
             Route(models, page(lambda _: catalog_pages.models(catalog, now()))),
             Route(

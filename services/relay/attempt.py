@@ -28,6 +28,7 @@ from libs.endpoints.registry import ENDPOINTS
 from libs.sealing.hybrid import SealError
 from libs.telemetry.tracing import Step
 from services.relay.core.ending import Ending, failed
+from services.relay.core.keeping import Keeper, Kept, is_kept
 from services.relay.core.tally import Tally
 from services.relay.grants import Grants
 from services.relay.reply_stream import ReplyStream
@@ -76,6 +77,8 @@ class Attempt:
         self._tried: list[str] = []
         self._call: Exchange | None = None
         """Once a provider is being called."""
+        self._keeper: Keeper | None = None
+        """Where the client wants the answer stored."""
         self._sent: str | bytes = ""
         """The last events of a stream, or the last piece of a recording."""
         self._called_at = 0.0
@@ -90,6 +93,11 @@ class Attempt:
             self._stop_as = outcome
             if self._task:
                 self._task.cancel()
+
+    @property
+    def kept(self) -> Kept | None:
+        """What is to be stored of an answer that ended well, if its client wants it stored."""
+        return self._keeper.kept if self._keeper else None
 
     async def run(self) -> Ending:
         """Calls the providers, one after the other until one answers, and relays the answer."""
@@ -137,6 +145,7 @@ class Attempt:
 
     def _turn_to(self, target: Fallback) -> None:
         self._at, self._call, self._called_at, self._first_byte_ms = target, None, 0.0, None
+        self._keeper = None
         self._stream.provider_id, self._stream.tried, self._stream.dropped = target.provider_id, self._tried, []
 
     def _may_turn_away(self, error: UpstreamError) -> bool:
@@ -226,6 +235,10 @@ class Attempt:
             return self._endpoint_exchange(provider)
         asked = self._prompt.body
         body = {name: value for name, value in asked.items() if name != FOR_US} if FOR_US in asked else asked
+        if is_kept(request, body):
+            # For the provider it is a request like any other: what it would store belongs to a key of ours.
+            body = {name: value for name, value in body.items() if name != "store"}
+            self._keeper = Keeper(body)
         call = Call(
             request.surface,
             with_hashed_users(body, request.surface, at.provider_id, request.caller),
@@ -247,7 +260,8 @@ class Attempt:
             ),
         )
         try:
-            return exchange(call, provider)
+            found = exchange(call, provider)
+            return self._keeper.keeping(found) if self._keeper else found
         except SurfaceError as error:
             raise UpstreamError(Refusal(status=400, message=str(error))) from None
 

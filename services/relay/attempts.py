@@ -27,6 +27,7 @@ from services.relay.core.own_keys import OwnKeyUses
 from services.relay.core.tally import Tally
 from services.relay.grants import Grants
 from services.relay.reply_stream import ReplyStream
+from services.relay.storing import Storing
 from services.relay.upstream import Upstreams
 
 log = structlog.get_logger()
@@ -62,6 +63,7 @@ class Attempts:
         self._running: dict[RequestId, tuple[Attempt, asyncio.Task[None]]] = {}
         self._cancelled = RecentIds()
         self._own_keys = OwnKeyUses()
+        self._storing = Storing(producer)
         self._tasks = Tasks("attempts")
         self._room = asyncio.Semaphore(MOST_ATTEMPTS)
 
@@ -136,6 +138,9 @@ class Attempts:
             else:
                 await self._publish_started(route, step.traceparent)
                 ending = await attempt.run()
+                if ending.outcome is Outcome.COMPLETED and attempt.kept:
+                    # Before the end of the answer: whoever has seen it may ask for it.
+                    await self._storing.store(attempt.kept, route.request.caller.owner, step.traceparent)
             step.note(
                 {
                     "sluice.outcome": ending.outcome.value,

@@ -79,6 +79,10 @@ async def planted(
             for model in ("refusing/echo", "absent/echo", "keyless/echo", "no/such"):
                 answers.append((await gateway.post(chat(PROMPT, model=model), Authorization=f"Bearer {caller}")).text)
         answers.append((await gateway.post(chat(PROMPT), Authorization="Bearer nonsense")).text)
+        kept = {"model": "stub/echo", "input": PROMPT, "store": True}
+        bearer = {"Authorization": f"Bearer {gateway.key}"}
+        stored = await gateway.http.post(f"{gateway.base_url}/responses", json=kept, headers=bearer)
+        assert stored.json()["id"].startswith("resp_sluice_")
         yield plane, folder, answers
 
 

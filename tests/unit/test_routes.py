@@ -44,7 +44,14 @@ async def _nothing(scope: Scope, receive: Receive, send: Send) -> None:
 def _client() -> httpx.AsyncClient:
     config = Config(limits=Limits(body_bytes=100_000, anonymous_body_bytes=50_000))
     counting = TokenCountPage(Visitors(_Authenticator(), config), CATALOG)
-    made = application(CATALOG, dict.fromkeys(Surface, _nothing), balance=_nothing, counting=counting)
+    made = application(
+        CATALOG,
+        dict.fromkeys(Surface, _nothing),
+        balance=_nothing,
+        counting=counting,
+        response=_nothing,
+        input_items=_nothing,
+    )
     return httpx.AsyncClient(transport=httpx.ASGITransport(made), base_url="http://gateway/api/gateway")
 
 

@@ -46,6 +46,12 @@ class TooSlow(IngressError):
     status = 408
 
 
+class NotFound(IngressError):
+    """There is nothing of this name."""
+
+    status = 404
+
+
 class TooLarge(IngressError):
     """The body is over the limit."""
 

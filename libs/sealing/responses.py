@@ -1,0 +1,65 @@
+"""Stored responses: the ID of one is the key to it, and is nowhere but with its client.
+
+So neither the log nor a service's credentials open what is stored. AES-256-GCM under a key derived from the ID
+(HKDF-SHA256, RFC 5869); an ID has 256 random bits, and seals once.
+"""
+
+import re
+import secrets
+import zlib
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from libs.sealing.hybrid import SealError
+
+PREFIX = "resp_sluice_"
+MOST_BYTES = 64 * 1024 * 1024
+"""Of what is opened: more is none of ours."""
+_ID = re.compile(rf"{PREFIX}[A-Za-z0-9_-]{{43}}\Z")
+_NONCE = b"\0" * 12
+"""A key seals one text only."""
+
+
+def new_response_id() -> str:
+    """An ID for a response that will be stored."""
+    return PREFIX + secrets.token_urlsafe(32)
+
+
+def is_ours(response_id: object) -> bool:
+    """The ID was made here; others are a provider's."""
+    return isinstance(response_id, str) and _ID.match(response_id) is not None
+
+
+def locator_of(response_id: str) -> str:
+    """The name under which it is stored: 32 hex digits."""
+    return _derived(response_id, b"sluice response locator", 16).hex()
+
+
+def seal_response(content: bytes, response_id: str, *, owner: str) -> bytes:
+    """Packs and seals."""
+    key = AESGCM(_derived(response_id, b"sluice response key", 32))
+    return key.encrypt(_NONCE, zlib.compress(content), owner.encode())
+
+
+def open_response(sealed: bytes, response_id: str, *, owner: str) -> bytes:
+    """The content.
+
+    Raises:
+        SealError: it was not sealed under this ID for this owner, or was changed.
+    """
+    key = AESGCM(_derived(response_id, b"sluice response key", 32))
+    try:
+        unpacking = zlib.decompressobj()
+        content = unpacking.decompress(key.decrypt(_NONCE, sealed, owner.encode()), MOST_BYTES)
+    except (InvalidTag, zlib.error):
+        raise SealError("it does not open") from None
+    if not unpacking.eof:
+        raise SealError("it is larger than any response")
+    return content
+
+
+def _derived(response_id: str, purpose: bytes, length: int) -> bytes:
+    return HKDF(SHA256(), length, salt=None, info=purpose).derive(response_id.encode())
