@@ -65,6 +65,16 @@ RELAY_GROUP: Group[Route | PromptSubmitted] = Group("relay", (topics.ROUTES, top
 METERING_GROUP: Group[UsageRecorded | CreditOrdered] = Group("metering", (topics.USAGE, topics.ORDERS))
 CONSOLE_GROUP: Group[KeyUsed] = Group("console", (topics.KEY_USES,))
 
+_CONTROL = (
+    topics.SIGNING_KEYS,
+    topics.ACCOUNTS,
+    topics.REVOCATIONS,
+    topics.MEMBERSHIPS,
+    topics.POLICIES,
+    topics.CREDIT_SETTINGS,
+)
+"""The console's states, which it writes and holds against its database."""
+
 INGRESS = ServiceSpec(
     "ingress",
     views=(topics.SIGNING_KEYS, topics.ACCOUNTS, topics.REVOCATIONS, topics.MEMBERSHIPS, topics.BALANCES),
@@ -122,17 +132,8 @@ METERING = ServiceSpec(
 CONSOLE = ServiceSpec(
     "console",
     groups=(CONSOLE_GROUP,),
-    views=(topics.VAULTS, topics.CREDENTIALS, topics.CREDENTIAL_USES),
-    writes=(
-        topics.SIGNING_KEYS,
-        topics.ACCOUNTS,
-        topics.REVOCATIONS,
-        topics.MEMBERSHIPS,
-        topics.POLICIES,
-        topics.VAULT_COMMANDS,
-        topics.CREDIT_SETTINGS,
-        topics.ORDERS,
-    ),
+    views=(topics.VAULTS, topics.CREDENTIALS, topics.CREDENTIAL_USES, *_CONTROL),
+    writes=(*_CONTROL, topics.VAULT_COMMANDS, topics.ORDERS),
 )
 AUDIT = ServiceSpec("audit", recovers=(topics.REQUESTS, topics.QUOTA_DECISIONS, topics.CHARGES))
 

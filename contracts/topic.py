@@ -38,6 +38,8 @@ class Topic(Generic[R]):
     """The partition itself, where the record names it."""
     reply_to: Callable[[R], ReplyAddress] | None = None
     """Where the client waits: a header, so that even a record that cannot be read is answered."""
+    signed_by: str | None = None
+    """The service whose signature each record bears; readers refuse what has none."""
     spread: Spread = Spread.KEYED
     compacted: bool = False
     retention_ms: int = DAY_MS

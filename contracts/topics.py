@@ -97,7 +97,13 @@ QUOTA_STATE = Topic("quota.state.v1", (QuotaStateSaved,), key=lambda state: stat
 # The books.
 USAGE = Topic("gateway.usage.v1", (UsageRecorded,), key=_subject, retention_ms=MONTH_MS)
 CHARGES = Topic("billing.charges.v1", (ChargePosted,), key=lambda charge: charge.subject, retention_ms=MONTH_MS)
-ORDERS = Topic("billing.orders.v1", (credit.CreditOrdered,), key=lambda order: order.owner, retention_ms=MONTH_MS)
+ORDERS = Topic(
+    "billing.orders.v1",
+    (credit.CreditOrdered,),
+    key=lambda order: order.owner,
+    signed_by="console",
+    retention_ms=MONTH_MS,
+)
 CREDIT: Topic[credit.CreditEvent] = Topic(
     "billing.credit.v1",
     (credit.CreditPosted, credit.BalanceLow, credit.TopUpDue),
@@ -118,25 +124,29 @@ VAULT_COMMANDS: Topic[VaultCommand] = Topic(
     "vault.commands.v1",
     (CredentialSubmitted, CredentialRemoved, CredentialTestOrdered, RewrapOrdered),
     key=lambda command: command.event_subject,
+    signed_by="console",
 )
 
 
-def _view(name: str, record: type[S]) -> Topic[S]:
+def _view(name: str, record: type[S], *, signed_by: str | None) -> Topic[S]:
     """A compacted topic that services hold whole in memory."""
-    return Topic(name, (record,), key=lambda state: state.state_key, spread=Spread.SINGLE, compacted=True)
+    return Topic(
+        name, (record,), key=lambda state: state.state_key, signed_by=signed_by, spread=Spread.SINGLE, compacted=True
+    )
 
 
-SIGNING_KEYS = _view("control.signing-keys.v1", control.SigningKeyPublished)
-ACCOUNTS = _view("control.accounts.v1", control.AccountChanged)
-REVOCATIONS = _view("control.revocations.v1", control.KeyRevoked)
-MEMBERSHIPS = _view("control.memberships.v1", control.MembershipChanged)
-POLICIES = _view("control.policies.v1", control.PolicySet)
-VAULTS = _view("control.vaults.v1", control.VaultAnnounced)
-CREDENTIALS = _view("control.credentials.v1", control.CredentialChanged)
-CREDENTIAL_USES = _view("control.credential-uses.v1", control.CredentialUsed)
-CREDIT_SETTINGS = _view("control.credit-settings.v1", credit.CreditSettingsSet)
-RELAYS = _view("control.relays.v1", control.RelayAnnounced)
-GRANT_KEYS = _view("control.grant-keys.v1", control.EpochKeySealed)
+SIGNING_KEYS = _view("control.signing-keys.v1", control.SigningKeyPublished, signed_by="console")
+ACCOUNTS = _view("control.accounts.v1", control.AccountChanged, signed_by="console")
+REVOCATIONS = _view("control.revocations.v1", control.KeyRevoked, signed_by="console")
+MEMBERSHIPS = _view("control.memberships.v1", control.MembershipChanged, signed_by="console")
+POLICIES = _view("control.policies.v1", control.PolicySet, signed_by="console")
+CREDIT_SETTINGS = _view("control.credit-settings.v1", credit.CreditSettingsSet, signed_by="console")
+VAULTS = _view("control.vaults.v1", control.VaultAnnounced, signed_by="key-vault")
+CREDENTIALS = _view("control.credentials.v1", control.CredentialChanged, signed_by="key-vault")
+GRANT_KEYS = _view("control.grant-keys.v1", control.EpochKeySealed, signed_by="key-vault")
+RELAYS = _view("control.relays.v1", control.RelayAnnounced, signed_by="relay")
+# The vault and all relays write it; it is shown, and decides nothing.
+CREDENTIAL_USES = _view("control.credential-uses.v1", control.CredentialUsed, signed_by=None)
 
 TOPICS: tuple[Topic[Any], ...] = tuple(found for found in list(globals().values()) if isinstance(found, Topic))
 

@@ -14,6 +14,7 @@ import psutil
 from pydantic import BaseModel, ConfigDict
 
 from deploy.local.errors import StackError
+from libs.bus.signing import Signer
 
 ROOT = Path(__file__).resolve().parents[2]
 LEAST_FREE_BYTES = 300 * 1024 * 1024
@@ -105,6 +106,31 @@ class Home:
     def _versions(self, service: str) -> list[tuple[str, str]]:
         prefix = f"key-encryption-key-{service}-v"
         return [(name, value) for name, value in reversed(self._secrets().items()) if name.startswith(prefix)]
+
+    def signing_key(self, service: str) -> str:
+        """The private key with which a service signs its records, as `SigningSettings` reads it."""
+        return _standard(self.secret(f"signing-key-{service}"))
+
+    def new_signing_key(self, service: str) -> None:
+        """Draws the next key; it is trusted at once, and signs after `sign_with_next`."""
+        self.secret(f"next-signing-key-{service}")
+
+    def sign_with_next(self, service: str) -> None:
+        """Puts the next signing key in the place of the present one, which is trusted until it is forgotten."""
+        with self._writing:
+            known = self._secrets()
+            known[f"former-signing-key-{service}"] = known[f"signing-key-{service}"]
+            known[f"signing-key-{service}"] = known.pop(f"next-signing-key-{service}")
+            write_private(self.path / "secrets.json", json.dumps(known, indent=1))
+
+    def trusted_keys(self, service: str) -> str:
+        """The public keys of a service that signs: of the present key, of the next and the former where there are."""
+        self.signing_key(service)
+        names = [f"{age}signing-key-{service}" for age in ("", "next-", "former-")]
+        private = [
+            base64.urlsafe_b64decode(known[name]) for known in (self._secrets(),) for name in names if name in known
+        ]
+        return ",".join(base64.b64encode(Signer(key).public_key).decode() for key in private)
 
     def _secrets(self) -> dict[str, str]:
         file = self.path / "secrets.json"

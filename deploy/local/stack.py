@@ -1,6 +1,7 @@
 """The whole stack: what is started, in which order, with which part of the configuration."""
 
 import asyncio
+import base64
 import contextlib
 import os
 import sys
@@ -14,7 +15,9 @@ import httpx
 from pydantic import ValidationError
 from yaml import YAMLError
 
+from contracts.services import SERVICES as SPECS
 from deploy.local.child import Child
+from deploy.local.environment import passed_on, signers_of, signs
 from deploy.local.errors import StackError
 from deploy.local.home import ROOT, Home, ServiceState, StackState, plain_environment
 from deploy.local.kafka.installation import install
@@ -24,6 +27,7 @@ from deploy.local.ports import LOOPBACK, check_free, free_port, wait_until_open
 from deploy.local.postgres import SCHEMAS, EmbeddedPostgres
 from deploy.local.stub import KEY_VARIABLE
 from libs.bus.settings import BusSettings
+from libs.bus.signing import Signer
 from libs.bus.topics import create_topics
 from libs.config.catalog import Catalog
 from libs.config.gateway import CONFIG_VARIABLE, load_config
@@ -40,8 +44,7 @@ SESSION_TIMEOUT_MS = 3_000
 """Of groups on our own broker: who dies is missed after so long. A busy machine holds a process up for a second."""
 
 Report = Callable[[str], None]
-_OF_THE_CLI = ("SLUICE_HOME", "SLUICE_KEY")
-"""Variables that no service needs to know."""
+_SPECS = {spec.name: spec for spec in SPECS}
 
 
 @dataclass(slots=True)
@@ -102,6 +105,10 @@ class Stack:
         """For the management API."""
         return self._home.secret("operator-token")
 
+    def signer(self, service: str) -> Signer:
+        """Signs as a service does, for tests."""
+        return Signer(base64.b64decode(self._home.signing_key(service)))
+
     def stub_key(self) -> str:
         """The only key that the stub provider accepts."""
         return self._home.secret("stub-key")
@@ -161,17 +168,36 @@ class Stack:
     async def rotate_key_encryption_key(self, service: str) -> None:
         """Puts a new key-encryption key in front and restarts the service with it; the older ones stay."""
         self._home.new_key_encryption_key(service)
-        await self._restart(service)
+        await self.restart(service)
 
     async def forget_key_encryption_key(self, service: str, version: str) -> None:
         """Destroys a key-encryption key and restarts the service without it."""
         self._home.forget_secret(f"key-encryption-key-{service}-{version}")
-        await self._restart(service)
+        await self.restart(service)
 
-    async def _restart(self, service: str) -> None:
-        await self.children[_instance(service, 1)].stop()
-        await self.start_service(service)
-        await self._wait_until_ready()
+    async def replace_signing_key(self, service: str) -> None:
+        """Replaces the key with which a service signs: nothing that it says is refused meanwhile.
+
+        Its readers are started again twice: to trust the next key as well, and to trust the former one no more.
+        """
+        self._home.new_signing_key(service)
+        readers = [name for name in SERVICES if service in signers_of(_SPECS[name])]
+        for reader in readers:
+            await self.restart(reader)
+        self._home.sign_with_next(service)
+        await self.restart(service)
+        self._home.forget_secret(f"former-signing-key-{service}")
+        for reader in readers:
+            await self.restart(reader)
+
+    async def restart(self, service: str) -> None:
+        """Stops and starts all its processes, one after the other."""
+        number = 1
+        while (name := _instance(service, number)) in self.children:
+            await self.children[name].stop()
+            await self.start_service(service, number)
+            await self._wait_until_ready()
+            number += 1
 
     async def health(self) -> dict[str, dict[str, Any]]:
         """The health page of each service; ``{"ready": False}`` where it does not answer."""
@@ -278,11 +304,8 @@ class Stack:
             SLUICE_KAFKA_INSTANCE=name,
             SLUICE_HEALTH_PORT=self._health_ports[name],
         )
-        environment |= {
-            variable: value
-            for variable, value in os.environ.items()
-            if variable.startswith("SLUICE_") and variable not in environment and variable not in _OF_THE_CLI
-        }
+        given = passed_on(service, os.environ, self._key_variables)
+        environment = given | environment | self._signing(service)
         if self._options.config:
             environment[CONFIG_VARIABLE] = str(self._options.config.resolve())
         if self._options.otlp_endpoint:
@@ -296,8 +319,8 @@ class Stack:
                 "SLUICE_CONSOLE_KEY_ENCRYPTION_KEYS": self._home.key_encryption_keys("console"),
             }
         if service == "ingress":
-            first = _instance("ingress", 1) not in self._ingress_ports
-            self._ingress_ports[name] = self._options.port if first else free_port()
+            if name not in self._ingress_ports:
+                self._ingress_ports[name] = free_port() if self._ingress_ports else self._options.port
             environment["SLUICE_INGRESS_PORT"] = str(self._ingress_ports[name])
         if service == "key-vault":
             # Provider keys are for the vault alone.
@@ -307,12 +330,27 @@ class Stack:
                 environment[KEY_VARIABLE] = self.stub_key()
         if self._options.stub:
             environment["SLUICE_PROVIDERS__STUB__BASE_URL"] = f"{self.stub_url}/v1"
-        return environment | self._options.environment
+        return environment | passed_on(service, self._options.environment, self._key_variables)
+
+    def _signing(self, service: str) -> dict[str, str]:
+        """The service's private key, where it signs, and the public keys of those whom it reads."""
+        spec = _SPECS[service]
+        found = {
+            f"SLUICE_TRUSTED_{signer.upper().replace('-', '_')}_KEYS": self._home.trusted_keys(signer)
+            for signer in signers_of(spec)
+        }
+        if signs(spec):
+            found["SLUICE_SIGNING_KEY"] = self._home.signing_key(service)
+        return found
+
+    @property
+    def _key_variables(self) -> frozenset[str]:
+        providers = load_config(self._options.config).providers.values()
+        return frozenset(name for provider in providers if (name := provider.api_key_variable))
 
     def _provider_keys(self) -> dict[str, str]:
-        variables = [provider.api_key_variable for provider in load_config(self._options.config).providers.values()]
         known = os.environ | self._options.environment
-        return {variable: known[variable] for variable in variables if variable and variable in known}
+        return {variable: known[variable] for variable in sorted(self._key_variables) if variable in known}
 
     async def _wait_until_ready(self) -> None:
         deadline = asyncio.get_running_loop().time() + READY_WITHIN_S

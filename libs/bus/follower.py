@@ -13,6 +13,7 @@ from libs.bus.dead_letters import DeadLetters
 from libs.bus.reader import PartitionReader
 from libs.bus.records import DeadLetter, Deleted, PoisonError, Raw, Received, decode, decode_state
 from libs.bus.settings import BusSettings
+from libs.bus.signing import NOBODY, Trust
 from libs.runtime.background import Repeated
 from libs.telemetry.logs import where
 
@@ -46,13 +47,15 @@ class Follower:
         wanted: Callable[[Raw], bool] | None = None,
         on_deleted: Callable[[Deleted], None] | None = None,
         on_dead_letter: Callable[[DeadLetter], None] | None = None,
+        trust: Trust = NOBODY,
     ) -> None:
         """
         Args:
             receive: given each record. One on which it fails is logged and passed over.
             wanted: records for which it is false are passed over undecoded.
             on_deleted: for compacted topics: given the keys that end.
-            on_dead_letter: given what could not be decoded.
+            on_dead_letter: given what could not be decoded or believed.
+            trust: whose signatures are believed.
         """
         self._settings = settings
         self._dead_letters = dead_letters
@@ -62,6 +65,7 @@ class Follower:
         self._wanted = wanted
         self._on_deleted = on_deleted
         self._on_dead_letter = on_dead_letter
+        self._trust = trust
         self._next: dict[TopicPartition, int] = {}
         self._caught_up = asyncio.Event()
         names = ", ".join(sorted({partition.topic for partition in self._partitions}))
@@ -112,7 +116,7 @@ class Follower:
         if self._wanted and not self._wanted(raw):
             return
         try:
-            found = decode_state(raw) if self._on_deleted else decode(raw)
+            found = decode_state(raw, self._trust) if self._on_deleted else decode(raw, self._trust)
         except PoisonError as error:
             letter = self._dead_letters.write_soon(raw, str(error))
             if self._on_dead_letter:

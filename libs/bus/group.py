@@ -26,6 +26,7 @@ from libs.bus.processor import Processor, Work
 from libs.bus.producer import Producer
 from libs.bus.reader import Membership, PartitionReader
 from libs.bus.settings import BusSettings
+from libs.bus.signing import NOBODY, Trust
 from libs.bus.turn import RETRY_FIRST_S, RETRY_MOST_S, Turn
 from libs.runtime.background import Repeated
 
@@ -54,6 +55,7 @@ class GroupMember(Generic[R]):
         instance: str | None = None,
         rewind_ms: Mapping[Topic[Any], int] | None = None,
         tick_s: float | None = None,
+        trust: Trust = NOBODY,
     ) -> None:
         """
         Args:
@@ -62,12 +64,14 @@ class GroupMember(Generic[R]):
             instance: see `PartitionReader.in_group`.
             rewind_ms: topics that are read again from this long before now on assignment, to rebuild state.
             tick_s: the interval of `Processor.tick`; None: never.
+            trust: whose signatures are believed.
         """
         self.group = group
         self._settings = settings
         self._producer = producer
         self._dead_letters = DeadLetters(producer, group.name)
         self._make = make
+        self._trust = trust
         self._rewind_ms = {topic.name: ms for topic, ms in (rewind_ms or {}).items()}
         self._membership = Membership(group, _Listener(self), client_id, instance)
         self._joined: PartitionReader | None = None
@@ -190,7 +194,7 @@ class GroupMember(Generic[R]):
                 pause_s = min(pause_s * 2, RETRY_MOST_S)
         self._committed.clear()
         self._reader.resume(positions)
-        self._turn = Turn(self.group.name, processor, work, self._dead_letters)
+        self._turn = Turn(self.group.name, processor, work, self._dead_letters, self._trust)
         log.info(
             "assigned", group=self.group.name, partitions=sorted(f"{name}-{number}" for name, number in partitions)
         )

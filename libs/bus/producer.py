@@ -17,11 +17,12 @@ from aiokafka.errors import (
 )
 from aiokafka.partitioner import DefaultPartitioner
 
-from contracts.headers import Headers, event_headers
+from contracts.headers import TYPE, Headers, event_headers
 from contracts.record import Record
 from contracts.services import ServiceSpec
 from contracts.topic import Topic
 from libs.bus.settings import BusSettings
+from libs.bus.signing import Signer
 from libs.runtime.background import Repeated
 
 log = structlog.get_logger()
@@ -50,7 +51,12 @@ class Producer:
     client is replaced.
     """
 
-    def __init__(self, settings: BusSettings, spec: ServiceSpec) -> None:
+    def __init__(self, settings: BusSettings, spec: ServiceSpec, signer: Signer | None = None) -> None:
+        """
+        Args:
+            signer: for topics that name this service as theirs.
+        """
+        self.signer = signer
         self._settings = settings
         self._source = f"/services/{spec.name}"
         self._client_id = f"sluice-{spec.name}"
@@ -99,14 +105,15 @@ class Producer:
             self._broken = True
             self.background.wake()
 
-    async def publish(self, topic: Topic[R], record: R, trace: str = "") -> Acknowledgement:
+    async def publish(self, topic: Topic[R], record: R, trace: str = "", *, newer_than: int = 0) -> Acknowledgement:
         """Queues one record; waits only while the partition's buffer is full.
 
         Args:
             trace: the W3C ``traceparent`` of the step that publishes.
+            newer_than: on signed topics, the version that is on the log; see `Signer.headers`.
 
         Raises:
-            PermissionError: the service's `ServiceSpec` does not list the topic.
+            PermissionError: the service's `ServiceSpec` does not list the topic, or it has no key to sign with.
             MessageSizeTooLargeError: the record is larger than its topic takes; it was not sent.
             KafkaError: the partition's buffer stays full.
         """
@@ -119,7 +126,8 @@ class Producer:
             traceparent=trace,
             reply_to=topic.reply_to(record).encode() if topic.reply_to else None,
         )
-        return await self._send(topic, record.encode(), topic.key(record), headers, self._partition(topic, record))
+        partition = self._partition(topic, record)
+        return await self._send(topic, record.encode(), topic.key(record), headers, partition, newer_than)
 
     async def publish_until_acknowledged(self, topic: Topic[R], record: R, trace: str = "") -> None:
         """Returns when the broker has the record, however long it is away. The record may be there twice.
@@ -137,9 +145,9 @@ class Producer:
                 log.warning("published again", record=type(record).__name__, error=type(error).__name__)
                 await asyncio.sleep(RETRY_S)
 
-    async def delete(self, topic: Topic[Any], key: str) -> Acknowledgement:
-        """Queues the deletion of a key of a compacted topic, which must lie by its key."""
-        return await self._send(topic, None, key, [], None)
+    async def delete(self, topic: Topic[Any], key: str, *, newer_than: int = 0) -> Acknowledgement:
+        """Queues the deletion of a key of a compacted topic, which must lie by its key. Raises as `publish` does."""
+        return await self._send(topic, None, key, [], None, newer_than)
 
     async def dead_letter(
         self, topic: Topic[Any], key: bytes | None, value: bytes | None, headers: Headers
@@ -157,10 +165,21 @@ class Producer:
         return None
 
     async def _send(
-        self, topic: Topic[Any], value: bytes | None, key: str, headers: Headers, partition: int | None
+        self,
+        topic: Topic[Any],
+        value: bytes | None,
+        key: str,
+        headers: Headers,
+        partition: int | None,
+        newer_than: int,
     ) -> Acknowledgement:
         if topic not in self._writes:
             raise PermissionError(f"{self._source} may not write {topic.name}: its ServiceSpec does not list it")
+        if topic.signed_by is not None:
+            if self.signer is None:
+                raise PermissionError(f"{self._source} cannot sign for {topic.name}: set SLUICE_SIGNING_KEY")
+            type_name = b"" if value is None else dict(headers)[TYPE]
+            headers += self.signer.headers(topic.name, key.encode(), type_name, value, newer_than=newer_than)
         return await self._queue(topic.name, topic.max_record_bytes, key.encode(), value, headers, partition)
 
     async def _queue(

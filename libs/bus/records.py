@@ -12,6 +12,7 @@ from contracts.headers import header
 from contracts.record import Record, ReplyAddress
 from contracts.topic import Topic
 from contracts.topics import BY_NAME
+from libs.bus.signing import NOBODY, Mark, SignatureError, Trust
 
 Raw: TypeAlias = "ConsumerRecord[Any, Any]"
 
@@ -19,7 +20,7 @@ R = TypeVar("R", bound=Record, covariant=True)
 
 
 class PoisonError(Exception):
-    """A record that cannot be decoded or handled; the message says why and quotes nothing of it."""
+    """A record that cannot be decoded, believed or handled; the message says why and quotes nothing of it."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -32,6 +33,8 @@ class Received(Generic[R]):
     offset: int
     timestamp_ms: int
     traceparent: str
+    mark: Mark | None = None
+    """On topics that name their signer."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -41,43 +44,59 @@ class Deleted:
     topic: Topic[Any]
     key: str
     partition: int
+    mark: Mark | None = None
 
 
 @dataclass(slots=True, frozen=True)
 class DeadLetter:
-    """What is known of a record that could not be handled: its headers only."""
+    """What is known of a record that could not be handled: its key and headers only."""
 
     topic: Topic[Any]
+    key: str
     request_id: str | None
     reply_to: ReplyAddress | None
     traceparent: str
     reason: str
 
 
-def decode(raw: Raw) -> Received[Record]:
-    """Decodes a record.
+def decode(raw: Raw, trust: Trust = NOBODY) -> Received[Record]:
+    """Verifies and decodes a record.
 
     Raises:
-        PoisonError: see `contracts.decoding.decode`.
+        PoisonError: see `contracts.decoding.decode` and `Trust.verify`.
     """
     topic = BY_NAME[raw.topic]
+    mark = _verified(topic, raw, trust)
     try:
         record = contracts.decoding.decode(topic, raw.value, raw.headers)
     except NotARecord as error:
         raise PoisonError(str(error)) from None
     traceparent = header(raw.headers, names.TRACEPARENT) or ""
-    return Received(record, topic, raw.partition, raw.offset, raw.timestamp, traceparent)
+    return Received(record, topic, raw.partition, raw.offset, raw.timestamp, traceparent, mark)
 
 
-def decode_state(raw: Raw) -> Received[Record] | Deleted:
+def decode_state(raw: Raw, trust: Trust = NOBODY) -> Received[Record] | Deleted:
     """The same for a compacted topic, where a record without a value deletes its key.
 
     Raises:
         PoisonError: see `decode`.
     """
     if raw.value is None:
-        return Deleted(BY_NAME[raw.topic], (raw.key or b"").decode("utf-8", "replace"), raw.partition)
-    return decode(raw)
+        topic = BY_NAME[raw.topic]
+        return Deleted(topic, _key(raw), raw.partition, _verified(topic, raw, trust))
+    return decode(raw, trust)
+
+
+def _verified(topic: Topic[Any], raw: Raw, trust: Trust) -> Mark | None:
+    try:
+        return trust.verify(topic, raw.key, raw.value, raw.headers)
+    except SignatureError as error:
+        raise PoisonError(str(error)) from None
+
+
+def _key(raw: Raw) -> str:
+    key: bytes = raw.key or b""
+    return key.decode("utf-8", "replace")
 
 
 def dead_letter(raw: Raw, reason: str) -> DeadLetter:
@@ -89,6 +108,7 @@ def dead_letter(raw: Raw, reason: str) -> DeadLetter:
         reply_to = None
     return DeadLetter(
         topic=BY_NAME[raw.topic],
+        key=_key(raw),
         request_id=header(raw.headers, names.SUBJECT),
         reply_to=reply_to,
         traceparent=header(raw.headers, names.TRACEPARENT) or "",

@@ -23,6 +23,7 @@ from libs.bus.producer import Producer
 from libs.bus.reading import read_one, read_to_end
 from libs.bus.records import Deleted, PoisonError, Received, decode, decode_state
 from libs.bus.settings import BusSettings
+from libs.bus.signing import SigningSettings, Trust
 from libs.bus.views import View, ViewReader
 from libs.runtime.background import Repeated
 from libs.runtime.health import Health
@@ -54,6 +55,7 @@ class Service:
     producer: Producer
     health: Health
     dead_letters: DeadLetters
+    trust: Trust
 
     def member(
         self,
@@ -80,13 +82,14 @@ class Service:
             instance=self.bus.instance if static else None,
             rewind_ms=rewind_ms,
             tick_s=tick_s,
+            trust=self.trust,
         )
 
-    def views(self, *views: View[Any]) -> ViewReader:
-        """The reader of some control views."""
+    def views(self, *views: View[Any], on_refused: Callable[[Topic[Any], str], None] | None = None) -> ViewReader:
+        """The reader of some control views; see `ViewReader`."""
         for view in views:
             self._check(view.topic in self.spec.views, view.topic.name)
-        return ViewReader(self.bus, self.dead_letters, views)
+        return ViewReader(self.bus, self.dead_letters, views, self.trust, on_refused=on_refused)
 
     def follower(
         self,
@@ -105,14 +108,14 @@ class Service:
         self._check(topic in self.spec.follows, topic.name)
         numbers = range(self.bus.partitions_of(topic)) if partitions is None else partitions
         chosen = [(topic, number) for number in numbers]
-        return Follower(self.bus, self.dead_letters, chosen, receive, begin=begin, **options)
+        return Follower(self.bus, self.dead_letters, chosen, receive, begin=begin, trust=self.trust, **options)
 
     async def recover(self, topic: Topic[R], **options: Any) -> "AsyncIterator[Received[R] | Deleted]":
         """Reads a topic to its present end; what cannot be decoded becomes a dead letter. See `read_to_end`."""
         self._check(topic in self.spec.reads, topic.name)
         async for raw in read_to_end(self.bus, topic, **options):
             try:
-                yield decode_state(raw)  # type: ignore[misc]
+                yield decode_state(raw, self.trust)  # type: ignore[misc]
             except PoisonError as error:
                 self.dead_letters.write_soon(raw, str(error))
 
@@ -163,14 +166,17 @@ Build = Callable[[Service], AbstractAsyncContextManager[None]]
 def run(spec: ServiceSpec, build: Build) -> None:
     """Runs one service until SIGTERM or SIGINT; the entry point of ``python -m services.<name>``.
 
-    Environment: ``SLUICE_HEALTH_PORT`` (loopback; 0 picks one), ``SLUICE_HEALTH_HOST``, ``SLUICE_LOG_LEVEL``.
+    Environment: ``SLUICE_HEALTH_PORT`` (loopback; 0 picks one), ``SLUICE_HEALTH_HOST``, ``SLUICE_LOG_LEVEL``; see
+    `BusSettings` and `SigningSettings`.
     """
     run_process(spec.name, partial(_main, spec, build))
 
 
 async def _main(spec: ServiceSpec, build: Build, stop: asyncio.Event) -> None:
     bus = BusSettings()
-    producer = Producer(bus, spec)
+    signing = SigningSettings()
+    trust = signing.trust(spec)
+    producer = Producer(bus, spec, signing.signer(spec))
     health = Health(spec.name)
     page = HttpServer(
         health.application(),
@@ -178,7 +184,7 @@ async def _main(spec: ServiceSpec, build: Build, stop: asyncio.Event) -> None:
         int(os.environ.get("SLUICE_HEALTH_PORT", "0")),
     )
     await page.start()
-    service = Service(spec, bus, producer, health, DeadLetters(producer, spec.name))
+    service = Service(spec, bus, producer, health, DeadLetters(producer, spec.name), trust)
     started = asyncio.Event()
     serving = asyncio.create_task(_serve(service, build, stop, started))
     stopping = asyncio.create_task(stop.wait())

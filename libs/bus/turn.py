@@ -2,7 +2,7 @@
 
 - **Processing.** Records are decoded and given to the processor in batches, in order within a partition. When it
   returns and the broker has what it published, they are finished, but for those that it holds.
-- **Poison.** A record that cannot be decoded, or on which the processor fails when it has it alone, goes to
+- **Poison.** A record that cannot be decoded or believed, or on which the processor fails when it has it alone, goes to
   ``<topic>.dlq`` with the reason. The others go on.
 - **Trouble elsewhere.** On `RetryLater` or KafkaError the same batch comes again after a pause; a record of which
   something too large for its topic was published is poison.
@@ -20,6 +20,7 @@ from contracts.record import Record
 from libs.bus.dead_letters import DeadLetters
 from libs.bus.processor import Processor, RetryLater, Work
 from libs.bus.records import PoisonError, Raw, Received, decode
+from libs.bus.signing import Trust
 from libs.telemetry.logs import where
 
 log = structlog.get_logger()
@@ -37,20 +38,23 @@ class _Abandoned(Exception):
 class Turn(Generic[R]):
     """One assignment, from the end of its loading to its revocation. One call at a time."""
 
-    def __init__(self, group: str, processor: Processor[R], work: Work, dead_letters: DeadLetters) -> None:
+    def __init__(
+        self, group: str, processor: Processor[R], work: Work, dead_letters: DeadLetters, trust: Trust
+    ) -> None:
         self.processor = processor
         self.work = work
         self.ending = False
         """Somebody waits for the batch in work to end it."""
         self._group = group
         self._dead_letters = dead_letters
+        self._trust = trust
 
     async def process(self, raws: Sequence[Raw]) -> None:
         """Processes what was fetched. It may raise: then nothing of it is finished."""
         batch: list[tuple[Raw, Received[R]]] = []
         for raw in raws:
             try:
-                batch.append((raw, decode(raw)))  # type: ignore[arg-type]
+                batch.append((raw, decode(raw, self._trust)))  # type: ignore[arg-type]
             except PoisonError as error:
                 await self._dead_letter(raw, str(error))
         try:

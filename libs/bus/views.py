@@ -3,18 +3,28 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
+import structlog
+
 from contracts.record import StateRecord
 from contracts.topic import Topic
 from libs.bus.dead_letters import DeadLetters
 from libs.bus.follower import Follower
-from libs.bus.records import Deleted, Received
+from libs.bus.records import DeadLetter, Deleted, Received
 from libs.bus.settings import BusSettings
+from libs.bus.signing import NOBODY, Mark, Trust
 
 S = TypeVar("S", bound=StateRecord)
 
 
+log = structlog.get_logger()
+
+
 class View(Generic[S]):
-    """The newest record of each key of one topic. It changes between two awaits only."""
+    """The newest record of each key of one topic. It changes between two awaits only.
+
+    On a signed topic a record that is older than what its key had is refused: nobody brings a state back by
+    publishing its signed record again.
+    """
 
     def __init__(self, topic: Topic[S], on_change: Callable[[str, S | None], None] | None = None) -> None:
         """
@@ -24,32 +34,81 @@ class View(Generic[S]):
         """
         self.topic = topic
         self.entries: dict[str, S] = {}
+        self.marks: dict[str, Mark] = {}
+        """On a signed topic: of the newest record of each key, deletions included."""
+        self.disputed: set[str] = set()
+        """Keys whose newest record on the log cannot be read or believed; entries are the last good ones."""
         self._on_change = on_change
 
     def get(self, key: str) -> S | None:
         """The record of a key, if there is one."""
         return self.entries.get(key)
 
-    def apply(self, key: str, record: S | None) -> None:
-        """Takes in the newest record of a key, or its end."""
+    def version(self, key: str) -> int:
+        """Of a key's newest record; 0 where there is none, or the topic is not signed."""
+        mark = self.marks.get(key)
+        return mark.version if mark else 0
+
+    def apply(self, key: str, record: S | None, mark: Mark | None = None) -> bool:
+        """Takes in the newest record of a key, or its end. False: it is older than what is here."""
+        if mark:
+            if mark.version < self.version(key):
+                return False
+            self.marks[key] = mark
+        self.disputed.discard(key)
         if record is None:
             self.entries.pop(key, None)
         else:
             self.entries[key] = record
         if self._on_change:
             self._on_change(key, record)
+        return True
 
 
 class ViewReader(Follower):
-    """Follows the topics of some views. A record that cannot be decoded leaves its key the last good one."""
+    """Follows the topics of some views. A record that cannot be read or believed leaves its key the last good one."""
 
-    def __init__(self, settings: BusSettings, dead_letters: DeadLetters, views: Sequence[View[Any]]) -> None:
+    def __init__(
+        self,
+        settings: BusSettings,
+        dead_letters: DeadLetters,
+        views: Sequence[View[Any]],
+        trust: Trust = NOBODY,
+        *,
+        on_refused: Callable[[Topic[Any], str], None] | None = None,
+    ) -> None:
+        """
+        Args:
+            on_refused: given topic and key of what is not read, not believed, or older than what is known.
+        """
         self._views = {view.topic.name: view for view in views}
+        self._on_refused = on_refused
         partitions = [(view.topic, number) for view in views for number in range(settings.partitions_of(view.topic))]
-        super().__init__(settings, dead_letters, partitions, self._changed, on_deleted=self._deleted)
+        super().__init__(
+            settings,
+            dead_letters,
+            partitions,
+            self._changed,
+            on_deleted=self._deleted,
+            on_dead_letter=self._unreadable,
+            trust=trust,
+        )
 
     def _changed(self, received: Received[StateRecord]) -> None:
-        self._views[received.topic.name].apply(received.record.state_key, received.record)
+        self._apply(received.topic, received.record.state_key, received.record, received.mark)
 
     def _deleted(self, deleted: Deleted) -> None:
-        self._views[deleted.topic.name].apply(deleted.key, None)
+        self._apply(deleted.topic, deleted.key, None, deleted.mark)
+
+    def _apply(self, topic: Topic[Any], key: str, record: StateRecord | None, mark: Mark | None) -> None:
+        if not self._views[topic.name].apply(key, record, mark):
+            log.error("a signed record came again after a newer one", topic=topic.name)
+            self._refuse(topic, key)
+
+    def _unreadable(self, letter: DeadLetter) -> None:
+        self._refuse(letter.topic, letter.key)
+
+    def _refuse(self, topic: Topic[Any], key: str) -> None:
+        self._views[topic.name].disputed.add(key)
+        if self._on_refused:
+            self._on_refused(topic, key)

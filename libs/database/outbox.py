@@ -70,16 +70,27 @@ class Outbox:
     Two processes may publish the same rows: whoever reads them dedupes by event ID, or takes the newest of a key.
     """
 
-    def __init__(self, database: Database, schema: str, service: Service, states: States) -> None:
+    def __init__(
+        self,
+        database: Database,
+        schema: str,
+        service: Service,
+        states: States,
+        *,
+        version: Callable[[Topic[Any], str], int] = lambda _topic, _key: 0,
+    ) -> None:
         """
         Args:
             schema: has the tables ``outbox`` and ``outbox_cluster``.
             states: what a new cluster is given.
+            version: of a key's newest record on a signed topic, as far as it is known: another process may have
+                published it, by a clock that is ahead.
         """
         self._database = database
         self._schema = schema
         self._service = service
         self._states = states
+        self._version = version
         self._filled = False
         self.background = Repeated(f"outbox of {schema}", self._publish, every_s=EVERY_S)
 
@@ -125,11 +136,12 @@ class Outbox:
 
     async def _publish_row(self, row: Any) -> Acknowledgement:
         topic = BY_NAME[row["topic"]]
+        version = self._version(topic, row["key"])
         if row["record"] is None:
-            return await self._service.producer.delete(topic, row["key"])
+            return await self._service.producer.delete(topic, row["key"], newer_than=version)
         (kind,) = [kind for kind in topic.records if kind.__name__ == row["type"]]
         record = kind.decode(row["record"].encode(), row["key"])
-        return await self._service.producer.publish(topic, record, row["traceparent"])
+        return await self._service.producer.publish(topic, record, row["traceparent"], newer_than=version)
 
     async def _fill(self) -> None:
         """Gives every state to a cluster that is not known by its ID, or has lost a topic's records.

@@ -21,6 +21,10 @@ Main = Callable[[asyncio.Event], Awaitable[None]]
 """Given an event that is set on SIGTERM or SIGINT; returns when everything has ended."""
 
 
+class SettingsError(ValueError):
+    """Settings that a process cannot run with; the message names the variable, and quotes no value."""
+
+
 def run_process(name: str, main: Main) -> None:
     """Runs ``main`` until it returns. Exits with 2 where settings are not usable.
 
@@ -35,6 +39,9 @@ def run_process(name: str, main: Main) -> None:
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False))
         log.error("settings are not usable", problems=problems)
+        sys.exit(2)
+    except SettingsError as error:
+        log.error("settings are not usable", problems=str(error))
         sys.exit(2)
     finally:
         shutdown_tracing()

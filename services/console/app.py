@@ -13,6 +13,7 @@ from libs.database.settings import DatabaseSettings
 from libs.runtime.server import HttpServer
 from libs.sealing.key_encryption import key_ring
 from services.console.api import application
+from services.console.guard import Guard
 from services.console.last_used import LastUsed
 from services.console.outbox import SCHEMA, states
 from services.console.parts import Parts
@@ -27,7 +28,8 @@ async def build(service: Service) -> AsyncIterator[None]:
     settings = ConsoleSettings()
     database = Database(DatabaseSettings(), SCHEMA, Path(__file__).with_name("migrations"))
     signing = SigningKeys(key_ring(settings.key_encryption_keys))
-    outbox = Outbox(database, SCHEMA, service, states)
+    guard = Guard(database, service.producer.signer, lambda: outbox.wake())
+    outbox = Outbox(database, SCHEMA, service, states, version=guard.version)
     config = GatewayConfig()
     provider_keys = ProviderKeys(service.producer, config.providers)
     parts = Parts(
@@ -40,7 +42,7 @@ async def build(service: Service) -> AsyncIterator[None]:
         proxies=config.trusted_proxies,
         forwarded_header=config.forwarded_header,
     )
-    views = service.views(*provider_keys.views)
+    views = service.views(*provider_keys.views, *guard.views.values(), on_refused=guard.on_refused)
     last_used = LastUsed(service, database)
     service.health.check("database", lambda: database.ready)
     service.health.check("outbox", lambda: outbox.ready)
@@ -50,4 +52,6 @@ async def build(service: Service) -> AsyncIterator[None]:
             await signing.ensure(connection)
         server = HttpServer(application(parts), settings.host, settings.port, timeout_graceful_shutdown=5)
         async with service.running(views, outbox, last_used, server):
-            yield
+            await views.wait_ready()
+            async with service.running(guard):
+                yield

@@ -61,7 +61,7 @@ class Authenticator:
         account = self._accounts.get(claims.account_id) or await self._new_account(claims.account_id)
         if account is None or account.disabled:
             raise Unauthorized("The account of this API key does not exist or is disabled.")
-        if claims.token_epoch < account.token_epoch or self._revocations.get(claims.jti):
+        if claims.token_epoch < account.token_epoch or self._revoked(claims.jti):
             raise Unauthorized("This API key was revoked; create a new one.")
         organization, role = claims.organization_id, claims.role
         if organization_id is not None and organization_id != organization:
@@ -74,6 +74,10 @@ class Authenticator:
                 raise Forbidden(_NOT_A_MEMBER)
             role = membership.role
         return Caller(account_id=claims.account_id, organization_id=organization, role=role, key_fingerprint=print_)
+
+    def _revoked(self, jti: str) -> bool:
+        # What the newest record says of a disputed key is not known: it may be a revocation.
+        return self._revocations.get(jti) is not None or jti in self._revocations.disputed
 
     async def _new_account(self, account_id: str) -> AccountChanged | None:
         deadline = time.monotonic() + NEW_ACCOUNT_WITHIN_S

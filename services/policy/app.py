@@ -18,7 +18,7 @@ async def build(service: Service) -> AsyncIterator[None]:
     catalog = Catalog(GatewayConfig())
     policies = View(topics.POLICIES)
     views = service.views(policies)
-    member = service.member(POLICY_GROUP, lambda work: PolicyProcessor(work, catalog, policies.entries))
+    member = service.member(POLICY_GROUP, lambda work: PolicyProcessor(work, catalog, policies))
     async with service.running(views):
         await views.wait_ready()
         async with service.running(member):

@@ -1,12 +1,13 @@
 """Requests in, verdicts out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from contracts import topics
 from contracts.control import PolicySet
 from contracts.requests import RequestAccepted
 from libs.bus.processor import Processor, Work
 from libs.bus.records import Received
+from libs.bus.views import View
 from libs.config.catalog import Catalog
 from libs.telemetry.tracing import Step
 from services.policy.core.rules import decide
@@ -15,7 +16,7 @@ from services.policy.core.rules import decide
 class PolicyProcessor(Processor[RequestAccepted]):
     """Decides each request by its organization's rules. It keeps nothing."""
 
-    def __init__(self, work: Work, catalog: Catalog, policies: Mapping[str, PolicySet]) -> None:
+    def __init__(self, work: Work, catalog: Catalog, policies: View[PolicySet]) -> None:
         """
         Args:
             policies: by organization ID.
@@ -28,7 +29,7 @@ class PolicyProcessor(Processor[RequestAccepted]):
         """Publishes a decision for each request."""
         for received in batch:
             step = Step("policy decide", received.traceparent)
-            decision = decide(received.record, self._catalog, self._policies)
+            decision = decide(received.record, self._catalog, self._policies.entries, self._policies.disputed)
             step.note_refusal(decision.refusal.status if decision.refusal else None)
             await self._work.publish(topics.POLICY_DECISIONS, decision, step.traceparent)
             step.end()

@@ -31,13 +31,13 @@ READ_BY = {
     topics.CHARGES: {"rate-limit"},
     topics.SPENDING: {"rate-limit"},
     topics.ORDERS: {"metering"},
-    topics.CREDIT_SETTINGS: {"metering"},
+    topics.CREDIT_SETTINGS: {"console", "metering"},
     topics.BALANCES: {"ingress", "rate-limit"},
-    topics.SIGNING_KEYS: {"ingress"},
-    topics.ACCOUNTS: {"ingress"},
-    topics.REVOCATIONS: {"ingress"},
-    topics.MEMBERSHIPS: {"ingress"},
-    topics.POLICIES: {"policy", "rate-limit"},
+    topics.SIGNING_KEYS: {"console", "ingress"},
+    topics.ACCOUNTS: {"console", "ingress"},
+    topics.REVOCATIONS: {"console", "ingress"},
+    topics.MEMBERSHIPS: {"console", "ingress"},
+    topics.POLICIES: {"console", "policy", "rate-limit"},
     topics.VAULTS: {"console", "key-vault"},
     topics.CREDENTIALS: {"console", "key-vault", "rate-limit"},
     topics.CREDENTIAL_USES: {"console"},
@@ -49,15 +49,17 @@ READ_BY = {
 
 @pytest.mark.parametrize("topic", READ_BY, ids=lambda topic: topic.name)
 async def test_the_reader_goes_on_and_the_record_is_kept(gateway: Gateway, topic: Topic[Any]) -> None:
+    key, kind, value = b"broken", b"dev.sluice.X", b'{"canary-value'
+    headers = [(names.TYPE, kind)]
+    if topic.signed_by:
+        headers += gateway.stack.signer(topic.signed_by).headers(topic.name, key, kind, value)
     async with raw_producer(gateway.stack.bus) as producer:
-        sent = await producer.send_and_wait(
-            topic.name, b'{"canary-value', key=b"broken", headers=[(names.TYPE, b"dev.sluice.X")], partition=0
-        )
+        sent = await producer.send_and_wait(topic.name, value, key=key, headers=headers, partition=0)
 
     async def kept() -> bool | None:
         readers = set()
         async for raw in read_to_end(gateway.stack.bus, topic, dead_letters=True):
-            if raw.key == b"broken":
+            if raw.key == key:
                 assert header(raw.headers, names.DLQ_OFFSET) == str(sent.offset)
                 assert "unknown record type" in (header(raw.headers, names.DLQ_REASON) or "")
                 readers.add(header(raw.headers, names.DLQ_GROUP))

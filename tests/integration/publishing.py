@@ -1,5 +1,6 @@
 """Producers for tests: of numbered requests, and of bytes that are no record."""
 
+import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -10,16 +11,20 @@ from contracts import topics
 from contracts.services import ServiceSpec
 from libs.bus.producer import Producer, settle
 from libs.bus.settings import BusSettings
+from libs.bus.signing import Signer, Trust
 from tests.unit.records import accepted
 
 TESTS = ServiceSpec("tests", writes=topics.TOPICS)
+SIGNER = Signer(secrets.token_bytes(32))
+TRUST = Trust({service: [SIGNER.public_key] for service in ("console", "key-vault", "relay")})
+"""The tests sign for everybody."""
 _PARTITIONER = DefaultPartitioner()
 
 
 @asynccontextmanager
 async def running_producer(bus: BusSettings) -> AsyncIterator[Producer]:
     """A producer that may write everything."""
-    producer = Producer(bus, TESTS)
+    producer = Producer(bus, TESTS, SIGNER)
     await producer.start()
     try:
         yield producer

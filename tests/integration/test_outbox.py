@@ -17,6 +17,7 @@ from libs.bus.service import Service
 from libs.bus.settings import BusSettings
 from libs.database.outbox import Outbox, Outgoing, OutgoingDeletion, enqueue
 from libs.runtime.health import Health
+from tests.integration.publishing import SIGNER, TRUST
 from tests.stacks import Gateway, until
 
 SPEC = ServiceSpec("tests", writes=(topics.ACCOUNTS,))
@@ -46,9 +47,9 @@ async def pool(gateway: Gateway) -> AsyncIterator["asyncpg.Pool[Any]"]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def service(bus: BusSettings) -> AsyncIterator[Service]:
-    producer = Producer(bus, SPEC)
+    producer = Producer(bus, SPEC, SIGNER)
     await producer.start()
-    yield Service(SPEC, bus, producer, Health("tests"), DeadLetters(producer, "tests"))
+    yield Service(SPEC, bus, producer, Health("tests"), DeadLetters(producer, "tests"), TRUST)
     await producer.stop()
 
 

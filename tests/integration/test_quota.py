@@ -18,6 +18,7 @@ from libs.bus.reading import read_to_end
 from libs.bus.records import Received, decode
 from libs.bus.service import Service
 from libs.bus.settings import BusSettings
+from libs.bus.signing import NOBODY
 from libs.config.catalog import Catalog
 from libs.config.gateway import Billing, GatewayConfig, Limits
 from libs.runtime.health import Health
@@ -33,7 +34,7 @@ PARTITION = 1
 async def service(bus: BusSettings) -> AsyncIterator[Service]:
     producer = Producer(bus, RATE_LIMIT)
     await producer.start()
-    yield Service(RATE_LIMIT, bus, producer, Health("rate-limit"), DeadLetters(producer, "tests"))
+    yield Service(RATE_LIMIT, bus, producer, Health("rate-limit"), DeadLetters(producer, "tests"), NOBODY)
     await producer.stop()
 
 

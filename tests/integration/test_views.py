@@ -22,7 +22,7 @@ from libs.bus.settings import BusSettings
 from libs.bus.topics import TopicShapeError, create_topics
 from libs.bus.upkeep import Upkeep
 from libs.bus.views import View, ViewReader
-from tests.integration.publishing import raw_producer, running_producer
+from tests.integration.publishing import TRUST, raw_producer, running_producer
 from tests.stacks import until
 from tests.unit.records import accepted
 
@@ -50,7 +50,7 @@ async def test_a_view_is_ready_only_when_it_is_whole_and_then_follows(bus: BusSe
     async with raw_producer(bus) as raw:
         await raw.send_and_wait(topics.ACCOUNTS.name, b"{", key=f"{run}-2".encode())
     view = View(topics.ACCOUNTS)
-    reader = ViewReader(bus, DeadLetters(producer, "tests"), [view])
+    reader = ViewReader(bus, DeadLetters(producer, "tests"), [view], TRUST)
     assert not reader.ready
     await reader.start()
     await reader.wait_ready()
@@ -68,7 +68,7 @@ async def test_a_view_is_ready_only_when_it_is_whole_and_then_follows(bus: BusSe
 async def test_upkeep_brings_back_what_is_missing_and_takes_its_own_away(bus: BusSettings, producer: Producer) -> None:
     run = secrets.token_hex(6)
     view = View(topics.ACCOUNTS)
-    reader = ViewReader(bus, DeadLetters(producer, "tests"), [view])
+    reader = ViewReader(bus, DeadLetters(producer, "tests"), [view], TRUST)
     await reader.start()
     await reader.wait_ready()
     upkeep = Upkeep(producer, view, lambda: {run: AccountChanged(account_id=run, token_epoch=1)})

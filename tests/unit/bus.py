@@ -21,7 +21,9 @@ class SilentLog(Producer):
         self.taken: list[Record] = []
         self._unconfirmed: list[Acknowledgement] = []
 
-    async def publish(self, topic: Topic[Any], record: Record, trace: str = "") -> Acknowledgement:
+    async def publish(
+        self, topic: Topic[Any], record: Record, trace: str = "", *, newer_than: int = 0
+    ) -> Acknowledgement:
         self.taken.append(record)
         self._unconfirmed.append(asyncio.get_running_loop().create_future())
         return self._unconfirmed[-1]

@@ -14,6 +14,7 @@ from libs.bus.dead_letters import DeadLetters
 from libs.bus.records import Received
 from libs.bus.service import Service
 from libs.bus.settings import BusSettings
+from libs.bus.signing import NOBODY
 from libs.config.catalog import Catalog
 from libs.config.gateway import Billing, Limits
 from libs.runtime.health import Health
@@ -46,7 +47,7 @@ async def test_usage_is_in_work_until_its_charge_comes_however_often_it_is_publi
     log = SilentLog()
     work = OnePartition(log)
     spec = ServiceSpec("rate-limit")
-    service = Service(spec, BusSettings(), log, Health("rate-limit"), DeadLetters(log, "rate-limit"))
+    service = Service(spec, BusSettings(), log, Health("rate-limit"), DeadLetters(log, "rate-limit"), NOBODY)
     processor = QuotaProcessor(
         work,
         service,

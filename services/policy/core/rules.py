@@ -1,6 +1,6 @@
 """May this caller use this model? A pure function of the request, the catalog and the organization's policy."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from contracts.control import PolicySet
 from contracts.decisions import PolicyDecided
@@ -9,14 +9,26 @@ from contracts.requests import RequestAccepted
 from libs.config.catalog import Catalog
 from libs.policy.rules import check
 
+_UNKNOWN = Refusal(
+    status=503,
+    message="The rules of this organization cannot be read at the moment; try again.",
+    metadata={"rule": "unknown"},
+    retry_after_s=5,
+)
 
-def decide(request: RequestAccepted, catalog: Catalog, policies: Mapping[str, PolicySet]) -> PolicyDecided:
+
+def decide(
+    request: RequestAccepted, catalog: Catalog, policies: Mapping[str, PolicySet], disputed: Collection[str] = ()
+) -> PolicyDecided:
     """The verdict on one request.
 
     Args:
         policies: the organizations' rules; an organization without one may use all.
+        disputed: organizations whose newest rules cannot be read: without older ones they may use nothing.
     """
     organization = request.caller.organization_id
+    if organization in disputed and organization not in policies:
+        return PolicyDecided(request_id=request.request_id, subject=request.subject, refusal=_UNKNOWN, policy_version=0)
     policy = policies.get(organization) if organization else None
     verdict = check(request.model, catalog, policy)
     refusal = None

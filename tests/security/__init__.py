@@ -1,0 +1,1 @@
+"""Attacks: what a liar may try with what he has stolen."""
