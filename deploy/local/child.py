@@ -139,6 +139,7 @@ class Child:
 
     async def _spawn(self) -> None:
         try:
+            self._log_file.touch(mode=0o600)
             with self._log_file.open("ab") as log:
                 self._process = await asyncio.create_subprocess_exec(
                     *self._command(),

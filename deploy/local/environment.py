@@ -10,7 +10,7 @@ _OF_ONE = {
     "SLUICE_VAULT_": "key-vault",
 }
 """Prefixes of settings that belong to one service."""
-_OF_NONE = ("SLUICE_HOME", "SLUICE_KEY", "SLUICE_SIGNING_", "SLUICE_DATABASE_", "SLUICE_ADMIN_", "SLUICE_PASSWORD_")
+_OF_NONE = ("SLUICE_HOME", "SLUICE_KEY", "SLUICE_RECORD_", "SLUICE_DATABASE_", "SLUICE_ADMIN_", "SLUICE_PASSWORD_")
 """Prefixes of what the stack gives itself, or only the command line uses."""
 
 

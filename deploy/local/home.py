@@ -57,8 +57,8 @@ class Home:
             StackError: the disk is full, or the folder cannot be written.
         """
         try:
-            for folder in (self.path, self.logs):
-                folder.mkdir(parents=True, exist_ok=True)
+            self.path.mkdir(parents=True, exist_ok=True)
+            self.logs.mkdir(mode=0o700, exist_ok=True)
             free = shutil.disk_usage(self.path).free
         except OSError as error:
             raise StackError(f"cannot write {self.path}: {error.strerror}") from None
@@ -107,26 +107,26 @@ class Home:
         prefix = f"key-encryption-key-{service}-v"
         return [(name, value) for name, value in reversed(self._secrets().items()) if name.startswith(prefix)]
 
-    def signing_key(self, service: str) -> str:
+    def record_key(self, service: str) -> str:
         """The private key with which a service signs its records, as `SigningSettings` reads it."""
-        return _standard(self.secret(f"signing-key-{service}"))
+        return _standard(self.secret(f"record-key-{service}"))
 
-    def new_signing_key(self, service: str) -> None:
+    def new_record_key(self, service: str) -> None:
         """Draws the next key; it is trusted at once, and signs after `sign_with_next`."""
-        self.secret(f"next-signing-key-{service}")
+        self.secret(f"next-record-key-{service}")
 
     def sign_with_next(self, service: str) -> None:
         """Puts the next signing key in the place of the present one, which is trusted until it is forgotten."""
         with self._writing:
             known = self._secrets()
-            known[f"former-signing-key-{service}"] = known[f"signing-key-{service}"]
-            known[f"signing-key-{service}"] = known.pop(f"next-signing-key-{service}")
+            known[f"former-record-key-{service}"] = known[f"record-key-{service}"]
+            known[f"record-key-{service}"] = known.pop(f"next-record-key-{service}")
             write_private(self.path / "secrets.json", json.dumps(known, indent=1))
 
     def trusted_keys(self, service: str) -> str:
         """The public keys of a service that signs: of the present key, of the next and the former where there are."""
-        self.signing_key(service)
-        names = [f"{age}signing-key-{service}" for age in ("", "next-", "former-")]
+        self.record_key(service)
+        names = [f"{age}record-key-{service}" for age in ("", "next-", "former-")]
         private = [
             base64.urlsafe_b64decode(known[name]) for known in (self._secrets(),) for name in names if name in known
         ]

@@ -107,7 +107,17 @@ class Stack:
 
     def signer(self, service: str) -> Signer:
         """Signs as a service does, for tests."""
-        return Signer(base64.b64decode(self._home.signing_key(service)))
+        return Signer(base64.b64decode(self._home.record_key(service)))
+
+    @property
+    def logs(self) -> Path:
+        """The folder of the logs."""
+        return self._home.logs
+
+    @property
+    def secrets_file(self) -> Path:
+        """All secrets of the folder by name."""
+        return self._home.path / "secrets.json"
 
     def stub_key(self) -> str:
         """The only key that the stub provider accepts."""
@@ -175,18 +185,18 @@ class Stack:
         self._home.forget_secret(f"key-encryption-key-{service}-{version}")
         await self.restart(service)
 
-    async def replace_signing_key(self, service: str) -> None:
+    async def replace_record_key(self, service: str) -> None:
         """Replaces the key with which a service signs: nothing that it says is refused meanwhile.
 
         Its readers are started again twice: to trust the next key as well, and to trust the former one no more.
         """
-        self._home.new_signing_key(service)
+        self._home.new_record_key(service)
         readers = [name for name in SERVICES if service in signers_of(_SPECS[name])]
         for reader in readers:
             await self.restart(reader)
         self._home.sign_with_next(service)
         await self.restart(service)
-        self._home.forget_secret(f"former-signing-key-{service}")
+        self._home.forget_secret(f"former-record-key-{service}")
         for reader in readers:
             await self.restart(reader)
 
@@ -340,7 +350,7 @@ class Stack:
             for signer in signers_of(spec)
         }
         if signs(spec):
-            found["SLUICE_SIGNING_KEY"] = self._home.signing_key(service)
+            found["SLUICE_RECORD_KEY"] = self._home.record_key(service)
         return found
 
     @property

@@ -177,7 +177,7 @@ class Producer:
             raise PermissionError(f"{self._source} may not write {topic.name}: its ServiceSpec does not list it")
         if topic.signed_by is not None:
             if self.signer is None:
-                raise PermissionError(f"{self._source} cannot sign for {topic.name}: set SLUICE_SIGNING_KEY")
+                raise PermissionError(f"{self._source} cannot sign for {topic.name}: set SLUICE_RECORD_KEY")
             type_name = b"" if value is None else dict(headers)[TYPE]
             headers += self.signer.headers(topic.name, key.encode(), type_name, value, newer_than=newer_than)
         return await self._queue(topic.name, topic.max_record_bytes, key.encode(), value, headers, partition)

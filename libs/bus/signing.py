@@ -49,8 +49,8 @@ class SigningSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="SLUICE_")
 
-    signing_key: str | None = Field(default=None, repr=False)
-    """The private key of this service, where it signs."""
+    record_key: str | None = Field(default=None, repr=False)
+    """The private key of this service, where it signs records."""
     trusted_console_keys: str = ""
     trusted_key_vault_keys: str = ""
     trusted_relay_keys: str = ""
@@ -63,9 +63,9 @@ class SigningSettings(BaseSettings):
         """
         if not any(topic.signed_by == spec.name for topic in spec.writes):
             return None
-        if self.signing_key is None:
-            raise SettingsError(f"SLUICE_SIGNING_KEY is missing: {spec.name} signs its records")
-        return Signer(_decoded("SLUICE_SIGNING_KEY", self.signing_key))
+        if self.record_key is None:
+            raise SettingsError(f"SLUICE_RECORD_KEY is missing: {spec.name} signs its records")
+        return Signer(_decoded("SLUICE_RECORD_KEY", self.record_key))
 
     def trust(self, spec: ServiceSpec) -> "Trust":
         """Whom the service believes: the signers of what it reads, and no others.

@@ -14,7 +14,7 @@ from services.cli.contracts import contracts
 from services.cli.debug import debug
 from services.cli.demo import demo
 from services.cli.money import balance, credit, usage
-from services.cli.operator import audit_trail, signing_key, vault
+from services.cli.operator import audit_trail, secrets, signing_key, vault
 from services.cli.organizations import organization
 from services.cli.output import fail
 from services.cli.policies import policy
@@ -48,6 +48,7 @@ app.command()(audit)
 app.add_typer(vault, name="vault")
 app.add_typer(signing_key, name="signing-key")
 app.command("audit-trail")(audit_trail)
+app.command()(secrets)
 app.command()(login)
 app.command()(logout)
 app.command()(whoami)

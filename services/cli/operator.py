@@ -1,4 +1,4 @@
-"""What the operator of a Sluice looks after: ``vault``, ``signing-key``, ``audit-trail``."""
+"""What the operator of a Sluice looks after: ``vault``, ``signing-key``, ``audit-trail``, ``secrets``."""
 
 import time
 from typing import Annotated
@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 from rich.progress import Progress
 
+from deploy.local.compose import filled_in
 from services.cli.api import Api, with_api
 from services.cli.output import as_json, err, report
 from services.cli.run import running
@@ -13,6 +14,11 @@ from services.cli.times import duration_s
 
 vault = typer.Typer(no_args_is_help=True, help="The vault of provider keys.")
 signing_key = typer.Typer(no_args_is_help=True, help="The keys that sign tokens.")
+
+
+def secrets() -> None:
+    """Print the .env of docker-compose.yml with newly drawn secrets."""
+    print(filled_in(), end="")
 
 
 @vault.command("show")

@@ -74,7 +74,7 @@ class Guard:
                 absent.discard((name, key))
                 if (name, key) not in on_their_way and not self._stands(state, key):
                     wrong.append(state)
-            wrong += [OutgoingDeletion(topics.BY_NAME[name], key) for name, key in absent - on_their_way]
+            wrong += [OutgoingDeletion(self.views[name].topic, key) for name, key in absent - on_their_way]
             if wrong:
                 log.warning("the log differs from the database; published anew", records=len(wrong))
                 await outbox.enqueue(connection, SCHEMA, wrong)

@@ -51,7 +51,7 @@ async def build(service: Service) -> AsyncIterator[None]:
             following.spawn(keeper.follow(credential_id, record))
 
         def relay_changed(relay_id: str, relay: RelayAnnounced | None) -> None:
-            epochs.relay_changed(relay_id, relay)
+            epochs.relay_changed(relay_id, relay, now_ms())
             epoch_upkeep.wake()
 
         def announcement() -> dict[str, VaultAnnounced]:

@@ -1,6 +1,7 @@
 """docker-compose.yml as far as it can be checked without Docker: its form, and that it sets what the code needs."""
 
 import asyncio
+import base64
 import subprocess
 import sys
 from pathlib import Path
@@ -11,13 +12,18 @@ import asyncpg
 import pytest
 import yaml
 
+from contracts.services import SERVICES as ALL
+from deploy.local.compose import filled_in
+from deploy.local.environment import signs
 from deploy.local.home import ROOT, plain_environment
 from deploy.local.postgres import READERS, SCHEMAS
 from deploy.local.stack import SERVICES
 from libs.bus.settings import BusSettings
+from libs.bus.signing import SigningSettings
 from tests.stacks import Gateway
 
 COMPOSE = ROOT / "docker-compose.yml"
+SPECS = {spec.name: spec for spec in ALL}
 
 
 def _services() -> dict[str, Any]:
@@ -44,6 +50,7 @@ def test_every_service_is_there_with_its_own_entry_point_and_no_more_than_it_nee
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
         secrets = [key for key in service["environment"] if "TOKEN" in key or "ENCRYPTION" in key]
         assert bool(secrets) == (name in ("console", "key-vault"))
+        assert ("SLUICE_RECORD_KEY" in service["environment"]) == signs(SPECS[name])
 
 
 def test_every_variable_is_in_the_example() -> None:
@@ -51,6 +58,23 @@ def test_every_variable_is_in_the_example() -> None:
     needed = {part.split(":?")[0] for part in COMPOSE.read_text().split("${")[1:] if ":?" in part.split("}")[0]}
     assert needed
     assert {name for name in needed if f"\n{name}=" not in example} == set()
+
+
+def test_the_secrets_that_are_drawn_are_those_that_services_start_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = dict(line.split("=", 1) for line in filled_in().splitlines() if line and not line.startswith("#"))
+    assert all(drawn.values())
+    assert len(set(drawn.values())) == len(drawn)
+    for name, container in _services().items():
+        if name in SPECS:
+            for variable, text in container["environment"].items():
+                known = str(text).startswith("${") and drawn.get(text.removeprefix("${").removesuffix(":?}"))
+                monkeypatch.setenv(variable, known or str(text))
+            settings = SigningSettings()
+            settings.trust(SPECS[name])
+            signer = settings.signer(SPECS[name])
+            if signer:
+                public = drawn[f"SLUICE_TRUSTED_{name.upper().replace('-', '_')}_KEYS"]
+                assert base64.b64encode(signer.public_key).decode() == public
 
 
 async def test_the_setup_container_s_command_works_and_works_again(gateway: Gateway, bus: BusSettings) -> None:

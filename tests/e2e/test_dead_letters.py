@@ -9,6 +9,7 @@ from aiokafka import ConsumerRecord
 
 from contracts import headers as names
 from contracts import topics
+from contracts.claims import PartitionClaimed
 from contracts.headers import header
 from contracts.topic import Topic
 from libs.bus.reading import read_to_end
@@ -53,8 +54,9 @@ async def test_the_reader_goes_on_and_the_record_is_kept(gateway: Gateway, topic
     headers = [(names.TYPE, kind)]
     if topic.signed_by:
         headers += gateway.stack.signer(topic.signed_by).headers(topic.name, key, kind, value)
+    partition = await _claimed(gateway) if topic is topics.REPLIES else 0
     async with raw_producer(gateway.stack.bus) as producer:
-        sent = await producer.send_and_wait(topic.name, value, key=key, headers=headers, partition=0)
+        sent = await producer.send_and_wait(topic.name, value, key=key, headers=headers, partition=partition)
 
     async def kept() -> bool | None:
         readers = set()
@@ -68,6 +70,12 @@ async def test_the_reader_goes_on_and_the_record_is_kept(gateway: Gateway, topic
     await until(kept, what=f"dead letters of {topic.name}")
     response = await gateway.post(chat("hi"))
     assert response.status_code == 200
+
+
+async def _claimed(gateway: Gateway) -> int:
+    """The partition of replies that the ingress reads."""
+    claims = [raw async for raw in read_to_end(gateway.stack.bus, topics.CLAIMS) if raw.key != b"broken"]
+    return PartitionClaimed.model_validate_json(claims[-1].value).partition
 
 
 @pytest.mark.parametrize("topic", [topics.REQUESTS, topics.QUOTA_DECISIONS, topics.ROUTES, topics.PROMPTS])

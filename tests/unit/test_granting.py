@@ -103,16 +103,16 @@ def test_a_row_copied_to_another_owner_opens_for_nobody_and_the_gateway_s_key_is
     assert "Your own key" in granted.refusal.message
 
 
-def _announced(relay_id: str, pair: RelayKeyPair) -> RelayAnnounced:
+def _announced(relay_id: str, pair: RelayKeyPair, lives_ms: int = 9 * EPOCH_MS) -> RelayAnnounced:
     return RelayAnnounced(
-        relay_id=relay_id, public_key=pair.public, announced_at_ms=NOW_MS, expires_at_ms=NOW_MS + EPOCH_MS
+        relay_id=relay_id, public_key=pair.public, announced_at_ms=NOW_MS, expires_at_ms=NOW_MS + lives_ms
     )
 
 
 def test_every_relay_gets_every_epoch_and_old_ones_are_forgotten() -> None:
     epochs, pairs = Epochs(NOW_MS), {"a": RelayKeyPair(), "b": RelayKeyPair()}
     for relay_id, pair in pairs.items():
-        epochs.relay_changed(relay_id, _announced(relay_id, pair))
+        epochs.relay_changed(relay_id, _announced(relay_id, pair), NOW_MS)
     first = epochs.current
     for now_ms, current in ((NOW_MS, 2), (NOW_MS + EPOCH_MS, 4), (NOW_MS + EPOCH_MS + KEPT_AFTER_MS, 4)):
         sealed = epochs.sealed(now_ms)
@@ -126,6 +126,20 @@ def test_every_relay_gets_every_epoch_and_old_ones_are_forgotten() -> None:
     assert first.epoch_id not in {
         record.epoch_id for record in epochs.sealed(NOW_MS + EPOCH_MS + KEPT_AFTER_MS).values()
     }
-    epochs.relay_changed("a", None)
-    epochs.relay_changed("c", _announced("c", RelayKeyPair()).model_copy(update={"public_key": "bm9uZQ=="}))
+    epochs.relay_changed("a", None, NOW_MS)
+    epochs.relay_changed("c", _announced("c", RelayKeyPair()).model_copy(update={"public_key": "bm9uZQ=="}), NOW_MS)
     assert "c" not in {record.relay_id for record in epochs.sealed(NOW_MS + 3 * EPOCH_MS).values()}
+
+
+def test_a_relay_that_withdrew_or_whose_time_is_over_is_given_no_key() -> None:
+    epochs = Epochs(NOW_MS)
+    epochs.relay_changed("late", _announced("late", RelayKeyPair(), lives_ms=0), NOW_MS)
+    epochs.relay_changed("brief", _announced("brief", RelayKeyPair(), lives_ms=EPOCH_MS), NOW_MS)
+    epochs.relay_changed("leaving", _announced("leaving", RelayKeyPair()), NOW_MS)
+    assert {record.relay_id for record in epochs.sealed(NOW_MS).values()} == {"brief", "leaving"}
+    epochs.relay_changed("leaving", None, NOW_MS)
+    assert {record.relay_id for record in epochs.sealed(NOW_MS).values()} == {"brief"}
+    epochs.sealed(NOW_MS + EPOCH_MS)
+    assert [
+        record for record in epochs.sealed(NOW_MS + EPOCH_MS).values() if record.epoch_id == epochs.current.epoch_id
+    ] == []

@@ -14,7 +14,7 @@ from services.relay.grants import KEY_PAIR_MS, Grants
 
 
 def _tell(epochs: Epochs, grants: Grants, now: int) -> None:
-    epochs.relay_changed("r", grants.announcement(now))
+    epochs.relay_changed("r", grants.announcement(now), now)
     for name, record in epochs.sealed(now).items():
         grants.epoch_key_sealed(name, record)
 
@@ -32,7 +32,7 @@ def test_a_new_pair_every_hour_and_the_old_epoch_key_still_opens() -> None:
     assert asyncio.run(grants.open(old, "1")).reveal() == "sk-x"
     # A vault that has not heard of the new pair yet seals to the old one.
     late = Epochs(now)
-    late.relay_changed("r", first)
+    late.relay_changed("r", first, now)
     for name, record in late.sealed(now).items():
         grants.epoch_key_sealed(name, record)
     sealed = late.current.seal(Secret("sk-y"), request_id="2", provider_id="p", expires_at_ms=now_ms() + 10_000)
@@ -51,7 +51,7 @@ def test_a_grant_of_an_unknown_epoch_is_waited_for_and_then_refused(monkeypatch:
 def test_another_relay_s_epoch_key_is_not_taken() -> None:
     now = now_ms()
     epochs, grants, other = Epochs(now), Grants("r"), Grants("other")
-    epochs.relay_changed("other", other.announcement(now))
+    epochs.relay_changed("other", other.announcement(now), now)
     grants.announcement(now)
     for name, record in epochs.sealed(now).items():
         grants.epoch_key_sealed(name, record)

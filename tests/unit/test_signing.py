@@ -118,11 +118,11 @@ def test_topics_name_services_that_write_them_alone() -> None:
 def test_a_service_without_its_keys_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SettingsError, match="SLUICE_TRUSTED_CONSOLE_KEYS"):
         SigningSettings().trust(INGRESS)
-    with pytest.raises(SettingsError, match="SLUICE_SIGNING_KEY is missing"):
+    with pytest.raises(SettingsError, match="SLUICE_RECORD_KEY is missing"):
         SigningSettings().signer(RELAY)
     assert SigningSettings().signer(POLICY) is None
     secret = "c2VjcmV0LXNlY3JldA=="
-    monkeypatch.setenv("SLUICE_SIGNING_KEY", secret)
+    monkeypatch.setenv("SLUICE_RECORD_KEY", secret)
     with pytest.raises(SettingsError) as wrong:
         SigningSettings().signer(RELAY)
     assert secret not in str(wrong.value) + repr(SigningSettings())

@@ -61,7 +61,7 @@ def prepare(installation: Installation, folder: Path, port: int) -> Path:
     Raises:
         StackError: the storage cannot be formatted.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     properties = folder / "server.properties"
     data = folder / "data"
     properties.write_text(server_properties(data, port, free_port()))

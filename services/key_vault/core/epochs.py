@@ -26,13 +26,15 @@ class Epochs:
     def _draw(self, now_ms: int) -> None:
         self.current = EpochKey.generate(secrets.token_hex(8))
         self._ends_at_ms = now_ms + EPOCH_MS
+        self._relays = {name: relay for name, relay in self._relays.items() if relay.expires_at_ms > now_ms}
         for relay_id, relay in self._relays.items():
             self._seal(relay_id, relay)
 
-    def relay_changed(self, relay_id: str, relay: RelayAnnounced | None) -> None:
-        """Called by the view of ``control.relays``."""
-        if relay is None:
+    def relay_changed(self, relay_id: str, relay: RelayAnnounced | None, now_ms: int) -> None:
+        """Called by the view of ``control.relays``. A relay that withdrew, or whose time is over, is given nothing."""
+        if relay is None or relay.expires_at_ms <= now_ms:
             self._relays.pop(relay_id, None)
+            self._sealed = {key: record for key, record in self._sealed.items() if record.relay_id != relay_id}
         elif self._relays.get(relay_id) != relay:
             self._relays[relay_id] = relay
             self._seal(relay_id, relay)

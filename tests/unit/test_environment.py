@@ -1,0 +1,51 @@
+"""What each service of the stack of one machine is given."""
+
+from contracts.services import CONSOLE, INGRESS, KEY_VAULT, METERING, POLICY, RELAY
+from deploy.local.environment import passed_on, signers_of, signs
+from deploy.local.stack import SERVICES
+
+OF_THE_SHELL = {
+    "SLUICE_LIMITS__BODY_BYTES": "5000",
+    "SLUICE_TRUSTED_PROXIES": "1",
+    "SLUICE_LOG_LEVEL": "DEBUG",
+    "SLUICE_KAFKA_REPLY_PARTITIONS": "4",
+    "SLUICE_CONSOLE_OPERATOR_TOKEN": "of the console",
+    "SLUICE_VAULT_KEY_ENCRYPTION_KEYS": "of the vault",
+    "SLUICE_INGRESS_DRAIN_S": "1",
+    "SLUICE_DATABASE_URL": "of one",
+    "SLUICE_RECORD_KEY": "of one",
+    "SLUICE_ADMIN_PASSWORD": "of nobody",
+    "SLUICE_PASSWORD_METERING": "of nobody",
+    "SLUICE_KEY": "of the command line",
+    "SLUICE_HOME": "of the command line",
+    "SLUICE_MY_PROVIDER": "a provider's key",
+    "OPENAI_API_KEY": "a provider's key",
+}
+FOR_ALL = {
+    "SLUICE_LIMITS__BODY_BYTES",
+    "SLUICE_TRUSTED_PROXIES",
+    "SLUICE_LOG_LEVEL",
+    "SLUICE_KAFKA_REPLY_PARTITIONS",
+}
+OWN = {
+    "console": {"SLUICE_CONSOLE_OPERATOR_TOKEN"},
+    "key-vault": {"SLUICE_VAULT_KEY_ENCRYPTION_KEYS"},
+    "ingress": {"SLUICE_INGRESS_DRAIN_S"},
+}
+
+
+def test_a_service_is_given_the_configuration_and_no_other_service_s_secret() -> None:
+    for service in SERVICES:
+        given = passed_on(service, OF_THE_SHELL, frozenset({"SLUICE_MY_PROVIDER", "OPENAI_API_KEY"}))
+        assert set(given) == FOR_ALL | OWN.get(service, set()), service
+
+
+def test_who_signs_and_who_is_believed() -> None:
+    assert [spec.name for spec in (CONSOLE, INGRESS, KEY_VAULT, METERING, POLICY, RELAY) if signs(spec)] == [
+        "console",
+        "key-vault",
+        "relay",
+    ]
+    assert signers_of(INGRESS) == ["console"]
+    assert signers_of(RELAY) == ["key-vault", "relay"]
+    assert signers_of(KEY_VAULT) == ["console", "key-vault", "relay"]
