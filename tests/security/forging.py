@@ -17,7 +17,7 @@ async def forge(gateway: Gateway, topic: Topic[Any], record: Record, signer: Sig
     """Publishes a record as its service would, with no signature or with one of the forger's."""
     key, value, name = topic.key(record).encode(), record.encode(), type(record).__name__
     about = {"event_id": record.event_id, "source": "/services/console", "subject": record.event_subject}
-    headers = event_headers(type_name=name, traceparent="", **about)
+    headers = event_headers(type_name=name, traceparent="", media_type=record.media_type, **about)
     if signer:
         headers += signer.headers(topic.name, key, dict(headers)[names.TYPE], value)
     await put(gateway, topic, key, value, headers)
