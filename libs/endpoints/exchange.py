@@ -8,10 +8,10 @@ from contracts.quantities import Quantity
 from contracts.record import JSON
 from contracts.requests import Surface
 from contracts.usage import TokenUsage
-from libs.chat.providers.exchange import Answer, Exchange
+from libs.chat.providers.answers import Answer, Exchange
 from libs.chat.providers.protocol import Outgoing, ProtocolError, ProviderFailure, bearer, parse_event, parse_object
 from libs.chat.providers.sse import ServerSentEvents
-from libs.chat.surfaces.chat import DONE
+from libs.chat.surfaces.chat.stream import DONE
 from libs.chat.surfaces.writer import SurfaceError, data_event, named_event
 from libs.config.gateway import Provider
 from libs.endpoints.endpoint import Counts, Endpoint

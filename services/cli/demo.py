@@ -19,7 +19,7 @@ from deploy.local.ports import LOOPBACK, free_port
 from deploy.local.stack import STUB_CONFIG, Stack, StackOptions
 from deploy.local.traces import Span, TraceCollector
 from libs.chat.providers.sse import ServerSentEvents
-from libs.chat.surfaces.chat import DONE
+from libs.chat.surfaces.chat.stream import DONE
 from libs.runtime.server import HttpServer
 from services.cli.client import ManagementClient
 from services.cli.output import out, report

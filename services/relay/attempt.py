@@ -13,10 +13,11 @@ from contracts.record import JSON, Refusal
 from contracts.replies import EVENTS, Outcome
 from contracts.routes import Fallback, RoutePlanned
 from contracts.usage import TokenUsage
+from libs.chat.providers.answers import Exchange
 from libs.chat.providers.errors import broke_off, failed_in_answer, timed_out, unreachable
-from libs.chat.providers.exchange import Exchange, exchange
+from libs.chat.providers.exchange import exchange
 from libs.chat.providers.identifiers import identifiers, with_hashed_users
-from libs.chat.providers.openai_chat import estimate
+from libs.chat.providers.openai_chat.usage import estimate
 from libs.chat.providers.protocol import Call, ProtocolError, ProviderFailure
 from libs.chat.surfaces.registry import DIALECTS
 from libs.chat.surfaces.writer import SurfaceError

@@ -17,7 +17,7 @@ from libs.bus.admin import group_members
 from libs.bus.reading import read_to_end
 from libs.bus.records import PoisonError, Received, decode
 from libs.bus.service import Service
-from libs.chat.providers.openai_chat import estimate
+from libs.chat.providers.openai_chat.usage import estimate
 from libs.chat.surfaces.registry import delivered_bytes
 from services.relay.core.ending import Ending, failed
 from services.relay.core.intake import Examine

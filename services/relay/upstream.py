@@ -9,8 +9,8 @@ import httpx
 from httpx_aiohttp import AiohttpTransport
 
 from contracts.record import Refusal
+from libs.chat.providers.answers import Exchange
 from libs.chat.providers.errors import broke_off, provider_refusal, timed_out, unreachable
-from libs.chat.providers.exchange import Exchange
 from libs.chat.providers.protocol import Framing, ProtocolError
 from libs.chat.providers.retry_after import retry_after_s
 from libs.config.gateway import Provider, Timeouts

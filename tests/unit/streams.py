@@ -9,7 +9,8 @@ import orjson
 from contracts.requests import Surface
 from deploy.local.stub.app import PROTOCOLS as BY_PATH
 from deploy.local.stub.protocol import StubProtocol
-from libs.chat.providers.exchange import Exchange, exchange
+from libs.chat.providers.answers import Exchange
+from libs.chat.providers.exchange import exchange
 from libs.chat.providers.protocol import Call
 from libs.config.gateway import ProtocolName, Provider
 from services.relay.upstream import read_events

@@ -16,7 +16,7 @@ from contracts.quantities import Quantity, Unit
 from contracts.record import JSON
 from contracts.requests import Surface
 from contracts.usage import TokenUsage
-from libs.chat.providers.exchange import Exchange
+from libs.chat.providers.answers import Exchange
 from libs.chat.providers.protocol import ProtocolError, ProviderFailure
 from libs.chat.surfaces.writer import SurfaceError
 from libs.config.catalog import Offer

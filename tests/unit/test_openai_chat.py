@@ -10,17 +10,14 @@ from hypothesis import strategies as st
 from contracts.requests import Surface
 from contracts.usage import TokenUsage
 from libs.chat.providers.errors import provider_refusal
-from libs.chat.providers.exchange import Translated, exchange
-from libs.chat.providers.openai_chat import (
-    SHOWN,
-    ChatReader,
-    build_request,
-    estimate,
-    parse_response,
-    parse_usage,
-)
+from libs.chat.providers.exchange import exchange
+from libs.chat.providers.openai_chat.answer import parse_response
+from libs.chat.providers.openai_chat.request import SHOWN, build_request
+from libs.chat.providers.openai_chat.stream import ChatReader
+from libs.chat.providers.openai_chat.usage import estimate, parse_usage
 from libs.chat.providers.protocol import Call, ProtocolError, ProviderFailure
-from libs.chat.surfaces.chat import ChatWriter
+from libs.chat.providers.translation import Translated
+from libs.chat.surfaces.chat.stream import ChatWriter
 from libs.chat.surfaces.registry import delivered_bytes
 from libs.config.gateway import Provider
 

@@ -15,8 +15,12 @@ from hypothesis import strategies as st
 
 from contracts.requests import Surface
 from deploy.local.stub.answers import StubRequest, answer_to
-from libs.chat.providers import anthropic_messages, bedrock_converse, gemini
+from libs.chat.providers.anthropic_messages import request as anthropic_messages_request
+from libs.chat.providers.bedrock_converse import framing as bedrock_converse_framing
+from libs.chat.providers.bedrock_converse import request as bedrock_converse_request
+from libs.chat.providers.bedrock_converse import signing as bedrock_converse_signing
 from libs.chat.providers.exchange import exchange
+from libs.chat.providers.gemini import request as gemini_request
 from libs.chat.providers.protocol import Call, ProtocolError
 from libs.chat.providers.registry import ADAPTERS
 from libs.config.gateway import ProtocolName, Provider
@@ -71,7 +75,9 @@ def test_converse_takes_what_is_sent_by_aws_s_own_model() -> None:
     video = {"type": "video_url", "video_url": {"url": "data:video/quicktime;base64,aGk="}}
     shown = {**BODY, "messages": [*BODY["messages"], {"role": "user", "content": [video]}]}
     for body, beside in ((shown, "reasoning_effort"), (_thinking(), "temperature")):
-        sent = bedrock_converse.build_request(body, _call(upstream_model="us.m:0"), _provider("bedrock-converse"))
+        sent = bedrock_converse_request.build_request(
+            body, _call(upstream_model="us.m:0"), _provider("bedrock-converse")
+        )
         assert sent.path == "/model/us.m%3A0/converse"
         assert set(sent.dropped) == {"logit_bias", "seed", beside}
         request = {**orjson.loads(sent.content), "modelId": "us.m:0"}
@@ -81,11 +87,13 @@ def test_converse_takes_what_is_sent_by_aws_s_own_model() -> None:
 
 def test_an_access_key_signs_as_botocore_does_and_goes_to_its_region(monkeypatch: pytest.MonkeyPatch) -> None:
     key = '{"accessKeyId":"AKIAIOSFODNN7EXAMPLE","secretAccessKey":"not-a-secret","region":"eu-west-1"}'
-    sent = bedrock_converse.authorize(key, "https://bedrock-runtime.{region}.amazonaws.com/model/m/converse", b"{}")
+    sent = bedrock_converse_signing.authorize(
+        key, "https://bedrock-runtime.{region}.amazonaws.com/model/m/converse", b"{}"
+    )
     assert sent.url == "https://bedrock-runtime.eu-west-1.amazonaws.com/model/m/converse"
     assert "/eu-west-1/bedrock/aws4_request" in sent.headers["Authorization"]
     assert "not-a-secret" not in repr(sent) + str(dict(sent.headers))
-    bearer = bedrock_converse.authorize("abc", "https://bedrock-runtime.{region}.amazonaws.com/x", b"")
+    bearer = bedrock_converse_signing.authorize("abc", "https://bedrock-runtime.{region}.amazonaws.com/x", b"")
     assert (bearer.url.split(".")[1], bearer.headers) == ("us-east-1", {"Authorization": "Bearer abc"})
     seen: list[str] = []
 
@@ -94,12 +102,12 @@ def test_an_access_key_signs_as_botocore_does_and_goes_to_its_region(monkeypatch
         request.headers["Authorization"] = request.headers["X-Amz-Date"] = "x"
 
     monkeypatch.setattr(SigV4Auth, "add_auth", sign)
-    bedrock_converse.check(key, "https://bedrock-runtime.{region}.amazonaws.com")
+    bedrock_converse_signing.check(key, "https://bedrock-runtime.{region}.amazonaws.com")
     assert seen == ["https://bedrock.eu-west-1.amazonaws.com/foundation-models"]
 
 
 def test_gemini_says_all_that_it_can() -> None:
-    sent = gemini.build_request(BODY, _call(streamed=True, upstream_model="gemini-3-pro"), _provider("gemini"))
+    sent = gemini_request.build_request(BODY, _call(streamed=True, upstream_model="gemini-3-pro"), _provider("gemini"))
     assert sent.path == "/models/gemini-3-pro:streamGenerateContent?alt=sse"
     assert sent.dropped == ("logit_bias",)
     request = orjson.loads(sent.content)
@@ -107,7 +115,7 @@ def test_gemini_says_all_that_it_can() -> None:
     call = request["contents"][1]["parts"][1]
     assert call == {
         "functionCall": {"id": "c1", "name": "f", "args": {"a": 1}},
-        "thoughtSignature": gemini.UNSIGNED,
+        "thoughtSignature": gemini_request.UNSIGNED,
     }
     result, image = request["contents"][2]["parts"]
     assert result["functionResponse"] == {"id": "c1", "name": "f", "response": {"result": "sunny"}}
@@ -163,12 +171,12 @@ def test_a_temperature_of_zero_beside_a_thought_is_told_too() -> None:
 
 def test_claude_thinks_as_its_version_wants() -> None:
     body = _thinking()
-    old = anthropic_messages.build_request(body, _call(), _provider("anthropic-messages"))
+    old = anthropic_messages_request.build_request(body, _call(), _provider("anthropic-messages"))
     request = orjson.loads(old.content)
     assert request["thinking"] == {"type": "enabled", "budget_tokens": 2_048}
     assert "temperature" in old.dropped
     assert "temperature" not in request
-    new = anthropic_messages.build_request(body, _call(), _provider("anthropic-messages", thinking="adaptive"))
+    new = anthropic_messages_request.build_request(body, _call(), _provider("anthropic-messages", thinking="adaptive"))
     request = orjson.loads(new.content)
     assert request["thinking"]["type"] == "adaptive"
     assert request["output_config"]["effort"] == "low"
@@ -237,6 +245,6 @@ async def test_a_damaged_frame_is_no_answer() -> None:
     data = bytearray(b"".join(stub.opening(answer_to(StubRequest({}, "up", "x", 1, None, True, {}), "c"))))
     data[-1] ^= 1
     with pytest.raises(ProtocolError):
-        bedrock_converse.EventStream().feed(bytes(data))
+        bedrock_converse_framing.EventStream().feed(bytes(data))
     with pytest.raises(UpstreamError):
         await _read("bedrock-converse", [bytes(data)])

@@ -6,7 +6,8 @@ import orjson
 import pytest
 
 from contracts.requests import Surface
-from libs.chat.providers.exchange import Exchange, exchange
+from libs.chat.providers.answers import Exchange
+from libs.chat.providers.exchange import exchange
 from libs.chat.providers.protocol import Call
 from libs.chat.surfaces.writer import SurfaceError
 from libs.config.gateway import ProtocolName, Provider, Thinking

@@ -8,7 +8,8 @@ import pytest
 
 from contracts.requests import Surface
 from deploy.local.stub.validation import violation
-from libs.chat.providers.exchange import Exchange, exchange
+from libs.chat.providers.answers import Exchange
+from libs.chat.providers.exchange import exchange
 from libs.chat.providers.protocol import Call
 from libs.chat.surfaces import references
 from libs.chat.surfaces.writer import SurfaceError

@@ -15,13 +15,15 @@ from hypothesis import strategies as st
 
 from contracts.requests import Surface
 from deploy.local.home import ROOT
-from libs.chat.providers import anthropic_messages, openai_responses
+from libs.chat.providers.anthropic_messages import answer as anthropic_messages_answer
 from libs.chat.providers.exchange import exchange
+from libs.chat.providers.openai_responses import answer as openai_responses_answer
 from libs.chat.providers.protocol import Call
 from libs.chat.providers.registry import ADAPTERS
-from libs.chat.surfaces import messages, responses
+from libs.chat.surfaces.messages import request as messages_request
 from libs.chat.surfaces.reasoning import BUDGETS
 from libs.chat.surfaces.registry import DIALECTS
+from libs.chat.surfaces.responses import request as responses_request
 from libs.chat.surfaces.thoughts import Carried, opened
 from libs.chat.surfaces.writer import inline_data
 from libs.config.gateway import ProtocolName, Provider
@@ -161,11 +163,11 @@ def _text(content: Any) -> str:
 
 
 def _as_messages(request: dict[str, Any]) -> Heard:
-    return _heard(messages.to_chat(request))
+    return _heard(messages_request.to_chat(request))
 
 
 def _as_responses(request: dict[str, Any]) -> Heard:
-    return _heard(responses.to_chat({**request, "store": None, "include": None}))
+    return _heard(responses_request.to_chat({**request, "store": None, "include": None}))
 
 
 def _as_gemini(request: dict[str, Any]) -> Heard:
@@ -342,7 +344,7 @@ def answers(draw: st.DrawFn) -> dict[str, Any]:
 @given(answers())
 def test_an_answer_as_a_message_and_back_is_the_same(answer: dict[str, Any]) -> None:
     message = DIALECTS[Surface.MESSAGES].whole(answer, {})
-    again = anthropic_messages.parse_response(orjson.dumps(message), model="a/b", created_s=5).answer
+    again = anthropic_messages_answer.parse_response(orjson.dumps(message), model="a/b", created_s=5).answer
     assert _said(again) == _said(answer)
     assert _counts(again) == _counts(answer)
 
@@ -350,7 +352,7 @@ def test_an_answer_as_a_message_and_back_is_the_same(answer: dict[str, Any]) -> 
 @given(answers())
 def test_an_answer_as_a_response_and_back_is_the_same(answer: dict[str, Any]) -> None:
     response = DIALECTS[Surface.RESPONSES].whole(answer, {})
-    again = openai_responses.parse_response(orjson.dumps(response), model="a/b").answer
+    again = openai_responses_answer.parse_response(orjson.dumps(response), model="a/b").answer
     assert _said(again) == _said(answer)
     assert _counts(again) == _counts(answer)
 
@@ -359,9 +361,9 @@ def test_an_answer_as_a_response_and_back_is_the_same(answer: dict[str, Any]) ->
 def test_what_only_the_model_can_read_comes_back_through_clients_of_messages(answer: dict[str, Any]) -> None:
     content = DIALECTS[Surface.MESSAGES].whole(answer, {})["content"]
     turns = [{"role": "user", "content": "x"}, {"role": "assistant", "content": content}]
-    again = messages.to_chat({"model": "a/b", "max_tokens": 1, "messages": turns})
+    again = messages_request.to_chat({"model": "a/b", "max_tokens": 1, "messages": turns})
     assert _kept(again["messages"][-1]) == _kept(answer["choices"][0]["message"])
-    kept = messages.without_carried({"messages": turns})["messages"][-1]["content"]
+    kept = messages_request.without_carried({"messages": turns})["messages"][-1]["content"]
     assert b"sluice." not in orjson.dumps(kept)
     assert [block for block in content if block in kept] == kept
 
@@ -372,9 +374,9 @@ def test_what_only_the_model_can_read_comes_back_through_clients_of_responses(an
     if not [item for item in output if item["type"] != "reasoning"]:
         return
     given_ = [{"role": "user", "content": "x"}, *output]
-    again = responses.to_chat({"model": "a/b", "input": given_})
+    again = responses_request.to_chat({"model": "a/b", "input": given_})
     assert _kept(again["messages"][-1]) == _kept(answer["choices"][0]["message"])
-    kept = responses.without_carried({"input": given_})["input"]
+    kept = responses_request.without_carried({"input": given_})["input"]
     assert b"sluice." not in orjson.dumps(kept)
     assert [item for item in given_ if item in kept] == kept
 

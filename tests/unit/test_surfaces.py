@@ -10,12 +10,16 @@ from pydantic_core import from_json
 
 from contracts.requests import Surface
 from contracts.usage import TokenUsage
-from libs.chat.providers import anthropic_messages, native
-from libs.chat.providers.anthropic_messages import MessagesReader
+from libs.chat.providers import native
+from libs.chat.providers.anthropic_messages import answer as anthropic_messages_answer
+from libs.chat.providers.anthropic_messages import request as anthropic_messages_request
+from libs.chat.providers.anthropic_messages.stream import MessagesReader
 from libs.chat.providers.exchange import exchange
 from libs.chat.providers.protocol import Call, ProtocolError, ProviderFailure
-from libs.chat.surfaces import messages, responses
+from libs.chat.surfaces.messages import answer as messages_answer
+from libs.chat.surfaces.messages import request as messages_request
 from libs.chat.surfaces.registry import DIALECTS, delivered_bytes
+from libs.chat.surfaces.responses import answer as responses_answer
 from libs.chat.surfaces.writer import SurfaceError
 from libs.config.gateway import Provider
 from tests.unit.events import named_events
@@ -96,8 +100,8 @@ def requests(draw: st.DrawFn) -> dict[str, Any]:
 
 @given(requests())
 def test_messages_as_chat_as_messages_are_the_same(body: dict[str, Any]) -> None:
-    chat = messages.to_chat(body)
-    again = from_json(anthropic_messages.build_request(chat, _call(Surface.MESSAGES, body), ANTHROPIC).content)
+    chat = messages_request.to_chat(body)
+    again = from_json(anthropic_messages_request.build_request(chat, _call(Surface.MESSAGES, body), ANTHROPIC).content)
     assert again == {**body, "model": "up", "stream": True}
 
 
@@ -223,10 +227,10 @@ def test_a_message_s_events_add_up_to_the_whole_message(given_: tuple[dict[str, 
         text = block.pop("_json")
         if block["type"] == "tool_use":
             block["input"] = orjson.loads(text) if text else {}
-    expected = messages.whole(answer, {})
+    expected = messages_answer.whole(answer, {})
     assert blocks == expected["content"]
     assert events[-2]["delta"]["stop_reason"] == expected["stop_reason"]
-    assert events[-2]["usage"] == expected["usage"] == messages.usage_json(answer["usage"])
+    assert events[-2]["usage"] == expected["usage"] == messages_answer.usage_json(answer["usage"])
 
 
 def _without_ids(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -238,7 +242,7 @@ def test_a_response_s_events_add_up_to_the_whole_response(given_: tuple[dict[str
     answer, chunks = given_
     events = _write(Surface.RESPONSES, chunks)
     assert [event["sequence_number"] for event in events] == list(range(len(events)))
-    final, expected = events[-1]["response"], responses.whole(answer, {})
+    final, expected = events[-1]["response"], responses_answer.whole(answer, {})
     assert events[-1]["type"] == f"response.{expected['status']}"
     assert _without_ids(final["output"]) == _without_ids(expected["output"])
     assert {**final, "output": []} == {**expected, "output": []}
@@ -255,14 +259,14 @@ def test_anthropic_s_events_are_read_as_its_whole_answer_is(
     given_: tuple[dict[str, Any], list[dict[str, Any]]],
 ) -> None:
     answer, chunks = given_
-    message = messages.whole(answer, {})
+    message = messages_answer.whole(answer, {})
     events = _write(Surface.MESSAGES, chunks)
     # As Anthropic tells it: what goes in at the start, what comes out at the end.
     events[0]["message"]["usage"] = {**message["usage"], "output_tokens": 1}
     events[-2]["usage"] = {"output_tokens": message["usage"]["output_tokens"]}
     reader = MessagesReader(model="a/b", created_s=5)
     read = [chunk for event in events for chunk in reader.read(orjson.dumps(event).decode())]
-    parsed = anthropic_messages.parse_response(orjson.dumps(message), model="a/b", created_s=5)
+    parsed = anthropic_messages_answer.parse_response(orjson.dumps(message), model="a/b", created_s=5)
     said = parsed.answer["choices"][0]["message"]
     deltas = [chunk["choices"][0]["delta"] for chunk in read]
     assert "".join(delta.get("content") or "" for delta in deltas) == (said["content"] or "")
@@ -344,7 +348,7 @@ def test_what_cannot_be_said_is_refused_in_words(surface: Surface, body: dict[st
 
 def test_instructions_inside_a_conversation_stay_where_they_are() -> None:
     said = [{"role": "user", "content": "a"}, {"role": "system", "content": [{"type": "text", "text": "be brief"}]}]
-    chat = messages.to_chat({"model": "a/b", "max_tokens": 1, "messages": said})
+    chat = messages_request.to_chat({"model": "a/b", "max_tokens": 1, "messages": said})
     assert chat["messages"] == said
 
 
@@ -355,7 +359,7 @@ def test_whole_numbers_of_any_size_are_said_as_they_are() -> None:
         "max_tokens": 1,
         "messages": [{"role": "user", "content": "x"}, {"role": "assistant", "content": [use_]}],
     }
-    chat = messages.to_chat(body)
+    chat = messages_request.to_chat(body)
     assert str(2**70) in chat["messages"][-1]["tool_calls"][0]["function"]["arguments"]
     answer = {"choices": [{"message": chat["messages"][-1], "finish_reason": "tool_calls"}]}
-    assert messages.whole(answer, {})["content"] == [use_]
+    assert messages_answer.whole(answer, {})["content"] == [use_]

@@ -1,29 +1,26 @@
 """Answers of Responses that end with the carrier of their items, see `libs.chat.surfaces.references`. Sans-I/O."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from contracts.usage import TokenUsage
 from libs.chat.exact_json import decode, encode
+from libs.chat.providers.answers import Answer, Exchange, Stream
 from libs.chat.surfaces import references
 
-if TYPE_CHECKING:
-    from libs.chat.providers.exchange import Answer, Exchange, Stream
 
-
-def carrying(exchange: "Exchange") -> "Exchange":
+def carrying(exchange: Exchange) -> Exchange:
     """The exchange, with the carrier in its answer."""
     return replace(exchange, stream=CarryingStream(exchange.stream), whole=lambda data: _carrying(exchange.whole(data)))
 
 
-def _carrying(answer: "Answer") -> "Answer":
+def _carrying(answer: Answer) -> Answer:
     return replace(answer, body=lambda counted: encode(references.with_carrier(decode(answer.body(counted)))))
 
 
 class CarryingStream:
-    """A stream with the carrier's events before its end. See `libs.chat.providers.exchange.Stream`."""
+    """A stream with the carrier's events before its end. See `libs.chat.providers.answers.Stream`."""
 
-    def __init__(self, stream: "Stream") -> None:
+    def __init__(self, stream: Stream) -> None:
         self._stream = stream
         self.event = stream.event
 

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from contracts.usage import TokenUsage
-from libs.chat.providers.openai_chat import finish_reason, usage_json
+from libs.chat.providers.openai_chat.answer import finish_reason
+from libs.chat.providers.openai_chat.usage import usage_json
 
 
 class ChunkReader:

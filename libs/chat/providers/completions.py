@@ -5,7 +5,8 @@ Source: the OpenAI API reference, "Completions".
 
 from pydantic_core import to_json
 
-from libs.chat.providers.protocol import Call, Outgoing, refused, without_unsupported
+from libs.chat.providers.fields import refused, without_unsupported
+from libs.chat.providers.protocol import Call, Outgoing
 from libs.config.gateway import Provider
 
 PATH = "/completions"

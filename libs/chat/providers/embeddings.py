@@ -6,7 +6,8 @@ Source: the OpenAI API reference, "Embeddings".
 from pydantic_core import to_json
 
 from contracts.usage import TokenUsage
-from libs.chat.providers.protocol import Call, Outgoing, refused, supported
+from libs.chat.providers.fields import refused, supported
+from libs.chat.providers.protocol import Call, Outgoing
 from libs.config.gateway import Provider
 
 PATH = "/embeddings"

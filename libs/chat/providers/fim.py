@@ -6,7 +6,8 @@ Source: the Mistral API reference, "Fim".
 from pydantic_core import to_json
 
 from contracts.requests import FIM_MOST_TOKENS
-from libs.chat.providers.protocol import Call, Outgoing, refused, supported
+from libs.chat.providers.fields import refused, supported
+from libs.chat.providers.protocol import Call, Outgoing
 from libs.config.gateway import Provider
 
 PATH = "/fim/completions"

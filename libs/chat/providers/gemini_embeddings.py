@@ -13,7 +13,8 @@ from pydantic_core import to_json
 
 from contracts.usage import TokenUsage
 from libs.chat.providers.embeddings import usage_json
-from libs.chat.providers.protocol import Outgoing, Parsed, ProtocolError, left_out, parse_object
+from libs.chat.providers.fields import left_out
+from libs.chat.providers.protocol import Outgoing, Parsed, ProtocolError, parse_object
 from libs.chat.surfaces.writer import SurfaceError
 
 

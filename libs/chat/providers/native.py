@@ -6,8 +6,9 @@ Nothing is translated, so nothing is lost; the model gets the name that the clie
 from typing import Any
 
 from contracts.usage import TokenUsage
-from libs.chat.providers import anthropic_messages, openai_responses
+from libs.chat.providers.anthropic_messages.usage import parse_usage as parse_messages_usage
 from libs.chat.providers.halves import EventJoiner
+from libs.chat.providers.openai_responses.usage import parse_usage as parse_responses_usage
 from libs.chat.providers.protocol import Parsed, ProviderFailure, parse_event, parse_object
 from libs.chat.surfaces.registry import delivered_bytes
 from libs.chat.surfaces.writer import data_event, named_event
@@ -91,7 +92,7 @@ def _usage(usage: Any) -> TokenUsage | None:
     if not isinstance(usage, dict):
         return None
     if "input_tokens_details" in usage or "output_tokens_details" in usage:
-        return openai_responses.parse_usage(usage)
+        return parse_responses_usage(usage)
     if isinstance(usage.get("prompt_tokens"), int):
         return TokenUsage(input_tokens=usage["prompt_tokens"], output_tokens=usage.get("completion_tokens") or 0)
-    return anthropic_messages.parse_usage(usage)
+    return parse_messages_usage(usage)

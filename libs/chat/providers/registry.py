@@ -2,7 +2,11 @@
 
 from typing import get_args
 
-from libs.chat.providers import anthropic_messages, bedrock_converse, gemini, openai_chat, openai_responses
+from libs.chat.providers.anthropic_messages import adapter as anthropic_messages
+from libs.chat.providers.bedrock_converse import adapter as bedrock_converse
+from libs.chat.providers.gemini import adapter as gemini
+from libs.chat.providers.openai_chat import adapter as openai_chat
+from libs.chat.providers.openai_responses import adapter as openai_responses
 from libs.chat.providers.protocol import Adapter
 from libs.config.gateway import ProtocolName
 

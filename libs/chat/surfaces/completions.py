@@ -7,7 +7,8 @@ what would change the answer and cannot be had is refused (tokens, several promp
 
 from typing import Any
 
-from libs.chat.surfaces.chat import DONE, wants_usage
+from libs.chat.surfaces.chat.request import wants_usage
+from libs.chat.surfaces.chat.stream import DONE
 from libs.chat.surfaces.writer import SurfaceError, data_event, text_of
 
 _SAME = (

@@ -1,62 +1,36 @@
 """All surfaces by name."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import orjson
 
 from contracts.requests import Surface
-from libs.chat.surfaces import chat, completions, messages, responses
-from libs.chat.surfaces.reasoning import with_effort
-from libs.chat.surfaces.writer import Writer
+from libs.chat.surfaces import completions
+from libs.chat.surfaces.chat import dialect as chat
+from libs.chat.surfaces.chat.errors import error_event
+from libs.chat.surfaces.chat.stream import DONE, ChatWriter
+from libs.chat.surfaces.messages import dialect as messages
+from libs.chat.surfaces.responses import dialect as responses
+from libs.chat.surfaces.writer import Dialect
 
-
-@dataclass(frozen=True, slots=True)
-class Dialect:
-    """How one surface is translated to chat completions and back."""
-
-    to_chat: Callable[[dict[str, Any]], dict[str, Any]]
-    """Raises `libs.chat.surfaces.writer.SurfaceError`."""
-    whole: Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]]
-    """An answer that is not streamed, given the chat completion and the client's body."""
-    writer: Callable[[str, dict[str, Any]], Writer]
-    """Of a stream, given the model as the client named it, and the client's body."""
-    error_event: Callable[[str, int, str], str]
-    """An error after the first byte: of its message and HTTP status, and the events that were sent last."""
-    understood: frozenset[str] = frozenset()
-    """Fields of a request that have an effect, or need none; empty: all."""
-
-
-_AS_IT_IS = Dialect(
-    lambda body: body,
-    lambda answer, _body: answer,
-    lambda _model, body: chat.ChatWriter(usage=chat.wants_usage(body)),
-    chat.error_event,
-)
 DIALECTS: dict[Surface, Dialect] = {
     # Of those that nobody translates, the form of an error in a stream matters.
-    **dict.fromkeys(Surface, _AS_IT_IS),
-    Surface.CHAT_COMPLETIONS: replace(_AS_IT_IS, to_chat=with_effort),
-    Surface.RESPONSES: Dialect(
-        responses.to_chat, responses.whole, responses.ResponsesWriter, responses.error_event, responses.UNDERSTOOD
-    ),
-    Surface.MESSAGES: Dialect(
-        messages.to_chat,
-        messages.whole,
-        lambda model, _body: messages.MessagesWriter(model),
-        messages.error_event,
-        messages.UNDERSTOOD,
-    ),
+    **dict.fromkeys(Surface, replace(chat.DIALECT, to_chat=lambda body: body)),
+    Surface.CHAT_COMPLETIONS: chat.DIALECT,
+    Surface.RESPONSES: responses.DIALECT,
+    Surface.MESSAGES: messages.DIALECT,
     Surface.COMPLETIONS: Dialect(
         completions.to_chat,
         completions.whole,
         lambda _model, body: completions.CompletionsWriter(body),
-        chat.error_event,
+        error_event,
         completions.UNDERSTOOD,
     ),
     # Mistral, whose API it is, sends the usage unasked.
-    Surface.FIM: replace(_AS_IT_IS, writer=lambda _model, _body: chat.ChatWriter(usage=True)),
+    Surface.FIM: Dialect(
+        lambda body: body, chat.DIALECT.whole, lambda _model, _body: ChatWriter(usage=True), error_event
+    ),
 }
 
 
@@ -65,7 +39,7 @@ def delivered_bytes(events: str) -> int:
     total = 0
     for line in events.split("\n"):
         data = line.removeprefix("data: ")
-        if data is line or data == chat.DONE:
+        if data is line or data == DONE:
             continue
         total += sum(len(text.encode()) for text in _texts(orjson.loads(data)))
     return total

@@ -4,6 +4,8 @@ Chat completions are the common tongue: a request of another surface is translat
 into that surface's events.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from libs.chat.exact_json import decode, encode
@@ -21,6 +23,22 @@ class Writer(Protocol):
 
     def finish(self, tail: dict[str, Any] | None) -> str:
         """The last events. ``tail`` is the chunk with the usage and no choices, where there is usage."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How one surface is translated to chat completions and back."""
+
+    to_chat: Callable[[dict[str, Any]], dict[str, Any]]
+    """Raises `SurfaceError`."""
+    whole: Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]]
+    """An answer that is not streamed, given the chat completion and the client's body."""
+    writer: Callable[[str, dict[str, Any]], Writer]
+    """Of a stream, given the model as the client named it, and the client's body."""
+    error_event: Callable[[str, int, str], str]
+    """An error after the first byte: of its message and HTTP status, and the events that were sent last."""
+    understood: frozenset[str] = frozenset()
+    """Fields of a request that have an effect, or need none; empty: all."""
 
 
 def data_event(content: dict[str, Any]) -> str:

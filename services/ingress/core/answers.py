@@ -9,7 +9,7 @@ from contracts.decisions import QuotaWindow
 from contracts.record import JSON, Refusal
 from contracts.replies import EVENTS, ReplyEnded, ReplyStarted
 from contracts.requests import Surface
-from libs.chat.surfaces.messages import error_type
+from libs.chat.surfaces.messages.errors import error_type
 
 RawHeaders = list[tuple[bytes, bytes]]
 Message = dict[str, Any]

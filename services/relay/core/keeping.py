@@ -8,7 +8,7 @@ from typing import Any
 from contracts.requests import RequestAccepted, Surface
 from contracts.usage import TokenUsage
 from libs.chat.exact_json import decode, encode
-from libs.chat.providers.exchange import Answer, Exchange, Stream
+from libs.chat.providers.answers import Answer, Exchange, Stream
 from libs.chat.surfaces import references
 from libs.sealing.responses import new_response_id
 

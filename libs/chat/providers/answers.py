@@ -1,0 +1,68 @@
+"""How what comes back from a provider is read: as a stream, or whole. Sans-I/O."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from contracts.quantities import Quantity
+from contracts.usage import TokenUsage
+from libs.chat.providers.protocol import Addressed, Framing, Outgoing
+
+
+class Stream(Protocol):
+    """A provider's events on their way to a client."""
+
+    @property
+    def delivered_bytes(self) -> int:
+        """The text that the client was sent, in bytes of UTF-8."""
+
+    @property
+    def done(self) -> bool:
+        """The provider has sent its last event."""
+
+    @property
+    def finished(self) -> bool:
+        """The model has come to its end; only counts may follow."""
+
+    @property
+    def usage(self) -> TokenUsage | None:
+        """The provider's counts, once they are complete."""
+
+    def event(self, data: str) -> str:
+        """Takes the ``data`` of one event; returns what the client gets now.
+
+        Raises:
+            ProtocolError: it makes no sense.
+            ProviderFailure: it is an error.
+        """
+
+    def finish(self, counted: TokenUsage | None) -> str:
+        """The end of the stream. ``counted`` is our own count, where the provider gave none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer, for the client, with what the books need."""
+
+    usage: TokenUsage | None
+    delivered_bytes: int
+    body: Callable[[TokenUsage | None], str]
+    """The JSON for the client, given our own count where the provider gave none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """What is sent, and how what comes back is read."""
+
+    outgoing: Outgoing
+    authorize: Callable[[str, str, bytes], Addressed]
+    framing: Callable[[], Framing]
+    stream: Stream
+    whole: Callable[[bytes], Answer]
+    """Raises ProtocolError, ProviderFailure."""
+    recording: bool = False
+    """The answer is bytes that pass as they are; its stream has no events."""
+    content_type: str | None = None
+    """Of the answer, where it is neither JSON nor events."""
+    quantities: Callable[[], Sequence[Quantity]] = tuple
+    """What was used beside tokens, as far as the answer has come."""

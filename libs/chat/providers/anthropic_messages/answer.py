@@ -1,0 +1,58 @@
+"""Whole answers of Anthropic's Messages. Sans-I/O."""
+
+from typing import Any
+
+from libs.chat.exact_json import encode
+from libs.chat.providers.anthropic_messages.usage import parse_usage
+from libs.chat.providers.chunks import choice, completion
+from libs.chat.providers.protocol import Parsed, ProtocolError, parse_object
+from libs.chat.surfaces.messages.answer import STOP_REASONS
+from libs.chat.surfaces.writer import text_of
+
+FINISH_REASONS = {reason: finish for finish, reason in reversed(STOP_REASONS.items())} | {
+    "stop_sequence": "stop",
+    "pause_turn": "stop",
+    "model_context_window_exceeded": "length",
+}
+
+
+def parse_response(data: bytes, *, model: str, created_s: int) -> Parsed:
+    """A message as a chat completion of this time. Raises ProtocolError."""
+    found = parse_object(data)
+    blocks = found.get("content")
+    if not isinstance(blocks, list):
+        raise ProtocolError("the answer has no content")
+    message: dict[str, Any] = {"role": "assistant", "content": None}
+    for block in blocks:
+        kind = block.get("type")
+        if kind == "text":
+            message["content"] = (message["content"] or "") + str(block.get("text") or "")
+        elif kind == "thinking":
+            message["reasoning_content"] = message.get("reasoning_content", "") + str(block.get("thinking") or "")
+            message.setdefault("reasoning_details", []).append(detail_of(block))
+        elif kind == "redacted_thinking":
+            message.setdefault("reasoning_details", []).append(detail_of(block))
+        elif kind == "tool_use":
+            function = {"name": block.get("name"), "arguments": encode(block.get("input") or {})}
+            call = {"id": block.get("id"), "type": "function", "function": function}
+            message.setdefault("tool_calls", []).append(call)
+    usage = parse_usage(found.get("usage"))
+    answer = completion(
+        found.get("id"),
+        created_s=created_s,
+        model=model,
+        choices=[choice(message, finish_of(found.get("stop_reason")))],
+        usage=usage,
+    )
+    delivered = len(text_of(blocks).encode()) + len(message.get("reasoning_content", "").encode())
+    return Parsed(answer, usage, delivered)
+
+
+def detail_of(block: dict[str, Any]) -> dict[str, Any]:
+    if block.get("type") == "redacted_thinking":
+        return {"type": "reasoning.encrypted", "data": block.get("data")}
+    return {"type": "reasoning.text", "text": block.get("thinking"), "signature": block.get("signature")}
+
+
+def finish_of(reason: Any) -> str:
+    return FINISH_REASONS.get(str(reason), "stop")

@@ -1,0 +1,175 @@
+"""Chat completions' requests for Anthropic's Messages. Sans-I/O.
+
+Source: the Anthropic API reference, "Messages".
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic_core import to_json
+
+from libs.chat.providers.anthropic_messages.thinking import NOT_BESIDE_THOUGHT, thinking
+from libs.chat.providers.conversation import conversation
+from libs.chat.providers.fields import COMMON, functions_of, left_out, limit_of, stops_of
+from libs.chat.providers.protocol import (
+    Call,
+    Outgoing,
+)
+from libs.chat.surfaces.messages.request import SERVICE_TIERS
+from libs.chat.surfaces.reasoning import BUDGETS
+from libs.chat.surfaces.thoughts import for_claude
+from libs.chat.surfaces.writer import arguments_of, image_url_of, inline_data, name_of
+from libs.config.gateway import Provider
+
+PATH = "/messages"
+SAMPLING = ("temperature", "top_p", "top_k")
+_TRANSLATED = COMMON | {*SAMPLING, "parallel_tool_calls", "stop"}
+_TIERS = {theirs: ours for ours, theirs in SERVICE_TIERS.items()}
+
+
+def build_request(chat: dict[str, Any], call: Call, provider: Provider) -> Outgoing:
+    """A chat completion's request for Anthropic.
+
+    Cacheable are the ends of instructions and conversation, if the call is one of many, unless the client marked
+    something.
+    """
+    system, messages = conversation(
+        chat.get("messages") or (),
+        instructed=lambda message: _blocks(message.get("content")),
+        asked=lambda message: _blocks(message.get("content")),
+        answered=_answer,
+        resulted=_result,
+    )
+    limit = limit_of(chat) or call.cap_tokens or call.most_tokens
+    request: dict[str, Any] = {
+        "model": call.upstream_model,
+        "max_tokens": limit,
+        "stream": call.streamed,
+        "messages": messages,
+    }
+    dropped = set(left_out(chat, _TRANSLATED))
+    if tier := _TIERS.get(str(chat.get("service_tier"))):
+        request["service_tier"] = tier
+        dropped.discard("service_tier")
+    request |= {name: chat[name] for name in SAMPLING if chat.get(name) is not None}
+    if system:
+        request["system"] = system
+    if stops := stops_of(chat):
+        request["stop_sequences"] = stops
+    tools = [_tool(tool) for tool in functions_of(chat)]
+    if tools:
+        request["tools"] = tools
+        request["tool_choice"] = _choice(chat)
+    user = chat.get("safety_identifier") or chat.get("user")
+    if user:
+        request["metadata"] = {"user_id": user}
+    if thought := thinking(chat, limit, provider):
+        request |= thought
+        dropped |= {name for name in NOT_BESIDE_THOUGHT if request.pop(name, None) is not None}
+    elif chat.get("reasoning_effort") in BUDGETS:
+        dropped.add("reasoning_effort")
+    if schema := schema_of(chat):
+        request["output_config"] = {**request.get("output_config", {}), "format": {"type": "json_schema", **schema}}
+    elif asks_for_json(chat):
+        dropped.add("response_format")
+    if call.cache and not _marked(request):
+        _mark(request)
+    return Outgoing(PATH, to_json(request), tuple(sorted(dropped)))
+
+
+def schema_of(chat: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The JSON schema that the answer must have, if one was asked for."""
+    form = chat.get("response_format")
+    if not isinstance(form, dict) or form.get("type") != "json_schema":
+        return None
+    return {"schema": (form.get("json_schema") or {}).get("schema")}
+
+
+def asks_for_json(chat: Mapping[str, Any]) -> bool:
+    """JSON of any form was asked for, which Claude cannot be held to."""
+    form = chat.get("response_format")
+    return isinstance(form, dict) and form.get("type") == "json_object"
+
+
+def _answer(message: dict[str, Any]) -> list[dict[str, Any]]:
+    blocks: list[dict[str, Any]] = []
+    for detail in for_claude(message):
+        if detail.get("data"):
+            blocks.append({"type": "redacted_thinking", "data": detail["data"]})
+        else:
+            thought = {"thinking": detail.get("text") or "", "signature": detail["signature"]}
+            blocks.append({"type": "thinking", **thought})
+    blocks += _blocks(message.get("content"))
+    blocks += [
+        {
+            "type": "tool_use",
+            "id": call.get("id"),
+            "name": name_of(call),
+            "input": arguments_of(call),
+        }
+        for call in message.get("tool_calls") or ()
+    ]
+    return blocks
+
+
+def _result(message: dict[str, Any]) -> list[dict[str, Any]]:
+    content = _blocks(message.get("content"))
+    return [{"type": "tool_result", "tool_use_id": message.get("tool_call_id"), "content": content}]
+
+
+def _blocks(content: Any) -> list[dict[str, Any]]:
+    if isinstance(content, str):
+        return [{"type": "text", "text": content}] if content else []
+    return [_block(part) for part in content or () if isinstance(part, dict)]
+
+
+def _block(part: dict[str, Any]) -> dict[str, Any]:
+    kept = {"cache_control": part["cache_control"]} if "cache_control" in part else {}
+    kind = part.get("type")
+    if kind == "image_url":
+        return {"type": "image", "source": _source(image_url_of(part)), **kept}
+    if kind == "file":
+        file = part.get("file") or {}
+        title = {"title": file["filename"]} if file.get("filename") else {}
+        return {"type": "document", "source": _source(str(file.get("file_data"))), **title, **kept}
+    return {"type": "text", "text": str(part.get("text") or ""), **kept}
+
+
+def _source(url: str) -> dict[str, Any]:
+    inline = inline_data(url)
+    if inline is None:
+        return {"type": "url", "url": url}
+    return {"type": "base64", "media_type": inline[0], "data": inline[1]}
+
+
+def _tool(tool: dict[str, Any]) -> dict[str, Any]:
+    function = tool["function"]
+    found = {"name": function.get("name"), "input_schema": function.get("parameters") or {"type": "object"}}
+    if function.get("description"):
+        found["description"] = function["description"]
+    if "cache_control" in tool:
+        found["cache_control"] = tool["cache_control"]
+    return found
+
+
+def _choice(chat: dict[str, Any]) -> dict[str, Any]:
+    wanted = chat.get("tool_choice") or "auto"
+    if isinstance(wanted, dict):
+        found = {"type": "tool", "name": name_of(wanted)}
+    else:
+        found = {"type": {"required": "any", "none": "none"}.get(wanted, "auto")}
+    if chat.get("parallel_tool_calls") is False and found["type"] != "none":
+        found["disable_parallel_tool_use"] = True
+    return found
+
+
+def _marked(request: dict[str, Any]) -> bool:
+    blocks = [*request.get("system", ()), *request.get("tools", ())]
+    blocks += [block for message in request["messages"] for block in message["content"]]
+    return any("cache_control" in block for block in blocks)
+
+
+def _mark(request: dict[str, Any]) -> None:
+    for blocks in (request.get("system"), request["messages"][-1]["content"] if request["messages"] else None):
+        if blocks and blocks[-1].get("type") in ("text", "image", "document", "tool_result"):
+            blocks[-1]["cache_control"] = {"type": "ephemeral"}

@@ -1,0 +1,59 @@
+"""Whole answers of AWS Bedrock's Converse. Sans-I/O."""
+
+from typing import Any
+
+from libs.chat.exact_json import encode
+from libs.chat.providers.anthropic_messages.answer import FINISH_REASONS
+from libs.chat.providers.anthropic_messages.usage import parse_usage
+from libs.chat.providers.chunks import choice, completion
+from libs.chat.providers.openai_chat.answer import text_bytes
+from libs.chat.providers.protocol import (
+    Parsed,
+    ProtocolError,
+    parse_object,
+)
+
+_FINISH_REASONS = FINISH_REASONS | {
+    "guardrail_intervened": "content_filter",
+    "content_filtered": "content_filter",
+    "malformed_model_output": "stop",
+    "malformed_tool_use": "stop",
+}
+USAGE = ("inputTokens", "outputTokens", "cacheReadInputTokens", "cacheWriteInputTokens")
+
+
+def parse_response(data: bytes, *, model: str, created_s: int) -> Parsed:
+    """An answer as a chat completion of this time. Raises ProtocolError."""
+    found = parse_object(data)
+    blocks = ((found.get("output") or {}).get("message") or {}).get("content")
+    if not isinstance(blocks, list):
+        raise ProtocolError("the answer has no message")
+    message: dict[str, Any] = {"role": "assistant", "content": None}
+    for block in blocks:
+        if "text" in block:
+            message["content"] = (message["content"] or "") + str(block["text"])
+        elif "toolUse" in block:
+            use = block["toolUse"]
+            function = {"name": use.get("name"), "arguments": encode(use.get("input") or {})}
+            call = {"id": use.get("toolUseId"), "type": "function", "function": function}
+            message.setdefault("tool_calls", []).append(call)
+        elif "reasoningContent" in block:
+            thought = block["reasoningContent"]
+            text = (thought.get("reasoningText") or {}).get("text") or ""
+            message["reasoning_content"] = message.get("reasoning_content", "") + text
+            message.setdefault("reasoning_details", []).append(detail_of(thought))
+    usage = parse_usage(found.get("usage"), USAGE)
+    only = choice(message, finish_of(found.get("stopReason")))
+    answer = completion(None, created_s=created_s, model=model, choices=[only], usage=usage)
+    return Parsed(answer, usage, text_bytes(only, "message"))
+
+
+def detail_of(thought: dict[str, Any]) -> dict[str, Any]:
+    if "redactedContent" in thought:
+        return {"type": "reasoning.encrypted", "data": thought["redactedContent"]}
+    text = thought.get("reasoningText") or {}
+    return {"type": "reasoning.text", "text": text.get("text") or "", "signature": text.get("signature")}
+
+
+def finish_of(reason: Any) -> str:
+    return _FINISH_REASONS.get(str(reason), "stop")

@@ -1,0 +1,116 @@
+"""Chat completions' requests for AWS Bedrock's Converse. Sans-I/O.
+
+Source: the Bedrock API reference, "Converse".
+"""
+
+from typing import Any
+from urllib.parse import quote
+
+from pydantic_core import to_json
+
+from libs.chat.providers.anthropic_messages.request import asks_for_json, schema_of
+from libs.chat.providers.anthropic_messages.thinking import NOT_BESIDE_THOUGHT, thinking
+from libs.chat.providers.bedrock_converse.content import CACHE_POINT, blocks_of
+from libs.chat.providers.conversation import conversation
+from libs.chat.providers.fields import COMMON, functions_of, left_out, limit_of, stops_of
+from libs.chat.providers.protocol import (
+    Call,
+    Outgoing,
+)
+from libs.chat.surfaces.reasoning import BUDGETS
+from libs.chat.surfaces.thoughts import for_claude
+from libs.chat.surfaces.writer import arguments_of, name_of
+from libs.config.gateway import Provider
+
+_SAMPLING = {"temperature": "temperature", "top_p": "topP"}
+_TRANSLATED = COMMON | {*_SAMPLING, "stop", "top_k"}
+
+
+def build_request(chat: dict[str, Any], call: Call, provider: Provider) -> Outgoing:
+    """A chat completion's request for Converse. Raises SurfaceError for images and files by address."""
+    dropped = set(left_out(chat, _TRANSLATED))
+    system, messages = conversation(
+        chat.get("messages") or (),
+        instructed=lambda message: blocks_of(message.get("content")),
+        asked=lambda message: blocks_of(message.get("content")),
+        answered=_answer,
+        resulted=_result,
+    )
+    request: dict[str, Any] = {"messages": messages}
+    if system:
+        request["system"] = system
+    limit = limit_of(chat) or call.cap_tokens or call.most_tokens
+    if thought := thinking(chat, limit, provider):
+        gone = {name for name in NOT_BESIDE_THOUGHT if chat.get(name) is not None}
+        dropped |= gone
+        chat = {name: value for name, value in chat.items() if name not in gone}
+    elif chat.get("reasoning_effort") in BUDGETS:
+        dropped.add("reasoning_effort")
+    config: dict[str, Any] = {"maxTokens": limit}
+    config |= {theirs: chat[name] for name, theirs in _SAMPLING.items() if chat.get(name) is not None}
+    if stops := stops_of(chat):
+        config["stopSequences"] = stops
+    request["inferenceConfig"] = config
+    more = thought | ({"top_k": chat["top_k"]} if chat.get("top_k") is not None else {})
+    if more:
+        request["additionalModelRequestFields"] = more
+    tools = [_tool(tool) for tool in functions_of(chat)]
+    none = chat.get("tool_choice") == "none"
+    if tools and (not none or _calls(messages)):
+        # Converse has no word for "none", and wants the tools wherever one was called before.
+        request["toolConfig"] = {"tools": tools, **_choice(chat.get("tool_choice"))}
+        dropped |= {"tool_choice"} if none else set()
+    if schema := schema_of(chat):
+        form = {"schema": to_json(schema["schema"]).decode(), "name": "answer"}
+        request["outputConfig"] = {"textFormat": {"type": "json_schema", "structure": {"jsonSchema": form}}}
+    elif asks_for_json(chat):
+        dropped.add("response_format")
+    if call.cache and not _marked(request):
+        for blocks in (request.get("system"), messages[-1]["content"] if messages else None):
+            if blocks:
+                blocks.append(CACHE_POINT)
+    path = f"/model/{quote(call.upstream_model, safe='')}/{'converse-stream' if call.streamed else 'converse'}"
+    return Outgoing(path, to_json(request), tuple(sorted(dropped)))
+
+
+def _answer(message: dict[str, Any]) -> list[dict[str, Any]]:
+    blocks: list[dict[str, Any]] = []
+    for detail in for_claude(message):
+        if detail.get("data"):
+            blocks.append({"reasoningContent": {"redactedContent": detail["data"]}})
+        else:
+            text = {"text": detail.get("text") or "", "signature": detail["signature"]}
+            blocks.append({"reasoningContent": {"reasoningText": text}})
+    blocks += blocks_of(message.get("content"))
+    for call in message.get("tool_calls") or ():
+        use = {"toolUseId": call.get("id"), "name": name_of(call), "input": arguments_of(call)}
+        blocks.append({"toolUse": use})
+    return blocks
+
+
+def _result(message: dict[str, Any]) -> list[dict[str, Any]]:
+    content = blocks_of(message.get("content")) or [{"text": ""}]
+    return [{"toolResult": {"toolUseId": message.get("tool_call_id"), "content": content}}]
+
+
+def _tool(tool: dict[str, Any]) -> dict[str, Any]:
+    function = tool["function"]
+    found = {"name": function.get("name"), "inputSchema": {"json": function.get("parameters") or {"type": "object"}}}
+    if function.get("description"):
+        found["description"] = function["description"]
+    return {"toolSpec": found}
+
+
+def _choice(wanted: Any) -> dict[str, Any]:
+    if isinstance(wanted, dict):
+        return {"toolChoice": {"tool": {"name": name_of(wanted)}}}
+    return {"toolChoice": {"any": {}}} if wanted == "required" else {}
+
+
+def _calls(messages: list[dict[str, Any]]) -> bool:
+    return any("toolUse" in block or "toolResult" in block for message in messages for block in message["content"])
+
+
+def _marked(request: dict[str, Any]) -> bool:
+    blocks = [*request.get("system", ()), *(block for message in request["messages"] for block in message["content"])]
+    return any("cachePoint" in block for block in blocks)

@@ -1,0 +1,68 @@
+"""Streams of AWS Bedrock's Converse. Sans-I/O.
+
+Source: the Bedrock API reference, "ConverseStream".
+"""
+
+from typing import Any
+
+from libs.chat.providers.anthropic_messages.usage import parse_usage
+from libs.chat.providers.bedrock_converse.answer import USAGE, detail_of, finish_of
+from libs.chat.providers.chunks import ChunkReader
+from libs.chat.providers.protocol import (
+    ProtocolError,
+    ProviderFailure,
+    parse_event,
+)
+
+
+class ConverseReader(ChunkReader):
+    """Reads Converse's events as chat chunks."""
+
+    def __init__(self, *, model: str, created_s: int) -> None:
+        super().__init__(model=model, created_s=created_s)
+        self._calls = -1
+
+    def read(self, data: str) -> list[dict[str, Any]]:
+        """See `libs.chat.providers.protocol.Reader`."""
+        for kind, content in parse_event(data).items():
+            if not isinstance(content, dict):
+                raise ProtocolError("an event has no content")
+            match kind:
+                case "messageStart":
+                    return [self._chunk({"role": "assistant", "content": ""})]
+                case "contentBlockStart":
+                    return self._started((content.get("start") or {}).get("toolUse"))
+                case "contentBlockDelta":
+                    return self._grown(content.get("delta") or {}, content.get("contentBlockIndex") or 0)
+                case "messageStop":
+                    return [self._end(finish_of(content.get("stopReason")))]
+                case "metadata":
+                    self._usage = parse_usage(content.get("usage"), USAGE)
+                    self.done = True
+                case "contentBlockStop":
+                    pass
+                case _ if kind.endswith("Exception") or kind == "error":
+                    raise ProviderFailure(content.get("message") or kind)
+        return []
+
+    def _started(self, use: Any) -> list[dict[str, Any]]:
+        if not isinstance(use, dict):
+            return []
+        self._calls += 1
+        return [self._call(self._calls, use.get("toolUseId"), use.get("name"))]
+
+    def _grown(self, delta: dict[str, Any], index: int) -> list[dict[str, Any]]:
+        if "text" in delta:
+            return [self._text("content", delta["text"])]
+        if "toolUse" in delta:
+            return [self._arguments(self._calls, delta["toolUse"].get("input"))]
+        thought = delta.get("reasoningContent")
+        if not isinstance(thought, dict):
+            return []
+        if "text" in thought:
+            return [self._thought(thought["text"], index)]
+        if "signature" in thought:
+            detail = {"type": "reasoning.text", "signature": thought["signature"]}
+        else:
+            detail = detail_of(thought)
+        return [self._chunk({"reasoning_details": [{**detail, "index": index}]})]

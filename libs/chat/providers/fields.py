@@ -1,0 +1,86 @@
+"""Which fields of a request a provider is sent, and which are named to the client as left out. Pure."""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from libs.config.gateway import Provider
+
+LIMITS = ("max_completion_tokens", "max_tokens")
+"""Two names of one thing; a provider takes one of them."""
+COMMON = frozenset(
+    {
+        *LIMITS,
+        "prompt_cache_key",
+        "reasoning",
+        "reasoning_effort",
+        "response_format",
+        "safety_identifier",
+        "tool_choice",
+        "tools",
+        "user",
+    }
+)
+"""Fields of a chat completion that every protocol has a form for, or need not have."""
+ENVELOPE = frozenset({"model", "messages", "stream", "stream_options", "store", "metadata", "usage"})
+"""Fields without an effect on the answer."""
+GATEWAYS = frozenset({"usage", "transforms"})
+"""Fields of OpenRouter's shape that ask a gateway; providers refuse them. ``usage`` is honoured (`ChatWriter`)."""
+MOST_NAMED = 20
+_NAME = re.compile(r"[A-Za-z0-9_]{1,64}\Z")
+_NEUTRAL: dict[str, Any] = {
+    "n": 1,
+    "presence_penalty": 0,
+    "frequency_penalty": 0,
+    "truncation": "disabled",
+    "parallel_tool_calls": True,
+    "include": ["reasoning.encrypted_content"],
+}
+"""Values that ask for what is so anyway."""
+
+
+def left_out(body: Mapping[str, Any], kept: Iterable[str]) -> tuple[str, ...]:
+    """Fields of a request that ask for something and are not among those that are kept.
+
+    They are named in a header: only names that can stand in one, and not all of many.
+    """
+    known = ENVELOPE.union(kept)
+    found = (name for name, value in body.items() if name not in known and not _asks_nothing(name, value))
+    return tuple(sorted(name for name in found if _NAME.match(name))[:MOST_NAMED])
+
+
+def without_unsupported(body: Mapping[str, Any], provider: Provider) -> dict[str, Any]:
+    """The fields of a request, on any surface, that are for providers, and that this one does not refuse by name."""
+    unsent = GATEWAYS.union(provider.unsupported)
+    return {name: value for name, value in body.items() if name not in unsent}
+
+
+def supported(chat: Mapping[str, Any], provider: Provider) -> dict[str, Any]:
+    """The fields of a chat completion, or of its kin, that the provider takes."""
+    taken = ENVELOPE.union(LIMITS, provider.fields) if provider.fields else chat.keys()
+    return {name: value for name, value in without_unsupported(chat, provider).items() if name in taken}
+
+
+def refused(body: Mapping[str, Any], kept: Mapping[str, Any]) -> tuple[str, ...]:
+    """Those that it does refuse, and that ask for something."""
+    return left_out(body, kept) if len(kept) < len(body) else ()
+
+
+def _asks_nothing(name: str, value: Any) -> bool:
+    return value is None or value == _NEUTRAL.get(name, False) or value in ("", [], {})
+
+
+def limit_of(chat: Mapping[str, Any]) -> int | None:
+    """The most tokens of an answer, as the client said."""
+    return next((chat[name] for name in LIMITS if chat.get(name)), None)
+
+
+def stops_of(chat: Mapping[str, Any]) -> Any:
+    """The texts at which an answer ends, as a list; empty where there are none."""
+    stop = chat.get("stop") or []
+    return [stop] if isinstance(stop, str) else stop
+
+
+def functions_of(chat: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The tools that are functions, which all are that a protocol can say."""
+    return [tool for tool in chat.get("tools") or () if isinstance(tool.get("function"), dict)]

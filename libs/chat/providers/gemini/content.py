@@ -1,0 +1,35 @@
+"""Parts of a message in Gemini's form. Pure.
+
+Source: the Gemini API reference, "Generating content": Part.
+"""
+
+from typing import Any
+
+from libs.chat.surfaces.writer import image_url_of, inline_data
+
+
+def parts_of(content: Any) -> list[dict[str, Any]]:
+    if isinstance(content, str):
+        return [{"text": content}] if content else []
+    return [part_of(part) for part in content or () if isinstance(part, dict)]
+
+
+def part_of(part: dict[str, Any]) -> dict[str, Any]:
+    kind = part.get("type")
+    if kind == "image_url":
+        return _data(image_url_of(part), "image/jpeg")
+    if kind == "file":
+        return _data(str((part.get("file") or {}).get("file_data")), "application/pdf")
+    if kind == "video_url":
+        return _data(str((part.get("video_url") or {}).get("url")), "video/mp4")
+    if kind == "input_audio":
+        audio = part.get("input_audio") or {}
+        return {"inlineData": {"mimeType": f"audio/{audio.get('format')}", "data": audio.get("data")}}
+    return {"text": str(part.get("text") or "")}
+
+
+def _data(url: str, otherwise: str) -> dict[str, Any]:
+    inline = inline_data(url)
+    if inline is None:
+        return {"fileData": {"mimeType": otherwise, "fileUri": url}}
+    return {"inlineData": {"mimeType": inline[0], "data": inline[1]}}

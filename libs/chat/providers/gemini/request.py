@@ -1,0 +1,122 @@
+"""Chat completions' requests for Google's Gemini. Sans-I/O.
+
+Source: the Gemini API reference, "Generating content", "Function calling" and "Thought signatures".
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+from pydantic_core import to_json
+
+from libs.chat.providers.conversation import conversation
+from libs.chat.providers.fields import COMMON, functions_of, left_out, limit_of, stops_of
+from libs.chat.providers.gemini.content import part_of, parts_of
+from libs.chat.providers.gemini.thinking import signs, thinking
+from libs.chat.providers.protocol import Call, Outgoing
+from libs.chat.surfaces.writer import arguments_of, name_of, text_of
+from libs.config.gateway import Provider
+
+UNSIGNED = "skip_thought_signature_validator"
+"""Stands for the signature of a call that another model made, or whose client lost it ("Thought signatures")."""
+_CONFIG = {
+    "temperature": "temperature",
+    "top_p": "topP",
+    "top_k": "topK",
+    "n": "candidateCount",
+    "seed": "seed",
+    "presence_penalty": "presencePenalty",
+    "frequency_penalty": "frequencyPenalty",
+}
+_TRANSLATED = COMMON | {*_CONFIG, "stop"}
+
+
+def build_request(chat: dict[str, Any], call: Call, _provider: Provider) -> Outgoing:
+    """A chat completion's request for Gemini."""
+    system, contents = _contents(chat.get("messages") or (), signed=signs(call.upstream_model))
+    request: dict[str, Any] = {"contents": contents}
+    if system:
+        request["systemInstruction"] = {"parts": system}
+    functions = [_function(tool) for tool in functions_of(chat)]
+    if functions:
+        request["tools"] = [{"functionDeclarations": functions}]
+        request["toolConfig"] = {"functionCallingConfig": _calling(chat.get("tool_choice"))}
+    config = {theirs: chat[name] for name, theirs in _CONFIG.items() if chat.get(name) is not None}
+    limit = limit_of(chat) or call.cap_tokens
+    if limit:
+        config["maxOutputTokens"] = limit
+    if stops := stops_of(chat):
+        config["stopSequences"] = stops
+    config |= _form(chat.get("response_format")) | thinking(chat, call.upstream_model)
+    if config:
+        request["generationConfig"] = config
+    method = "streamGenerateContent?alt=sse" if call.streamed else "generateContent"
+    path = f"/models/{quote(call.upstream_model, safe='')}:{method}"
+    return Outgoing(path, to_json(request), left_out(chat, _TRANSLATED))
+
+
+def _contents(given: Sequence[dict[str, Any]], *, signed: bool) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The instructions' parts, and the conversation."""
+    names = {call.get("id"): name_of(call) for message in given for call in message.get("tool_calls") or ()}
+    return conversation(
+        given,
+        instructed=lambda message: [{"text": text_of(message.get("content"))}],
+        asked=lambda message: parts_of(message.get("content")),
+        answered=lambda message: _answer(message, signed=signed),
+        resulted=lambda message: _result(message, names),
+        model_role="model",
+        key="parts",
+    )
+
+
+def _answer(message: dict[str, Any], *, signed: bool) -> list[dict[str, Any]]:
+    parts = parts_of(message.get("content"))
+    signature = _signature(message)
+    if signature and parts:
+        parts[-1]["thoughtSignature"] = signature
+    for number, call in enumerate(message.get("tool_calls") or ()):
+        asked = {"id": call.get("id"), "name": name_of(call), "args": arguments_of(call)}
+        part: dict[str, Any] = {"functionCall": asked}
+        # Only the first of parallel calls bears one.
+        mark = _signature(call) or (UNSIGNED if signed and number == 0 else None)
+        if mark:
+            part["thoughtSignature"] = mark
+        parts.append(part)
+    return parts
+
+
+def _result(message: dict[str, Any], names: Mapping[Any, Any]) -> list[dict[str, Any]]:
+    content = message.get("content")
+    call_id = message.get("tool_call_id")
+    name = names.get(call_id) or "tool"
+    response = {"id": call_id, "name": name, "response": {"result": text_of(content)}}
+    images = [part for part in content if part.get("type") != "text"] if isinstance(content, list) else []
+    return [{"functionResponse": response}, *(part_of(image) for image in images)]
+
+
+def _function(tool: dict[str, Any]) -> dict[str, Any]:
+    function = tool["function"]
+    found = {"name": function.get("name")}
+    if function.get("description"):
+        found["description"] = function["description"]
+    if function.get("parameters"):
+        found["parametersJsonSchema"] = function["parameters"]
+    return found
+
+
+def _calling(choice: Any) -> dict[str, Any]:
+    if isinstance(choice, dict):
+        return {"mode": "ANY", "allowedFunctionNames": [name_of(choice)]}
+    return {"mode": {"required": "ANY", "none": "NONE"}.get(str(choice), "AUTO")}
+
+
+def _form(form: Any) -> dict[str, Any]:
+    if not isinstance(form, dict) or form.get("type") not in ("json_schema", "json_object"):
+        return {}
+    schema = (form.get("json_schema") or {}).get("schema")
+    return {"responseMimeType": "application/json"} | ({"responseJsonSchema": schema} if schema else {})
+
+
+def _signature(holder: dict[str, Any]) -> str | None:
+    google = (holder.get("extra_content") or {}).get("google")
+    return google.get("thought_signature") if isinstance(google, dict) else None

@@ -1,0 +1,42 @@
+"""Whole answers of OpenAI's chat completions. Sans-I/O."""
+
+from typing import Any
+
+from libs.chat.providers.openai_chat.usage import parse_usage
+from libs.chat.providers.protocol import (
+    Parsed,
+    ProtocolError,
+    ProviderFailure,
+    parse_object,
+)
+from libs.chat.surfaces.registry import chat_texts
+
+
+def parse_response(data: bytes, *, model: str) -> Parsed:
+    """Reads an answer that was not streamed and names the model as the client did.
+
+    Raises:
+        ProtocolError: it is no chat completion.
+        ProviderFailure: it is an error.
+    """
+    answer = parse_object(data)
+    if not isinstance(answer.get("choices"), list):
+        if answer.get("error"):
+            raise ProviderFailure(answer["error"])
+        raise ProtocolError("the answer has no choices")
+    answer["model"] = model
+    for choice in answer["choices"]:
+        if isinstance(choice, dict) and isinstance(choice.get("message"), dict):
+            choice["finish_reason"] = finish_reason(choice.get("finish_reason"), choice["message"].get("tool_calls"))
+    delivered = sum(text_bytes(choice, "message") for choice in answer["choices"])
+    return Parsed(answer, parse_usage(answer.get("usage")), delivered)
+
+
+def finish_reason(reason: Any, calls: Any) -> Any:
+    """The reason for which an answer ended. One with calls waits for their results, whatever the provider says."""
+    return "tool_calls" if calls and reason == "stop" else reason
+
+
+def text_bytes(choice: Any, part: str) -> int:
+    """How much text, in UTF-8 bytes, a choice brings; see `libs.chat.surfaces.registry.chat_texts`."""
+    return sum(len(text.encode(errors="surrogatepass")) for text in chat_texts(choice, part))

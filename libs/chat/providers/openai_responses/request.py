@@ -1,0 +1,137 @@
+"""Chat completions' requests for OpenAI's Responses. Nothing is kept at the provider. Sans-I/O.
+
+Source: the OpenAI API reference, "Responses"; "Reasoning models" for encrypted reasoning.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic_core import to_json
+
+from libs.chat.providers.content import FILE_ID
+from libs.chat.providers.fields import COMMON, functions_of, left_out, limit_of
+from libs.chat.providers.protocol import (
+    Call,
+    Outgoing,
+)
+from libs.chat.surfaces.references import ENCRYPTED_REASONING
+from libs.chat.surfaces.writer import name_of, text_of
+from libs.config.gateway import Provider
+
+PATH = "/responses"
+_SAME = (
+    "temperature",
+    "top_p",
+    "parallel_tool_calls",
+    "user",
+    "safety_identifier",
+    "prompt_cache_key",
+    "service_tier",
+    "top_logprobs",
+)
+_FILE = ("filename", "file_data", FILE_ID)
+_TRANSLATED = COMMON | {*_SAME, "verbosity"}
+
+
+def build_request(chat: dict[str, Any], call: Call, provider: Provider) -> Outgoing:
+    """A chat completion's request for Responses."""
+    request: dict[str, Any] = {
+        "model": call.upstream_model,
+        "input": [item for message in chat.get("messages") or () for item in _items(message)],
+        "stream": call.streamed,
+        "store": False,
+    }
+    if "reasoning" not in provider.unsupported:
+        request["include"] = [ENCRYPTED_REASONING]
+    request |= {name: chat[name] for name in _SAME if chat.get(name) is not None}
+    limit = limit_of(chat) or call.cap_tokens
+    if limit:
+        request["max_output_tokens"] = limit
+    tools = [_tool(tool["function"]) for tool in functions_of(chat)]
+    if tools:
+        request["tools"] = tools
+    wanted = chat.get("tool_choice")
+    if wanted:
+        request["tool_choice"] = _choice(wanted) if isinstance(wanted, dict) else wanted
+    if chat.get("reasoning_effort"):
+        request["reasoning"] = {"effort": chat["reasoning_effort"], "summary": "auto"}
+    text = _form(chat.get("response_format"))
+    if chat.get("verbosity"):
+        text["verbosity"] = chat["verbosity"]
+    if text:
+        request["text"] = text
+    return Outgoing(PATH, to_json(request), left_out(chat, _TRANSLATED))
+
+
+def _items(message: dict[str, Any]) -> Iterable[dict[str, Any]]:
+    role, content = message.get("role"), message.get("content")
+    if role == "tool":
+        yield {"type": "function_call_output", "call_id": message.get("tool_call_id"), "output": _output(content)}
+        return
+    if role != "assistant":
+        parts = [_part(part) for part in _parts(content)]
+        yield {"type": "message", "role": role, "content": parts}
+        return
+    for detail in message.get("reasoning_details") or ():
+        if detail.get("type") == "reasoning.encrypted" and detail.get("id"):
+            yield {"type": "reasoning", "id": detail["id"], "summary": [], "encrypted_content": detail.get("data")}
+    text = text_of(content)
+    if text:
+        yield {
+            "type": "message",
+            "role": "assistant",
+            "status": "completed",
+            "content": [{"type": "output_text", "text": text, "annotations": []}],
+        }
+    for call in message.get("tool_calls") or ():
+        function = call.get("function") or {}
+        yield {
+            "type": "function_call",
+            "call_id": call.get("id"),
+            "name": function.get("name"),
+            "arguments": function.get("arguments") or "{}",
+        }
+
+
+def _parts(content: Any) -> list[dict[str, Any]]:
+    if isinstance(content, str):
+        return [{"type": "text", "text": content}]
+    return [part for part in content or () if isinstance(part, dict)]
+
+
+def _part(part: dict[str, Any]) -> dict[str, Any]:
+    kind = part.get("type")
+    if kind == "image_url":
+        image = part.get("image_url")
+        image = image if isinstance(image, dict) else {"url": image}
+        return {"type": "input_image", "image_url": image.get("url"), "detail": image.get("detail") or "auto"}
+    if kind == "file":
+        file = part.get("file") or {}
+        return {"type": "input_file"} | {name: file[name] for name in _FILE if file.get(name)}
+    if kind == "input_audio":
+        return {"type": "input_audio", "input_audio": part.get("input_audio")}
+    return {"type": "input_text", "text": str(part.get("text") or "")}
+
+
+def _output(content: Any) -> Any:
+    if isinstance(content, list) and any(part.get("type") != "text" for part in content if isinstance(part, dict)):
+        return [_part(part) for part in _parts(content)]
+    return text_of(content)
+
+
+def _tool(function: dict[str, Any]) -> dict[str, Any]:
+    kept = {name: function[name] for name in ("name", "description", "parameters") if function.get(name) is not None}
+    # Here a tool is strict unless it says otherwise; in chat completions it is the other way round.
+    return {"type": "function", "strict": bool(function.get("strict")), **kept}
+
+
+def _choice(wanted: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "function", "name": name_of(wanted)}
+
+
+def _form(form: Any) -> dict[str, Any]:
+    if not isinstance(form, dict):
+        return {}
+    if form.get("type") == "json_schema":
+        return {"format": {"type": "json_schema", **(form.get("json_schema") or {})}}
+    return {"format": {"type": form["type"]}} if form.get("type") == "json_object" else {}

@@ -1,0 +1,64 @@
+"""Streams of OpenAI's Responses. Sans-I/O.
+
+Source: the OpenAI API reference, "Streaming events".
+"""
+
+from typing import Any
+
+from libs.chat.providers.chunks import ChunkReader
+from libs.chat.providers.openai_responses.answer import finish_of, opaque_detail
+from libs.chat.providers.openai_responses.usage import parse_usage
+from libs.chat.providers.protocol import ProtocolError, ProviderFailure, parse_event
+
+
+class ResponsesReader(ChunkReader):
+    """Reads a response's events as chat chunks."""
+
+    def __init__(self, *, model: str, created_s: int) -> None:
+        super().__init__(model=model, created_s=created_s)
+        self._calls: dict[Any, int] = {}
+        """Numbers of tool calls by their index in the output."""
+
+    def read(self, data: str) -> list[dict[str, Any]]:
+        """See `libs.chat.providers.protocol.Reader`."""
+        event = parse_event(data)
+        match event.get("type"):
+            case "response.created":
+                self._identify((event.get("response") or {}).get("id"))
+                return [self._chunk({"role": "assistant", "content": ""})]
+            case "response.output_text.delta":
+                return [self._text("content", event.get("delta"))]
+            case "response.refusal.delta":
+                return [self._text("refusal", event.get("delta"))]
+            case "response.reasoning_summary_text.delta" | "response.reasoning_text.delta":
+                return [self._text("reasoning_content", event.get("delta"))]
+            case "response.output_item.added":
+                return self._added(event)
+            case "response.function_call_arguments.delta":
+                return [self._arguments(self._calls.get(event.get("output_index"), 0), event.get("delta"))]
+            case "response.output_item.done":
+                item = event.get("item") or {}
+                if item.get("type") == "reasoning" and item.get("encrypted_content"):
+                    return [self._chunk({"reasoning_details": [opaque_detail(item)]})]
+            case "response.completed" | "response.incomplete":
+                response = event.get("response") or {}
+                self._usage = parse_usage(response.get("usage"))
+                self.done = True
+                return [self._end(finish_of(response, incomplete=event["type"] == "response.incomplete"))]
+            case "response.failed":
+                response = event.get("response") or {}
+                self._usage = parse_usage(response.get("usage"))
+                raise ProviderFailure(response.get("error"))
+            case "error":
+                # The reference has the message beside the type; OpenAI sends it under ``error``.
+                raise ProviderFailure(event.get("error") or event)
+            case None:
+                raise ProtocolError("an event has no type")
+        return []
+
+    def _added(self, event: dict[str, Any]) -> list[dict[str, Any]]:
+        item = event.get("item") or {}
+        if item.get("type") != "function_call":
+            return []
+        number = self._calls[event.get("output_index")] = len(self._calls)
+        return [self._call(number, item.get("call_id"), item.get("name"))]

@@ -1,0 +1,105 @@
+"""Calls whose provider does not speak the client's surface: by way of chat completions, both ways. Sans-I/O."""
+
+from dataclasses import replace
+from typing import Any
+
+from contracts.usage import TokenUsage
+from libs.chat.exact_json import encode
+from libs.chat.providers.answers import Answer, Exchange
+from libs.chat.providers.content import in_fields, translatable
+from libs.chat.providers.fields import left_out, refused, supported
+from libs.chat.providers.halves import ChunkJoiner
+from libs.chat.providers.openai_chat.answer import text_bytes
+from libs.chat.providers.openai_chat.usage import usage_json
+from libs.chat.providers.protocol import Call, Parsed, Reader
+from libs.chat.providers.registry import ADAPTERS
+from libs.chat.providers.tool_calls import repair
+from libs.chat.surfaces.reasoning import WithoutThoughts, as_asked, is_excluded, without_thoughts
+from libs.chat.surfaces.registry import DIALECTS
+from libs.chat.surfaces.writer import SurfaceError, Writer
+from libs.chat.surrogates import may_have_halves
+from libs.config.gateway import Provider
+
+
+class Translated:
+    """A reader of what the provider speaks, and a writer of what the client does."""
+
+    def __init__(self, reader: Reader, writer: Writer) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._joiner = ChunkJoiner()
+        self.delivered_bytes = 0
+
+    @property
+    def usage(self) -> TokenUsage | None:
+        """See `Stream`."""
+        return self._reader.usage
+
+    @property
+    def done(self) -> bool:
+        """See `Stream`."""
+        return self._reader.done
+
+    @property
+    def finished(self) -> bool:
+        """See `Stream`."""
+        return self._reader.finished
+
+    def event(self, data: str) -> str:
+        """See `Stream`."""
+        cut = may_have_halves(data)
+        events = []
+        for chunk in self._reader.read(data):
+            if cut or self._joiner:
+                self._joiner.join(chunk)
+            for choice in chunk["choices"]:
+                self.delivered_bytes += text_bytes(choice, "delta")
+            events.append(self._writer.chunk(chunk))
+        return "".join(events)
+
+    def finish(self, counted: TokenUsage | None) -> str:
+        """See `Stream`."""
+        return self._writer.finish(self._reader.tail(counted))
+
+
+def translation(call: Call, provider: Provider) -> Exchange:
+    adapter, dialect = ADAPTERS[provider.protocol], DIALECTS[call.surface]
+    chat = call.identifiers.beside(dialect.to_chat(call.body))
+    kinds = adapter.content
+    chat = in_fields(chat, provider.message_fields) if kinds is None else translatable(chat, kinds)
+    chat = _repaired(chat, adapter.tool_call_ids or provider.tool_call_ids)
+    kept = supported(chat, provider)
+    outgoing = adapter.build(kept, call, provider)
+    ignored = left_out(call.body, dialect.understood) if dialect.understood else ()
+    dropped = as_asked({*outgoing.dropped, *refused(chat, kept), *ignored}, call.body)
+    writer = dialect.writer(call.model, call.body)
+    return Exchange(
+        replace(outgoing, dropped=tuple(sorted(dropped))),
+        adapter.authorize,
+        adapter.framing,
+        Translated(adapter.reader(call), WithoutThoughts(writer) if is_excluded(call.body) else writer),
+        lambda data: _translated(adapter.parse(data, call), call),
+    )
+
+
+def _repaired(chat: dict[str, Any], id_form: str | None) -> dict[str, Any]:
+    messages = chat.get("messages")
+    if isinstance(messages, list) and any(isinstance(one, dict) and _is_of_tools(one) for one in messages):
+        mended = repair(messages, id_form=id_form)
+        if not mended:
+            raise SurfaceError("no message is left: results of tools mean nothing without the calls that they answer.")
+        return {**chat, "messages": mended}
+    return chat
+
+
+def _is_of_tools(message: dict[str, Any]) -> bool:
+    return message.get("role") == "tool" or bool(message.get("tool_calls"))
+
+
+def _translated(parsed: Parsed, call: Call) -> Answer:
+    def body(counted: TokenUsage | None) -> str:
+        answer = {**parsed.answer, "usage": usage_json(counted)} if counted else parsed.answer
+        answer = without_thoughts(answer) if is_excluded(call.body) else answer
+        return encode(DIALECTS[call.surface].whole(answer, call.body))
+
+    return Answer(parsed.usage, parsed.delivered_bytes, body)

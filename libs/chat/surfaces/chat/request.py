@@ -1,0 +1,14 @@
+"""Requests of OpenAI's chat completions: the common tongue, so little is translated. Pure.
+
+Source: the OpenAI API reference, "Chat Completions".
+"""
+
+from typing import Any
+
+
+def wants_usage(body: dict[str, Any]) -> bool:
+    """Whether a stream is to end with a chunk of usage: OpenAI's way of asking, or OpenRouter's."""
+    options, usage = body.get("stream_options"), body.get("usage")
+    return (isinstance(options, dict) and options.get("include_usage") is True) or (
+        isinstance(usage, dict) and usage.get("include") is True
+    )

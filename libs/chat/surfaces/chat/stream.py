@@ -1,0 +1,22 @@
+"""Streams of OpenAI's chat completions: chunks as they are. Sans-I/O."""
+
+from typing import Any
+
+from libs.chat.surfaces.writer import data_event
+
+DONE = "[DONE]"
+
+
+class ChatWriter:
+    """Chunks as they are; the usage, if it is wanted, then ``[DONE]``, at the end."""
+
+    def __init__(self, *, usage: bool) -> None:
+        self._usage = usage
+
+    def chunk(self, chunk: dict[str, Any]) -> str:
+        """See `libs.chat.surfaces.writer.Writer`."""
+        return data_event(chunk)
+
+    def finish(self, tail: dict[str, Any] | None) -> str:
+        """See `libs.chat.surfaces.writer.Writer`."""
+        return (data_event(tail) if tail and self._usage else "") + f"data: {DONE}\n\n"

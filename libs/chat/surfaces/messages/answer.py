@@ -1,0 +1,90 @@
+"""Whole answers of Anthropic's Messages. Pure.
+
+Source: the Anthropic API reference, "Messages".
+"""
+
+import secrets
+from typing import Any
+
+from libs.chat.surfaces.thoughts import Carried, carried_by, details_of, for_claude
+from libs.chat.surfaces.writer import (
+    arguments_of,
+    name_of,
+    reasoning_of,
+    text_of,
+)
+
+STOP_REASONS = {
+    "stop": "end_turn",
+    "length": "max_tokens",
+    "tool_calls": "tool_use",
+    "function_call": "tool_use",
+    "content_filter": "refusal",
+}
+
+
+def whole(answer: dict[str, Any], _body: dict[str, Any]) -> dict[str, Any]:
+    """A chat completion as a message."""
+    choice = (answer.get("choices") or [{}])[0]
+    message = choice.get("message") or {}
+    content: list[dict[str, Any]] = []
+    content += _thoughts(message)
+    if text := text_of(message.get("content")) + str(message.get("refusal") or ""):
+        content.append({"type": "text", "text": text})
+    for call in message.get("tool_calls") or ():
+        if carried := carried_by(call):
+            content.append(thinking_block("", carried.sealed()))
+        content.append({"type": "tool_use", "id": call.get("id"), "name": name_of(call), "input": arguments_of(call)})
+    return {
+        "id": message_id(answer),
+        "type": "message",
+        "role": "assistant",
+        "model": answer.get("model"),
+        "content": content,
+        "stop_reason": STOP_REASONS.get(choice.get("finish_reason") or "stop", "end_turn"),
+        "stop_sequence": None,
+        "usage": usage_json(answer.get("usage")),
+    }
+
+
+def _thoughts(message: dict[str, Any]) -> list[dict[str, Any]]:
+    details, thought = details_of(message), reasoning_of(message)
+    blocks = [thinking_block(detail["text"], detail.get("signature")) for detail in details if detail.get("text")]
+    carried = not_claude_s(details)
+    if (thought or carried) and not blocks:
+        blocks = [thinking_block(thought, carried.sealed() if carried else signature_of(message))]
+    return [*blocks, *({"type": "redacted_thinking", "data": data} for data in redacted_of(message))]
+
+
+def thinking_block(text: str, signature: Any) -> dict[str, Any]:
+    return {"type": "thinking", "thinking": text, "signature": signature or ""}
+
+
+def usage_json(usage: Any) -> dict[str, int]:
+    """Counts as a message gives them: ``input_tokens`` without the cached ones."""
+    usage = usage if isinstance(usage, dict) else {}
+    details = usage.get("prompt_tokens_details") or {}
+    read, written = details.get("cached_tokens") or 0, details.get("cache_write_tokens") or 0
+    return {
+        "input_tokens": max(0, (usage.get("prompt_tokens") or 0) - read - written),
+        "cache_creation_input_tokens": written,
+        "cache_read_input_tokens": read,
+        "output_tokens": usage.get("completion_tokens") or 0,
+    }
+
+
+def not_claude_s(details: list[dict[str, Any]]) -> Carried:
+    """OpenAI's, which have an ID."""
+    return Carried([detail for detail in details if detail.get("id")])
+
+
+def signature_of(message: dict[str, Any]) -> str:
+    return next((str(detail["signature"]) for detail in details_of(message) if detail.get("signature")), "")
+
+
+def redacted_of(message: dict[str, Any]) -> list[Any]:
+    return [detail["data"] for detail in for_claude(message) if detail.get("data")]
+
+
+def message_id(answer: dict[str, Any]) -> str:
+    return f"msg_{answer.get('id') or secrets.token_hex(12)}"

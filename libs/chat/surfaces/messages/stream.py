@@ -1,0 +1,131 @@
+"""Streams of Anthropic's Messages. Sans-I/O.
+
+Source: the Anthropic API reference, "Streaming Messages".
+"""
+
+from typing import Any
+
+from libs.chat.surfaces.messages.answer import (
+    STOP_REASONS,
+    message_id,
+    not_claude_s,
+    redacted_of,
+    signature_of,
+    thinking_block,
+    usage_json,
+)
+from libs.chat.surfaces.thoughts import carried_by, details_of
+from libs.chat.surfaces.turns import Piece, Turns, pieces_of
+from libs.chat.surfaces.writer import (
+    named_event,
+)
+
+
+class MessagesWriter:
+    """A stream of chat chunks as the events of a message: blocks that open, grow and close, one after the other."""
+
+    def __init__(self, model: str) -> None:
+        self._model = model
+        self._begun = False
+        self._block = -1
+        self._open: str | None = None
+        self._turns = Turns()
+        self._reason = "end_turn"
+
+    def chunk(self, chunk: dict[str, Any]) -> str:
+        """See `libs.chat.surfaces.writer.Writer`."""
+        out = self._begin(chunk)
+        for choice in chunk.get("choices") or ():
+            if choice.get("index"):
+                continue
+            for piece in pieces_of(choice.get("delta") or {}):
+                out += "".join(map(self._write, self._turns.take(piece)))
+            if choice.get("finish_reason"):
+                self._reason = STOP_REASONS.get(choice["finish_reason"], "end_turn")
+        return out
+
+    def finish(self, tail: dict[str, Any] | None) -> str:
+        """See `libs.chat.surfaces.writer.Writer`."""
+        out = self._begin(tail or {}) + "".join(map(self._write, self._turns.rest())) + self._close()
+        delta = {"stop_reason": self._reason, "stop_sequence": None}
+        out += named_event({"type": "message_delta", "delta": delta, "usage": usage_json((tail or {}).get("usage"))})
+        return out + named_event({"type": "message_stop"})
+
+    def _begin(self, chunk: dict[str, Any]) -> str:
+        if self._begun:
+            return ""
+        self._begun = True
+        message: dict[str, Any] = {
+            "id": message_id(chunk),
+            "type": "message",
+            "role": "assistant",
+            "model": self._model,
+            "content": [],
+            "stop_reason": None,
+            "stop_sequence": None,
+            "usage": usage_json(None),
+        }
+        return named_event({"type": "message_start", "message": message})
+
+    def _write(self, piece: Piece) -> str:
+        kind, content = piece
+        match kind:
+            case "reasoning":
+                return self._grow("thinking", thinking_block("", None), content)
+            case "details":
+                return self._details({"reasoning_details": content})
+            case "content" | "refusal":
+                return self._grow("text", {"type": "text", "text": ""}, content)
+            case _:
+                return self._call(f"call {kind}", content)
+
+    def _details(self, delta: dict[str, Any]) -> str:
+        out = ""
+        if (signature := signature_of(delta)) and self._open == "thinking":
+            out += self._sign(signature)
+        if carried := not_claude_s(details_of(delta)):
+            if self._open != "thinking":
+                out += self._close() + self._start("thinking", thinking_block("", None))
+            out += self._sign(carried.sealed())
+        for data in redacted_of(delta):
+            out += self._close() + self._start("redacted", {"type": "redacted_thinking", "data": data})
+        return out
+
+    def _grow(self, kind: str, block: dict[str, Any], text: str) -> str:
+        out = ""
+        if self._open != kind:
+            out = self._close() + self._start(kind, block)
+        delta = {"type": f"{kind}_delta", kind: text}
+        return out + named_event({"type": "content_block_delta", "index": self._block, "delta": delta})
+
+    def _call(self, kind: str, call: dict[str, Any]) -> str:
+        out, function = "", call.get("function") or {}
+        if self._open != kind:
+            if carried := carried_by(call):
+                out += self._close() + self._start("thinking", thinking_block("", None)) + self._sign(carried.sealed())
+            block: dict[str, Any] = {
+                "type": "tool_use",
+                "id": call.get("id"),
+                "name": function.get("name"),
+                "input": {},
+            }
+            out += self._close() + self._start(kind, block)
+        if function.get("arguments"):
+            delta = {"type": "input_json_delta", "partial_json": function["arguments"]}
+            out += named_event({"type": "content_block_delta", "index": self._block, "delta": delta})
+        return out
+
+    def _sign(self, signature: str) -> str:
+        delta = {"type": "signature_delta", "signature": signature}
+        return named_event({"type": "content_block_delta", "index": self._block, "delta": delta})
+
+    def _start(self, kind: str, block: dict[str, Any]) -> str:
+        self._block += 1
+        self._open = kind
+        return named_event({"type": "content_block_start", "index": self._block, "content_block": block})
+
+    def _close(self) -> str:
+        if self._open is None:
+            return ""
+        self._open = None
+        return named_event({"type": "content_block_stop", "index": self._block})

@@ -1,0 +1,148 @@
+"""Whole answers of OpenAI's Responses, and their items. Pure.
+
+Source: the OpenAI API reference, "Responses".
+"""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from libs.chat.surfaces.thoughts import Carried, carried_by, details_of
+from libs.chat.surfaces.writer import reasoning_of, text_of
+
+_ECHOED = (
+    "instructions",
+    "max_output_tokens",
+    "metadata",
+    "parallel_tool_calls",
+    "reasoning",
+    "temperature",
+    "text",
+    "tool_choice",
+    "tools",
+    "top_p",
+    "truncation",
+    "user",
+)
+_DEFAULTS: dict[str, Any] = {
+    "metadata": {},
+    "parallel_tool_calls": True,
+    "text": {"format": {"type": "text"}},
+    "tool_choice": "auto",
+    "tools": [],
+    "truncation": "disabled",
+}
+
+
+def whole(answer: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
+    """A chat completion as a response."""
+    choice = (answer.get("choices") or [{}])[0]
+    message = choice.get("message") or {}
+    output: list[dict[str, Any]] = []
+    thought, carried = reasoning_of(message), Carried(details_of(message))
+    if thought or carried:
+        output.append(reasoning_item(new_id("rs"), thought, carried))
+    for kind, text in (("message", text_of(message.get("content"))), ("refusal", str(message.get("refusal") or ""))):
+        if text:
+            output.append(message_item(new_id("msg"), FORMS[kind].part(text)))
+    for call in message.get("tool_calls") or ():
+        function = call.get("function") or {}
+        if carried := carried_by(call):
+            output.append(reasoning_item(new_id("rs"), "", carried))
+        output.append(call_item(new_id("fc"), call.get("id"), function.get("name"), function.get("arguments") or ""))
+    response = begun_response(answer, body, answer.get("model"))
+    return ended_response(response, output, choice.get("finish_reason"), answer.get("usage"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """A message's text in events: their name, the field of the last of them, and the message's part."""
+
+    event: str
+    field: str
+    part: Callable[[str], dict[str, Any]]
+    more: dict[str, Any]
+
+
+def usage_json(usage: Any) -> dict[str, Any] | None:
+    """Counts as a response gives them."""
+    if not isinstance(usage, dict):
+        return None
+    read, written = usage.get("prompt_tokens_details") or {}, usage.get("completion_tokens_details") or {}
+    return {
+        "input_tokens": usage.get("prompt_tokens") or 0,
+        "input_tokens_details": {"cached_tokens": read.get("cached_tokens") or 0},
+        "output_tokens": usage.get("completion_tokens") or 0,
+        "output_tokens_details": {"reasoning_tokens": written.get("reasoning_tokens") or 0},
+        "total_tokens": (usage.get("prompt_tokens") or 0) + (usage.get("completion_tokens") or 0),
+    }
+
+
+def begun_response(answer: dict[str, Any], body: dict[str, Any], model: Any) -> dict[str, Any]:
+    echoed = {name: body.get(name, _DEFAULTS.get(name)) for name in _ECHOED}
+    return {
+        "id": f"resp_{answer.get('id') or secrets.token_hex(12)}",
+        "object": "response",
+        "created_at": answer.get("created") or 0,
+        "status": "in_progress",
+        "error": None,
+        "incomplete_details": None,
+        "model": model,
+        "output": [],
+        "previous_response_id": None,
+        "store": False,
+        "usage": None,
+        **echoed,
+    }
+
+
+def ended_response(response: dict[str, Any], output: list[dict[str, Any]], reason: Any, usage: Any) -> dict[str, Any]:
+    cut = {"length": "max_output_tokens", "content_filter": "content_filter"}.get(str(reason))
+    return {
+        **response,
+        "status": "incomplete" if cut else "completed",
+        "incomplete_details": {"reason": cut} if cut else None,
+        "output": output,
+        "usage": usage_json(usage),
+    }
+
+
+def _text_part(text: str) -> dict[str, Any]:
+    return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+
+
+def _refusal_part(text: str) -> dict[str, Any]:
+    return {"type": "refusal", "refusal": text}
+
+
+def message_item(item_id: str, part: dict[str, Any] | None) -> dict[str, Any]:
+    status, content = ("completed", [part]) if part else ("in_progress", [])
+    return {"type": "message", "id": item_id, "status": status, "role": "assistant", "content": content}
+
+
+FORMS = {
+    "message": _Form("response.output_text", "text", _text_part, {"logprobs": []}),
+    "refusal": _Form("response.refusal", "refusal", _refusal_part, {}),
+}
+
+
+def reasoning_item(item_id: str, text: str, carried: Carried | None = None) -> dict[str, Any]:
+    summary = [{"type": "summary_text", "text": text}] if text else []
+    sealed = {"encrypted_content": carried.sealed()} if carried else {}
+    return {"type": "reasoning", "id": item_id, "summary": summary, **sealed}
+
+
+def call_item(item_id: str, call_id: Any, name: Any, arguments: str, status: str = "completed") -> dict[str, Any]:
+    return {
+        "type": "function_call",
+        "id": item_id,
+        "call_id": call_id,
+        "name": name,
+        "arguments": arguments,
+        "status": status,
+    }
+
+
+def new_id(prefix: str) -> str:
+    return f"{prefix}_{secrets.token_hex(12)}"

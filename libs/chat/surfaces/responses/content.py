@@ -1,0 +1,106 @@
+"""Items of a request's input as a chat completion's messages. Pure.
+
+Source: the OpenAI API reference, "Responses": input items.
+"""
+
+from typing import Any
+
+from pydantic_core import to_json
+
+from libs.chat.surfaces.references import resolved
+from libs.chat.surfaces.thoughts import Carried, opened
+from libs.chat.surfaces.writer import SurfaceError, is_list_of_objects, text_of
+
+
+def messages_of(given: Any) -> list[dict[str, Any]]:
+    if isinstance(given, str) and given:
+        return [{"role": "user", "content": given}]
+    items = resolved(given) if is_list_of_objects(given) else []
+    if not items:
+        raise SurfaceError("`input` must be text or a list of at least one item.")
+    messages: list[dict[str, Any]] = []
+    thought, carried = "", Carried()
+    for item in items:
+        kind = item.get("type") or "message"
+        if kind == "reasoning":
+            thought += text_of(item.get("summary"))
+            held = opened(item.get("encrypted_content")) or Carried()
+            carried = Carried([*carried.details, *held.details], carried.calls | held.calls)
+            continue
+        if kind == "function_call":
+            call = {
+                "id": item.get("call_id"),
+                "type": "function",
+                "function": {"name": item.get("name"), "arguments": item.get("arguments") or "{}"},
+            }
+            if str(item.get("call_id")) in carried.calls:
+                call["extra_content"] = carried.calls[str(item.get("call_id"))]
+            last = messages[-1] if messages else {}
+            if last.get("role") == "assistant":
+                last.setdefault("tool_calls", []).append(call)
+            else:
+                messages.append({"role": "assistant", "content": None, "tool_calls": [call]})
+        elif kind == "function_call_output":
+            content = _result(item.get("output"))
+            messages.append({"role": "tool", "tool_call_id": item.get("call_id"), "content": content})
+        elif kind == "message":
+            messages.append(_message_of(item))
+        else:
+            raise SurfaceError(f"an item of type {str(kind)[:50]!r} cannot be sent to this model.")
+        if messages[-1]["role"] == "assistant":
+            _think(messages[-1], thought, carried.details)
+            thought, carried.details = "", []
+    return messages
+
+
+def _think(message: dict[str, Any], thought: str, details: list[dict[str, Any]]) -> None:
+    if thought:
+        message["reasoning_content"] = message.get("reasoning_content", "") + thought
+    if details:
+        message["reasoning_details"] = [*message.get("reasoning_details", ()), *details]
+
+
+def _result(output: Any) -> Any:
+    """A tool's result: text, or a list of the parts that a message may have."""
+    if isinstance(output, str):
+        return output
+    if is_list_of_objects(output) and output:
+        return [_part(part) for part in output]
+    return to_json(output).decode()
+
+
+def _message_of(item: dict[str, Any]) -> dict[str, Any]:
+    role, content = item.get("role"), item.get("content")
+    if role not in ("user", "assistant", "system", "developer"):
+        raise SurfaceError("an item's `role` is `user`, `assistant`, `system` or `developer`.")
+    role = "system" if role == "developer" else role
+    if isinstance(content, str):
+        return {"role": role, "content": content}
+    if not is_list_of_objects(content):
+        raise SurfaceError("an item's `content` is text or a list of parts.")
+    assert isinstance(content, list)
+    parts = [_part(part) for part in content]
+    if role == "user":
+        return {"role": role, "content": parts}
+    if any(part["type"] != "text" for part in parts):
+        kinds = ", ".join(sorted({str(part.get("type"))[:50] for part in content}))
+        raise SurfaceError(f"this model takes only text of the {role}, not {kinds}.")
+    return {"role": role, "content": text_of(parts)}
+
+
+def _part(part: dict[str, Any]) -> dict[str, Any]:
+    kind = part.get("type")
+    if kind in ("input_text", "output_text", "text"):
+        return {"type": "text", "text": part.get("text") or ""}
+    if kind == "refusal":
+        return {"type": "text", "text": part.get("refusal") or ""}
+    if kind == "input_image" and part.get("image_url"):
+        detail = {"detail": part["detail"]} if part.get("detail") else {}
+        return {"type": "image_url", "image_url": {"url": part["image_url"], **detail}}
+    if kind == "input_file" and part.get("file_data"):
+        return {"type": "file", "file": {"filename": part.get("filename"), "file_data": part["file_data"]}}
+    if kind == "input_audio" and isinstance(part.get("input_audio"), dict):
+        return {"type": "input_audio", "input_audio": part["input_audio"]}
+    raise SurfaceError(
+        f"a part of type {str(kind)[:50]!r}, or one that only OpenAI keeps, cannot be sent to this model."
+    )

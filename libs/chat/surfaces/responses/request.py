@@ -1,0 +1,95 @@
+"""Requests of OpenAI's Responses as chat completions; every request says all, and nothing is kept. Pure.
+
+Source: the OpenAI API reference, "Responses".
+"""
+
+from typing import Any
+
+from libs.chat.surfaces.responses.content import messages_of
+from libs.chat.surfaces.thoughts import is_ours
+from libs.chat.surfaces.writer import SurfaceError, is_list_of_objects
+
+_SAME = (
+    "model",
+    "temperature",
+    "top_p",
+    "stream",
+    "parallel_tool_calls",
+    "user",
+    "safety_identifier",
+    "prompt_cache_key",
+    "service_tier",
+)
+UNDERSTOOD = frozenset(
+    {
+        *_SAME,
+        "input",
+        "instructions",
+        "max_output_tokens",
+        "metadata",
+        "reasoning",
+        "store",
+        "text",
+        "tool_choice",
+        "tools",
+    }
+)
+
+
+def to_chat(body: dict[str, Any]) -> dict[str, Any]:
+    """The request as a chat completion.
+
+    Raises:
+        SurfaceError: it is not of the form that the reference gives, or relies on what only OpenAI keeps.
+    """
+    for name in ("previous_response_id", "conversation", "prompt"):
+        if body.get(name):
+            raise SurfaceError(f"`{name}` is not kept here: send the whole conversation as `input`.")
+    if body.get("background"):
+        raise SurfaceError("`background` responses are not kept here.")
+    chat: dict[str, Any] = {name: body[name] for name in _SAME if body.get(name) is not None}
+    if body.get("max_output_tokens") is not None:
+        chat["max_tokens"] = body["max_output_tokens"]
+    chat["messages"] = []
+    if body.get("instructions"):
+        chat["messages"].append({"role": "system", "content": body["instructions"]})
+    chat["messages"] += messages_of(body.get("input"))
+    tools = body.get("tools") or []
+    if not is_list_of_objects(tools):
+        raise SurfaceError("`tools` must be a list of tools.")
+    if tools:
+        chat["tools"] = [_tool(tool) for tool in tools]
+    choice = body.get("tool_choice")
+    if isinstance(choice, dict):
+        chat["tool_choice"] = {"type": "function", "function": {"name": choice.get("name")}}
+    elif choice:
+        chat["tool_choice"] = choice
+    effort = (body.get("reasoning") or {}).get("effort") if isinstance(body.get("reasoning"), dict) else None
+    if effort:
+        chat["reasoning_effort"] = effort
+    form = (body.get("text") or {}).get("format") if isinstance(body.get("text"), dict) else None
+    if isinstance(form, dict) and form.get("type") == "json_schema":
+        kept = {name: form[name] for name in ("name", "description", "schema", "strict") if name in form}
+        chat["response_format"] = {"type": "json_schema", "json_schema": kept}
+    elif isinstance(form, dict) and form.get("type") == "json_object":
+        chat["response_format"] = {"type": "json_object"}
+    if isinstance(body.get("text"), dict) and body["text"].get("verbosity"):
+        chat["verbosity"] = body["text"]["verbosity"]
+    return chat
+
+
+def without_carried(body: dict[str, Any]) -> dict[str, Any]:
+    """A request for a provider of Responses, without what came from another model and only we can read."""
+    given = body.get("input")
+    if not is_list_of_objects(given) or not any(is_ours(item.get("encrypted_content")) for item in given or ()):
+        return body
+    return {**body, "input": [item for item in given or () if not is_ours(item.get("encrypted_content"))]}
+
+
+def _tool(tool: dict[str, Any]) -> dict[str, Any]:
+    if tool.get("type") != "function":
+        raise SurfaceError(
+            f"tools of type {str(tool.get('type'))[:50]!r} are OpenAI's own; only `function` tools are here."
+        )
+    kept = {name: tool[name] for name in ("name", "description", "parameters", "strict") if tool.get(name) is not None}
+    return {"type": "function", "function": kept}
