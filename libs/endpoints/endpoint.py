@@ -61,8 +61,10 @@ class Endpoint:
     """What is used as soon as the provider works on it, whatever becomes of the answer."""
     prepared: Callable[[Form, Price | None], Form] = lambda form, _price: form
     """The form for the provider, where what is counted depends on the form of the answer."""
+    unstreamed: Callable[[Form, Price | None], bool] = lambda _form, _price: False
+    """The client wants a stream, and the provider has no stream with the counts; see ``written``."""
     written: Callable[[Form, Answer], str] = as_json
-    """A whole answer for the client, from the client's form."""
+    """A whole answer for the client, from the client's form; the events of one, where it is ``unstreamed``."""
     content_type: Callable[[Form], str] = lambda _form: JSON
     """Of an answer that is not streamed in events."""
     recording: Callable[[Form], bool] = lambda _form: False

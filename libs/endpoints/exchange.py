@@ -64,6 +64,7 @@ def exchange(
         EventStream(endpoint, counter),
         whole,
         recording=recording,
+        unstreamed=streamed and endpoint.unstreamed(form, price),
         content_type=endpoint.content_type(form) if recording or not streamed else None,
         quantities=counter.quantities,
     )

@@ -57,11 +57,11 @@ def parts_of(content_type: str, content: bytes) -> list[Part]:
     """
     delimiter = b"\r\n--" + boundary_of(content_type).encode("latin-1")
     # The first delimiter need not follow a line.
-    pieces = (b"\r\n" + content).split(delimiter)
-    if len(pieces) < 2 or not pieces[-1].startswith(b"--"):
-        raise FormError("The form is not whole: its last boundary is missing.")
+    pieces = (b"\r\n" + content).split(delimiter, MOST_PARTS + 2)
     if len(pieces) - 2 > MOST_PARTS:
         raise FormError(f"The form has more than {MOST_PARTS} parts.")
+    if len(pieces) < 2 or not pieces[-1].startswith(b"--"):
+        raise FormError("The form is not whole: its last boundary is missing.")
     return [_part(piece) for piece in pieces[1:-1]]
 
 

@@ -2,13 +2,14 @@
 
 Source: the OpenAI API reference, "Create transcription". Models are priced by second or by token. Of the forms of an
 answer only ``verbose_json`` has the seconds everywhere, so models priced by them are asked for it, and what the client
-wants is written here; others are asked for JSON where the client wants text.
+wants is written here, streams as one event; others are asked for JSON where the client wants text.
 """
 
 from contracts.prices import Price
 from contracts.quantities import Quantity, Unit
 from contracts.record import JSON
 from libs.chat.exact_json import encode
+from libs.chat.surfaces.writer import named_event
 from libs.endpoints.endpoint import Answer, Counts, Endpoint, Needs, has_price, tokens_of
 from libs.endpoints.form import Form, RequestError
 from libs.endpoints.recordings import seconds_about, seconds_most
@@ -38,12 +39,16 @@ def _recording(form: Form) -> bytes:
 
 
 def _prepared(form: Form, price: Price | None) -> Form:
-    if form.flag("stream"):
-        return form
     wanted = form.get("response_format")
+    if wanted == "diarized_json" or (form.flag("stream") and not has_price(price, Unit.SECOND)):
+        return form
     if has_price(price, Unit.SECOND) or wanted in ("srt", "vtt"):
-        return form.with_fields(response_format="verbose_json") if wanted != "diarized_json" else form
+        return form.without(lambda name: name == "stream").with_fields(response_format="verbose_json")
     return form.with_fields(response_format="json") if wanted == "text" else form
+
+
+def _unstreamed(form: Form, price: Price | None) -> bool:
+    return form.flag("stream") and form.get("response_format") != "diarized_json" and has_price(price, Unit.SECOND)
 
 
 def _counts(form: Form, answer: Answer) -> Counts:
@@ -67,9 +72,11 @@ def _begun(seconds: object) -> int | None:
 
 def _written(form: Form, answer: Answer) -> str:
     wanted = form.get("response_format")
+    short = {name: value for name, value in answer.items() if name in ("text", "usage", "logprobs")}
+    if form.flag("stream"):
+        return named_event({"type": "transcript.text.done", **short})
     if wanted in (None, "json"):
-        kept = ("text", "usage", "logprobs")
-        return encode({name: value for name, value in answer.items() if name in kept})
+        return encode(short)
     if wanted == "text":
         return f"{answer.get('text', '')}\n"
     if wanted in ("srt", "vtt"):
@@ -109,6 +116,7 @@ ENDPOINT = Endpoint(
     _counts,
     multipart=True,
     prepared=_prepared,
+    unstreamed=_unstreamed,
     written=_written,
     content_type=_content_type,
     last=("transcript.text.done",),

@@ -205,10 +205,11 @@ class Attempt:
         self._stream.dropped = list(call.outgoing.dropped)
         self._called_at = time.monotonic()
         self._waiting_since = self._waiting_since or self._called_at
+        streamed = request.stream and not call.unstreamed
         try:
-            async with asyncio.timeout(self._timeouts.first_byte_s if request.stream else None) as patience:
+            async with asyncio.timeout(self._timeouts.first_byte_s if streamed else None) as patience:
                 async with self._upstreams.call(at.provider_id, key, call, byok=at.grant.byok) as response:
-                    if request.stream:
+                    if streamed:
                         self._stream.content_type = call.content_type or EVENTS
                         pieces: AsyncIterator[str | bytes] = (
                             read_pieces(at.provider_id, response)
@@ -298,9 +299,11 @@ class Attempt:
         except ProviderFailure as error:
             raise UpstreamError(failed_in_answer(self._at.provider_id, str(error))) from None
         tokens, estimated = self._tokens(answer.usage, answer.delivered_bytes)
+        text = answer.body(tokens if estimated else None)
         return Ending(
             Outcome.COMPLETED,
-            body=answer.body(tokens if estimated else None),
+            body=None if call.unstreamed else text,
+            tail=text if call.unstreamed else None,
             content_type=call.content_type or JSON,
             tokens=tokens,
             quantities=list(call.quantities()),

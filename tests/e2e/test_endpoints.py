@@ -141,6 +141,13 @@ async def test_transcriptions_cost_the_seconds_that_have_begun(
     assert await _booked(gateway, raw.headers) == (800, 25_600, [("second", 8)])
 
 
+async def test_a_stream_of_what_costs_seconds_is_one_event(client: openai.AsyncOpenAI) -> None:
+    file = ("a.mp3", RECORDING, "audio/mpeg")
+    stream = await client.audio.transcriptions.create(model="stub/whisper", file=file, stream=True)
+    events: list[Any] = [event async for event in stream]
+    assert [(event.type, event.text) for event in events] == [("transcript.text.done", "heard 128000 bytes")]
+
+
 async def test_transcriptions_that_are_counted_in_tokens(gateway: Gateway, client: openai.AsyncOpenAI) -> None:
     ask: Any = {"model": "stub/transcribe", "file": ("a.mp3", RECORDING, "audio/mpeg")}
     raw = await client.audio.transcriptions.with_raw_response.create(response_format="text", **ask)

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import openai
 import pytest
 import pytest_asyncio
 import uv
@@ -34,6 +35,10 @@ STUB: dict[str, Any] = {
 }
 
 
+OLD = {"id": "local/old", "provider": "old"}
+"""The same server and model, asked for completions from before chat as it has them itself."""
+
+
 def _documented() -> dict[str, Any]:
     text = (ROOT / "docs/providers.md").read_text()
     found: dict[str, Any] = yaml.safe_load(next(part for part in text.split("```") if "local/llama" in part))
@@ -51,18 +56,20 @@ async def local(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIt
     try:
         await wait_until_open(port, within_s=60, what="llama.cpp's server")
         documented = _documented()
+        old = documented["providers"]["local"] | {"native": ["completions"]}
         file = folder / "local.yaml"
         file.write_text(
             yaml.safe_dump(
                 {
-                    "providers": documented["providers"] | STUB["providers"],
-                    "models": documented["models"] + STUB["models"],
+                    "providers": documented["providers"] | STUB["providers"] | {"old": old},
+                    "models": [*documented["models"], {**documented["models"][0], **OLD}, *STUB["models"]],
                     "billing": {"prepaid": False},
                     "telemetry": {"sample_ratio": 0},
                 }
             )
         )
-        where = {"SLUICE_PROVIDERS__LOCAL__BASE_URL": f"http://127.0.0.1:{port}/v1"}
+        url = f"http://127.0.0.1:{port}/v1"
+        where = {f"SLUICE_PROVIDERS__{name}__BASE_URL": url for name in ("LOCAL", "OLD")}
         async with running_stack(folder, kafka, config=file, environment=where) as started:
             yield started
     finally:
@@ -106,6 +113,25 @@ async def test_a_real_server_keeps_to_a_schema_and_takes_what_tools_gave(local: 
     assert answer.output_tokens > 0
     await client.close()
     await called.close()
+
+
+@pytest.mark.parametrize("model", ["local/old", "local/llama"])
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_real_server_s_completions_pass_as_they_are_or_by_way_of_chat(
+    local: Gateway, model: str, stream: bool
+) -> None:
+    async with openai.AsyncOpenAI(base_url=local.base_url, api_key=local.key, max_retries=0) as client:
+        asked: Any = {"model": model, "prompt": "hello", "max_tokens": 6}
+        if stream:
+            asked |= {"stream": True, "stream_options": {"include_usage": True}}
+            chunks = [one async for one in await client.completions.create(**asked)]
+            text, usage = "".join(choice.text for one in chunks for choice in one.choices), chunks[-1].usage
+        else:
+            whole = await client.completions.create(**asked)
+            text, usage = whole.choices[0].text, whole.usage
+    assert usage is not None
+    assert text
+    assert 0 < usage.completion_tokens <= 6
 
 
 async def _run(*command: str) -> str:

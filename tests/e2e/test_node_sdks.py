@@ -56,6 +56,8 @@ async def test_the_node_sdks(gateway: Gateway, node_folder: Path) -> None:
     assert seen["streamedUsage"] == seen["usage"]
     assert seen["broken"] == {"chat": "error", "responses": "error"}
     assert seen["tool"] == "weather"
+    assert "00:00:03,500 --> 00:00:07,200\n64000 bytes" in seen["subtitles"]
+    assert (seen["edited"], seen["spoken"], seen["stored"], seen["listed"]) == (1, "one two ", True, 1)
     assert seen["errors"] == {
         "unknown": ["BadRequestError", 400],
         "limited": ["RateLimitError", 429],

@@ -185,6 +185,16 @@ def test_a_model_priced_by_second_is_asked_for_seconds_whatever_the_client_wants
     assert (found.content_type or JSON) == (content_type or JSON)
 
 
+def test_a_stream_of_a_model_priced_by_second_is_one_event() -> None:
+    found = _exchange(Surface.TRANSCRIPTIONS, _audio(stream="true"), PER_SECOND, streamed=True)
+    assert b'name="stream"' not in found.outgoing.content
+    assert (found.unstreamed, found.content_type) == (True, None)
+    (event,) = found.whole(orjson.dumps(VERBOSE)).body(None).split("\n\n")[:-1]
+    assert event == 'event: transcript.text.done\ndata: {"type":"transcript.text.done","text":"hello world"}'
+    assert [one.amount for one in found.quantities()] == [8]
+    assert not _exchange(Surface.TRANSCRIPTIONS, _audio(stream="true"), streamed=True).unstreamed
+
+
 @pytest.mark.parametrize(("wanted", "sent"), [("text", b"json"), ("json", b"json"), ("verbose_json", b"verbose_json")])
 def test_a_model_priced_by_token_is_asked_for_json(wanted: str, sent: bytes) -> None:
     found = _exchange(Surface.TRANSCRIPTIONS, _audio(response_format=wanted))

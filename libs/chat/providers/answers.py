@@ -62,6 +62,8 @@ class Exchange:
     """Raises ProtocolError, ProviderFailure."""
     recording: bool = False
     """The answer is bytes that pass as they are; its stream has no events."""
+    unstreamed: bool = False
+    """The answer comes whole, whatever the client wants: `whole` writes the events of one that wants a stream."""
     content_type: str | None = None
     """Of the answer, where it is neither JSON nor events."""
     quantities: Callable[[], Sequence[Quantity]] = tuple

@@ -76,10 +76,13 @@ def _pricing(offer: Offer, now: datetime) -> dict[str, str] | None:
     if offer.model.free:
         return {"prompt": "0", "completion": "0"}
     try:
-        rates = price_of(offer, now).tiers[0]
+        price = price_of(offer, now)
     except NoPriceError:
         return None
+    rates = price.tiers[0]
+    units = {rate.unit.value: rate.rate for rate in price.units if not rate.kind}
     prices = {
+        **units,
         "prompt": rates.input,
         "completion": rates.output,
         "input_cache_read": rates.cache_read,

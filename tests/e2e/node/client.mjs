@@ -23,6 +23,19 @@ const counted = { model: "stub/echo", messages, stream: true, stream_options: { 
 for await (const chunk of await client.chat.completions.create(counted)) if (chunk.usage) seen.streamedUsage = chunk.usage;
 
 const png = "iVBORw0KGgo=";
+
+// Forms with files, a recording, an answer that is stored.
+const recording = await OpenAI.toFile(Buffer.alloc(64_000, 7), "a.mp3");
+const heard = { model: "stub/whisper", file: recording, response_format: "srt" };
+seen.subtitles = await client.audio.transcriptions.create(heard);
+const drawn = { model: "stub/gpt-image", prompt: "a hat", image: [await OpenAI.toFile(Buffer.from(png, "base64"), "a.png")] };
+seen.edited = (await client.images.edit(drawn)).data.length;
+const spoken = await client.audio.speech.create({ model: "stub/speech", voice: "alloy", input: "one two" });
+seen.spoken = Buffer.from(await spoken.arrayBuffer()).toString();
+const stored = await client.responses.create({ model: "claude/echo", input: "hello", store: true });
+seen.stored = (await client.responses.retrieve(stored.id)).output_text === stored.output_text;
+seen.listed = (await client.responses.inputItems.list(stored.id)).data.length;
+await client.responses.delete(stored.id);
 const schema = { type: "object", properties: { striped: { type: "boolean" } }, required: ["striped"], additionalProperties: false };
 const endless = "[[stub chunks=500 gap_ms=20]]";
 const sent = async () => JSON.stringify(await (await fetch(`${stubURL}/stub/last`)).json());
