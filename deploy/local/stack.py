@@ -325,6 +325,7 @@ class Stack:
         if service == "console":
             environment |= {
                 "SLUICE_CONSOLE_PORT": str(self.console_port),
+                "SLUICE_CONSOLE_GATEWAY_URL": self.base_url,
                 "SLUICE_CONSOLE_OPERATOR_TOKEN": self.operator_token(),
                 "SLUICE_CONSOLE_KEY_ENCRYPTION_KEYS": self._home.key_encryption_keys("console"),
             }

@@ -6,7 +6,7 @@ import typer
 
 from services.cli.api import Api, with_api
 from services.cli.client import Login, ManagementClient
-from services.cli.output import read_secret, report
+from services.cli.output import as_json, out, read_secret, report
 from services.cli.times import duration_s
 
 account = typer.Typer(no_args_is_help=True, help="Accounts.")
@@ -22,6 +22,21 @@ KeyArgument = Annotated[str, typer.Argument(metavar="KEY_ID", help="The key's ID
 def account_create(api: Api, email: Annotated[str, typer.Option(help="E-mail address.")]) -> None:
     """Create an account."""
     api.show("POST", "/api/accounts", {"email": email})
+
+
+@account.command("login")
+@with_api
+def account_login(
+    api: Api,
+    account_id: Annotated[str | None, typer.Option("--account", help="Who signs in; without it, you.")] = None,
+) -> None:
+    """Print a link that signs in to the web console, once and within ten minutes."""
+    link = api.call("POST", "/api/sign-in-links", {"account": account_id} if account_id else {})
+    url = f"{api.address}{link['path']}"
+    if api.json:
+        as_json({"url": url, "expires_at": link["expires_at"]})
+    else:
+        out.print(url, markup=False)
 
 
 @account.command("list")

@@ -32,6 +32,11 @@ class Api:
     def _client(self) -> ManagementClient:
         return ManagementClient.of(self.url, self.key)
 
+    @property
+    def address(self) -> str:
+        """Of the console. Raises StackError as `call` does."""
+        return self._client.url
+
     def call(
         self, method: str, path: str, body: dict[str, Any] | None = None, headers: dict[str, str] | None = None
     ) -> Any:

@@ -24,6 +24,11 @@ class ManagementClient:
         self._next: str | None = None
         """Where the list of the last answer goes on."""
 
+    @property
+    def url(self) -> str:
+        """Of the console, without a slash at its end."""
+        return str(self._http.base_url).rstrip("/")
+
     @classmethod
     def of(cls, url: str | None, key: str | None) -> "ManagementClient":
         """The console at ``url``, or that of the Sluice that runs from this folder, or the one that was logged in to.

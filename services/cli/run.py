@@ -103,6 +103,7 @@ async def _serve(home: Home, options: StackOptions) -> None:
     starting.result()
     home.save(stack.state())
     out.print(f"Sluice is ready: {stack.base_url}", markup=False)
+    report(f"console: {stack.console_url}, `./sluice account login` prints a link that signs you in")
     report("Ctrl-C stops it")
     keeping = asyncio.create_task(_keep_state(home, stack))
     await stopping

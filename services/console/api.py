@@ -10,9 +10,20 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from libs.version import VERSION
 from services.console.parts import Parts
 from services.console.problems import DOCUMENTED, add_problem_handlers
-from services.console.routes import accounts, audit, credit, operator, organizations, policies, provider_keys
+from services.console.routes import (
+    accounts,
+    audit,
+    credit,
+    operator,
+    organizations,
+    policies,
+    provider_keys,
+    sign_in_links,
+)
+from services.console.web.app import web_application
 
 MOST_BODY_BYTES = 64 * 1024
+API_PATHS = ("/api/", "/.well-known/", "/openapi.json")
 ROUTES = (
     accounts.routes,
     organizations.routes,
@@ -21,6 +32,7 @@ ROUTES = (
     provider_keys.routes,
     credit.routes,
     operator.routes,
+    sign_in_links.routes,
 )
 
 
@@ -28,7 +40,7 @@ def application(parts: Parts) -> ASGIApp:
     """The ASGI application."""
     api = _api()
     api.state.parts = parts
-    return _LimitedBody(api, MOST_BODY_BYTES)
+    return _Rooms(_LimitedBody(api, MOST_BODY_BYTES), _LimitedBody(web_application(parts), MOST_BODY_BYTES))
 
 
 def description() -> dict[str, Any]:
@@ -70,6 +82,19 @@ def _api() -> FastAPI:
 
 def _operation_id(route: APIRoute) -> str:
     return route.name
+
+
+class _Rooms:
+    """The API below its paths; pages everywhere else."""
+
+    def __init__(self, api: ASGIApp, web: ASGIApp) -> None:
+        self._api = api
+        self._web = web
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Passes a request on."""
+        to_api = scope["path"].startswith(API_PATHS)
+        await (self._api if to_api else self._web)(scope, receive, send)
 
 
 class _LimitedBody:

@@ -38,6 +38,7 @@ async def build(service: Service) -> AsyncIterator[None]:
         provider_keys=provider_keys,
         catalog=Catalog(config),
         operator_token=settings.operator_token,
+        gateway_url=settings.gateway_url,
         changed=outbox.wake,
         proxies=config.trusted_proxies,
         forwarded_header=config.forwarded_header,

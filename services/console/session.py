@@ -35,6 +35,8 @@ class Session:
     connection: Connection
     actor: Actor
     parts: "Parts"
+    changes: bool
+    """It is not only to read."""
 
     def check_operator(self) -> None:
         """Raises Forbidden for everybody but the operator."""
@@ -45,7 +47,7 @@ class Session:
         check_account(self.actor, account_id)
 
     async def check_organization(self, organization_id: str, action: Action) -> Role | None:
-        """The caller's role, which may do this; None for the operator. Locks the organization.
+        """The caller's role, which may do this; None for the operator. A call that changes locks the organization.
 
         Raises:
             NotFound: no such organization, or the caller is no member of it.
@@ -53,7 +55,7 @@ class Session:
         """
         role = await organizations.role_of(self.connection, organization_id, self.actor.account_id)
         check_organization(self.actor, organization_id, role, action)
-        await organizations.lock(self.connection, organization_id)
+        await (organizations.lock if self.changes else organizations.name_of)(self.connection, organization_id)
         return role
 
     async def check(self, owner: Owner, action: Action) -> Role | None:
@@ -101,7 +103,7 @@ async def _session(
     token = credential.credentials if credential else ""
     async with connected(parts) as connection, connection.transaction():
         actor = await authenticate(connection, parts.signing, parts.operator_token, token, origin(request, parts))
-        yield Session(connection, actor, parts)
+        yield Session(connection, actor, parts, request.method != "GET")
     if request.method != "GET":
         parts.changed()
 

@@ -256,7 +256,7 @@ async def test_bad_management_input_is_refused_in_words(plane: Plane) -> None:
     person = await plane.person()
     named = {"name": "a\0b"}
     await plane.call("POST", "/api/organizations", named, key=person.key, status=400)
-    missing = await plane.gateway.http.get(f"{plane.gateway.stack.console_url}/nowhere", headers=auth)
+    missing = await plane.gateway.http.get(f"{plane.gateway.stack.console_url}/api/nowhere", headers=auth)
     assert (missing.status_code, missing.json()["status"]) == (404, 404)
 
 

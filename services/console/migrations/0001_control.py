@@ -44,6 +44,25 @@ _ACCOUNTS = (
     "create index api_keys_by_account on control.api_keys (account_id, created_at);",
     "create index api_keys_by_fingerprint on control.api_keys (fingerprint);",
     """
+    create table control.sessions (
+        id text primary key,
+        account_id text references control.accounts (id),
+        key_id text references control.api_keys (id),
+        operator text,
+        token_epoch integer not null,
+        begun_at timestamptz not null default now(),
+        expires_at timestamptz not null,
+        check ((account_id is null) = (operator is not null))
+    );
+    """,
+    """
+    create table control.sign_in_links (
+        id text primary key,
+        account_id text references control.accounts (id),
+        expires_at timestamptz not null
+    );
+    """,
+    """
     create table control.signing_keys (
         kid text primary key,
         public_key bytea not null,

@@ -81,11 +81,23 @@ async def role_of(connection: Connection, organization_id: str, account_id: str 
     return Role(role) if role else None
 
 
+async def name_of(connection: Connection, organization_id: str) -> str:
+    """Raises NotFound."""
+    return _found(
+        organization_id,
+        await connection.fetchval("select name from control.organizations where id = $1", organization_id),
+    )
+
+
 async def lock(connection: Connection, organization_id: str) -> str:
     """Locks an organization for the transaction and returns its name. Raises NotFound."""
-    name: str | None = await connection.fetchval(
-        "select name from control.organizations where id = $1 for update", organization_id
+    return _found(
+        organization_id,
+        await connection.fetchval("select name from control.organizations where id = $1 for update", organization_id),
     )
+
+
+def _found(organization_id: str, name: str | None) -> str:
     if name is None:
         raise NotFound(f"there is no organization {organization_id!r}, or you are not a member of it")
     return name

@@ -1,0 +1,155 @@
+"""How to send a first request, tool by tool. The key stands for itself: it is shown once, elsewhere. Pure."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Snippet:
+    """What to copy."""
+
+    id: str
+    name: str
+    text: str
+    note: str = ""
+
+
+def snippets(base_url: str, model: str) -> list[Snippet]:
+    """For a gateway and a model."""
+    root = base_url.removesuffix("/v1")
+    values = {"URL": root, "MODEL": model}
+    return [Snippet(id_, name, _filled(text, values), note) for id_, name, text, note in _TEXTS]
+
+
+def _filled(text: str, values: dict[str, str]) -> str:
+    for name, value in values.items():
+        text = text.replace(f"{{{name}}}", value)
+    return text.strip("\n")
+
+
+_TEXTS = (
+    (
+        "curl",
+        "curl",
+        """
+curl -N {URL}/chat/completions \\
+  -H "Authorization: Bearer $SLUICE_API_KEY" \\
+  -H "Content-Type: application/json" \\
+  -d '{"model": "{MODEL}", "stream": true, "messages": [{"role": "user", "content": "Hello"}]}'
+""",
+        "",
+    ),
+    (
+        "python",
+        "OpenAI, Python",
+        """
+import os
+from openai import OpenAI
+
+client = OpenAI(base_url="{URL}", api_key=os.environ["SLUICE_API_KEY"])
+answer = client.chat.completions.create(
+    model="{MODEL}", messages=[{"role": "user", "content": "Hello"}]
+)
+print(answer.choices[0].message.content)
+""",
+        "",
+    ),
+    (
+        "typescript",
+        "OpenAI, TypeScript",
+        """
+import OpenAI from "openai"
+
+const client = new OpenAI({ baseURL: "{URL}", apiKey: process.env.SLUICE_API_KEY })
+const answer = await client.chat.completions.create({
+  model: "{MODEL}",
+  messages: [{ role: "user", content: "Hello" }],
+})
+console.log(answer.choices[0].message.content)
+""",
+        "",
+    ),
+    (
+        "ai-sdk",
+        "AI SDK",
+        """
+import { createOpenAI } from "@ai-sdk/openai"
+import { generateText } from "ai"
+
+const sluice = createOpenAI({ baseURL: "{URL}", apiKey: process.env.SLUICE_API_KEY })
+const { text } = await generateText({ model: sluice("{MODEL}"), prompt: "Hello" })
+""",
+        "",
+    ),
+    (
+        "anthropic",
+        "Anthropic, Python",
+        """
+import os
+import anthropic
+
+client = anthropic.Anthropic(base_url="{URL}", api_key=os.environ["SLUICE_API_KEY"])
+message = client.messages.create(
+    model="{MODEL}", max_tokens=1024, messages=[{"role": "user", "content": "Hello"}]
+)
+""",
+        "",
+    ),
+    (
+        "kilo-code",
+        "Kilo Code",
+        """
+API Provider   OpenAI Compatible
+Base URL       {URL}
+API Key        your Sluice key
+Model          {MODEL}
+""",
+        "In the extension's settings, under Providers.",
+    ),
+    (
+        "claude-code",
+        "Claude Code",
+        """
+export ANTHROPIC_BASE_URL={URL}
+export ANTHROPIC_AUTH_TOKEN=$SLUICE_API_KEY
+export ANTHROPIC_MODEL={MODEL}
+claude
+""",
+        "",
+    ),
+    (
+        "codex",
+        "Codex",
+        """
+model = "{MODEL}"
+model_provider = "sluice"
+
+[model_providers.sluice]
+name = "Sluice"
+base_url = "{URL}"
+env_key = "SLUICE_API_KEY"
+wire_api = "responses"
+""",
+        "In ~/.codex/config.toml.",
+    ),
+    (
+        "aider",
+        "aider",
+        """
+export OPENAI_API_BASE={URL}
+export OPENAI_API_KEY=$SLUICE_API_KEY
+aider --model openai/{MODEL}
+""",
+        "",
+    ),
+    (
+        "cline",
+        "Cline",
+        """
+API Provider   OpenAI Compatible
+Base URL       {URL}
+API Key        your Sluice key
+Model ID       {MODEL}
+""",
+        "In the extension's settings.",
+    ),
+)

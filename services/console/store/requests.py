@@ -1,0 +1,203 @@
+"""Single requests, from metering's ledger."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from libs.database.pool import Connection
+from libs.pricing.usd import usd
+from services.console.answers import Answer
+from services.console.core.cursors import Position, Slice
+
+RECENT = 1_000
+"""So many of the newest requests are the base of first-token times."""
+_SHOWN = (
+    "request_id, accepted_at, ended_at, owner, account_id, key_fingerprint, surface, model, provider_id, outcome, "
+    "status, input_tokens, output_tokens, cache_read_tokens, cost_microdollars, first_byte_ms, byok, free, estimated"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Whose:
+    """Which requests one may see. All None: everybody's."""
+
+    owner: str | None = None
+    """``acct:<id>`` or ``org:<id>``."""
+    account_id: str | None = None
+    """Of the owner's, those of this account alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """What is asked for; None: any."""
+
+    model: str | None = None
+    outcome: str | None = None
+    key: str | None = None
+    """A key's fingerprint."""
+    member: str | None = None
+    since: datetime | None = None
+
+
+class Request(Answer):
+    """A request that has ended, in the ledger."""
+
+    request_id: UUID
+    accepted_at: datetime
+    ended_at: datetime
+    owner: str
+    account_id: str | None
+    key_fingerprint: str | None
+    surface: str
+    model: str
+    provider_id: str | None
+    outcome: str
+    status: int
+    input_tokens: int
+    output_tokens: int
+    cache_read_tokens: int
+    cost_microdollars: int
+    first_byte_ms: int | None
+    byok: bool
+    free: bool
+    estimated: bool
+
+    @property
+    def duration_ms(self) -> int:
+        """From acceptance to the end."""
+        return int((self.ended_at - self.accepted_at) / timedelta(milliseconds=1))
+
+    @property
+    def usd(self) -> str:
+        """What it cost."""
+        return usd(self.cost_microdollars)
+
+    @property
+    def position(self) -> Position:
+        """Among requests."""
+        return Position(self.accepted_at, str(self.request_id))
+
+
+class RequestDetails(Request):
+    """All that the books know of a request."""
+
+    organization_id: str | None
+    upstream_model: str | None
+    cache_write_tokens: int
+    reasoning_tokens: int
+    attempts: int
+    tried: str | None
+    price_version: str
+    reserved_microdollars: int | None
+    task_id: str | None
+    client_version: str | None
+    mode: str | None
+    quantities: list[dict[str, Any]]
+    debit_account: str
+    credit_account: str
+    amount_microdollars: int
+    posted_at: datetime
+    tiers: list[dict[str, Any]]
+
+    @property
+    def failures(self) -> list[tuple[str, str]]:
+        """Providers that failed before, with the status of each."""
+        return [(one.partition("=")[0], one.partition("=")[2]) for one in (self.tried or "").split(", ") if one]
+
+
+async def rows(connection: Connection, whose: Whose, filters: Filters, part: Slice) -> list[Request]:
+    """Newest first."""
+    conditions, values = _conditions(whose, filters)
+    if part.after:
+        values.append(UUID(part.id))
+        conditions.append(f"request_id < ${len(values)}")
+    found = await connection.fetch(
+        f"select {_SHOWN} from ledger.usage {_where(conditions)} order by request_id desc limit {part.rows}",  # noqa: S608
+        *values,
+    )
+    return [Request(**row) for row in found]
+
+
+async def find(connection: Connection, whose: Whose, request_id: UUID) -> RequestDetails | None:
+    """One request with its entry and its prices; None where there is none that one may see."""
+    conditions, values = _conditions(whose, Filters())
+    values.append(request_id)
+    conditions.append(f"request_id = ${len(values)}")
+    row = await connection.fetchrow(
+        "select u.*, e.debit_account, e.credit_account, e.amount_microdollars, e.posted_at, p.tiers "  # noqa: S608
+        f"from (select * from ledger.usage {_where(conditions)}) u "
+        "join ledger.entries e on e.entry_id = u.request_id left join ledger.prices p using (price_version)",
+        *values,
+    )
+    if row is None:
+        return None
+    return RequestDetails(**dict(row) | {name: orjson.loads(row[name] or "[]") for name in ("tiers", "quantities")})
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """Of the newest requests that had a first byte."""
+
+    requests: int
+    median_ms: int | None
+    p95_ms: int | None
+
+
+async def speed(connection: Connection, whose: Whose) -> Speed:
+    """How soon providers began to answer."""
+    conditions, values = _conditions(whose, Filters())
+    row = await connection.fetchrow(
+        "select count(first_byte_ms) as requests, percentile_disc(0.5) within group (order by first_byte_ms) "  # noqa: S608
+        "as median, percentile_disc(0.95) within group (order by first_byte_ms) as p95 from ("
+        f"select first_byte_ms from ledger.usage {_where(conditions)} order by request_id desc limit {RECENT}) recent",
+        *values,
+    )
+    return Speed(row["requests"], row["median"], row["p95"]) if row else Speed(0, None, None)
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderHealth:
+    """One provider over the newest requests of everybody."""
+
+    provider_id: str
+    requests: int
+    failed: int
+    median_ms: int | None
+
+
+async def providers(connection: Connection, since: datetime) -> list[ProviderHealth]:
+    """The newest requests by provider, at most `RECENT`."""
+    found = await connection.fetch(
+        "select provider_id, count(*), count(*) filter (where outcome in ('failed', 'interrupted')), "  # noqa: S608
+        "percentile_disc(0.5) within group (order by first_byte_ms) from (select provider_id, outcome, first_byte_ms "
+        f"from ledger.usage where request_id >= ledger.first_id($1) order by request_id desc limit {RECENT}) recent "
+        "where provider_id is not null group by provider_id order by provider_id",
+        since,
+    )
+    return [ProviderHealth(*row) for row in found]
+
+
+def _conditions(whose: Whose, filters: Filters) -> tuple[list[str], list[Any]]:
+    conditions: list[str] = []
+    values: list[Any] = []
+    asked = (
+        ("owner = {}", whose.owner),
+        ("account_id = {}", whose.account_id),
+        ("model = {}", filters.model),
+        ("outcome = {}", filters.outcome),
+        ("key_fingerprint = {}", filters.key),
+        ("account_id = {}", filters.member),
+        ("request_id >= ledger.first_id({})", filters.since),
+    )
+    for condition, value in asked:
+        if value is not None:
+            values.append(value)
+            conditions.append(condition.format(f"${len(values)}"))
+    return conditions, values
+
+
+def _where(conditions: list[str]) -> str:
+    return f"where {' and '.join(conditions)}" if conditions else ""

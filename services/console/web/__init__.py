@@ -1,0 +1,1 @@
+"""The web console: pages rendered here, of the same stores and by the same rules as the management API."""

@@ -1,0 +1,143 @@
+"""API keys and provider keys."""
+
+from datetime import timedelta
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from libs.identity.tokens import INFERENCE, MANAGE
+from libs.sealing.credentials import credential_id
+from libs.sealing.secret import Secret
+from services.console.core.authorization import Action
+from services.console.core.cursors import Slice
+from services.console.core.owners import OwnerKind
+from services.console.errors import BadInput, ConsoleError, NotFound
+from services.console.paging import MOST_ROWS
+from services.console.routes.accounts import own_key
+from services.console.store import accounts, audit, keys
+from services.console.store.keys import IssuedKey
+from services.console.web.visits import Visit, Visiting
+
+routes = APIRouter()
+LIFETIMES = {"30": "30 days", "90": "90 days", "365": "1 year", "1825": "5 years"}
+
+
+@routes.get("/{space}/keys")
+async def list_keys(visit: Visiting) -> Response:
+    """The page."""
+    return await _keys(visit)
+
+
+@routes.post("/{space}/keys")
+async def create_key(visit: Visiting) -> Response:
+    """Mints a key; the page that answers is the only one that shows it."""
+    name, days = visit.form.get("name"), visit.form.get("days")
+    scopes = sorted({scope for scope in visit.form.all("scope") if scope in (INFERENCE, MANAGE)})
+    if not 1 <= len(name) <= 100:
+        return await _keys(visit, problem="Give the key a name of at most 100 characters, to know it by later.")
+    if not scopes or days not in LIFETIMES:
+        return await _keys(visit, problem="Choose what the key may do, and how long.")
+    call, ttl = visit.session, timedelta(days=int(days))
+    issued = await keys.create(
+        call.connection, call.actor, call.parts.signing, _account(visit), name, int(ttl.total_seconds()), scopes
+    )
+    return await _keys(visit, issued=issued)
+
+
+@routes.post("/{space}/keys/{key_id}/rotate")
+async def rotate_key(visit: Visiting, key_id: str) -> Response:
+    """Revokes a key and mints one like it."""
+    call, old = visit.session, await own_key(visit.session, key_id)
+    if not old.key.works:
+        raise BadInput("this key works no more; create a new one")
+    ttl_s = max(1, int((old.key.expires_at - old.key.created_at).total_seconds()))
+    issued = await keys.create(
+        call.connection, call.actor, call.parts.signing, old.account_id, old.key.name, ttl_s, old.key.scopes
+    )
+    await keys.revoke(call.connection, call.actor, key_id)
+    return await _keys(visit, issued=issued)
+
+
+@routes.post("/{space}/keys/{key_id}/revoke")
+async def revoke_key(visit: Visiting, key_id: str) -> Response:
+    """Stops a key from working."""
+    await own_key(visit.session, key_id)
+    await keys.revoke(visit.session.connection, visit.session.actor, key_id)
+    return visit.go("keys", "revoked")
+
+
+async def _keys(visit: Visit, issued: IssuedKey | None = None, problem: str = "") -> Response:
+    rows = await keys.rows(visit.session.connection, _account(visit), Slice(MOST_ROWS))
+    rows.sort(key=lambda key: (key.works, key.created_at), reverse=True)
+    return visit.page(
+        "keys.html",
+        400 if problem else 200,
+        rows=rows,
+        issued=issued,
+        problem=problem,
+        lifetimes=LIFETIMES,
+        gateway_url=visit.session.parts.gateway_url,
+    )
+
+
+def _account(visit: Visit) -> str:
+    """API keys are an account's, in whatever space it looks at them."""
+    account_id = visit.session.actor.account_id
+    if account_id is None:
+        raise NotFound("the operator has no API keys; make one for an account under Operator")
+    return account_id
+
+
+@routes.get("/{space}/provider-keys")
+async def list_provider_keys(visit: Visiting) -> Response:
+    """The page."""
+    return await _provider_keys(visit)
+
+
+@routes.post("/{space}/provider-keys")
+async def put_provider_key(visit: Visiting) -> Response:
+    """Adds or replaces a key."""
+    await visit.check(Action.MANAGE_KEYS)
+    call, owner, provider = visit.session, visit.owner, visit.form.get("provider")
+    key = Secret(visit.form.get("key"))
+    try:
+        if owner.kind is OwnerKind.ACCOUNTS:
+            await accounts.token_epoch(call.connection, owner.id)
+        name = await call.parts.provider_keys.add(
+            owner.name, provider, key, call.actor.name, check=bool(visit.form.get("check"))
+        )
+    except ConsoleError as error:
+        return await _provider_keys(visit, str(error))
+    await audit.note(call.connection, call.actor, "provider_key.put", name, organization_id=owner.organization_id)
+    return visit.go("provider-keys", "provider-key-sent")
+
+
+@routes.post("/{space}/provider-keys/{provider}/test")
+async def test_provider_key(visit: Visiting, provider: str) -> Response:
+    """Lets the vault ask the provider; the list shows the result."""
+    await visit.check(Action.MANAGE_KEYS)
+    await visit.session.parts.provider_keys.order_test(visit.owner.name, provider)
+    return visit.go("provider-keys", "provider-key-tested")
+
+
+@routes.post("/{space}/provider-keys/{provider}/remove")
+async def remove_provider_key(visit: Visiting, provider: str) -> Response:
+    """Destroys a key."""
+    await visit.check(Action.MANAGE_KEYS)
+    call, owner = visit.session, visit.owner
+    await call.parts.provider_keys.remove(owner.name, provider, call.actor.name)
+    name = credential_id(owner.name, provider)
+    await audit.note(call.connection, call.actor, "provider_key.remove", name, organization_id=owner.organization_id)
+    return visit.go("provider-keys", "provider-key-removed")
+
+
+async def _provider_keys(visit: Visit, problem: str = "") -> Response:
+    await visit.check(Action.MANAGE_KEYS)
+    known = visit.session.parts.provider_keys
+    return visit.page(
+        "provider_keys.html",
+        400 if problem else 200,
+        rows=known.rows(visit.owner.name),
+        providers=sorted((id_, provider.name or id_) for id_, provider in known.providers.items()),
+        problem=problem,
+    )

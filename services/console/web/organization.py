@@ -1,0 +1,175 @@
+"""An organization: its members, its policy with a preview before it is set, and its audit trail."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from pydantic import ValidationError
+from starlette.responses import RedirectResponse, Response
+
+from libs.policy.rules import check
+from services.console.core.authorization import Action, Role
+from services.console.core.cursors import Slice, position
+from services.console.core.policy_document import PolicyDocument, shown, stored
+from services.console.core.records import policy
+from services.console.errors import BadInput, Conflict, ConsoleError
+from services.console.paging import MOST_ROWS
+from services.console.routes.policies import replayed
+from services.console.store import accounts, audit, organizations, policies
+from services.console.store.usage import Span
+from services.console.web.visits import Visit, Visiting
+
+routes = APIRouter()
+AUDIT_ROWS = 50
+
+
+@routes.get("/{space}/new-organization")
+async def show_new_organization(visit: Visiting) -> Response:
+    """The page."""
+    return visit.page("new_organization.html")
+
+
+@routes.post("/{space}/organizations")
+async def create_organization(visit: Visiting) -> Response:
+    """Makes an organization of who is signed in."""
+    call, name = visit.session, visit.form.get("name")
+    owner = call.actor.account_id
+    if owner is None:
+        owner = await accounts.find(call.connection, visit.form.get("owner"))
+    if not 1 <= len(name) <= 100:
+        raise BadInput("an organization's name has 1 to 100 characters")
+    made = await organizations.create(call.connection, call.actor, name, owner)
+    return RedirectResponse(f"/{made}/members", 303)
+
+
+@routes.get("/{space}/members")
+async def list_members(visit: Visiting) -> Response:
+    """The page."""
+    return await _members(visit)
+
+
+@routes.post("/{space}/members")
+async def set_member(visit: Visiting) -> Response:
+    """Adds a member, or changes a role."""
+    await visit.check(Action.CHANGE_MEMBERS)
+    call = visit.session
+    try:
+        role = Role(visit.form.get("role"))
+        account_id = await accounts.find(call.connection, visit.form.get("account"))
+        await organizations.set_member(call.connection, call.actor, visit.owner.id, account_id, role)
+    except ValueError:
+        return await _members(visit, "Choose a role.")
+    except ConsoleError as error:
+        return await _members(visit, str(error))
+    return visit.go("members", "member-set")
+
+
+@routes.post("/{space}/members/{account_id}/remove")
+async def remove_member(visit: Visiting, account_id: str) -> Response:
+    """Ends a membership."""
+    call, own = visit.session, visit.session.actor.account_id == account_id
+    await visit.check(Action.LEAVE if own else Action.CHANGE_MEMBERS)
+    try:
+        await organizations.remove_member(call.connection, call.actor, visit.owner.id, account_id)
+    except Conflict as error:
+        return await _members(visit, str(error))
+    return RedirectResponse("/me/home", 303) if own else visit.go("members", "member-removed")
+
+
+async def _members(visit: Visit, problem: str = "") -> Response:
+    await visit.check(Action.SEE)
+    rows = await organizations.members(visit.session.connection, visit.owner.id, Slice(MOST_ROWS))
+    return visit.page("members.html", 400 if problem else 200, rows=rows, roles=list(Role), problem=problem)
+
+
+@routes.get("/{space}/policy")
+async def show_policy(visit: Visiting) -> Response:
+    """The page: the policy that holds."""
+    await visit.check(Action.SEE)
+    current = await policies.current(visit.session.connection, visit.owner.id)
+    return await _policy(visit, current, shown(current.document))
+
+
+@routes.post("/{space}/policy")
+async def edit_policy(visit: Visiting) -> Response:
+    """Previews a draft, or sets it."""
+    await visit.check(Action.SET_POLICY)
+    call, organization_id = visit.session, visit.owner.id
+    current = await policies.current(call.connection, organization_id)
+    try:
+        draft = _draft(visit, shown(current.document))
+        rules = stored(draft)
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        return await _policy(
+            visit, current, shown(current.document), problem=f"This policy is not right: {wrong[:300]}"
+        )
+    except (ValueError, BadInput) as error:
+        return await _policy(visit, current, shown(current.document), problem=f"This policy is not right: {error}")
+    if visit.form.get("version") != str(current.version):
+        problem = "Somebody set another version meanwhile. It is shown here; make your change again."
+        return await _policy(visit, current, shown(current.document), problem=problem)
+    if visit.form.get("do") == "set":
+        await policies.set_document(call.connection, call.actor, organization_id, rules)
+        return visit.go("policy", "policy-set")
+    since = datetime.now(UTC) - timedelta(days=1)
+    replay = await replayed(call, organization_id, draft, Span(since, None))
+    return await _policy(visit, current, draft, replay=replay)
+
+
+def _draft(visit: Visit, current: PolicyDocument) -> PolicyDocument:
+    form = visit.form
+    document = {
+        "model_allow": form.lines("model_allow") or None,
+        "provider_allow": form.lines("provider_allow") or None,
+        "data_collection": form.get("data_collection") or None,
+        "member_daily_limit_usd": form.get("member_daily_limit_usd").removeprefix("$") or None,
+        "member_daily_limits_usd": current.member_daily_limits_usd,
+    }
+    return PolicyDocument.model_validate({name: value for name, value in document.items() if value is not None})
+
+
+async def _policy(
+    visit: Visit, current: policies.StoredPolicy, draft: PolicyDocument, *, replay: object = None, problem: str = ""
+) -> Response:
+    catalog, rules = visit.session.parts.catalog, policy(visit.owner.id, 1, stored(draft))
+    models = [(model, check(model, catalog, rules)) for model in sorted(catalog.offers)]
+    may_set = visit.session.actor.operator or visit.space.role is Role.OWNER
+    return visit.page(
+        "policy.html",
+        400 if problem else 200,
+        current=current,
+        draft=draft,
+        models=models,
+        providers=sorted(catalog.providers),
+        replay=replay,
+        may_set=may_set,
+        problem=problem,
+    )
+
+
+@routes.get("/{space}/audit")
+async def show_audit(
+    visit: Visiting,
+    actor: Annotated[str, Query(max_length=64)] = "",
+    action: Annotated[str, Query(max_length=64)] = "",
+    cursor: Annotated[str, Query(max_length=200)] = "",
+) -> Response:
+    """The page: who changed what."""
+    organization_id = None
+    if visit.space.owner is None:
+        visit.session.check_operator()
+    else:
+        await visit.check(Action.READ_AUDIT)
+        organization_id = visit.owner.organization_id
+        if organization_id is None:
+            raise BadInput("the audit trail is an organization's")
+    try:
+        part = Slice(AUDIT_ROWS, position(cursor) if cursor else None)
+    except ValueError:
+        raise BadInput("this address leads to no page of the trail; begin at its first page") from None
+    rows = await audit.entries(
+        visit.session.connection, organization_id, part, actor=actor or None, action=action or None
+    )
+    more = rows[AUDIT_ROWS - 1].position.cursor() if len(rows) > AUDIT_ROWS else ""
+    return visit.page("audit.html", rows=rows[:AUDIT_ROWS], actor=actor, action=action, more=more)

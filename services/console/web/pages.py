@@ -1,0 +1,90 @@
+"""Templates, what they may use, and the headers of every page."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.responses import HTMLResponse, Response
+
+from libs.pricing.cost import MILLION
+from libs.pricing.usd import usd
+
+_FOLDER = Path(__file__).parent
+STATIC = _FOLDER / "static"
+SECURITY_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+_templates = Environment(
+    loader=FileSystemLoader(_FOLDER / "templates"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+def page(template: str, status: int = 200, **content: Any) -> Response:
+    """A page."""
+    text = _templates.get_template(template).render(content)
+    return HTMLResponse(text, status, headers=SECURITY_HEADERS)
+
+
+def fragment(template: str, **content: Any) -> str:
+    """A part of a page."""
+    return _templates.get_template(template).render(content)
+
+
+def money(microdollars: int) -> str:
+    """Dollars with as many places as say something: ``$12.30``, ``$0.000174``."""
+    sign, amount = ("-" if microdollars < 0 else ""), abs(microdollars)
+    if amount % (MILLION // 100) == 0 or amount >= 10 * MILLION:
+        return f"{sign}${amount / MILLION:,.2f}"
+    return f"{sign}${usd(amount)}"
+
+
+def plain_usd(text: str) -> str:
+    """An amount as people write it: ``5``, ``0.25``."""
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def count(number: int) -> str:
+    """With separators."""
+    return f"{number:,}"
+
+
+def milliseconds(number: int | None) -> str:
+    """``840 ms``, ``2.4 s``."""
+    if number is None:
+        return "-"
+    return f"{number:,} ms" if number < 1_000 else f"{number / 1_000:.1f} s"
+
+
+def when(moment: datetime | int | None) -> str:
+    """UTC to the second, of a time or epoch milliseconds."""
+    if moment is None:
+        return "never"
+    at = datetime.fromtimestamp(moment / 1000, UTC) if isinstance(moment, int) else moment.astimezone(UTC)
+    return at.strftime("%Y-%m-%d %H:%M:%S")
+
+
+def per_million(rate: int | None) -> str:
+    """A rate of the price book: dollars per million tokens."""
+    return "-" if rate is None else f"${rate / MILLION:,.2f}"
+
+
+_templates.filters |= {
+    "money": money,
+    "plain_usd": plain_usd,
+    "count": count,
+    "ms": milliseconds,
+    "when": when,
+    "per_million": per_million,
+}

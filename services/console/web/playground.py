@@ -1,0 +1,102 @@
+"""Playground: one prompt to one or two models, through the gateway like anybody's."""
+
+import secrets
+from collections.abc import AsyncIterator
+
+import httpx
+import orjson
+from fastapi import APIRouter
+from starlette.responses import Response, StreamingResponse
+
+from libs.identity.tokens import INFERENCE
+from services.console.core.authorization import Action
+from services.console.errors import Away, BadInput, NotFound
+from services.console.store import accounts
+from services.console.web.pages import SECURITY_HEADERS
+from services.console.web.visits import Visit, Visiting
+
+routes = APIRouter()
+TOKEN_TTL_S = 120
+MOST_PROMPT = 20_000
+MOST_RUNS = 50
+
+
+@routes.get("/{space}/playground")
+async def show_playground(visit: Visiting) -> Response:
+    """The page."""
+    models = sorted({*visit.session.parts.catalog.offers, *visit.session.parts.catalog.auto})
+    return visit.page("playground.html", models=models, may=visit.session.actor.account_id is not None)
+
+
+@routes.post("/{space}/playground")
+async def run(visit: Visiting) -> Response:
+    """Streams an answer; its last event names the request, whose page shows what it cost."""
+    model, prompt = visit.form.get("model"), visit.form.get("prompt")
+    if not model or not prompt or len(prompt) > MOST_PROMPT:
+        raise BadInput(f"choose a model, and write a prompt of at most {MOST_PROMPT:,} characters")
+    runs = visit.session.parts.playground_runs
+    if len(runs) >= MOST_RUNS:
+        raise Away("the playground is busy; try again in a moment")
+    token = await _token(visit)
+    body = {
+        "model": model,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        "messages": [{"role": "user", "content": prompt}],
+    }
+    answer = _answer(visit.session.parts.gateway_url, token, body, runs)
+    return StreamingResponse(answer, media_type="text/event-stream", headers=SECURITY_HEADERS)
+
+
+async def _token(visit: Visit) -> str:
+    """Of two minutes, for this one request."""
+    call, account_id = visit.session, visit.session.actor.account_id
+    if account_id is None:
+        raise NotFound("the operator has no account to send requests as; sign in with an account's key")
+    claims = {
+        "jti": secrets.token_hex(12),
+        "account_id": account_id,
+        "token_epoch": await accounts.token_epoch(call.connection, account_id),
+        "ttl_s": TOKEN_TTL_S,
+    }
+    if visit.space.organization:
+        await visit.check(Action.TAKE_TOKEN)
+        role = visit.space.role
+        claims |= {"organization_id": visit.owner.id, "role": role.value if role else "member"}
+    else:
+        claims |= {"scopes": [INFERENCE]}
+    return await call.parts.signing.sign(call.connection, **claims)
+
+
+async def _answer(url: str, token: str, body: dict[str, object], runs: set[object]) -> AsyncIterator[bytes]:
+    mine = object()
+    runs.add(mine)
+    try:
+        async with (
+            httpx.AsyncClient(timeout=httpx.Timeout(120, connect=5), trust_env=False) as http,
+            http.stream(
+                "POST", f"{url}/chat/completions", json=body, headers={"Authorization": f"Bearer {token}"}
+            ) as response,
+        ):
+            yield _event("request", {"id": response.headers.get("x-request-id", "")})
+            if response.is_error:
+                await response.aread()
+                yield _event("problem", {"message": _message(response)})
+                return
+            async for chunk in response.aiter_bytes():
+                yield chunk
+    except httpx.HTTPError:
+        yield _event("problem", {"message": "the gateway does not answer; is an ingress running?"})
+    finally:
+        runs.discard(mine)
+
+
+def _event(name: str, content: dict[str, str]) -> bytes:
+    return b"event: %s\ndata: %s\n\n" % (name.encode(), orjson.dumps(content))
+
+
+def _message(response: httpx.Response) -> str:
+    try:
+        return str(response.json()["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        return f"the gateway answered {response.status_code}"

@@ -1,0 +1,112 @@
+"""Requests: a list with filters, a tail of what ends now, and one request's page."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response, StreamingResponse
+
+from services.console.core.cursors import Slice, position
+from services.console.errors import Away, BadInput, NotFound
+from services.console.parts import Parts
+from services.console.session import connected
+from services.console.store import requests
+from services.console.store.requests import Filters, Whose
+from services.console.web.pages import SECURITY_HEADERS, fragment
+from services.console.web.visits import Visiting
+
+routes = APIRouter()
+ROWS = 50
+OUTCOMES = ("completed", "rejected", "failed", "cancelled", "interrupted")
+SPANS = {"1h": timedelta(hours=1), "24h": timedelta(days=1), "7d": timedelta(days=7), "30d": timedelta(days=30)}
+TAIL_EVERY_S = 1.0
+TAIL_FOR_S = 600.0
+"""Then the browser asks again, and with it whether the session still holds."""
+TAIL_BACK = timedelta(minutes=15)
+MOST_TAILS = 200
+Text = Annotated[str, Query(max_length=200)]
+
+
+@routes.get("/{space}/requests")
+async def list_requests(
+    visit: Visiting,
+    model: Text = "",
+    outcome: Text = "",
+    key: Text = "",
+    member: Text = "",
+    span: Text = "7d",
+    cursor: Text = "",
+) -> Response:
+    """The page."""
+    chosen = {"model": model, "outcome": outcome, "key": key, "member": member}
+    filters = Filters(**{name: value or None for name, value in chosen.items()}, since=_since(span))
+    try:
+        part = Slice(ROWS, position(cursor) if cursor else None)
+        found = await requests.rows(visit.session.connection, visit.whose, filters, part)
+    except ValueError:
+        raise BadInput("this address leads to no page of the list; begin at its first page") from None
+    more = found[ROWS - 1].position.cursor() if len(found) > ROWS else ""
+    return visit.page(
+        "requests.html",
+        rows=found[:ROWS],
+        chosen=chosen | {"span": span},
+        filtered=any(chosen.values()),
+        more=more,
+        first=not cursor,
+        outcomes=OUTCOMES,
+        spans=list(SPANS),
+    )
+
+
+@routes.get("/{space}/requests/live")
+async def tail(visit: Visiting, request: Request) -> Response:
+    """Rows of the table as requests end, as server-sent events (of HTML, which the console's own script puts in)."""
+    tails = visit.session.parts.tails
+    if len(tails) >= MOST_TAILS:
+        raise Away("too many pages look at live requests; try again later")
+    return StreamingResponse(
+        _rows(visit.session.parts, visit.whose, visit.space.name, request),
+        media_type="text/event-stream",
+        headers=SECURITY_HEADERS,
+    )
+
+
+async def _rows(parts: Parts, whose: Whose, space: str, request: Request) -> AsyncIterator[str]:
+    mine = object()
+    parts.tails.add(mine)
+    try:
+        seen: set[UUID] | None = None
+        ends = time.monotonic() + TAIL_FOR_S
+        while time.monotonic() < ends and not await request.is_disconnected():
+            async with connected(parts) as connection:
+                since = datetime.now(UTC) - TAIL_BACK
+                found = await requests.rows(connection, whose, Filters(since=since), Slice(ROWS))
+            new = [] if seen is None else [row for row in reversed(found) if row.request_id not in seen]
+            seen = {row.request_id for row in found}
+            for row in new:
+                text = fragment("request_row.html", row=row, space=space, fresh=True).replace("\n", " ")
+                yield f"data: {text}\n\n"
+            if not new:
+                yield ": nothing new\n\n"
+            await asyncio.sleep(TAIL_EVERY_S)
+    finally:
+        parts.tails.discard(mine)
+
+
+@routes.get("/{space}/requests/{request_id}")
+async def show_request(visit: Visiting, request_id: UUID) -> Response:
+    """One request: what was asked of whom, how it ended, what it cost."""
+    found = await requests.find(visit.session.connection, visit.whose, request_id)
+    if found is None:
+        raise NotFound(
+            "there is no such request in the books, or it is not yours; one that still runs is entered when it ends"
+        )
+    return visit.page("request.html", row=found)
+
+
+def _since(span: str) -> datetime:
+    return datetime.now(UTC) - SPANS.get(span, SPANS["7d"])

@@ -1,0 +1,191 @@
+"""The web console without a browser: each page and action, by each role, in one's own organization and in another."""
+
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import httpx
+import pytest
+import pytest_asyncio
+from fastapi.routing import APIRoute
+
+from services.console.web.app import PAGES as PARTS
+from tests.e2e.plane import Person, Plane
+from tests.stacks import Gateway
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+MEMBER, MANAGER, OWNER = 1, 2, 3
+ROLES = {MEMBER: "member", MANAGER: "billing_manager", OWNER: "owner"}
+PAGES = {
+    "home": MEMBER,
+    "requests": MEMBER,
+    "usage": MEMBER,
+    "usage.csv": MEMBER,
+    "playground": MEMBER,
+    "keys": MEMBER,
+    "models": MEMBER,
+    "members": MEMBER,
+    "policy": MEMBER,
+    "new-organization": MEMBER,
+    "provider-keys": MANAGER,
+    "audit": MANAGER,
+}
+ACTIONS = {
+    "members": ({"account": "nobody@example.com", "role": "member"}, OWNER, 400),
+    "members/acct_00000000000000000000/remove": ({}, OWNER, 404),
+    "policy": ({"version": "0", "do": "preview"}, OWNER, 200),
+    "provider-keys": ({"provider": "nothing", "key": "x"}, MANAGER, 400),
+    "provider-keys/stub/test": ({}, MANAGER, 404),
+    "provider-keys/stub/remove": ({}, MANAGER, 404),
+    "operator/accounts": ({"email": "x@example.com"}, None, 403),
+    "operator/accounts/acct_00000000000000000000/link": ({}, None, 403),
+    "operator/accounts/acct_00000000000000000000/disabled": ({"disabled": "yes"}, None, 403),
+    "operator/accounts/acct_00000000000000000000/credit": ({"usd": "1"}, None, 403),
+}
+"""What is sent, the least role that may, and the status where it may (nothing is changed by it)."""
+OWN = {
+    "sign-out", "playground", "keys", "keys/{key_id}/rotate", "keys/{key_id}/revoke", "organizations",
+    "requests/live", "requests/{request_id}", "operator",
+}  # fmt: skip
+"""Of who is signed in, whatever its role; tested apart."""
+
+
+@dataclass
+class Desk:
+    """A browser of somebody who is signed in."""
+
+    http: httpx.AsyncClient
+    csrf: str = ""
+
+    async def sign_in(self, key: str) -> httpx.Response:
+        """Raises AssertionError where it does not work."""
+        answer = await self.http.post("/sign-in", data={"key": key})
+        home = await self.http.get(answer.headers["location"], follow_redirects=True)
+        found = re.search(r'name="csrf" value="([0-9a-f]{64})"', home.text)
+        assert found, home.text
+        self.csrf = found[1]
+        return answer
+
+    async def send(self, path: str, fields: dict[str, str]) -> httpx.Response:
+        """A form of a page of ours."""
+        return await self.http.post(f"/{path}", data={"csrf": self.csrf} | fields)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def plane(gateway: Gateway) -> Plane:
+    return Plane(gateway, 1)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def desk(gateway: Gateway) -> AsyncIterator[Desk]:
+    async with httpx.AsyncClient(base_url=gateway.stack.console_url, trust_env=False) as http:
+        yield Desk(http)
+
+
+async def _organization(plane: Plane, owner: Person) -> str:
+    return str((await plane.call("POST", "/api/organizations", {"name": "Rights"}, key=owner.key))["id"])
+
+
+async def test_all_pages_are_in_the_table() -> None:
+    routes = {
+        (route.path.removeprefix("/{space}/"), method)
+        for part in PARTS
+        for route in part.routes.routes
+        if isinstance(route, APIRoute) and route.path.startswith("/{space}/")
+        for method in route.methods or ()
+    }
+    known = {
+        *PAGES,
+        *OWN,
+        *(re.sub("acct_0+", "{account_id}", one).replace("/stub/", "/{provider}/") for one in ACTIONS),
+    }
+    assert {path for path, _method in routes} == known
+
+
+@pytest.mark.parametrize("rank", [*ROLES, None])
+async def test_each_page_and_action_by_role(plane: Plane, desk: Desk, rank: int | None) -> None:
+    owner, person = await plane.person(), await plane.person()
+    organization = await _organization(plane, owner)
+    if rank:
+        path = f"/api/organizations/{organization}/members/{person.account_id}"
+        await plane.call("PUT", path, {"role": ROLES[rank]}, key=owner.key)
+    await desk.sign_in(person.key)
+    for page, least in PAGES.items():
+        status = (await desk.http.get(f"/{organization}/{page}")).status_code
+        assert status == (404 if rank is None else 200 if rank >= least else 403), page
+    for action, (fields, needed, good) in ACTIONS.items():
+        status = (await desk.send(f"{organization}/{action}", fields)).status_code
+        assert status == (404 if rank is None else good if needed and rank >= needed else 403), action
+    assert (await desk.http.get(f"/{organization}/operator")).status_code == (403 if rank else 404)
+    for path in ("all/home", "all/operator", "all/audit"):
+        assert (await desk.http.get(f"/{path}")).status_code == 404
+
+
+async def test_the_operator_sees_all(plane: Plane, desk: Desk) -> None:
+    organization = await _organization(plane, await plane.person())
+    await desk.sign_in(plane.gateway.stack.operator_token())
+    for page in PAGES:
+        status = 404 if page == "keys" else 200
+        assert (await desk.http.get(f"/{organization}/{page}")).status_code == status, page
+    for page in ("home", "requests", "usage", "models", "operator", "audit"):
+        assert (await desk.http.get(f"/all/{page}")).status_code == 200, page
+
+
+async def test_another_s_request_and_key_are_not_there(plane: Plane, desk: Desk) -> None:
+    one, other = await plane.person(), await plane.person()
+    answer = await plane.ask(one.key)
+    await plane.gateway.entry(answer.headers["x-request-id"])
+    await desk.sign_in(other.key)
+    assert (await desk.http.get(f"/me/requests/{answer.headers['x-request-id']}")).status_code == 404
+    for action in ("rotate", "revoke"):
+        assert (await desk.send(f"me/keys/{one.key_id}/{action}", {})).status_code == 404
+    await desk.sign_in(one.key)
+    assert (await desk.http.get(f"/me/requests/{answer.headers['x-request-id']}")).status_code == 200
+
+
+async def test_forms_of_other_sites_are_refused(plane: Plane, desk: Desk) -> None:
+    person = await plane.person()
+    cookie = (await desk.sign_in(person.key)).headers["set-cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=lax" in cookie
+    fields = {"name": "x", "days": "30", "scope": "inference"}
+    assert (await desk.http.post("/me/keys", data=fields)).status_code == 403
+    assert (await desk.http.post("/me/keys", data=fields | {"csrf": "0" * 64})).status_code == 403
+    good = fields | {"csrf": desk.csrf}
+    for headers in ({"Origin": "https://elsewhere.example"}, {"Sec-Fetch-Site": "cross-site"}, {"Origin": "null"}):
+        assert (await desk.http.post("/me/keys", data=good, headers=headers)).status_code == 403
+        assert (await desk.http.post("/sign-in", data={"key": person.key}, headers=headers)).status_code == 403
+    assert (await desk.http.post("/me/keys", json=good)).status_code == 400
+    assert (await desk.http.post("/me/keys", data=good)).status_code == 200
+    # The API takes no cookie.
+    assert (await desk.http.get("/api/me")).status_code == 401
+
+
+async def test_a_session_ends_with_its_key_and_by_signing_out(plane: Plane, desk: Desk) -> None:
+    person = await plane.person()
+    await desk.sign_in(person.key)
+    await plane.call("DELETE", f"/api/keys/{person.key_id}")
+    assert (await desk.http.get("/me/home")).headers["location"] == "/sign-in?next=/me/home"
+    again = await plane.key(person.account_id)
+    await desk.sign_in(again.key)
+    kept = dict(desk.http.cookies)
+    assert (await desk.send("me/sign-out", {})).status_code == 303
+    assert (await desk.http.get("/me/home", cookies=kept)).status_code == 303
+    caller = await plane.key(person.account_id, "inference")
+    assert (await desk.http.post("/sign-in", data={"key": caller.key})).status_code == 403
+    for next_ in ("//evil.example", "https://evil.example", "/\\evil.example"):
+        answer = await desk.http.post("/sign-in", data={"key": again.key, "next": next_})
+        assert answer.headers["location"] == "/"
+
+
+async def test_pages_say_what_browsers_may_do(plane: Plane, desk: Desk) -> None:
+    await desk.sign_in((await plane.person()).key)
+    for path in ("/me/home", "/sign-in", "/nowhere", "/static/console.js", "/me/usage.csv"):
+        headers = (await desk.http.get(path)).headers
+        assert "default-src 'none'" in headers["content-security-policy"], path
+        assert "unsafe" not in headers["content-security-policy"]
+        assert headers["x-content-type-options"] == "nosniff"
+    for bad in ("usage?days=1000", "requests?cursor=x", "usage?by=colour", "audit?cursor=MQ"):
+        assert (await desk.http.get(f"/me/{bad}")).status_code == 400, bad
+    assert (await desk.http.get("/static/..%2fpages.py")).status_code == 404
