@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 
 import structlog
 from opentelemetry.trace import SpanKind
@@ -150,8 +151,8 @@ class Attempt:
         self._stream.provider_id, self._stream.tried, self._stream.dropped = target.provider_id, self._tried, []
 
     def _may_turn_away(self, error: UpstreamError) -> bool:
-        """Nothing has come back, and what is wrong is not the request."""
-        if self._route.request.stream and self._first_byte_ms is not None:
+        """The client has nothing yet, and what is wrong is not the request."""
+        if self._stream.started:
             return False
         return error.refusal.status == 429 or error.refusal.status >= 500
 
@@ -292,14 +293,10 @@ class Attempt:
         self._first_byte_ms = int((time.monotonic() - self._called_at) * 1000)
 
     def _whole(self, call: Exchange, data: bytes) -> Ending:
-        try:
+        with _our_words(self._at.provider_id):
             answer = call.whole(data)
-        except ProtocolError:
-            raise UpstreamError(broke_off(self._at.provider_id)) from None
-        except ProviderFailure as error:
-            raise UpstreamError(failed_in_answer(self._at.provider_id, str(error))) from None
-        tokens, estimated = self._tokens(answer.usage, answer.delivered_bytes)
-        text = answer.body(tokens if estimated else None)
+            tokens, estimated = self._tokens(answer.usage, answer.delivered_bytes)
+            text = answer.body(tokens if estimated else None)
         return Ending(
             Outcome.COMPLETED,
             body=None if call.unstreamed else text,
@@ -315,7 +312,7 @@ class Attempt:
         self, pieces: AsyncIterator[str | bytes], call: Exchange, patience: asyncio.Timeout
     ) -> None:
         loop, answer = asyncio.get_running_loop(), call.stream
-        try:
+        with _our_words(self._at.provider_id):
             async for data in pieces:
                 begins = self._first_byte_ms is None
                 if begins:
@@ -333,19 +330,16 @@ class Attempt:
                 patience.reschedule(loop.time() + self._timeouts.idle_s)
                 if answer.done:
                     break
-        except ProtocolError:
-            raise UpstreamError(broke_off(self._at.provider_id)) from None
-        except ProviderFailure as error:
-            raise UpstreamError(failed_in_answer(self._at.provider_id, str(error))) from None
-        if not answer.done and not answer.finished and not (call.recording and self._sent):
-            raise UpstreamError(broke_off(self._at.provider_id))
+            if not answer.done and not answer.finished and not (call.recording and self._sent):
+                raise ProtocolError("the stream has no end")
+            tokens, estimated = self._tokens(answer.usage, answer.delivered_bytes)
+            tail = answer.finish(tokens if estimated else None)
         patience.reschedule(None)
         await self._stream.close()
-        tokens, estimated = self._tokens(answer.usage, answer.delivered_bytes)
         self._count_pace(tokens)
         self._ending = Ending(
             Outcome.COMPLETED,
-            tail=answer.finish(tokens if estimated else None),
+            tail=tail,
             chunks=self._stream.chunks,
             tokens=tokens,
             quantities=list(call.quantities()),
@@ -403,3 +397,14 @@ class Attempt:
         elif answer.usage is not None:
             ending.tokens = answer.usage
         return ending
+
+
+@contextmanager
+def _our_words(provider_id: str) -> Iterator[None]:
+    """Turns what a protocol says of an answer into `UpstreamError`."""
+    try:
+        yield
+    except ProtocolError:
+        raise UpstreamError(broke_off(provider_id)) from None
+    except ProviderFailure as error:
+        raise UpstreamError(failed_in_answer(provider_id, str(error))) from None

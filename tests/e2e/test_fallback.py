@@ -20,8 +20,8 @@ WAYS = [
     ("garbage", "first=502"),
     ("absent", "absent=503, refusing=502"),
 ]
-STREAMED = [(way, tried, True) for way, tried in (*WAYS, ("hang", "first=504"))]
-"""Only a stream has a time by which its first byte must come."""
+STREAMED = [(way, tried, True) for way, tried in (*WAYS, ("hang", "first=504"), ("failing", "first=502"))]
+"""Only a stream has a time by which its first byte must come, and a first event that may be an error."""
 
 
 @pytest.mark.parametrize(("way", "tried", "stream"), [*((way, tried, False) for way, tried in WAYS), *STREAMED])

@@ -37,7 +37,7 @@ class Stream(Protocol):
         """
 
     def finish(self, counted: TokenUsage | None) -> str:
-        """The end of the stream. ``counted`` is our own count, where the provider gave none."""
+        """The end of the stream. ``counted`` is our own count, where the provider gave none. Raises as `event` does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Answer:
     usage: TokenUsage | None
     delivered_bytes: int
     body: Callable[[TokenUsage | None], str]
-    """The JSON for the client, given our own count where the provider gave none."""
+    """The JSON for the client, given our own count where the provider gave none. Raises ProtocolError."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from libs.chat.providers.openai_chat.answer import parse_response as parse_chat
 from libs.chat.providers.openai_chat.stream import ChatReader
 from libs.chat.providers.openai_chat.usage import usage_json
 from libs.chat.providers.openai_responses.request import PATH as RESPONSES_PATH
-from libs.chat.providers.protocol import Call, Outgoing, Parsed
+from libs.chat.providers.protocol import Call, Outgoing, Parsed, of_shape
 from libs.chat.providers.registry import ADAPTERS
 from libs.chat.providers.sse import ServerSentEvents
 from libs.chat.providers.translation import Translated, translation
@@ -138,9 +138,11 @@ def _plain(
 ) -> Exchange:
     """What passes without a translation of its answer. ``count`` writes our own count in the answer's shape."""
 
+    @of_shape
     def whole(data: bytes) -> Answer:
         parsed = parse(data)
 
+        @of_shape
         def body(counted: TokenUsage | None) -> str:
             return encode({**parsed.answer, "usage": count(counted)} if counted and count else parsed.answer)
 

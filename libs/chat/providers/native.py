@@ -9,7 +9,7 @@ from contracts.usage import TokenUsage
 from libs.chat.providers.anthropic_messages.usage import parse_usage as parse_messages_usage
 from libs.chat.providers.halves import EventJoiner
 from libs.chat.providers.openai_responses.usage import parse_usage as parse_responses_usage
-from libs.chat.providers.protocol import Parsed, ProviderFailure, parse_event, parse_object
+from libs.chat.providers.protocol import Parsed, ProviderFailure, of_shape, parse_event, parse_object
 from libs.chat.surfaces.registry import delivered_bytes
 from libs.chat.surfaces.writer import data_event, named_event
 from libs.chat.surrogates import may_have_halves
@@ -18,15 +18,17 @@ from libs.chat.surrogates import may_have_halves
 class NativeStream:
     """Events of a provider for a client of the same surface; the last ones are held back for `finish`."""
 
-    def __init__(self, *, model: str, ends: tuple[str, ...], last: tuple[str, ...]) -> None:
+    def __init__(self, *, model: str, ends: tuple[str, ...], last: tuple[str, ...], closing: str = "") -> None:
         """
         Args:
             ends: the types of events from which on only counts follow.
             last: the types of the last event.
+            closing: the type of a last event that brings nothing, if it is one.
         """
         self._model = model
         self._ends = ends
         self._last = last
+        self._closing = closing
         self._held = ""
         self._counts: dict[str, Any] = {}
         self._joiner = EventJoiner()
@@ -39,6 +41,7 @@ class NativeStream:
         """The provider's counts, once they are complete."""
         return _usage(self._counts) if self.finished else None
 
+    @of_shape
     def event(self, data: str) -> str:
         """Takes the ``data`` of one event; returns what the client gets now. Raises as `ChatReader.read` does."""
         event = parse_event(data)
@@ -64,13 +67,13 @@ class NativeStream:
         return text
 
     def finish(self, _counted: TokenUsage | None) -> str:
-        """The events that were held back."""
-        return self._held
+        """The events that were held back, and the last one where the connection broke before it."""
+        return self._held if self.done or not self._closing else self._held + named_event({"type": self._closing})
 
 
 def messages_stream(model: str) -> NativeStream:
     """Of Anthropic's Messages."""
-    return NativeStream(model=model, ends=("message_delta",), last=("message_stop",))
+    return NativeStream(model=model, ends=("message_delta",), last=("message_stop",), closing="message_stop")
 
 
 def responses_stream(model: str) -> NativeStream:

@@ -5,7 +5,8 @@ Chat completions are the common tongue; every adapter translates them to one pro
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from functools import wraps
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 from contracts.requests import Surface
 from contracts.usage import TokenUsage
@@ -14,12 +15,30 @@ from libs.chat.providers.identifiers import Identifiers
 from libs.config.gateway import Provider
 
 NOBODY = Identifiers()
+P = ParamSpec("P")
+R = TypeVar("R")
 EVENT_BYTES = 8 * 1024 * 1024
 """The most of one event. None comes near it, and a stream that never ends one would fill the memory."""
 
 
 class ProtocolError(Exception):
     """The provider's bytes are not of the protocol."""
+
+
+def of_shape(read: Callable[P, R]) -> Callable[P, R]:
+    """Makes what fails for the shape of a provider's JSON a `ProtocolError`.
+
+    A provider may send a list for an object anywhere; each reader asks only for what it needs, and not for its type.
+    """
+
+    @wraps(read)
+    def reading(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return read(*args, **kwargs)
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            raise ProtocolError("it is not of the protocol's shape") from error
+
+    return reading
 
 
 class ProviderFailure(Exception):

@@ -11,7 +11,7 @@ from libs.chat.providers.fields import left_out, refused, supported
 from libs.chat.providers.halves import ChunkJoiner
 from libs.chat.providers.openai_chat.answer import text_bytes
 from libs.chat.providers.openai_chat.usage import usage_json
-from libs.chat.providers.protocol import Call, Parsed, Reader
+from libs.chat.providers.protocol import Call, Parsed, Reader, of_shape
 from libs.chat.providers.registry import ADAPTERS
 from libs.chat.providers.tool_calls import repair
 from libs.chat.surfaces.reasoning import WithoutThoughts, as_asked, is_excluded, without_thoughts
@@ -45,6 +45,7 @@ class Translated:
         """See `Stream`."""
         return self._reader.finished
 
+    @of_shape
     def event(self, data: str) -> str:
         """See `Stream`."""
         cut = may_have_halves(data)
@@ -57,6 +58,7 @@ class Translated:
             events.append(self._writer.chunk(chunk))
         return "".join(events)
 
+    @of_shape
     def finish(self, counted: TokenUsage | None) -> str:
         """See `Stream`."""
         return self._writer.finish(self._reader.tail(counted))
@@ -78,7 +80,7 @@ def translation(call: Call, provider: Provider) -> Exchange:
         adapter.authorize,
         adapter.framing,
         Translated(adapter.reader(call), WithoutThoughts(writer) if is_excluded(call.body) else writer),
-        lambda data: _translated(adapter.parse(data, call), call),
+        of_shape(lambda data: _translated(adapter.parse(data, call), call)),
     )
 
 
@@ -97,6 +99,7 @@ def _is_of_tools(message: dict[str, Any]) -> bool:
 
 
 def _translated(parsed: Parsed, call: Call) -> Answer:
+    @of_shape
     def body(counted: TokenUsage | None) -> str:
         answer = {**parsed.answer, "usage": usage_json(counted)} if counted else parsed.answer
         answer = without_thoughts(answer) if is_excluded(call.body) else answer
