@@ -46,8 +46,9 @@ class StoredResponses:
         self._index = StoredIndex(most=limits.stored_responses, most_bytes=limits.stored_bytes)
         self._changed = asyncio.Event()
         self._reads = asyncio.Semaphore(MOST_READS)
-        self.follower = service.follower(topics.RESPONSE_INDEX, self._receive, begin=From.BEGINNING)
-        self.background = Repeated("forget expired responses", self._expire, every_s=EXPIRE_EVERY_S)
+        self._follower = service.follower(topics.RESPONSE_INDEX, self._receive, begin=From.BEGINNING)
+        self._expiring = Repeated("forget expired responses", self._expire, every_s=EXPIRE_EVERY_S)
+        self.background = (self._follower.background, self._expiring)
 
     def _receive(self, received: Received[StoreEvent]) -> None:
         self._index.apply(received.record)
@@ -59,14 +60,14 @@ class StoredResponses:
 
     async def start(self) -> None:
         """Begins to read the index, and returns once it is whole."""
-        await self.follower.start()
-        await self.follower.wait_ready()
-        await self.background.start()
+        await self._follower.start()
+        await self._follower.wait_ready()
+        await self._expiring.start()
 
     async def stop(self) -> None:
         """Ends reading."""
-        await self.background.stop()
-        await self.follower.stop()
+        await self._expiring.stop()
+        await self._follower.stop()
 
     async def get(self, owner: str, response_id: str) -> dict[str, Any] | None:
         """``input`` and ``response`` of a response; None where the owner has none of this ID.

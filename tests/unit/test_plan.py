@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from contracts.decisions import CredentialGranted, PolicyDecided, QuotaReserved
 from contracts.outcomes import OutcomesCounted, Pace
-from contracts.prices import Price, Rates
+from contracts.prices import Price, Rates, UnitRate
+from contracts.quantities import Unit
 from contracts.record import Refusal
 from contracts.requests import ProviderSort, RequestAccepted
 from contracts.routes import RequestRejected, RoutePlanned
@@ -16,6 +17,7 @@ from libs.config.catalog import Catalog
 from libs.config.gateway import Breaker, Model, Provider
 from services.router.core.health import Health, Standing
 from services.router.core.join import Allowed, Refused
+from services.router.core.order import blended
 from services.router.core.plan import plan, reject
 from tests.unit.records import NOW_MS, Config, accepted, decisions, request_id
 
@@ -87,6 +89,14 @@ def test_the_cheapest_is_asked_first_unless_the_operator_sorts_otherwise() -> No
     assert _asked(_request()) == ["b", "c", "a"]
     assert _asked(_request(), sort=ProviderSort.CONFIGURED) == ["a", "b", "c"]
     assert _asked(_request(provider_sort=ProviderSort.CONFIGURED)) == ["a", "b", "c"]
+
+
+def test_what_has_a_price_by_unit_is_ordered_by_it() -> None:
+    def price(rate: int) -> Price:
+        units = [UnitRate(unit=Unit.IMAGE, rate=rate), UnitRate(unit=Unit.IMAGE, kind="hd", rate=1)]
+        return Price(version=str(rate), tiers=[Rates(input=0, output=0)], units=units)
+
+    assert blended(price(10)) < blended(price(20))
 
 
 def test_the_fastest_is_asked_first_and_who_is_unknown_before_them() -> None:

@@ -40,6 +40,44 @@ class Stream(Protocol):
         """The end of the stream. ``counted`` is our own count, where the provider gave none. Raises as `event` does."""
 
 
+class Rewritten:
+    """A stream whose text is changed on its way to the client. See `Stream`."""
+
+    def __init__(self, stream: Stream, *, end: Callable[[str], str], event: Callable[[str], str] | None = None) -> None:
+        """
+        Args:
+            end: of the text that `finish` gives.
+            event: of all other text; None: it stays as it is.
+        """
+        self._stream = stream
+        self._end = end
+        self.event = stream.event if event is None else lambda data: event(stream.event(data))
+
+    @property
+    def usage(self) -> TokenUsage | None:
+        """See `Stream`."""
+        return self._stream.usage
+
+    @property
+    def delivered_bytes(self) -> int:
+        """See `Stream`."""
+        return self._stream.delivered_bytes
+
+    @property
+    def done(self) -> bool:
+        """See `Stream`."""
+        return self._stream.done
+
+    @property
+    def finished(self) -> bool:
+        """See `Stream`."""
+        return self._stream.finished
+
+    def finish(self, counted: TokenUsage | None) -> str:
+        """See `Stream`."""
+        return self._end(self._stream.finish(counted))
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """A whole answer, for the client, with what the books need."""

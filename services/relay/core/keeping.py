@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from contracts.requests import RequestAccepted, Surface
 from contracts.usage import TokenUsage
 from libs.chat.exact_json import decode, encode
-from libs.chat.providers.answers import Answer, Exchange, Stream
+from libs.chat.providers.answers import Answer, Exchange, Rewritten
 from libs.chat.surfaces import references
 from libs.sealing.responses import new_response_id
 
@@ -30,8 +30,9 @@ def is_kept(request: RequestAccepted, body: Mapping[str, Any]) -> bool:
 class Kept:
     """What is stored of an answer."""
 
-    response_id: str
-    content: bytes
+    response_id: str = field(repr=False)
+    """It opens what is stored."""
+    content: bytes = field(repr=False)
     """JSON: ``input``, ``response``."""
 
 
@@ -62,7 +63,8 @@ class Keeper:
 
             return replace(answer, body=body)
 
-        return replace(exchange, stream=_KeepingStream(exchange.stream, self), whole=whole)
+        stream = Rewritten(exchange.stream, event=self.rewritten, end=self.rewritten)
+        return replace(exchange, stream=stream, whole=whole)
 
     def _named(self, response: dict[str, Any]) -> dict[str, Any]:
         return {**response, "id": self.response_id, "store": True}
@@ -83,42 +85,6 @@ class Keeper:
             if content.get("type") in _ENDS:
                 self._response = content["response"]
         return f"{head}data: {encode(content)}\n\n"
-
-
-class _KeepingStream:
-    """See `libs.chat.providers.exchange.Stream`."""
-
-    def __init__(self, stream: Stream, keeper: Keeper) -> None:
-        self._stream = stream
-        self._keeper = keeper
-
-    @property
-    def usage(self) -> TokenUsage | None:
-        """See `Stream`."""
-        return self._stream.usage
-
-    @property
-    def delivered_bytes(self) -> int:
-        """See `Stream`."""
-        return self._stream.delivered_bytes
-
-    @property
-    def done(self) -> bool:
-        """See `Stream`."""
-        return self._stream.done
-
-    @property
-    def finished(self) -> bool:
-        """See `Stream`."""
-        return self._stream.finished
-
-    def event(self, data: str) -> str:
-        """See `Stream`."""
-        return self._keeper.rewritten(self._stream.event(data))
-
-    def finish(self, counted: TokenUsage | None) -> str:
-        """See `Stream`."""
-        return self._keeper.rewritten(self._stream.finish(counted))
 
 
 def _items(given: Any) -> list[Any]:

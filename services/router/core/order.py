@@ -38,11 +38,12 @@ def ordered(
 
 
 def blended(price: Price | None) -> float:
-    """What a token costs at this price, in microdollars a million; 0 where nobody pays."""
+    """What a token, or one of each other unit, costs at this price, in microdollars a million; 0 where nobody pays."""
     if price is None:
         return 0
     rates = price.tiers[0]
-    return (INPUT_SHARE * rates.input + rates.output) / (INPUT_SHARE + 1)
+    units = sum(unit.rate for unit in price.units if not unit.kind)
+    return (INPUT_SHARE * rates.input + rates.output) / (INPUT_SHARE + 1) + units
 
 
 def _cost(offer: Offer, request: RequestAccepted) -> float:
