@@ -37,7 +37,7 @@ def _chunk(text: str | None = None, **more: object) -> str:
 
 
 def test_the_model_is_renamed_and_usage_always_asked_for() -> None:
-    body = {"model": "a/b", "messages": [], "tools": [1], "stream_options": {"x": 1}}
+    body: Any = {"model": "a/b", "messages": [], "tools": [1], "stream_options": {"x": 1}}
     provider = Provider(base_url="http://x", unsupported=["seed"])
     sent = exchange(_call({**body, "seed": 7}, streamed=True), provider).outgoing
     assert sent.dropped == ("seed",)
@@ -55,7 +55,7 @@ def test_the_model_is_renamed_and_usage_always_asked_for() -> None:
 @pytest.mark.parametrize("said", ["max_tokens", "max_completion_tokens"])
 @pytest.mark.parametrize("theirs", ["max_tokens", "max_completion_tokens"])
 def test_a_limit_has_the_name_that_the_provider_knows(said: str, theirs: str) -> None:
-    body: dict[str, Any] = {"messages": [], said: 9}
+    body: Any = {"messages": [], said: 9}
     sent = build_request(body, _call(body, streamed=False), Provider(base_url="http://x", max_tokens_field=theirs))
     limits = {name: value for name, value in orjson.loads(sent.content).items() if name.startswith("max_")}
     assert limits == {theirs: 9}

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from contracts.requests import Surface
 from deploy.local.stub.answers import StubRequest, answer_to
+from libs.chat.completion import Chunk, Delta
 from libs.chat.providers.anthropic_messages import request as anthropic_messages_request
 from libs.chat.providers.bedrock_converse import framing as bedrock_converse_framing
 from libs.chat.providers.bedrock_converse import request as bedrock_converse_request
@@ -23,11 +24,12 @@ from libs.chat.providers.exchange import exchange
 from libs.chat.providers.gemini import request as gemini_request
 from libs.chat.providers.protocol import Call, ProtocolError
 from libs.chat.providers.registry import ADAPTERS
+from libs.chat.surfaces.writer import text_of
 from libs.config.gateway import ProtocolName, Provider
 from services.relay.upstream import UpstreamError, read_events
 from tests.unit.streams import STUBS, Pieces
 
-BODY: dict[str, Any] = {
+BODY: Any = {
     "model": "a/b",
     "messages": [
         {"role": "system", "content": "Be brief."},
@@ -73,7 +75,7 @@ def _provider(protocol: ProtocolName, **more: Any) -> Provider:
 def test_converse_takes_what_is_sent_by_aws_s_own_model() -> None:
     shape = botocore.session.get_session().get_service_model("bedrock-runtime").operation_model("Converse").input_shape
     video = {"type": "video_url", "video_url": {"url": "data:video/quicktime;base64,aGk="}}
-    shown = {**BODY, "messages": [*BODY["messages"], {"role": "user", "content": [video]}]}
+    shown: Any = {**BODY, "messages": [*BODY["messages"], {"role": "user", "content": [video]}]}
     for body, beside in ((shown, "reasoning_effort"), (_thinking(), "temperature")):
         sent = bedrock_converse_request.build_request(
             body, _call(upstream_model="us.m:0"), _provider("bedrock-converse")
@@ -154,7 +156,7 @@ def test_a_list_of_what_is_taken_is_of_chat_completions_and_leaves_native_reques
     assert set(exchange(_call(), provider).outgoing.dropped) > {"seed", "logit_bias", "stop"}
 
 
-def _thinking(**more: Any) -> dict[str, Any]:
+def _thinking(**more: Any) -> Any:
     """A conversation in which Claude may think: its thoughts came back, and no tool must be called."""
     thought = {"reasoning_details": [{"type": "reasoning.text", "text": "hm", "signature": "c2ln"}]}
     messages = [{**message, **thought} if message["role"] == "assistant" else message for message in BODY["messages"]]
@@ -207,11 +209,11 @@ def test_claude_does_not_think_where_that_is_refused_and_the_client_is_told(
             )
 
 
-async def _read(protocol: ProtocolName, pieces: list[bytes]) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
+async def _read(protocol: ProtocolName, pieces: list[bytes]) -> tuple[list[Delta], Chunk | None]:
     adapter = ADAPTERS[protocol]
     response = httpx.Response(200, headers={"content-type": "text/event-stream"}, stream=Pieces(pieces))
     reader = adapter.reader(_call(streamed=True))
-    chunks = []
+    chunks: list[Chunk] = []
     async for data in read_events("p", response, adapter.framing()):
         chunks += reader.read(data)
     assert reader.finished
@@ -229,7 +231,7 @@ async def test_a_stream_is_the_same_however_it_is_cut(protocol: ProtocolName, cu
     places = sorted({0, len(data), *(cut % len(data) for cut in cuts)})
     pieces = [data[begin:end] for begin, end in pairwise(places)]
     deltas, tail = await _read(protocol, pieces)
-    assert "".join(delta.get("content") or "" for delta in deltas) == answer.text
+    assert "".join(text_of(delta.get("content")) for delta in deltas) == answer.text
     assert "".join(delta.get("reasoning_content") or "" for delta in deltas) == answer.thought
     calls = [call for delta in deltas for call in delta.get("tool_calls", ())]
     for number in range(2):

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from contracts.requests import Surface
 from deploy.local.home import ROOT
+from libs.chat.completion import Completion
 from libs.chat.providers.anthropic_messages import answer as anthropic_messages_answer
 from libs.chat.providers.exchange import exchange
 from libs.chat.providers.openai_responses import answer as openai_responses_answer
@@ -118,7 +119,7 @@ def chats(draw: st.DrawFn) -> dict[str, Any]:
     return chat
 
 
-def _heard(chat: dict[str, Any]) -> Heard:
+def _heard(chat: Any) -> Heard:
     """What a chat completion's request asks for, without the many ways of saying it."""
     found: Heard = {"turns": [turn for message in chat["messages"] for turn in _turns(message)]}
     for name, value in chat.items():
@@ -342,7 +343,7 @@ def answers(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @given(answers())
-def test_an_answer_as_a_message_and_back_is_the_same(answer: dict[str, Any]) -> None:
+def test_an_answer_as_a_message_and_back_is_the_same(answer: Completion) -> None:
     message = DIALECTS[Surface.MESSAGES].whole(answer, {})
     again = anthropic_messages_answer.parse_response(orjson.dumps(message), model="a/b", created_s=5).answer
     assert _said(again) == _said(answer)
@@ -350,7 +351,7 @@ def test_an_answer_as_a_message_and_back_is_the_same(answer: dict[str, Any]) -> 
 
 
 @given(answers())
-def test_an_answer_as_a_response_and_back_is_the_same(answer: dict[str, Any]) -> None:
+def test_an_answer_as_a_response_and_back_is_the_same(answer: Completion) -> None:
     response = DIALECTS[Surface.RESPONSES].whole(answer, {})
     again = openai_responses_answer.parse_response(orjson.dumps(response), model="a/b").answer
     assert _said(again) == _said(answer)
@@ -358,7 +359,7 @@ def test_an_answer_as_a_response_and_back_is_the_same(answer: dict[str, Any]) ->
 
 
 @given(answers())
-def test_what_only_the_model_can_read_comes_back_through_clients_of_messages(answer: dict[str, Any]) -> None:
+def test_what_only_the_model_can_read_comes_back_through_clients_of_messages(answer: Completion) -> None:
     content = DIALECTS[Surface.MESSAGES].whole(answer, {})["content"]
     turns = [{"role": "user", "content": "x"}, {"role": "assistant", "content": content}]
     again = messages_request.to_chat({"model": "a/b", "max_tokens": 1, "messages": turns})
@@ -369,7 +370,7 @@ def test_what_only_the_model_can_read_comes_back_through_clients_of_messages(ans
 
 
 @given(answers())
-def test_what_only_the_model_can_read_comes_back_through_clients_of_responses(answer: dict[str, Any]) -> None:
+def test_what_only_the_model_can_read_comes_back_through_clients_of_responses(answer: Completion) -> None:
     output = DIALECTS[Surface.RESPONSES].whole(answer, {})["output"]
     if not [item for item in output if item["type"] != "reasoning"]:
         return
@@ -381,7 +382,7 @@ def test_what_only_the_model_can_read_comes_back_through_clients_of_responses(an
     assert [item for item in given_ if item in kept] == kept
 
 
-def _kept(message: dict[str, Any]) -> Any:
+def _kept(message: Any) -> Any:
     names_ = ("content", "reasoning_content", "reasoning_details", "tool_calls")
     return {name: message[name] for name in names_ if message.get(name)}
 
@@ -392,14 +393,14 @@ def test_a_field_that_a_client_made_up_harms_nobody(text: str) -> None:
     assert isinstance(opened(f"sluice.{text}"), Carried)
 
 
-def _said(answer: dict[str, Any]) -> tuple[Any, ...]:
+def _said(answer: Any) -> tuple[Any, ...]:
     choice = answer["choices"][0]
     message = choice["message"]
     thought = message.get("reasoning_content") or None
     return choice["finish_reason"], thought, list(_turns({**message, "reasoning_details": []}))
 
 
-def _counts(answer: dict[str, Any]) -> tuple[int, ...]:
+def _counts(answer: Any) -> tuple[int, ...]:
     usage = answer["usage"]
     return usage["prompt_tokens"], usage["completion_tokens"], usage["prompt_tokens_details"]["cached_tokens"]
 

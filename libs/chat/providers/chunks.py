@@ -2,9 +2,10 @@
 
 import secrets
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from contracts.usage import TokenUsage
+from libs.chat.completion import Choice, Chunk, Completion, Delta, Detail, FunctionCall, Message, ToolCall
 from libs.chat.providers.openai_chat.answer import finish_reason
 from libs.chat.providers.openai_chat.usage import usage_json
 
@@ -16,7 +17,7 @@ class ChunkReader:
     """
 
     def __init__(self, *, model: str, created_s: int) -> None:
-        self._identity: dict[str, Any] = {
+        self._identity: Chunk = {
             "id": f"gen_{secrets.token_hex(12)}",
             "object": "chat.completion.chunk",
             "created": created_s,
@@ -32,7 +33,7 @@ class ChunkReader:
         """The provider's counts, once they are complete."""
         return self._usage
 
-    def tail(self, counted: TokenUsage | None) -> dict[str, Any] | None:
+    def tail(self, counted: TokenUsage | None) -> Chunk | None:
         """See `libs.chat.providers.protocol.Reader`."""
         usage = self.usage or counted
         return {**self._identity, "choices": [], "usage": usage_json(usage)} if usage else None
@@ -41,39 +42,42 @@ class ChunkReader:
         """Takes the provider's own ID of the answer, if there is one."""
         self._identity["id"] = answer_id or self._identity["id"]
 
-    def _text(self, name: str, text: Any) -> dict[str, Any]:
-        """A chunk with more of a text: ``content``, ``reasoning_content`` or ``refusal``."""
-        return self._chunk({name: str(text or "")})
+    def _text(self, name: Literal["content", "reasoning_content", "refusal"], text: Any) -> Chunk:
+        """A chunk with more of a text."""
+        delta: Delta = {}
+        delta[name] = str(text or "")
+        return self._chunk(delta)
 
-    def _thought(self, text: Any, index: int) -> dict[str, Any]:
+    def _thought(self, text: Any, index: int) -> Chunk:
         """A chunk with more of a thought, which its signature will follow under the same index."""
-        detail = {"type": "reasoning.text", "text": str(text or ""), "index": index}
-        return self._chunk({"reasoning_content": detail["text"], "reasoning_details": [detail]})
+        more = str(text or "")
+        detail: Detail = {"type": "reasoning.text", "text": more, "index": index}
+        return self._chunk({"reasoning_content": more, "reasoning_details": [detail]})
 
-    def _call(self, number: int, call_id: Any, name: Any) -> dict[str, Any]:
+    def _call(self, number: int, call_id: Any, name: Any) -> Chunk:
         """A chunk with the beginning of a tool call."""
         self._has_calls = True
-        function = {"name": name, "arguments": ""}
+        function: FunctionCall = {"name": name, "arguments": ""}
         return self._chunk({"tool_calls": [{"index": number, "id": call_id, "type": "function", "function": function}]})
 
-    def _arguments(self, number: int, text: Any) -> dict[str, Any]:
+    def _arguments(self, number: int, text: Any) -> Chunk:
         """A chunk with more of a tool call's arguments."""
         return self._chunk({"tool_calls": [{"index": number, "function": {"arguments": str(text or "")}}]})
 
-    def _end(self, reason: str) -> dict[str, Any]:
+    def _end(self, reason: str) -> Chunk:
         """The chunk with which the model's text ends."""
         self.finished = True
         return self._chunk({}, finish_reason(reason, self._has_calls))
 
-    def _chunk(self, delta: dict[str, Any], reason: str | None = None, *, index: int = 0) -> dict[str, Any]:
+    def _chunk(self, delta: Delta, reason: str | None = None, *, index: int = 0) -> Chunk:
         return {**self._identity, "choices": [{"index": index, "delta": delta, "finish_reason": reason}]}
 
 
 def completion(
-    answer_id: Any, *, created_s: Any, model: str, choices: Sequence[dict[str, Any]], usage: TokenUsage | None
-) -> dict[str, Any]:
+    answer_id: Any, *, created_s: Any, model: str, choices: Sequence[Choice], usage: TokenUsage | None
+) -> Completion:
     """A chat completion that was not streamed."""
-    answer: dict[str, Any] = {
+    answer: Completion = {
         "id": answer_id or f"gen_{secrets.token_hex(12)}",
         "object": "chat.completion",
         "created": created_s,
@@ -83,6 +87,11 @@ def completion(
     return {**answer, "usage": usage_json(usage)} if usage is not None else answer
 
 
-def choice(message: dict[str, Any], reason: str) -> dict[str, Any]:
+def tool_call(call_id: Any, name: Any, arguments: str) -> ToolCall:
+    """A whole call of a function."""
+    return {"id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}}
+
+
+def choice(message: Message, reason: str) -> Choice:
     """The only choice of most answers."""
     return {"index": 0, "message": message, "finish_reason": finish_reason(reason, message.get("tool_calls"))}

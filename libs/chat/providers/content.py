@@ -5,8 +5,9 @@ content that it lacks is refused. A model that is not shown what it is asked abo
 """
 
 from collections.abc import Collection
-from typing import Any
+from typing import Any, cast
 
+from libs.chat.completion import ChatRequest, Message, Part
 from libs.chat.surfaces.writer import SurfaceError, is_list_of_objects
 
 ROLES = {"system": False, "developer": False, "user": True, "assistant": False, "tool": True}
@@ -17,7 +18,7 @@ _OF_OPENAI = ("function_call", "audio")
 """Content of a message beside ``content`` that no other protocol has."""
 
 
-def translatable(chat: dict[str, Any], kinds: Collection[str]) -> dict[str, Any]:
+def translatable(chat: ChatRequest, kinds: Collection[str]) -> ChatRequest:
     """The request, whose messages hold only texts and parts that the protocol has; refusals become text.
 
     Args:
@@ -46,7 +47,7 @@ def translatable(chat: dict[str, Any], kinds: Collection[str]) -> dict[str, Any]
     return {**chat, "messages": found}
 
 
-def in_fields(chat: dict[str, Any], fields: Collection[str]) -> dict[str, Any]:
+def in_fields(chat: ChatRequest, fields: Collection[str]) -> ChatRequest:
     """The request for a provider that takes only these fields of a message, with no content in others.
 
     Raises:
@@ -58,7 +59,7 @@ def in_fields(chat: dict[str, Any], fields: Collection[str]) -> dict[str, Any]:
     return {**chat, "messages": [_message(one, f"messages[{number}]", fields) for number, one in enumerate(given)]}
 
 
-def _message(message: Any, place: str, fields: Collection[str]) -> dict[str, Any]:
+def _message(message: Any, place: str, fields: Collection[str]) -> Message:
     if not isinstance(message, dict):
         raise SurfaceError(f"`{place}` must be an object.")
     for name in _OF_OPENAI:
@@ -71,14 +72,14 @@ def _message(message: Any, place: str, fields: Collection[str]) -> dict[str, Any
         if not isinstance(part, dict):
             raise SurfaceError(f"`{place}.content[{number}]` must be an object with a `type`.")
     if not refusal or "refusal" in fields:
-        return message
-    kept = {name: value for name, value in message.items() if name != "refusal"}
+        return cast("Message", message)
+    kept = cast("Message", {name: value for name, value in message.items() if name != "refusal"})
     if isinstance(content, list):
         return {**kept, "content": [*content, {"type": "text", "text": str(refusal)}]}
     return {**kept, "content": (content or "") + str(refusal)}
 
 
-def _part(part: dict[str, Any], place: str, kinds: Collection[str]) -> dict[str, Any]:
+def _part(part: Part, place: str, kinds: Collection[str]) -> Part:
     kind = str(part.get("type"))
     if kind == "refusal":
         return {"type": "text", "text": str(part.get("refusal") or "")}

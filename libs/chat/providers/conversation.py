@@ -1,15 +1,16 @@
 """A chat completion's messages for protocols that want instructions apart, and turns that alternate. Pure."""
 
 from collections.abc import Callable, Iterable
-from typing import Any
 
-Parts = list[dict[str, Any]]
-Translate = Callable[[dict[str, Any]], Parts]
+from libs.chat.completion import JsonObject, Message
+
+Parts = list[JsonObject]
+Translate = Callable[[Message], Parts]
 """A message's parts in the protocol's form."""
 
 
 def conversation(
-    given: Iterable[dict[str, Any]],
+    given: Iterable[Message],
     *,
     instructed: Translate,
     asked: Translate,

@@ -1,6 +1,6 @@
 """One call of one provider, from the client's body to the client's answer, whatever either of them speaks. Sans-I/O."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -134,7 +134,7 @@ def _plain(
     provider: Provider,
     stream: Stream,
     parse: Callable[[bytes], Parsed],
-    count: Callable[[TokenUsage], dict[str, Any]] | None = None,
+    count: Callable[[TokenUsage], Mapping[str, Any]] | None = None,
 ) -> Exchange:
     """What passes without a translation of its answer. ``count`` writes our own count in the answer's shape."""
 

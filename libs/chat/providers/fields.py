@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from libs.chat.completion import ChatRequest, JsonObject, Tool
 from libs.config.gateway import Provider
 
 LIMITS = ("max_completion_tokens", "max_tokens")
@@ -28,7 +29,7 @@ GATEWAYS = frozenset({"usage", "transforms"})
 """Fields of OpenRouter's shape that ask a gateway; providers refuse them. ``usage`` is honoured (`ChatWriter`)."""
 MOST_NAMED = 20
 _NAME = re.compile(r"[A-Za-z0-9_]{1,64}\Z")
-_NEUTRAL: dict[str, Any] = {
+_NEUTRAL: JsonObject = {
     "n": 1,
     "presence_penalty": 0,
     "frequency_penalty": 0,
@@ -39,7 +40,7 @@ _NEUTRAL: dict[str, Any] = {
 """Values that ask for what is so anyway."""
 
 
-def left_out(body: Mapping[str, Any], kept: Iterable[str]) -> tuple[str, ...]:
+def left_out(body: Mapping[str, object], kept: Iterable[str]) -> tuple[str, ...]:
     """Fields of a request that ask for something and are not among those that are kept.
 
     They are named in a header: only names that can stand in one, and not all of many.
@@ -49,19 +50,19 @@ def left_out(body: Mapping[str, Any], kept: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(name for name in found if _NAME.match(name))[:MOST_NAMED])
 
 
-def without_unsupported(body: Mapping[str, Any], provider: Provider) -> dict[str, Any]:
+def without_unsupported(body: Mapping[str, object], provider: Provider) -> JsonObject:
     """The fields of a request, on any surface, that are for providers, and that this one does not refuse by name."""
     unsent = GATEWAYS.union(provider.unsupported)
     return {name: value for name, value in body.items() if name not in unsent}
 
 
-def supported(chat: Mapping[str, Any], provider: Provider) -> dict[str, Any]:
+def supported(chat: Mapping[str, object], provider: Provider) -> JsonObject:
     """The fields of a chat completion, or of its kin, that the provider takes."""
     taken = ENVELOPE.union(LIMITS, provider.fields) if provider.fields else chat.keys()
     return {name: value for name, value in without_unsupported(chat, provider).items() if name in taken}
 
 
-def refused(body: Mapping[str, Any], kept: Mapping[str, Any]) -> tuple[str, ...]:
+def refused(body: Mapping[str, object], kept: Mapping[str, object]) -> tuple[str, ...]:
     """Those that it does refuse, and that ask for something."""
     return left_out(body, kept) if len(kept) < len(body) else ()
 
@@ -70,17 +71,22 @@ def _asks_nothing(name: str, value: Any) -> bool:
     return value is None or value == _NEUTRAL.get(name, False) or value in ("", [], {})
 
 
-def limit_of(chat: Mapping[str, Any]) -> int | None:
+def limit_of(chat: ChatRequest) -> int | None:
     """The most tokens of an answer, as the client said."""
-    return next((chat[name] for name in LIMITS if chat.get(name)), None)
+    return chat.get("max_completion_tokens") or chat.get("max_tokens") or None
 
 
-def stops_of(chat: Mapping[str, Any]) -> Any:
+def stops_of(chat: ChatRequest) -> list[str]:
     """The texts at which an answer ends, as a list; empty where there are none."""
     stop = chat.get("stop") or []
     return [stop] if isinstance(stop, str) else stop
 
 
-def functions_of(chat: Mapping[str, Any]) -> list[dict[str, Any]]:
+def functions_of(chat: ChatRequest) -> list[Tool]:
     """The tools that are functions, which all are that a protocol can say."""
     return [tool for tool in chat.get("tools") or () if isinstance(tool.get("function"), dict)]
+
+
+def named(fields: Mapping[str, object], names: Mapping[str, str]) -> JsonObject:
+    """The fields that are given, under the names that the protocol has for them."""
+    return {theirs: fields[name] for name, theirs in names.items() if fields.get(name) is not None}

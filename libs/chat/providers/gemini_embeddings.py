@@ -12,6 +12,7 @@ from urllib.parse import quote
 from pydantic_core import to_json
 
 from contracts.usage import TokenUsage
+from libs.chat.completion import JsonObject
 from libs.chat.providers.embeddings import usage_json
 from libs.chat.providers.fields import left_out
 from libs.chat.providers.protocol import Outgoing, Parsed, ProtocolError, parse_object
@@ -44,8 +45,10 @@ def parse(data: bytes, body: Mapping[str, Any], *, model: str) -> Parsed:
         for index, one in enumerate(embeddings)
     ]
     usage = _usage(found.get("usageMetadata"))
-    counts = {"usage": usage_json(usage)} if usage else {}
-    return Parsed({"object": "list", "data": vectors, "model": model, **counts}, usage, 0)
+    answer: JsonObject = {"object": "list", "data": vectors, "model": model}
+    if usage:
+        answer["usage"] = usage_json(usage)
+    return Parsed(answer, usage, 0)
 
 
 def _values(embedding: Any) -> list[float]:

@@ -4,8 +4,9 @@ A half that stays alone is replaced when its text ends.
 """
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
+from libs.chat.completion import Chunk, JsonObject
 from libs.chat.surrogates import LONE, Halves, Key
 
 _TEXTS = ("content", "reasoning_content", "reasoning", "refusal")
@@ -21,13 +22,15 @@ class ChunkJoiner:
     def __bool__(self) -> bool:
         return bool(self._halves)
 
-    def join(self, chunk: dict[str, Any]) -> None:
+    def join(self, chunk: Chunk) -> None:
         """Changes a chunk's texts to what the client can be sent now."""
         for choice in chunk.get("choices") or ():
             if isinstance(choice, dict) and isinstance(choice.get("delta"), dict):
-                self._join(choice["delta"], choice.get("index"), finished=bool(choice.get("finish_reason")))
+                self._join(
+                    cast("JsonObject", choice["delta"]), choice.get("index"), finished=bool(choice.get("finish_reason"))
+                )
 
-    def _join(self, delta: dict[str, Any], index: Any, *, finished: bool) -> None:
+    def _join(self, delta: JsonObject, index: Any, *, finished: bool) -> None:
         grown: set[Key] = set()
         for key, holder, name in _pieces(delta, index):
             if holder[name]:
@@ -43,7 +46,7 @@ class ChunkJoiner:
             _replace(delta, key)
 
 
-def _pieces(delta: dict[str, Any], index: Any) -> Iterator[tuple[Key, dict[str, Any], str]]:
+def _pieces(delta: JsonObject, index: Any) -> Iterator[tuple[Key, JsonObject, str]]:
     """Each growing text of a choice: its key, and where its next piece is."""
     for name in _TEXTS:
         if isinstance(delta.get(name), str):
@@ -57,11 +60,11 @@ def _pieces(delta: dict[str, Any], index: Any) -> Iterator[tuple[Key, dict[str, 
             yield (index, "tool_calls", call.get("index")), function, "arguments"
 
 
-def _replace(delta: dict[str, Any], key: Key) -> None:
+def _replace(delta: JsonObject, key: Key) -> None:
     """Adds the replacement of a lone half to a delta."""
     match key:
         case (_, "tool_calls", number):
-            piece: dict[str, Any] = {"index": number, "function": {"arguments": LONE}}
+            piece: JsonObject = {"index": number, "function": {"arguments": LONE}}
         case (_, "reasoning_details", kind, number):
             piece = {"type": kind, "index": number, "text": LONE}
         case (_, name, *_):
@@ -79,7 +82,7 @@ class EventJoiner:
     def __bool__(self) -> bool:
         return bool(self._halves)
 
-    def join(self, event: dict[str, Any]) -> list[dict[str, Any]]:
+    def join(self, event: JsonObject) -> list[JsonObject]:
         """Changes an event's text to what the client can be sent now; returns the events that go before it.
 
         A half that stays alone in Responses needs no event: the one that ends the text has all of it.

@@ -6,6 +6,7 @@ Nothing is translated, so nothing is lost; the model gets the name that the clie
 from typing import Any
 
 from contracts.usage import TokenUsage
+from libs.chat.completion import JsonObject
 from libs.chat.providers.anthropic_messages.usage import parse_usage as parse_messages_usage
 from libs.chat.providers.halves import EventJoiner
 from libs.chat.providers.openai_responses.usage import parse_usage as parse_responses_usage
@@ -30,7 +31,7 @@ class NativeStream:
         self._last = last
         self._closing = closing
         self._held = ""
-        self._counts: dict[str, Any] = {}
+        self._counts: JsonObject = {}
         self._joiner = EventJoiner()
         self.delivered_bytes = 0
         self.done = False

@@ -10,6 +10,7 @@ from typing import Any, ParamSpec, Protocol, TypeVar
 
 from contracts.requests import Surface
 from contracts.usage import TokenUsage
+from libs.chat.completion import ChatRequest, Chunk, Completion, JsonObject
 from libs.chat.exact_json import decode, decode_piece
 from libs.chat.providers.identifiers import Identifiers
 from libs.config.gateway import Provider
@@ -55,7 +56,7 @@ class Call:
     """A client's request on its way to a provider's model."""
 
     surface: Surface
-    body: dict[str, Any]
+    body: JsonObject
     model: str
     """The name that the client knows."""
     upstream_model: str
@@ -90,7 +91,8 @@ class Outgoing:
 class Parsed:
     """A whole answer with what the books need of it."""
 
-    answer: dict[str, Any]
+    answer: Completion | JsonObject
+    """Of what passes as it is, the provider's own."""
     usage: TokenUsage | None
     delivered_bytes: int
 
@@ -118,7 +120,7 @@ class Reader(Protocol):
     def usage(self) -> TokenUsage | None:
         """The provider's counts, once they are complete."""
 
-    def read(self, data: str) -> list[dict[str, Any]]:
+    def read(self, data: str) -> list[Chunk]:
         """Takes one event's JSON; returns the chunks for the client, often one.
 
         Raises:
@@ -126,7 +128,7 @@ class Reader(Protocol):
             ProviderFailure: it is an error.
         """
 
-    def tail(self, counted: TokenUsage | None) -> dict[str, Any] | None:
+    def tail(self, counted: TokenUsage | None) -> Chunk | None:
         """The chunk with the usage and no choices. ``counted`` is our own count, where the provider gave none."""
 
 
@@ -145,7 +147,7 @@ class Framing(Protocol):
 class Adapter:
     """One protocol."""
 
-    build: Callable[[dict[str, Any], Call, Provider], Outgoing]
+    build: Callable[[ChatRequest, Call, Provider], Outgoing]
     """A chat completion's request, without what the provider does not support.
 
     Raises `libs.chat.surfaces.writer.SurfaceError` where it cannot be translated at all.
@@ -164,17 +166,17 @@ class Adapter:
     """Types of parts of a message that the protocol has beside text; None: messages pass as they are."""
 
 
-def parse_object(data: bytes) -> dict[str, Any]:
+def parse_object(data: bytes) -> JsonObject:
     """The JSON object of a whole answer. Raises ProtocolError."""
     return _object(decode, data)
 
 
-def parse_event(data: str) -> dict[str, Any]:
+def parse_event(data: str) -> JsonObject:
     """The JSON object of a stream's event, whose texts may end in half a character. Raises ProtocolError."""
     return _object(decode_piece, data)
 
 
-def _object(decode_: Callable[[Any], Any], data: bytes | str) -> dict[str, Any]:
+def _object(decode_: Callable[[Any], Any], data: bytes | str) -> JsonObject:
     try:
         found = decode_(data)
     except ValueError:

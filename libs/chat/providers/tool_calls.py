@@ -7,6 +7,8 @@ import hashlib
 import re
 from typing import Any
 
+from libs.chat.completion import JsonObject
+
 PLACEHOLDER = "No result: the tool was not run, or its result is missing."
 _FORMS: dict[str, tuple[re.Pattern[str], int]] = {
     "anthropic": (re.compile(r"^[a-zA-Z0-9_-]{1,64}$"), 24),
@@ -25,7 +27,7 @@ def repair(messages: list[Any], *, id_form: IdForm | None = None) -> list[Any]:
     Args:
         id_form: a provider's own form of IDs (``anthropic``, ``mistral``); others are replaced, the same by the same.
     """
-    results: dict[str, Any] = {}
+    results: JsonObject = {}
     for message in messages:
         if _role(message) == "tool":
             results.setdefault(str(message.get("tool_call_id")), message)

@@ -1,9 +1,10 @@
 """Calls whose provider does not speak the client's surface: by way of chat completions, both ways. Sans-I/O."""
 
 from dataclasses import replace
-from typing import Any
+from typing import cast
 
 from contracts.usage import TokenUsage
+from libs.chat.completion import ChatRequest, Completion, Message
 from libs.chat.exact_json import encode
 from libs.chat.providers.answers import Answer, Exchange
 from libs.chat.providers.content import in_fields, translatable
@@ -66,11 +67,11 @@ class Translated:
 
 def translation(call: Call, provider: Provider) -> Exchange:
     adapter, dialect = ADAPTERS[provider.protocol], DIALECTS[call.surface]
-    chat = call.identifiers.beside(dialect.to_chat(call.body))
+    chat = cast("ChatRequest", call.identifiers.beside(dialect.to_chat(call.body)))
     kinds = adapter.content
     chat = in_fields(chat, provider.message_fields) if kinds is None else translatable(chat, kinds)
     chat = _repaired(chat, adapter.tool_call_ids or provider.tool_call_ids)
-    kept = supported(chat, provider)
+    kept = cast("ChatRequest", supported(chat, provider))
     outgoing = adapter.build(kept, call, provider)
     ignored = left_out(call.body, dialect.understood) if dialect.understood else ()
     dropped = as_asked({*outgoing.dropped, *refused(chat, kept), *ignored}, call.body)
@@ -84,7 +85,7 @@ def translation(call: Call, provider: Provider) -> Exchange:
     )
 
 
-def _repaired(chat: dict[str, Any], id_form: str | None) -> dict[str, Any]:
+def _repaired(chat: ChatRequest, id_form: str | None) -> ChatRequest:
     messages = chat.get("messages")
     if isinstance(messages, list) and any(isinstance(one, dict) and _is_of_tools(one) for one in messages):
         mended = repair(messages, id_form=id_form)
@@ -94,14 +95,16 @@ def _repaired(chat: dict[str, Any], id_form: str | None) -> dict[str, Any]:
     return chat
 
 
-def _is_of_tools(message: dict[str, Any]) -> bool:
+def _is_of_tools(message: Message) -> bool:
     return message.get("role") == "tool" or bool(message.get("tool_calls"))
 
 
 def _translated(parsed: Parsed, call: Call) -> Answer:
     @of_shape
     def body(counted: TokenUsage | None) -> str:
-        answer = {**parsed.answer, "usage": usage_json(counted)} if counted else parsed.answer
+        answer = cast("Completion", parsed.answer)
+        if counted:
+            answer = {**answer, "usage": usage_json(counted)}
         answer = without_thoughts(answer) if is_excluded(call.body) else answer
         return encode(DIALECTS[call.surface].whole(answer, call.body))
 

@@ -5,8 +5,9 @@ beside it: what chat has too is translated (``n``, limits, penalties), what can 
 what would change the answer and cannot be had is refused (tokens, several prompts, ``suffix``, ``logprobs``).
 """
 
-from typing import Any
+from typing import Any, cast
 
+from libs.chat.completion import ChatRequest, Choice, Chunk, ChunkChoice, Completion, JsonObject
 from libs.chat.surfaces.chat.request import wants_usage
 from libs.chat.surfaces.chat.stream import DONE
 from libs.chat.surfaces.writer import SurfaceError, data_event, text_of
@@ -18,7 +19,7 @@ _SAME = (
 UNDERSTOOD = frozenset({*_SAME, "model", "prompt", "echo"})
 
 
-def to_chat(body: dict[str, Any]) -> dict[str, Any]:
+def to_chat(body: JsonObject) -> ChatRequest:
     """See `libs.chat.surfaces.registry.Dialect`."""
     for name, instead in (
         ("suffix", "`/fim/completions` fills a place between two texts"),
@@ -30,10 +31,10 @@ def to_chat(body: dict[str, Any]) -> dict[str, Any]:
         raise SurfaceError("`best_of` is not to be had of this model; ask for `n`, and choose.")
     message = {"role": "user", "content": prompt_of(body)}
     chat = {name: body[name] for name in _SAME if body.get(name) is not None}
-    return {**chat, "model": body.get("model"), "messages": [message]}
+    return cast("ChatRequest", {**chat, "model": body.get("model"), "messages": [message]})
 
 
-def prompt_of(body: dict[str, Any]) -> str:
+def prompt_of(body: JsonObject) -> str:
     """The prompt of a request that has one.
 
     Raises:
@@ -51,7 +52,7 @@ def prompt_of(body: dict[str, Any]) -> str:
     raise SurfaceError("`prompt` must be text.")
 
 
-def whole(answer: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
+def whole(answer: Completion, body: JsonObject) -> JsonObject:
     """See `libs.chat.surfaces.registry.Dialect`."""
     before = _echoed(body)
     choices = [
@@ -64,13 +65,13 @@ def whole(answer: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
 class CompletionsWriter:
     """See `libs.chat.surfaces.writer.Writer`."""
 
-    def __init__(self, body: dict[str, Any]) -> None:
+    def __init__(self, body: JsonObject) -> None:
         self._usage = wants_usage(body)
         self._echo = _echoed(body)
         self._begun: set[Any] = set()
         """Choices whose prompt was sent."""
 
-    def chunk(self, chunk: dict[str, Any]) -> str:
+    def chunk(self, chunk: Chunk) -> str:
         """See `Writer`. What is no text, a role or a thought, is passed over."""
         choices = []
         for choice in chunk["choices"]:
@@ -82,22 +83,22 @@ class CompletionsWriter:
                 choices.append(_choice(index, text, choice))
         return data_event({**_identity(chunk), "choices": choices}) if choices else ""
 
-    def finish(self, tail: dict[str, Any] | None) -> str:
+    def finish(self, tail: Chunk | None) -> str:
         """See `Writer`."""
         last = data_event({**_identity(tail), "choices": [], "usage": tail["usage"]}) if tail and self._usage else ""
         return f"{last}data: {DONE}\n\n"
 
 
-def _echoed(body: dict[str, Any]) -> str:
+def _echoed(body: JsonObject) -> str:
     return prompt_of(body) if body.get("echo") is True else ""
 
 
-def _identity(answer: dict[str, Any]) -> dict[str, Any]:
+def _identity(answer: Completion | Chunk) -> JsonObject:
     name = str(answer.get("id", "")).replace("chatcmpl-", "cmpl-", 1)
     return {"id": name, "object": "text_completion", "created": answer.get("created", 0), "model": answer.get("model")}
 
 
-def _choice(index: Any, text: str, choice: dict[str, Any]) -> dict[str, Any]:
+def _choice(index: Any, text: str, choice: Choice | ChunkChoice) -> JsonObject:
     reason = choice.get("finish_reason")
     # The old API has no tools.
     return {

@@ -5,8 +5,9 @@ A chat completion has ``reasoning_effort`` (OpenAI). OpenRouter's ``reasoning: {
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar, cast
 
+from libs.chat.completion import ChatRequest, Chunk, Completion, JsonObject
 from libs.chat.surfaces.writer import SurfaceError, Writer
 
 BUDGETS = {"minimal": 1_024, "low": 2_048, "medium": 8_192, "high": 16_384, "xhigh": 32_768, "max": 65_536}
@@ -15,10 +16,11 @@ NONE, DEFAULT = "none", "medium"
 _EFFORTS = ((2_048, "low"), (8_192, "medium"))
 _KINDS: dict[str, type] = {"effort": str, "max_tokens": int, "enabled": bool, "exclude": bool}
 _FIELDS = ("reasoning_effort", "reasoning", "thinking")
+A = TypeVar("A", Completion, Chunk)
 _THOUGHTS = ("reasoning_content", "reasoning", "reasoning_details")
 
 
-def with_effort(body: Mapping[str, Any]) -> dict[str, Any]:
+def with_effort(body: JsonObject) -> ChatRequest:
     """A chat completion's request with an effort, and the budget of tokens that the client gave.
 
     Raises:
@@ -27,17 +29,20 @@ def with_effort(body: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(body.get("reasoning_effort"), str | None):
         raise SurfaceError("`reasoning_effort` must be text, for example `high`.")
     asked = _checked(body.get("reasoning"))
-    found = {name: value for name, value in body.items() if name != "reasoning"}
+    found = cast("ChatRequest", {name: value for name, value in body.items() if name != "reasoning"})
     budget = asked.get("max_tokens")
     if asked.get("enabled") is False:
-        return {**found, "reasoning_effort": NONE}
+        found["reasoning_effort"] = NONE
+        return found
     effort = body.get("reasoning_effort") or asked.get("effort") or (effort_of(budget) if budget else None)
     if effort or asked.get("enabled"):
         found["reasoning_effort"] = effort or DEFAULT
-    return {**found, "reasoning": {"max_tokens": budget}} if budget else found
+    if budget:
+        found["reasoning"] = {"max_tokens": budget}
+    return found
 
 
-def _checked(asked: Any) -> dict[str, Any]:
+def _checked(asked: Any) -> JsonObject:
     if not isinstance(asked, dict | None):
         raise SurfaceError('`reasoning` must be an object, for example {"effort": "high"}.')
     given = {name: value for name, value in (asked or {}).items() if value is not None}
@@ -56,7 +61,7 @@ def effort_of(tokens: int) -> str:
     return next((effort for most, effort in _EFFORTS if tokens <= most), "high")
 
 
-def budget_of(chat: Mapping[str, Any]) -> int | None:
+def budget_of(chat: ChatRequest) -> int | None:
     """The budget of thought that the client gave, in tokens."""
     budget = (chat.get("reasoning") or {}).get("max_tokens")
     return budget if isinstance(budget, int) else None
@@ -74,18 +79,18 @@ def is_excluded(body: Mapping[str, Any]) -> bool:
     return isinstance(reasoning, dict) and reasoning.get("exclude") is True
 
 
-def without_thoughts(answer: dict[str, Any]) -> dict[str, Any]:
+def without_thoughts(answer: A) -> A:
     """A chat completion, or a chunk of one, without thoughts."""
     choices = [_unthinking(choice) if isinstance(choice, dict) else choice for choice in answer.get("choices") or ()]
-    return {**answer, "choices": choices}
+    return cast("A", {**answer, "choices": choices})
 
 
-def _unthinking(choice: dict[str, Any]) -> dict[str, Any]:
+def _unthinking(choice: Mapping[str, Any]) -> JsonObject:
     said = {name: choice[name] for name in ("message", "delta") if isinstance(choice.get(name), dict)}
     return {**choice, **{name: _kept(value) for name, value in said.items()}}
 
 
-def _kept(said: dict[str, Any]) -> dict[str, Any]:
+def _kept(said: JsonObject) -> JsonObject:
     return {name: value for name, value in said.items() if name not in _THOUGHTS}
 
 
@@ -96,7 +101,7 @@ class WithoutThoughts:
         self._writer = writer
         self.finish = writer.finish
 
-    def chunk(self, chunk: dict[str, Any]) -> str:
+    def chunk(self, chunk: Chunk) -> str:
         """Nothing for a chunk that brought nothing but thoughts."""
         kept = without_thoughts(chunk)
         said = [choice for choice in kept["choices"] if not _is_empty(choice)]

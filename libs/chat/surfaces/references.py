@@ -10,6 +10,7 @@ import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from libs.chat.completion import JsonObject
 from libs.chat.exact_json import decode, encode
 from libs.chat.surfaces.thoughts import MARK
 from libs.chat.surfaces.writer import SurfaceError, is_list_of_objects, named_event
@@ -22,7 +23,7 @@ _PREFIX = f"rs_{MARK}"
 _PROVIDER_STATE = ("previous_response_id", "conversation", "background")
 _ENDS = ("response.completed", "response.incomplete")
 
-Item = dict[str, Any]
+Item = JsonObject
 
 
 def are_kept_by_provider(body: Mapping[str, Any]) -> bool:
@@ -35,7 +36,7 @@ def are_expected(body: Mapping[str, Any]) -> bool:
     return body.get("store") is not False
 
 
-def for_provider(body: Mapping[str, Any], *, reasons: bool) -> dict[str, Any]:
+def for_provider(body: Mapping[str, Any], *, reasons: bool) -> JsonObject:
     """A request for a provider of Responses, which is to store nothing and look nothing up unless the client says so.
 
     Args:

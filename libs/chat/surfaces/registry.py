@@ -1,11 +1,12 @@
 """All surfaces by name."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import orjson
 
 from contracts.requests import Surface
+from libs.chat.completion import ChatRequest
 from libs.chat.surfaces import completions
 from libs.chat.surfaces.chat import dialect as chat
 from libs.chat.surfaces.chat.errors import error_event
@@ -16,7 +17,7 @@ from libs.chat.surfaces.writer import Dialect
 
 DIALECTS: dict[Surface, Dialect] = {
     # Of those that nobody translates, the form of an error in a stream matters.
-    **dict.fromkeys(Surface, replace(chat.DIALECT, to_chat=lambda body: body)),
+    **dict.fromkeys(Surface, replace(chat.DIALECT, to_chat=lambda body: cast("ChatRequest", body))),
     Surface.CHAT_COMPLETIONS: chat.DIALECT,
     Surface.RESPONSES: responses.DIALECT,
     Surface.MESSAGES: messages.DIALECT,
@@ -29,7 +30,10 @@ DIALECTS: dict[Surface, Dialect] = {
     ),
     # Mistral, whose API it is, sends the usage unasked.
     Surface.FIM: Dialect(
-        lambda body: body, chat.DIALECT.whole, lambda _model, _body: ChatWriter(usage=True), error_event
+        lambda body: cast("ChatRequest", body),
+        chat.DIALECT.whole,
+        lambda _model, _body: ChatWriter(usage=True),
+        error_event,
     ),
 }
 

@@ -8,8 +8,9 @@ for travels in that field, marked as ours.
 import base64
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
+from libs.chat.completion import Delta, Detail, JsonObject, ToolCall
 from libs.chat.exact_json import decode, encode
 
 MARK = "sluice."
@@ -19,8 +20,8 @@ MARK = "sluice."
 class Carried:
     """What one opaque field holds."""
 
-    details: list[dict[str, Any]] = field(default_factory=list)
-    calls: dict[str, Any] = field(default_factory=dict)
+    details: list[Detail] = field(default_factory=list)
+    calls: JsonObject = field(default_factory=dict)
     """``extra_content`` by the ID of its tool call."""
 
     def __bool__(self) -> bool:
@@ -43,7 +44,7 @@ def opened(text: Any) -> Carried | None:
     details = found.get("details") if isinstance(found, dict) else None
     calls = found.get("calls") if isinstance(found, dict) else None
     return Carried(
-        [detail for detail in details if isinstance(detail, dict)] if isinstance(details, list) else [],
+        [cast("Detail", detail) for detail in details if isinstance(detail, dict)] if isinstance(details, list) else [],
         calls if isinstance(calls, dict) else {},
     )
 
@@ -53,34 +54,38 @@ def is_ours(text: Any) -> bool:
     return isinstance(text, str) and text.startswith(MARK)
 
 
-def is_opaque(detail: dict[str, Any]) -> bool:
+def is_opaque(detail: Detail) -> bool:
     """The model wants it back."""
     return bool(detail.get("signature") or detail.get("data"))
 
 
-def details_of(said: dict[str, Any]) -> list[dict[str, Any]]:
+def details_of(said: Delta) -> list[Detail]:
     """Of a message, or a chunk's delta."""
     return [detail for detail in said.get("reasoning_details") or () if isinstance(detail, dict)]
 
 
-def carried_by(call: dict[str, Any]) -> Carried:
+def carried_by(call: ToolCall) -> Carried:
     """What a tool call holds."""
     extra = call.get("extra_content")
     return Carried(calls={str(call.get("id")): extra} if extra else {})
 
 
-def for_claude(said: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def for_claude(said: Delta) -> Iterator[Detail]:
     """The details that Claude takes back; those with an ID are OpenAI's."""
     return (detail for detail in details_of(said) if is_opaque(detail) and not detail.get("id"))
 
 
-def add(details: list[dict[str, Any]], pieces: Iterable[dict[str, Any]]) -> None:
+def add(details: list[Detail], pieces: Iterable[Detail]) -> None:
     """Adds a stream's pieces to what came before, by their index."""
     for piece in pieces:
         known = next((one for one in details if one.get("index", -1) == piece.get("index")), None)
         if known is None:
-            details.append(dict(piece))
+            details.append(piece.copy())
             continue
-        for name, value in piece.items():
-            grows = name in ("text", "summary", "data", "signature") and isinstance(known.get(name), str)
-            known[name] = known[name] + value if grows and isinstance(value, str) else value
+        _grow(cast("JsonObject", known), cast("JsonObject", piece))
+
+
+def _grow(known: JsonObject, piece: JsonObject) -> None:
+    for name, value in piece.items():
+        grows = name in ("text", "summary", "data", "signature") and isinstance(known.get(name), str)
+        known[name] = known[name] + value if grows and isinstance(value, str) else value

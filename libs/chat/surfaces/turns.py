@@ -6,6 +6,7 @@ In chat completions the pieces of parallel calls may take turns; in Messages and
 from collections.abc import Iterator
 from typing import Any, Literal
 
+from libs.chat.completion import Delta
 from libs.chat.exact_json import decode
 from libs.chat.surfaces.thoughts import details_of
 from libs.chat.surfaces.writer import reasoning_of, text_of
@@ -15,7 +16,7 @@ Kind = Literal["reasoning", "details", "content", "refusal"] | int
 Piece = tuple[Kind, Any]
 
 
-def pieces_of(delta: dict[str, Any]) -> Iterator[Piece]:
+def pieces_of(delta: Delta) -> Iterator[Piece]:
     """The pieces that a chunk's delta brings: texts, details of thoughts, and tool calls as they are."""
     if thought := reasoning_of(delta):
         yield "reasoning", thought

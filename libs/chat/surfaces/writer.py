@@ -4,10 +4,11 @@ Chat completions are the common tongue: a request of another surface is translat
 into that surface's events.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
+from libs.chat.completion import ChatRequest, Chunk, Completion, Delta, JsonObject, Part, ToolCall
 from libs.chat.exact_json import decode, encode
 
 
@@ -18,10 +19,10 @@ class SurfaceError(Exception):
 class Writer(Protocol):
     """Writes one stream for a client."""
 
-    def chunk(self, chunk: dict[str, Any]) -> str:
+    def chunk(self, chunk: Chunk) -> str:
         """The events that one chat chunk becomes; often one, sometimes none."""
 
-    def finish(self, tail: dict[str, Any] | None) -> str:
+    def finish(self, tail: Chunk | None) -> str:
         """The last events. ``tail`` is the chunk with the usage and no choices, where there is usage."""
 
 
@@ -29,11 +30,11 @@ class Writer(Protocol):
 class Dialect:
     """How one surface is translated to chat completions and back."""
 
-    to_chat: Callable[[dict[str, Any]], dict[str, Any]]
+    to_chat: Callable[[JsonObject], ChatRequest]
     """Raises `SurfaceError`."""
-    whole: Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]]
+    whole: Callable[[Completion, JsonObject], Mapping[str, Any]]
     """An answer that is not streamed, given the chat completion and the client's body."""
-    writer: Callable[[str, dict[str, Any]], Writer]
+    writer: Callable[[str, JsonObject], Writer]
     """Of a stream, given the model as the client named it, and the client's body."""
     error_event: Callable[[str, int, str], str]
     """An error after the first byte: of its message and HTTP status, and the events that were sent last."""
@@ -41,12 +42,12 @@ class Dialect:
     """Fields of a request that have an effect, or need none; empty: all."""
 
 
-def data_event(content: dict[str, Any]) -> str:
+def data_event(content: Mapping[str, Any]) -> str:
     """A server-sent event without a name."""
     return f"data: {encode(content)}\n\n"
 
 
-def named_event(content: dict[str, Any]) -> str:
+def named_event(content: Mapping[str, Any]) -> str:
     """A server-sent event that is named by its own ``type``."""
     return f"event: {content['type']}\n{data_event(content)}"
 
@@ -60,23 +61,32 @@ def text_of(content: Any) -> str:
     return ""
 
 
-def reasoning_of(message: dict[str, Any]) -> str:
+def parts_in(content: Any) -> list[Part]:
+    """The parts of a message's content that has some."""
+    return [cast("Part", part) for part in content or () if isinstance(part, dict)]
+
+
+def reasoning_of(message: Delta) -> str:
     """What a model thought, as providers of chat completions name it."""
-    for name in ("reasoning_content", "reasoning"):
-        if isinstance(message.get(name), str):
-            return str(message[name])
+    for text in (message.get("reasoning_content"), message.get("reasoning")):
+        if isinstance(text, str):
+            return text
     return ""
 
 
-def name_of(call: dict[str, Any]) -> Any:
+def name_of(call: ToolCall | JsonObject) -> Any:
     """The name of the function that a tool call, or a choice of tool, is about."""
     return (call.get("function") or {}).get("name")
 
 
-def image_url_of(part: dict[str, Any]) -> str:
+def image_url_of(part: Part) -> str:
     """The address of an ``image_url`` part, which may be a ``data:`` URL."""
-    image = part.get("image_url")
-    return str(image.get("url") if isinstance(image, dict) else image)
+    return address_of(part.get("image_url"))
+
+
+def address_of(held: Any) -> str:
+    """The address of an image or a video, which stands alone or in an object."""
+    return str(held.get("url") if isinstance(held, dict) else held)
 
 
 def inline_data(url: str) -> tuple[str, str] | None:
@@ -87,7 +97,7 @@ def inline_data(url: str) -> tuple[str, str] | None:
     return media_type, data
 
 
-def arguments_of(call: dict[str, Any]) -> dict[str, Any]:
+def arguments_of(call: ToolCall) -> JsonObject:
     """A tool call's arguments as an object; what is no JSON object is kept under ``_raw``."""
     text = (call.get("function") or {}).get("arguments") or "{}"
     try:

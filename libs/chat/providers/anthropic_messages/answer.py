@@ -2,9 +2,10 @@
 
 from typing import Any
 
+from libs.chat.completion import Detail, JsonObject, Message
 from libs.chat.exact_json import encode
 from libs.chat.providers.anthropic_messages.usage import parse_usage
-from libs.chat.providers.chunks import choice, completion
+from libs.chat.providers.chunks import choice, completion, tool_call
 from libs.chat.providers.protocol import Parsed, ProtocolError, parse_object
 from libs.chat.surfaces.messages.answer import STOP_REASONS
 from libs.chat.surfaces.writer import text_of
@@ -22,19 +23,18 @@ def parse_response(data: bytes, *, model: str, created_s: int) -> Parsed:
     blocks = found.get("content")
     if not isinstance(blocks, list):
         raise ProtocolError("the answer has no content")
-    message: dict[str, Any] = {"role": "assistant", "content": None}
+    message: Message = {"role": "assistant", "content": None}
     for block in blocks:
         kind = block.get("type")
         if kind == "text":
-            message["content"] = (message["content"] or "") + str(block.get("text") or "")
+            message["content"] = text_of(message["content"]) + str(block.get("text") or "")
         elif kind == "thinking":
             message["reasoning_content"] = message.get("reasoning_content", "") + str(block.get("thinking") or "")
             message.setdefault("reasoning_details", []).append(detail_of(block))
         elif kind == "redacted_thinking":
             message.setdefault("reasoning_details", []).append(detail_of(block))
         elif kind == "tool_use":
-            function = {"name": block.get("name"), "arguments": encode(block.get("input") or {})}
-            call = {"id": block.get("id"), "type": "function", "function": function}
+            call = tool_call(block.get("id"), block.get("name"), encode(block.get("input") or {}))
             message.setdefault("tool_calls", []).append(call)
     usage = parse_usage(found.get("usage"))
     answer = completion(
@@ -48,7 +48,7 @@ def parse_response(data: bytes, *, model: str, created_s: int) -> Parsed:
     return Parsed(answer, usage, delivered)
 
 
-def detail_of(block: dict[str, Any]) -> dict[str, Any]:
+def detail_of(block: JsonObject) -> Detail:
     if block.get("type") == "redacted_thinking":
         return {"type": "reasoning.encrypted", "data": block.get("data")}
     return {"type": "reasoning.text", "text": block.get("thinking"), "signature": block.get("signature")}

@@ -3,14 +3,14 @@
 Source: the Anthropic API reference, "Messages".
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 from pydantic_core import to_json
 
+from libs.chat.completion import ChatRequest, JsonObject, Message, Part, Tool
 from libs.chat.providers.anthropic_messages.thinking import NOT_BESIDE_THOUGHT, thinking
 from libs.chat.providers.conversation import conversation
-from libs.chat.providers.fields import COMMON, functions_of, left_out, limit_of, stops_of
+from libs.chat.providers.fields import COMMON, functions_of, left_out, limit_of, named, stops_of
 from libs.chat.providers.protocol import (
     Call,
     Outgoing,
@@ -18,7 +18,7 @@ from libs.chat.providers.protocol import (
 from libs.chat.surfaces.messages.request import SERVICE_TIERS
 from libs.chat.surfaces.reasoning import BUDGETS
 from libs.chat.surfaces.thoughts import for_claude
-from libs.chat.surfaces.writer import arguments_of, image_url_of, inline_data, name_of
+from libs.chat.surfaces.writer import arguments_of, image_url_of, inline_data, name_of, parts_in
 from libs.config.gateway import Provider
 
 PATH = "/messages"
@@ -27,7 +27,7 @@ _TRANSLATED = COMMON | {*SAMPLING, "parallel_tool_calls", "stop"}
 _TIERS = {theirs: ours for ours, theirs in SERVICE_TIERS.items()}
 
 
-def build_request(chat: dict[str, Any], call: Call, provider: Provider) -> Outgoing:
+def build_request(chat: ChatRequest, call: Call, provider: Provider) -> Outgoing:
     """A chat completion's request for Anthropic.
 
     Cacheable are the ends of instructions and conversation, if the call is one of many, unless the client marked
@@ -41,7 +41,7 @@ def build_request(chat: dict[str, Any], call: Call, provider: Provider) -> Outgo
         resulted=_result,
     )
     limit = limit_of(chat) or call.cap_tokens or call.most_tokens
-    request: dict[str, Any] = {
+    request: JsonObject = {
         "model": call.upstream_model,
         "max_tokens": limit,
         "stream": call.streamed,
@@ -51,7 +51,7 @@ def build_request(chat: dict[str, Any], call: Call, provider: Provider) -> Outgo
     if tier := _TIERS.get(str(chat.get("service_tier"))):
         request["service_tier"] = tier
         dropped.discard("service_tier")
-    request |= {name: chat[name] for name in SAMPLING if chat.get(name) is not None}
+    request |= named(chat, {name: name for name in SAMPLING})
     if system:
         request["system"] = system
     if stops := stops_of(chat):
@@ -77,7 +77,7 @@ def build_request(chat: dict[str, Any], call: Call, provider: Provider) -> Outgo
     return Outgoing(PATH, to_json(request), tuple(sorted(dropped)))
 
 
-def schema_of(chat: Mapping[str, Any]) -> dict[str, Any] | None:
+def schema_of(chat: ChatRequest) -> JsonObject | None:
     """The JSON schema that the answer must have, if one was asked for."""
     form = chat.get("response_format")
     if not isinstance(form, dict) or form.get("type") != "json_schema":
@@ -85,14 +85,14 @@ def schema_of(chat: Mapping[str, Any]) -> dict[str, Any] | None:
     return {"schema": (form.get("json_schema") or {}).get("schema")}
 
 
-def asks_for_json(chat: Mapping[str, Any]) -> bool:
+def asks_for_json(chat: ChatRequest) -> bool:
     """JSON of any form was asked for, which Claude cannot be held to."""
     form = chat.get("response_format")
     return isinstance(form, dict) and form.get("type") == "json_object"
 
 
-def _answer(message: dict[str, Any]) -> list[dict[str, Any]]:
-    blocks: list[dict[str, Any]] = []
+def _answer(message: Message) -> list[JsonObject]:
+    blocks: list[JsonObject] = []
     for detail in for_claude(message):
         if detail.get("data"):
             blocks.append({"type": "redacted_thinking", "data": detail["data"]})
@@ -112,18 +112,18 @@ def _answer(message: dict[str, Any]) -> list[dict[str, Any]]:
     return blocks
 
 
-def _result(message: dict[str, Any]) -> list[dict[str, Any]]:
+def _result(message: Message) -> list[JsonObject]:
     content = _blocks(message.get("content"))
     return [{"type": "tool_result", "tool_use_id": message.get("tool_call_id"), "content": content}]
 
 
-def _blocks(content: Any) -> list[dict[str, Any]]:
+def _blocks(content: Any) -> list[JsonObject]:
     if isinstance(content, str):
         return [{"type": "text", "text": content}] if content else []
-    return [_block(part) for part in content or () if isinstance(part, dict)]
+    return [_block(part) for part in parts_in(content)]
 
 
-def _block(part: dict[str, Any]) -> dict[str, Any]:
+def _block(part: Part) -> JsonObject:
     kept = {"cache_control": part["cache_control"]} if "cache_control" in part else {}
     kind = part.get("type")
     if kind == "image_url":
@@ -135,14 +135,14 @@ def _block(part: dict[str, Any]) -> dict[str, Any]:
     return {"type": "text", "text": str(part.get("text") or ""), **kept}
 
 
-def _source(url: str) -> dict[str, Any]:
+def _source(url: str) -> JsonObject:
     inline = inline_data(url)
     if inline is None:
         return {"type": "url", "url": url}
     return {"type": "base64", "media_type": inline[0], "data": inline[1]}
 
 
-def _tool(tool: dict[str, Any]) -> dict[str, Any]:
+def _tool(tool: Tool) -> JsonObject:
     function = tool["function"]
     found = {"name": function.get("name"), "input_schema": function.get("parameters") or {"type": "object"}}
     if function.get("description"):
@@ -152,7 +152,7 @@ def _tool(tool: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _choice(chat: dict[str, Any]) -> dict[str, Any]:
+def _choice(chat: ChatRequest) -> JsonObject:
     wanted = chat.get("tool_choice") or "auto"
     if isinstance(wanted, dict):
         found = {"type": "tool", "name": name_of(wanted)}
@@ -163,13 +163,13 @@ def _choice(chat: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _marked(request: dict[str, Any]) -> bool:
+def _marked(request: JsonObject) -> bool:
     blocks = [*request.get("system", ()), *request.get("tools", ())]
     blocks += [block for message in request["messages"] for block in message["content"]]
     return any("cache_control" in block for block in blocks)
 
 
-def _mark(request: dict[str, Any]) -> None:
+def _mark(request: JsonObject) -> None:
     for blocks in (request.get("system"), request["messages"][-1]["content"] if request["messages"] else None):
         if blocks and blocks[-1].get("type") in ("text", "image", "document", "tool_result"):
             blocks[-1]["cache_control"] = {"type": "ephemeral"}

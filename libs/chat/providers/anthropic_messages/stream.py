@@ -3,9 +3,8 @@
 Source: the Anthropic API reference, "Streaming Messages".
 """
 
-from typing import Any
-
 from contracts.usage import TokenUsage
+from libs.chat.completion import Chunk, Detail, JsonObject
 from libs.chat.providers.anthropic_messages.answer import detail_of, finish_of
 from libs.chat.providers.anthropic_messages.usage import parse_usage
 from libs.chat.providers.chunks import ChunkReader
@@ -18,7 +17,7 @@ class MessagesReader(ChunkReader):
 
     def __init__(self, *, model: str, created_s: int) -> None:
         super().__init__(model=model, created_s=created_s)
-        self._counts: dict[str, Any] = {}
+        self._counts: JsonObject = {}
         self._calls = -1
         self._thoughts = -1
 
@@ -27,7 +26,7 @@ class MessagesReader(ChunkReader):
         """The provider's counts, once they are complete."""
         return parse_usage(self._counts) if "output_tokens" in self._counts and self.finished else None
 
-    def read(self, data: str) -> list[dict[str, Any]]:
+    def read(self, data: str) -> list[Chunk]:
         """See `libs.chat.providers.protocol.Reader`."""
         event = parse_event(data)
         match event.get("type"):
@@ -51,7 +50,7 @@ class MessagesReader(ChunkReader):
                 raise ProtocolError("an event has no type")
         return []
 
-    def _started(self, block: dict[str, Any]) -> list[dict[str, Any]]:
+    def _started(self, block: JsonObject) -> list[Chunk]:
         if block.get("type") == "tool_use":
             self._calls += 1
             return [self._call(self._calls, block.get("id"), block.get("name"))]
@@ -61,15 +60,15 @@ class MessagesReader(ChunkReader):
             return [self._chunk({"reasoning_details": [{**detail_of(block), "index": self._thoughts}]})]
         return []
 
-    def _grown(self, delta: dict[str, Any]) -> list[dict[str, Any]]:
+    def _grown(self, delta: JsonObject) -> list[Chunk]:
         match delta.get("type"):
             case "text_delta":
                 return [self._text("content", delta.get("text"))]
             case "thinking_delta":
                 return [self._thought(delta.get("thinking"), self._thoughts)]
             case "signature_delta":
-                signature = delta.get("signature")
-                detail = {"type": "reasoning.text", "signature": signature, "index": self._thoughts}
+                signature = str(delta.get("signature"))
+                detail: Detail = {"type": "reasoning.text", "signature": signature, "index": self._thoughts}
                 return [self._chunk({"reasoning_details": [detail]})]
             case "input_json_delta":
                 return [self._arguments(self._calls, delta.get("partial_json"))]

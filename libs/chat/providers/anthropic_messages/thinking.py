@@ -3,9 +3,7 @@
 Source: the Anthropic documentation, "Extended thinking" and "Adaptive thinking".
 """
 
-from collections.abc import Mapping
-from typing import Any
-
+from libs.chat.completion import ChatRequest, JsonObject
 from libs.chat.surfaces.messages.request import budget_of_thought
 from libs.chat.surfaces.reasoning import BUDGETS, budget_of, effort_of
 from libs.chat.surfaces.thoughts import for_claude
@@ -19,7 +17,7 @@ _EFFORTS = {"minimal": "low"}
 ADAPTIVE = {"type": "adaptive", "display": "summarized"}
 
 
-def thinking(chat: Mapping[str, Any], limit: int, provider: Provider) -> dict[str, Any]:
+def thinking(chat: ChatRequest, limit: int, provider: Provider) -> JsonObject:
     """How Claude is told to think; nothing where the client did not ask.
 
     Models from 4.6 on decide themselves how much ("Adaptive thinking"); older ones want a budget.
@@ -33,7 +31,7 @@ def thinking(chat: Mapping[str, Any], limit: int, provider: Provider) -> dict[st
     return {"thinking": {"type": "enabled", "budget_tokens": budget}} if limit > budget else {}
 
 
-def _may_think(chat: Mapping[str, Any], provider: Provider) -> bool:
+def _may_think(chat: ChatRequest, provider: Provider) -> bool:
     """Thinking is refused beside a tool that must be called, and (with a budget) after calls whose thought is missing.
 
     Most clients of chat completions do not send thoughts back ("Extended thinking": preserving thinking blocks).
@@ -46,7 +44,7 @@ def _may_think(chat: Mapping[str, Any], provider: Provider) -> bool:
     return any(for_claude(said[-1]))
 
 
-def adapted(body: dict[str, Any], provider: Provider) -> dict[str, Any]:
+def adapted(body: JsonObject, provider: Provider) -> JsonObject:
     """A client's own message request; a budget of thought, where the model refuses one, becomes an effort.
 
     The client may not know which model it talks to: ``kilo-auto/*`` chooses for it.

@@ -2,16 +2,18 @@
 
 from typing import Any
 
+from libs.chat.completion import Detail, JsonObject, Message
 from libs.chat.exact_json import encode
 from libs.chat.providers.anthropic_messages.answer import FINISH_REASONS
 from libs.chat.providers.anthropic_messages.usage import parse_usage
-from libs.chat.providers.chunks import choice, completion
+from libs.chat.providers.chunks import choice, completion, tool_call
 from libs.chat.providers.openai_chat.answer import text_bytes
 from libs.chat.providers.protocol import (
     Parsed,
     ProtocolError,
     parse_object,
 )
+from libs.chat.surfaces.writer import text_of
 
 _FINISH_REASONS = FINISH_REASONS | {
     "guardrail_intervened": "content_filter",
@@ -28,14 +30,13 @@ def parse_response(data: bytes, *, model: str, created_s: int) -> Parsed:
     blocks = ((found.get("output") or {}).get("message") or {}).get("content")
     if not isinstance(blocks, list):
         raise ProtocolError("the answer has no message")
-    message: dict[str, Any] = {"role": "assistant", "content": None}
+    message: Message = {"role": "assistant", "content": None}
     for block in blocks:
         if "text" in block:
-            message["content"] = (message["content"] or "") + str(block["text"])
+            message["content"] = text_of(message["content"]) + str(block["text"])
         elif "toolUse" in block:
             use = block["toolUse"]
-            function = {"name": use.get("name"), "arguments": encode(use.get("input") or {})}
-            call = {"id": use.get("toolUseId"), "type": "function", "function": function}
+            call = tool_call(use.get("toolUseId"), use.get("name"), encode(use.get("input") or {}))
             message.setdefault("tool_calls", []).append(call)
         elif "reasoningContent" in block:
             thought = block["reasoningContent"]
@@ -48,7 +49,7 @@ def parse_response(data: bytes, *, model: str, created_s: int) -> Parsed:
     return Parsed(answer, usage, text_bytes(only, "message"))
 
 
-def detail_of(thought: dict[str, Any]) -> dict[str, Any]:
+def detail_of(thought: JsonObject) -> Detail:
     if "redactedContent" in thought:
         return {"type": "reasoning.encrypted", "data": thought["redactedContent"]}
     text = thought.get("reasoningText") or {}

@@ -5,7 +5,8 @@ Source: the Bedrock API reference, "ContentBlock".
 
 from typing import Any
 
-from libs.chat.surfaces.writer import SurfaceError, image_url_of, inline_data
+from libs.chat.completion import JsonObject, Part
+from libs.chat.surfaces.writer import SurfaceError, address_of, image_url_of, inline_data, parts_in
 
 CACHE_POINT = {"cachePoint": {"type": "default"}}
 
@@ -24,19 +25,18 @@ _VIDEOS = {"video/quicktime": "mov", "video/x-matroska": "mkv", "video/3gpp": "t
 """Where the format is not the media type's own name."""
 
 
-def blocks_of(content: Any) -> list[dict[str, Any]]:
+def blocks_of(content: Any) -> list[JsonObject]:
     if isinstance(content, str):
         return [{"text": content}] if content else []
-    found: list[dict[str, Any]] = []
-    for part in content or ():
-        if isinstance(part, dict):
-            found.append(_block(part))
-            if "cache_control" in part:
-                found.append(CACHE_POINT)
+    found: list[JsonObject] = []
+    for part in parts_in(content):
+        found.append(_block(part))
+        if "cache_control" in part:
+            found.append(CACHE_POINT)
     return found
 
 
-def _block(part: dict[str, Any]) -> dict[str, Any]:
+def _block(part: Part) -> JsonObject:
     kind = part.get("type")
     if kind == "image_url":
         media_type, data = _bytes(image_url_of(part))
@@ -48,7 +48,7 @@ def _block(part: dict[str, Any]) -> dict[str, Any]:
         form = _DOCUMENTS.get(media_type, "txt")
         return {"document": {"format": form, "name": " ".join(name.split())[:200], "source": {"bytes": data}}}
     if kind == "video_url":
-        media_type, data = _bytes(str((part.get("video_url") or {}).get("url")))
+        media_type, data = _bytes(address_of(part.get("video_url")))
         form = _VIDEOS.get(media_type, media_type.partition("/")[2])
         return {"video": {"format": form, "source": {"bytes": data}}}
     return {"text": str(part.get("text") or "")}

@@ -3,16 +3,17 @@
 Source: the Bedrock API reference, "Converse".
 """
 
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote
 
 from pydantic_core import to_json
 
+from libs.chat.completion import ChatRequest, JsonObject, Message, Tool
 from libs.chat.providers.anthropic_messages.request import asks_for_json, schema_of
 from libs.chat.providers.anthropic_messages.thinking import NOT_BESIDE_THOUGHT, thinking
 from libs.chat.providers.bedrock_converse.content import CACHE_POINT, blocks_of
 from libs.chat.providers.conversation import conversation
-from libs.chat.providers.fields import COMMON, functions_of, left_out, limit_of, stops_of
+from libs.chat.providers.fields import COMMON, functions_of, left_out, limit_of, named, stops_of
 from libs.chat.providers.protocol import (
     Call,
     Outgoing,
@@ -26,7 +27,7 @@ _SAMPLING = {"temperature": "temperature", "top_p": "topP"}
 _TRANSLATED = COMMON | {*_SAMPLING, "stop", "top_k"}
 
 
-def build_request(chat: dict[str, Any], call: Call, provider: Provider) -> Outgoing:
+def build_request(chat: ChatRequest, call: Call, provider: Provider) -> Outgoing:
     """A chat completion's request for Converse. Raises SurfaceError for images and files by address."""
     dropped = set(left_out(chat, _TRANSLATED))
     system, messages = conversation(
@@ -36,18 +37,18 @@ def build_request(chat: dict[str, Any], call: Call, provider: Provider) -> Outgo
         answered=_answer,
         resulted=_result,
     )
-    request: dict[str, Any] = {"messages": messages}
+    request: JsonObject = {"messages": messages}
     if system:
         request["system"] = system
     limit = limit_of(chat) or call.cap_tokens or call.most_tokens
     if thought := thinking(chat, limit, provider):
         gone = {name for name in NOT_BESIDE_THOUGHT if chat.get(name) is not None}
         dropped |= gone
-        chat = {name: value for name, value in chat.items() if name not in gone}
+        chat = cast("ChatRequest", {name: value for name, value in chat.items() if name not in gone})
     elif chat.get("reasoning_effort") in BUDGETS:
         dropped.add("reasoning_effort")
-    config: dict[str, Any] = {"maxTokens": limit}
-    config |= {theirs: chat[name] for name, theirs in _SAMPLING.items() if chat.get(name) is not None}
+    config: JsonObject = {"maxTokens": limit}
+    config |= named(chat, _SAMPLING)
     if stops := stops_of(chat):
         config["stopSequences"] = stops
     request["inferenceConfig"] = config
@@ -73,8 +74,8 @@ def build_request(chat: dict[str, Any], call: Call, provider: Provider) -> Outgo
     return Outgoing(path, to_json(request), tuple(sorted(dropped)))
 
 
-def _answer(message: dict[str, Any]) -> list[dict[str, Any]]:
-    blocks: list[dict[str, Any]] = []
+def _answer(message: Message) -> list[JsonObject]:
+    blocks: list[JsonObject] = []
     for detail in for_claude(message):
         if detail.get("data"):
             blocks.append({"reasoningContent": {"redactedContent": detail["data"]}})
@@ -88,12 +89,12 @@ def _answer(message: dict[str, Any]) -> list[dict[str, Any]]:
     return blocks
 
 
-def _result(message: dict[str, Any]) -> list[dict[str, Any]]:
+def _result(message: Message) -> list[JsonObject]:
     content = blocks_of(message.get("content")) or [{"text": ""}]
     return [{"toolResult": {"toolUseId": message.get("tool_call_id"), "content": content}}]
 
 
-def _tool(tool: dict[str, Any]) -> dict[str, Any]:
+def _tool(tool: Tool) -> JsonObject:
     function = tool["function"]
     found = {"name": function.get("name"), "inputSchema": {"json": function.get("parameters") or {"type": "object"}}}
     if function.get("description"):
@@ -101,16 +102,16 @@ def _tool(tool: dict[str, Any]) -> dict[str, Any]:
     return {"toolSpec": found}
 
 
-def _choice(wanted: Any) -> dict[str, Any]:
+def _choice(wanted: Any) -> JsonObject:
     if isinstance(wanted, dict):
         return {"toolChoice": {"tool": {"name": name_of(wanted)}}}
     return {"toolChoice": {"any": {}}} if wanted == "required" else {}
 
 
-def _calls(messages: list[dict[str, Any]]) -> bool:
+def _calls(messages: list[JsonObject]) -> bool:
     return any("toolUse" in block or "toolResult" in block for message in messages for block in message["content"])
 
 
-def _marked(request: dict[str, Any]) -> bool:
+def _marked(request: JsonObject) -> bool:
     blocks = [*request.get("system", ()), *(block for message in request["messages"] for block in message["content"])]
     return any("cachePoint" in block for block in blocks)

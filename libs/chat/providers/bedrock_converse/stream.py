@@ -5,6 +5,7 @@ Source: the Bedrock API reference, "ConverseStream".
 
 from typing import Any
 
+from libs.chat.completion import Chunk, Detail, JsonObject
 from libs.chat.providers.anthropic_messages.usage import parse_usage
 from libs.chat.providers.bedrock_converse.answer import USAGE, detail_of, finish_of
 from libs.chat.providers.chunks import ChunkReader
@@ -22,7 +23,7 @@ class ConverseReader(ChunkReader):
         super().__init__(model=model, created_s=created_s)
         self._calls = -1
 
-    def read(self, data: str) -> list[dict[str, Any]]:
+    def read(self, data: str) -> list[Chunk]:
         """See `libs.chat.providers.protocol.Reader`."""
         for kind, content in parse_event(data).items():
             if not isinstance(content, dict):
@@ -45,13 +46,13 @@ class ConverseReader(ChunkReader):
                     raise ProviderFailure(content.get("message") or kind)
         return []
 
-    def _started(self, use: Any) -> list[dict[str, Any]]:
+    def _started(self, use: Any) -> list[Chunk]:
         if not isinstance(use, dict):
             return []
         self._calls += 1
         return [self._call(self._calls, use.get("toolUseId"), use.get("name"))]
 
-    def _grown(self, delta: dict[str, Any], index: int) -> list[dict[str, Any]]:
+    def _grown(self, delta: JsonObject, index: int) -> list[Chunk]:
         if "text" in delta:
             return [self._text("content", delta["text"])]
         if "toolUse" in delta:
@@ -61,6 +62,7 @@ class ConverseReader(ChunkReader):
             return []
         if "text" in thought:
             return [self._thought(thought["text"], index)]
+        detail: Detail
         if "signature" in thought:
             detail = {"type": "reasoning.text", "signature": thought["signature"]}
         else:

@@ -1,7 +1,8 @@
 """Whole answers of Google's Gemini. Sans-I/O."""
 
-from typing import Any
+from typing import cast
 
+from libs.chat.completion import Choice, Delta, JsonObject
 from libs.chat.providers.chunks import completion
 from libs.chat.providers.gemini.stream import GeminiReader
 from libs.chat.providers.openai_chat.answer import text_bytes
@@ -14,14 +15,14 @@ def parse_response(data: bytes, *, model: str, created_s: int) -> Parsed:
     found = parse_object(data)
     if not isinstance(found.get("candidates"), list) and "promptFeedback" not in found:
         raise ProtocolError("the answer has no candidates")
-    choices: dict[int, dict[str, Any]] = {}
+    choices: dict[int, Choice] = {}
     for chunk in reader.read_object(found):
         for part in chunk["choices"]:
             choice = choices.setdefault(
                 part["index"],
                 {"index": part["index"], "message": {"role": "assistant", "content": None}, "finish_reason": "stop"},
             )
-            _add(choice["message"], part["delta"])
+            _add(cast("JsonObject", choice["message"]), part["delta"])
             choice["finish_reason"] = part["finish_reason"] or choice["finish_reason"]
     answer = completion(
         found.get("responseId"), created_s=created_s, model=model, choices=list(choices.values()), usage=reader.usage
@@ -30,12 +31,12 @@ def parse_response(data: bytes, *, model: str, created_s: int) -> Parsed:
     return Parsed(answer, reader.usage, delivered)
 
 
-def _add(message: dict[str, Any], delta: dict[str, Any]) -> None:
+def _add(message: JsonObject, delta: Delta) -> None:
     for name, value in delta.items():
-        if name in ("content", "reasoning_content", "refusal"):
-            message[name] = (message.get(name) or "") + value
-        elif name == "tool_calls":
-            calls = [{key: part for key, part in call.items() if key != "index"} for call in value]
+        if name == "tool_calls":
+            calls = [{key: part for key, part in call.items() if key != "index"} for call in delta["tool_calls"]]
             message.setdefault(name, []).extend(calls)
+        elif name in ("content", "reasoning_content", "refusal"):
+            message[name] = (message.get(name) or "") + str(value)
         elif name != "role":
             message[name] = value

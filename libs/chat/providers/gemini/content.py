@@ -5,30 +5,31 @@ Source: the Gemini API reference, "Generating content": Part.
 
 from typing import Any
 
-from libs.chat.surfaces.writer import image_url_of, inline_data
+from libs.chat.completion import JsonObject, Part
+from libs.chat.surfaces.writer import address_of, image_url_of, inline_data, parts_in
 
 
-def parts_of(content: Any) -> list[dict[str, Any]]:
+def parts_of(content: Any) -> list[JsonObject]:
     if isinstance(content, str):
         return [{"text": content}] if content else []
-    return [part_of(part) for part in content or () if isinstance(part, dict)]
+    return [part_of(part) for part in parts_in(content)]
 
 
-def part_of(part: dict[str, Any]) -> dict[str, Any]:
+def part_of(part: Part) -> JsonObject:
     kind = part.get("type")
     if kind == "image_url":
         return _data(image_url_of(part), "image/jpeg")
     if kind == "file":
         return _data(str((part.get("file") or {}).get("file_data")), "application/pdf")
     if kind == "video_url":
-        return _data(str((part.get("video_url") or {}).get("url")), "video/mp4")
+        return _data(address_of(part.get("video_url")), "video/mp4")
     if kind == "input_audio":
         audio = part.get("input_audio") or {}
         return {"inlineData": {"mimeType": f"audio/{audio.get('format')}", "data": audio.get("data")}}
     return {"text": str(part.get("text") or "")}
 
 
-def _data(url: str, otherwise: str) -> dict[str, Any]:
+def _data(url: str, otherwise: str) -> JsonObject:
     inline = inline_data(url)
     if inline is None:
         return {"fileData": {"mimeType": otherwise, "fileUri": url}}

@@ -9,8 +9,9 @@ from urllib.parse import quote
 
 from pydantic_core import to_json
 
+from libs.chat.completion import ChatRequest, JsonObject, Message, Tool, ToolCall
 from libs.chat.providers.conversation import conversation
-from libs.chat.providers.fields import COMMON, functions_of, left_out, limit_of, stops_of
+from libs.chat.providers.fields import COMMON, functions_of, left_out, limit_of, named, stops_of
 from libs.chat.providers.gemini.content import part_of, parts_of
 from libs.chat.providers.gemini.thinking import signs, thinking
 from libs.chat.providers.protocol import Call, Outgoing
@@ -31,17 +32,17 @@ _CONFIG = {
 _TRANSLATED = COMMON | {*_CONFIG, "stop"}
 
 
-def build_request(chat: dict[str, Any], call: Call, _provider: Provider) -> Outgoing:
+def build_request(chat: ChatRequest, call: Call, _provider: Provider) -> Outgoing:
     """A chat completion's request for Gemini."""
     system, contents = _contents(chat.get("messages") or (), signed=signs(call.upstream_model))
-    request: dict[str, Any] = {"contents": contents}
+    request: JsonObject = {"contents": contents}
     if system:
         request["systemInstruction"] = {"parts": system}
     functions = [_function(tool) for tool in functions_of(chat)]
     if functions:
         request["tools"] = [{"functionDeclarations": functions}]
         request["toolConfig"] = {"functionCallingConfig": _calling(chat.get("tool_choice"))}
-    config = {theirs: chat[name] for name, theirs in _CONFIG.items() if chat.get(name) is not None}
+    config = named(chat, _CONFIG)
     limit = limit_of(chat) or call.cap_tokens
     if limit:
         config["maxOutputTokens"] = limit
@@ -55,7 +56,7 @@ def build_request(chat: dict[str, Any], call: Call, _provider: Provider) -> Outg
     return Outgoing(path, to_json(request), left_out(chat, _TRANSLATED))
 
 
-def _contents(given: Sequence[dict[str, Any]], *, signed: bool) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def _contents(given: Sequence[Message], *, signed: bool) -> tuple[list[JsonObject], list[JsonObject]]:
     """The instructions' parts, and the conversation."""
     names = {call.get("id"): name_of(call) for message in given for call in message.get("tool_calls") or ()}
     return conversation(
@@ -69,14 +70,14 @@ def _contents(given: Sequence[dict[str, Any]], *, signed: bool) -> tuple[list[di
     )
 
 
-def _answer(message: dict[str, Any], *, signed: bool) -> list[dict[str, Any]]:
+def _answer(message: Message, *, signed: bool) -> list[JsonObject]:
     parts = parts_of(message.get("content"))
     signature = _signature(message)
     if signature and parts:
         parts[-1]["thoughtSignature"] = signature
     for number, call in enumerate(message.get("tool_calls") or ()):
         asked = {"id": call.get("id"), "name": name_of(call), "args": arguments_of(call)}
-        part: dict[str, Any] = {"functionCall": asked}
+        part: JsonObject = {"functionCall": asked}
         # Only the first of parallel calls bears one.
         mark = _signature(call) or (UNSIGNED if signed and number == 0 else None)
         if mark:
@@ -85,7 +86,7 @@ def _answer(message: dict[str, Any], *, signed: bool) -> list[dict[str, Any]]:
     return parts
 
 
-def _result(message: dict[str, Any], names: Mapping[Any, Any]) -> list[dict[str, Any]]:
+def _result(message: Message, names: Mapping[Any, Any]) -> list[JsonObject]:
     content = message.get("content")
     call_id = message.get("tool_call_id")
     name = names.get(call_id) or "tool"
@@ -94,9 +95,9 @@ def _result(message: dict[str, Any], names: Mapping[Any, Any]) -> list[dict[str,
     return [{"functionResponse": response}, *(part_of(image) for image in images)]
 
 
-def _function(tool: dict[str, Any]) -> dict[str, Any]:
+def _function(tool: Tool) -> JsonObject:
     function = tool["function"]
-    found = {"name": function.get("name")}
+    found: JsonObject = {"name": function.get("name")}
     if function.get("description"):
         found["description"] = function["description"]
     if function.get("parameters"):
@@ -104,19 +105,19 @@ def _function(tool: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _calling(choice: Any) -> dict[str, Any]:
+def _calling(choice: Any) -> JsonObject:
     if isinstance(choice, dict):
         return {"mode": "ANY", "allowedFunctionNames": [name_of(choice)]}
     return {"mode": {"required": "ANY", "none": "NONE"}.get(str(choice), "AUTO")}
 
 
-def _form(form: Any) -> dict[str, Any]:
+def _form(form: Any) -> JsonObject:
     if not isinstance(form, dict) or form.get("type") not in ("json_schema", "json_object"):
         return {}
     schema = (form.get("json_schema") or {}).get("schema")
     return {"responseMimeType": "application/json"} | ({"responseJsonSchema": schema} if schema else {})
 
 
-def _signature(holder: dict[str, Any]) -> str | None:
+def _signature(holder: Message | ToolCall) -> str | None:
     google = (holder.get("extra_content") or {}).get("google")
     return google.get("thought_signature") if isinstance(google, dict) else None

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from contracts.usage import TokenUsage
+from libs.chat.completion import Chunk, Delta, JsonObject, ToolCall
 from libs.chat.exact_json import encode
 from libs.chat.providers.chunks import ChunkReader
 from libs.chat.providers.gemini.usage import parse_usage
@@ -36,11 +37,11 @@ class GeminiReader(ChunkReader):
         """The provider's counts, once they are complete."""
         return parse_usage(self._counts) if self.finished else None
 
-    def read(self, data: str) -> list[dict[str, Any]]:
+    def read(self, data: str) -> list[Chunk]:
         """See `libs.chat.providers.protocol.Reader`."""
         return self.read_object(parse_event(data))
 
-    def read_object(self, found: dict[str, Any]) -> list[dict[str, Any]]:
+    def read_object(self, found: JsonObject) -> list[Chunk]:
         """Takes one answer of a stream, or the only one. Raises as `read` does."""
         if isinstance(found.get("error"), dict):
             raise ProviderFailure(found["error"])
@@ -52,13 +53,13 @@ class GeminiReader(ChunkReader):
             self.finished = True
             refusal = f"The prompt was blocked: {feedback['blockReason']}."
             return [self._chunk({"role": "assistant", "refusal": refusal}, "content_filter")]
-        chunks: list[dict[str, Any]] = []
+        chunks: list[Chunk] = []
         for candidate in found.get("candidates") or ():
             if isinstance(candidate, dict):
                 chunks += self._candidate(candidate)
         return chunks
 
-    def _candidate(self, candidate: dict[str, Any]) -> list[dict[str, Any]]:
+    def _candidate(self, candidate: JsonObject) -> list[Chunk]:
         index = candidate.get("index") or 0
         deltas = [self._delta(index, part) for part in (candidate.get("content") or {}).get("parts") or ()]
         chunks = [self._chunk(delta, index=index) for delta in deltas if delta]
@@ -72,13 +73,13 @@ class GeminiReader(ChunkReader):
             chunks.append(self._chunk({}, finish, index=index))
         return chunks
 
-    def _delta(self, index: int, part: dict[str, Any]) -> dict[str, Any]:
+    def _delta(self, index: int, part: JsonObject) -> Delta:
         signature = part.get("thoughtSignature")
         call = part.get("functionCall")
         if isinstance(call, dict):
             number = self._calls[index] = self._calls.get(index, 0) + 1
             arguments = encode(call.get("args") or {})
-            piece: dict[str, Any] = {
+            piece: ToolCall = {
                 "index": number - 1,
                 "id": call.get("id") or f"call_{secrets.token_hex(12)}",
                 "type": "function",
@@ -91,7 +92,7 @@ class GeminiReader(ChunkReader):
         text = part.get("text")
         if not isinstance(text, str):
             return {}
-        delta: dict[str, Any] = {"reasoning_content" if part.get("thought") else "content": text}
+        delta: Delta = {"reasoning_content": text} if part.get("thought") else {"content": text}
         if signature:
             delta["extra_content"] = {"google": {"thought_signature": signature}}
         return delta

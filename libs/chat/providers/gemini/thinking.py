@@ -3,15 +3,13 @@
 Source: the Gemini API reference, "Thinking".
 """
 
-from collections.abc import Mapping
-from typing import Any
-
+from libs.chat.completion import ChatRequest, JsonObject
 from libs.chat.surfaces.reasoning import budget_of
 
 _LEVELS = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "high", "max": "high"}
 
 
-def thinking(chat: Mapping[str, Any], upstream_model: str) -> dict[str, Any]:
+def thinking(chat: ChatRequest, upstream_model: str) -> JsonObject:
     """Gemini 2.5 takes a budget of tokens, from 3 on a level; "none" is a budget of 0 ("Thinking")."""
     effort = chat.get("reasoning_effort")
     if effort is None:

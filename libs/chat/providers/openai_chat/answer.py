@@ -1,7 +1,8 @@
 """Whole answers of OpenAI's chat completions. Sans-I/O."""
 
-from typing import Any
+from typing import Any, cast
 
+from libs.chat.completion import Completion
 from libs.chat.providers.openai_chat.usage import parse_usage
 from libs.chat.providers.protocol import (
     Parsed,
@@ -29,7 +30,7 @@ def parse_response(data: bytes, *, model: str) -> Parsed:
         if isinstance(choice, dict) and isinstance(choice.get("message"), dict):
             choice["finish_reason"] = finish_reason(choice.get("finish_reason"), choice["message"].get("tool_calls"))
     delivered = sum(text_bytes(choice, "message") for choice in answer["choices"])
-    return Parsed(answer, parse_usage(answer.get("usage")), delivered)
+    return Parsed(cast("Completion", answer), parse_usage(answer.get("usage")), delivered)
 
 
 def finish_reason(reason: Any, calls: Any) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic_core import to_json
 
+from libs.chat.completion import ChatRequest, JsonObject, Message
 from libs.chat.providers.fields import LIMITS, limit_of
 from libs.chat.providers.protocol import (
     Call,
@@ -19,7 +20,7 @@ PATH = "/chat/completions"
 SHOWN = "The result is shown in the next message."
 
 
-def build_request(chat: dict[str, Any], call: Call, provider: Provider) -> Outgoing:
+def build_request(chat: ChatRequest, call: Call, provider: Provider) -> Outgoing:
     """The chat completion as it is, with the provider's own names of fields, and usage always asked for."""
     request = {**chat, "model": call.upstream_model, "stream": call.streamed}
     request.pop("reasoning", None)
@@ -51,7 +52,7 @@ def _results_in_text(messages: Any) -> Any:
     if not isinstance(messages, list) or not any(_shows(message) for message in messages):
         return messages
     found: list[Any] = []
-    shown: list[dict[str, Any]] = []
+    shown: list[JsonObject] = []
     for message in messages:
         if shown and message.get("role") != "tool":
             found.append({"role": "user", "content": shown})
@@ -68,9 +69,9 @@ def _shows(message: Any) -> bool:
     return isinstance(content, list) and any(part.get("type") != "text" for part in content)
 
 
-def _strict(message: dict[str, Any], fields: list[str]) -> dict[str, Any]:
+def _strict(message: Message, fields: list[str]) -> JsonObject:
     """A message for a provider that refuses what it does not know: a thought of another model, a mark for a cache."""
-    kept = {name: value for name, value in message.items() if name in fields and value is not None}
+    kept: JsonObject = {name: value for name, value in message.items() if name in fields and value is not None}
     if kept.get("tool_calls"):
         kept["tool_calls"] = [
             {name: call[name] for name in ("id", "type", "function", "custom") if name in call}

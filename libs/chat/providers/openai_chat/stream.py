@@ -3,9 +3,10 @@
 Source: the OpenAI API reference, "Chat Completions": the chat completion chunk object.
 """
 
-from typing import Any
+from typing import cast
 
 from contracts.usage import TokenUsage
+from libs.chat.completion import Chunk, ChunkChoice
 from libs.chat.providers.openai_chat.answer import finish_reason
 from libs.chat.providers.openai_chat.usage import parse_usage, usage_json
 from libs.chat.providers.protocol import (
@@ -24,8 +25,8 @@ class ChatReader:
 
     def __init__(self, *, model: str) -> None:
         self._model = model
-        self._tail: dict[str, Any] | None = None
-        self._identity: dict[str, Any] = {}
+        self._tail: Chunk | None = None
+        self._identity: Chunk = {}
         self._begun: set[str] = set()
         """Choices whose role was sent."""
         self._calling: set[str] = set()
@@ -35,7 +36,7 @@ class ChatReader:
         self.finished = False
         """A choice gave its finish_reason."""
 
-    def read(self, data: str) -> list[dict[str, Any]]:
+    def read(self, data: str) -> list[Chunk]:
         """Takes the ``data`` of one server-sent event; returns the chunks for the client, often one.
 
         Raises:
@@ -45,9 +46,10 @@ class ChatReader:
         if data == DONE:
             self.done = True
             return []
-        chunk = parse_event(data)
-        if chunk.get("error"):
-            raise ProviderFailure(chunk["error"])
+        event = parse_event(data)
+        if event.get("error"):
+            raise ProviderFailure(event["error"])
+        chunk = cast("Chunk", event)
         choices = chunk.get("choices")
         if not isinstance(choices, list):
             raise ProtocolError("a chunk has no choices")
@@ -59,7 +61,7 @@ class ChatReader:
                 self.usage = parsed
                 self._tail = {**chunk, "choices": [], "usage": usage}
         if not self._identity:
-            self._identity = {name: chunk[name] for name in ("id", "object", "created") if name in chunk}
+            self._identity = cast("Chunk", {name: event[name] for name in ("id", "object", "created") if name in event})
         if not choices and usage is not None:
             return []
         for choice in choices:
@@ -67,7 +69,7 @@ class ChatReader:
                 self._correct(choice)
         return [chunk]
 
-    def _correct(self, choice: dict[str, Any]) -> None:
+    def _correct(self, choice: ChunkChoice) -> None:
         """The role is sent once: some providers have it in every chunk, and openai-python adds it up."""
         delta, index = choice.get("delta"), str(choice.get("index"))
         if isinstance(delta, dict):
@@ -81,7 +83,7 @@ class ChatReader:
             self.finished = True
             choice["finish_reason"] = finish_reason(choice["finish_reason"], index in self._calling)
 
-    def tail(self, counted: TokenUsage | None) -> dict[str, Any] | None:
+    def tail(self, counted: TokenUsage | None) -> Chunk | None:
         """The chunk with the usage and no choices.
 
         Args:

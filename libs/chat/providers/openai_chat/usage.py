@@ -3,6 +3,7 @@
 from typing import Any
 
 from contracts.usage import TokenUsage
+from libs.chat.completion import Usage
 
 
 def parse_usage(usage: Any) -> TokenUsage | None:
@@ -27,7 +28,7 @@ def parse_usage(usage: Any) -> TokenUsage | None:
     )
 
 
-def usage_json(usage: TokenUsage) -> dict[str, Any]:
+def usage_json(usage: TokenUsage) -> Usage:
     """Counts in the shape of the protocol; kinds that there are none of are left out."""
     read = {"cached_tokens": usage.cache_read_tokens, "cache_write_tokens": usage.cache_write_tokens}
     written = {"reasoning_tokens": usage.reasoning_tokens}

@@ -8,14 +8,15 @@ from typing import Any
 
 from pydantic_core import to_json
 
+from libs.chat.completion import ChatRequest, Function, JsonObject, Message, Part
 from libs.chat.providers.content import FILE_ID
-from libs.chat.providers.fields import COMMON, functions_of, left_out, limit_of
+from libs.chat.providers.fields import COMMON, functions_of, left_out, limit_of, named
 from libs.chat.providers.protocol import (
     Call,
     Outgoing,
 )
 from libs.chat.surfaces.references import ENCRYPTED_REASONING
-from libs.chat.surfaces.writer import name_of, text_of
+from libs.chat.surfaces.writer import name_of, parts_in, text_of
 from libs.config.gateway import Provider
 
 PATH = "/responses"
@@ -33,9 +34,9 @@ _FILE = ("filename", "file_data", FILE_ID)
 _TRANSLATED = COMMON | {*_SAME, "verbosity"}
 
 
-def build_request(chat: dict[str, Any], call: Call, provider: Provider) -> Outgoing:
+def build_request(chat: ChatRequest, call: Call, provider: Provider) -> Outgoing:
     """A chat completion's request for Responses."""
-    request: dict[str, Any] = {
+    request: JsonObject = {
         "model": call.upstream_model,
         "input": [item for message in chat.get("messages") or () for item in _items(message)],
         "stream": call.streamed,
@@ -43,7 +44,7 @@ def build_request(chat: dict[str, Any], call: Call, provider: Provider) -> Outgo
     }
     if "reasoning" not in provider.unsupported:
         request["include"] = [ENCRYPTED_REASONING]
-    request |= {name: chat[name] for name in _SAME if chat.get(name) is not None}
+    request |= named(chat, {name: name for name in _SAME})
     limit = limit_of(chat) or call.cap_tokens
     if limit:
         request["max_output_tokens"] = limit
@@ -63,7 +64,7 @@ def build_request(chat: dict[str, Any], call: Call, provider: Provider) -> Outgo
     return Outgoing(PATH, to_json(request), left_out(chat, _TRANSLATED))
 
 
-def _items(message: dict[str, Any]) -> Iterable[dict[str, Any]]:
+def _items(message: Message) -> Iterable[JsonObject]:
     role, content = message.get("role"), message.get("content")
     if role == "tool":
         yield {"type": "function_call_output", "call_id": message.get("tool_call_id"), "output": _output(content)}
@@ -93,13 +94,13 @@ def _items(message: dict[str, Any]) -> Iterable[dict[str, Any]]:
         }
 
 
-def _parts(content: Any) -> list[dict[str, Any]]:
+def _parts(content: Any) -> list[Part]:
     if isinstance(content, str):
         return [{"type": "text", "text": content}]
-    return [part for part in content or () if isinstance(part, dict)]
+    return parts_in(content)
 
 
-def _part(part: dict[str, Any]) -> dict[str, Any]:
+def _part(part: Part) -> JsonObject:
     kind = part.get("type")
     if kind == "image_url":
         image = part.get("image_url")
@@ -119,17 +120,17 @@ def _output(content: Any) -> Any:
     return text_of(content)
 
 
-def _tool(function: dict[str, Any]) -> dict[str, Any]:
+def _tool(function: Function) -> JsonObject:
     kept = {name: function[name] for name in ("name", "description", "parameters") if function.get(name) is not None}
     # Here a tool is strict unless it says otherwise; in chat completions it is the other way round.
     return {"type": "function", "strict": bool(function.get("strict")), **kept}
 
 
-def _choice(wanted: dict[str, Any]) -> dict[str, Any]:
+def _choice(wanted: JsonObject) -> JsonObject:
     return {"type": "function", "name": name_of(wanted)}
 
 
-def _form(form: Any) -> dict[str, Any]:
+def _form(form: Any) -> JsonObject:
     if not isinstance(form, dict):
         return {}
     if form.get("type") == "json_schema":

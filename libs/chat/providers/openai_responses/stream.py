@@ -5,6 +5,7 @@ Source: the OpenAI API reference, "Streaming events".
 
 from typing import Any
 
+from libs.chat.completion import Chunk, JsonObject
 from libs.chat.providers.chunks import ChunkReader
 from libs.chat.providers.openai_responses.answer import finish_of, opaque_detail
 from libs.chat.providers.openai_responses.usage import parse_usage
@@ -19,7 +20,7 @@ class ResponsesReader(ChunkReader):
         self._calls: dict[Any, int] = {}
         """Numbers of tool calls by their index in the output."""
 
-    def read(self, data: str) -> list[dict[str, Any]]:
+    def read(self, data: str) -> list[Chunk]:
         """See `libs.chat.providers.protocol.Reader`."""
         event = parse_event(data)
         match event.get("type"):
@@ -56,7 +57,7 @@ class ResponsesReader(ChunkReader):
                 raise ProtocolError("an event has no type")
         return []
 
-    def _added(self, event: dict[str, Any]) -> list[dict[str, Any]]:
+    def _added(self, event: JsonObject) -> list[Chunk]:
         item = event.get("item") or {}
         if item.get("type") != "function_call":
             return []

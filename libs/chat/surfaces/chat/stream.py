@@ -1,7 +1,6 @@
 """Streams of OpenAI's chat completions: chunks as they are. Sans-I/O."""
 
-from typing import Any
-
+from libs.chat.completion import Chunk
 from libs.chat.surfaces.writer import data_event
 
 DONE = "[DONE]"
@@ -13,10 +12,10 @@ class ChatWriter:
     def __init__(self, *, usage: bool) -> None:
         self._usage = usage
 
-    def chunk(self, chunk: dict[str, Any]) -> str:
+    def chunk(self, chunk: Chunk) -> str:
         """See `libs.chat.surfaces.writer.Writer`."""
         return data_event(chunk)
 
-    def finish(self, tail: dict[str, Any] | None) -> str:
+    def finish(self, tail: Chunk | None) -> str:
         """See `libs.chat.surfaces.writer.Writer`."""
         return (data_event(tail) if tail and self._usage else "") + f"data: {DONE}\n\n"

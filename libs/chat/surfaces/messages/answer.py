@@ -6,6 +6,7 @@ Source: the Anthropic API reference, "Messages".
 import secrets
 from typing import Any
 
+from libs.chat.completion import Chunk, Completion, Delta, Detail, JsonObject, Message
 from libs.chat.surfaces.thoughts import Carried, carried_by, details_of, for_claude
 from libs.chat.surfaces.writer import (
     arguments_of,
@@ -23,11 +24,11 @@ STOP_REASONS = {
 }
 
 
-def whole(answer: dict[str, Any], _body: dict[str, Any]) -> dict[str, Any]:
+def whole(answer: Completion, _body: JsonObject) -> JsonObject:
     """A chat completion as a message."""
     choice = (answer.get("choices") or [{}])[0]
     message = choice.get("message") or {}
-    content: list[dict[str, Any]] = []
+    content: list[JsonObject] = []
     content += _thoughts(message)
     if text := text_of(message.get("content")) + str(message.get("refusal") or ""):
         content.append({"type": "text", "text": text})
@@ -47,16 +48,16 @@ def whole(answer: dict[str, Any], _body: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _thoughts(message: dict[str, Any]) -> list[dict[str, Any]]:
+def _thoughts(message: Message) -> list[JsonObject]:
     details, thought = details_of(message), reasoning_of(message)
-    blocks = [thinking_block(detail["text"], detail.get("signature")) for detail in details if detail.get("text")]
+    blocks = [thinking_block(text, detail.get("signature")) for detail in details if (text := detail.get("text"))]
     carried = not_claude_s(details)
     if (thought or carried) and not blocks:
         blocks = [thinking_block(thought, carried.sealed() if carried else signature_of(message))]
     return [*blocks, *({"type": "redacted_thinking", "data": data} for data in redacted_of(message))]
 
 
-def thinking_block(text: str, signature: Any) -> dict[str, Any]:
+def thinking_block(text: str, signature: Any) -> JsonObject:
     return {"type": "thinking", "thinking": text, "signature": signature or ""}
 
 
@@ -73,18 +74,18 @@ def usage_json(usage: Any) -> dict[str, int]:
     }
 
 
-def not_claude_s(details: list[dict[str, Any]]) -> Carried:
+def not_claude_s(details: list[Detail]) -> Carried:
     """OpenAI's, which have an ID."""
     return Carried([detail for detail in details if detail.get("id")])
 
 
-def signature_of(message: dict[str, Any]) -> str:
+def signature_of(message: Delta) -> str:
     return next((str(detail["signature"]) for detail in details_of(message) if detail.get("signature")), "")
 
 
-def redacted_of(message: dict[str, Any]) -> list[Any]:
+def redacted_of(message: Delta) -> list[Any]:
     return [detail["data"] for detail in for_claude(message) if detail.get("data")]
 
 
-def message_id(answer: dict[str, Any]) -> str:
+def message_id(answer: Completion | Chunk) -> str:
     return f"msg_{answer.get('id') or secrets.token_hex(12)}"

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic_core import to_json
 
+from libs.chat.completion import Detail, FunctionCall, JsonObject, Message, Part, ToolCall
 from libs.chat.surfaces.thoughts import opened
 from libs.chat.surfaces.writer import (
     SurfaceError,
@@ -17,7 +18,7 @@ from libs.chat.surfaces.writer import (
 THOUGHTS = ("thinking", "redacted_thinking")
 
 
-def turns_of(message: dict[str, Any]) -> list[dict[str, Any]]:
+def turns_of(message: JsonObject) -> list[Message]:
     role, content = message.get("role"), message.get("content")
     if role not in ("user", "assistant", "system"):
         raise SurfaceError("a message's `role` is `user`, `assistant` or `system`.")
@@ -31,8 +32,8 @@ def turns_of(message: dict[str, Any]) -> list[dict[str, Any]]:
     return _assistant(content) if role == "assistant" else _user(content)
 
 
-def _assistant(content: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    message: dict[str, Any] = {"role": "assistant", "content": None}
+def _assistant(content: list[JsonObject]) -> list[Message]:
+    message: Message = {"role": "assistant", "content": None}
     for block in content:
         if block.get("type") not in ("text", "tool_use", *THOUGHTS):
             raise _unknown(block)
@@ -40,39 +41,39 @@ def _assistant(content: list[dict[str, Any]]) -> list[dict[str, Any]]:
     if texts:
         message["content"] = "".join(str(block.get("text") or "") for block in texts)
     thoughts = [block for block in content if block.get("type") in THOUGHTS]
-    marks: dict[str, Any] = {}
-    details: list[dict[str, Any]] = []
+    marks: JsonObject = {}
+    details: list[Detail] = []
     for block in thoughts:
         carried = opened(block.get("signature"))
         if carried is not None:
             marks |= carried.calls
             details += carried.details
         elif block["type"] == "thinking":
-            thought = {"text": block.get("thinking"), "signature": block.get("signature")}
-            details.append({"type": "reasoning.text", **thought})
+            text, signature = block.get("thinking"), block.get("signature")
+            details.append({"type": "reasoning.text", "text": text, "signature": signature})
         else:
             details.append({"type": "reasoning.encrypted", "data": block.get("data")})
     if said := "".join(str(block.get("thinking") or "") for block in thoughts):
         message["reasoning_content"] = said
     if details:
         message["reasoning_details"] = details
-    calls = [
-        {
-            "id": block.get("id"),
-            "type": "function",
-            "function": {"name": block.get("name"), "arguments": to_json(block.get("input") or {}).decode()},
-            **({"extra_content": marks[str(block.get("id"))]} if str(block.get("id")) in marks else {}),
-        }
-        for block in content
-        if block.get("type") == "tool_use"
-    ]
+    calls = [_call(block, marks) for block in content if block.get("type") == "tool_use"]
     if calls:
         message["tool_calls"] = calls
     return [message]
 
 
-def _user(content: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    messages: list[dict[str, Any]] = [
+def _call(block: JsonObject, marks: JsonObject) -> ToolCall:
+    arguments = to_json(block.get("input") or {}).decode()
+    function: FunctionCall = {"name": block.get("name"), "arguments": arguments}
+    call: ToolCall = {"id": block.get("id"), "type": "function", "function": function}
+    if str(block.get("id")) in marks:
+        call["extra_content"] = marks[str(block.get("id"))]
+    return call
+
+
+def _user(content: list[JsonObject]) -> list[Message]:
+    messages: list[Message] = [
         {"role": "tool", "tool_call_id": block.get("tool_use_id"), "content": _result(block)}
         for block in content
         if block.get("type") == "tool_result"
@@ -83,7 +84,7 @@ def _user(content: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return messages
 
 
-def _result(block: dict[str, Any]) -> Any:
+def _result(block: JsonObject) -> Any:
     content = block.get("content")
     if isinstance(content, list) and any(part.get("type") != "text" for part in content if isinstance(part, dict)):
         failed = [{"type": "text", "text": "Error:"}] if block.get("is_error") else []
@@ -92,29 +93,35 @@ def _result(block: dict[str, Any]) -> Any:
     return f"Error: {text}" if block.get("is_error") else text
 
 
-def _part(block: dict[str, Any]) -> dict[str, Any]:
+def _part(block: JsonObject) -> Part:
+    part = _bare_part(block)
+    if "cache_control" in block:
+        part["cache_control"] = block["cache_control"]
+    return part
+
+
+def _bare_part(block: JsonObject) -> Part:
     kind = block.get("type")
-    kept = {"cache_control": block["cache_control"]} if "cache_control" in block else {}
     if kind == "text":
-        return {"type": "text", "text": block.get("text") or "", **kept}
+        return {"type": "text", "text": block.get("text") or ""}
     source = block.get("source")
     if kind == "image" and isinstance(source, dict):
-        return {"type": "image_url", "image_url": {"url": _url("image", source)}, **kept}
+        return {"type": "image_url", "image_url": {"url": _url("image", source)}}
     if kind == "document" and isinstance(source, dict):
         if source.get("type") == "text":
-            return {"type": "text", "text": source.get("data") or "", **kept}
+            return {"type": "text", "text": source.get("data") or ""}
         if source.get("type") == "content" and _is_text(source.get("content")):
-            return {"type": "text", "text": text_of(source["content"]), **kept}
+            return {"type": "text", "text": text_of(source["content"])}
         file = {"filename": block.get("title") or "document.pdf", "file_data": _url("document", source)}
-        return {"type": "file", "file": file, **kept}
+        return {"type": "file", "file": file}
     raise _unknown(block)
 
 
-def _unknown(block: dict[str, Any]) -> SurfaceError:
+def _unknown(block: JsonObject) -> SurfaceError:
     return SurfaceError(f"a block of type {str(block.get('type'))[:50]!r} cannot be sent to this model.")
 
 
-def _url(kind: str, source: dict[str, Any]) -> str:
+def _url(kind: str, source: JsonObject) -> str:
     if source.get("type") == "base64" and source.get("data"):
         return f"data:{source.get('media_type')};base64,{source['data']}"
     if source.get("type") == "url" and source.get("url"):

@@ -3,8 +3,9 @@
 Source: the Anthropic API reference, "Messages".
 """
 
-from typing import Any
+from typing import cast
 
+from libs.chat.completion import ChatRequest, Function, JsonObject, Tool
 from libs.chat.surfaces.messages.content import instructions_of, turns_of
 from libs.chat.surfaces.reasoning import BUDGETS, effort_of
 from libs.chat.surfaces.thoughts import is_ours
@@ -34,7 +35,7 @@ UNDERSTOOD = frozenset(
 )
 
 
-def to_chat(body: dict[str, Any]) -> dict[str, Any]:
+def to_chat(body: JsonObject) -> ChatRequest:
     """The request as a chat completion.
 
     Raises:
@@ -45,7 +46,7 @@ def to_chat(body: dict[str, Any]) -> dict[str, Any]:
     messages = body.get("messages")
     if not is_list_of_objects(messages) or not messages:
         raise SurfaceError("`messages` must be a list of at least one message.")
-    chat: dict[str, Any] = {name: body[name] for name in _SAME if name in body}
+    chat = cast("ChatRequest", {name: body[name] for name in _SAME if name in body})
     chat |= {"model": body.get("model"), "max_tokens": body["max_tokens"], "messages": []}
     if body.get("system"):
         chat["messages"].append({"role": "system", "content": instructions_of(body["system"])})
@@ -79,7 +80,7 @@ def to_chat(body: dict[str, Any]) -> dict[str, Any]:
     return chat
 
 
-def budget_of_thought(body: dict[str, Any]) -> int | None:
+def budget_of_thought(body: JsonObject) -> int | None:
     """The tokens of thought that the client gives; None where it gives none."""
     thinking = body.get("thinking")
     if not isinstance(thinking, dict) or thinking.get("type") != "enabled":
@@ -88,21 +89,22 @@ def budget_of_thought(body: dict[str, Any]) -> int | None:
     return budget if isinstance(budget, int) and budget > 0 else BUDGETS["low"]
 
 
-def _tool(tool: dict[str, Any]) -> dict[str, Any]:
+def _tool(tool: JsonObject) -> Tool:
     if not isinstance(tool.get("input_schema"), dict):
         raise SurfaceError(
             f"the tool {str(tool.get('name'))[:50]!r} has no `input_schema`: Anthropic's own tools are known only to "
             "providers that speak its Messages API, and this model is at none of them."
         )
-    function = {"name": tool.get("name"), "parameters": tool["input_schema"]}
+    function: Function = {"name": tool.get("name"), "parameters": tool["input_schema"]}
     if tool.get("description"):
         function["description"] = tool["description"]
-    return {"type": "function", "function": function} | (
-        {"cache_control": tool["cache_control"]} if "cache_control" in tool else {}
-    )
+    found: Tool = {"type": "function", "function": function}
+    if "cache_control" in tool:
+        found["cache_control"] = tool["cache_control"]
+    return found
 
 
-def without_carried(body: dict[str, Any]) -> dict[str, Any]:
+def without_carried(body: JsonObject) -> JsonObject:
     """A request for a provider of Messages, without what came from another model and only we can read."""
     messages = body.get("messages")
     if not is_list_of_objects(messages) or not any(_carries(message) for message in messages or ()):
@@ -117,6 +119,6 @@ def without_carried(body: dict[str, Any]) -> dict[str, Any]:
     return {**body, "messages": kept}
 
 
-def _carries(message: dict[str, Any]) -> bool:
+def _carries(message: JsonObject) -> bool:
     content = message.get("content")
     return is_list_of_objects(content) and any(is_ours(block.get("signature")) for block in content or ())

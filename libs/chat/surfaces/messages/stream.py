@@ -3,8 +3,7 @@
 Source: the Anthropic API reference, "Streaming Messages".
 """
 
-from typing import Any
-
+from libs.chat.completion import Chunk, Delta, JsonObject, ToolCall
 from libs.chat.surfaces.messages.answer import (
     STOP_REASONS,
     message_id,
@@ -32,7 +31,7 @@ class MessagesWriter:
         self._turns = Turns()
         self._reason = "end_turn"
 
-    def chunk(self, chunk: dict[str, Any]) -> str:
+    def chunk(self, chunk: Chunk) -> str:
         """See `libs.chat.surfaces.writer.Writer`."""
         out = self._begin(chunk)
         for choice in chunk.get("choices") or ():
@@ -40,22 +39,22 @@ class MessagesWriter:
                 continue
             for piece in pieces_of(choice.get("delta") or {}):
                 out += "".join(map(self._write, self._turns.take(piece)))
-            if choice.get("finish_reason"):
-                self._reason = STOP_REASONS.get(choice["finish_reason"], "end_turn")
+            if reason := choice.get("finish_reason"):
+                self._reason = STOP_REASONS.get(reason, "end_turn")
         return out
 
-    def finish(self, tail: dict[str, Any] | None) -> str:
+    def finish(self, tail: Chunk | None) -> str:
         """See `libs.chat.surfaces.writer.Writer`."""
         out = self._begin(tail or {}) + "".join(map(self._write, self._turns.rest())) + self._close()
         delta = {"stop_reason": self._reason, "stop_sequence": None}
         out += named_event({"type": "message_delta", "delta": delta, "usage": usage_json((tail or {}).get("usage"))})
         return out + named_event({"type": "message_stop"})
 
-    def _begin(self, chunk: dict[str, Any]) -> str:
+    def _begin(self, chunk: Chunk) -> str:
         if self._begun:
             return ""
         self._begun = True
-        message: dict[str, Any] = {
+        message: JsonObject = {
             "id": message_id(chunk),
             "type": "message",
             "role": "assistant",
@@ -79,7 +78,7 @@ class MessagesWriter:
             case _:
                 return self._call(f"call {kind}", content)
 
-    def _details(self, delta: dict[str, Any]) -> str:
+    def _details(self, delta: Delta) -> str:
         out = ""
         if (signature := signature_of(delta)) and self._open == "thinking":
             out += self._sign(signature)
@@ -91,19 +90,19 @@ class MessagesWriter:
             out += self._close() + self._start("redacted", {"type": "redacted_thinking", "data": data})
         return out
 
-    def _grow(self, kind: str, block: dict[str, Any], text: str) -> str:
+    def _grow(self, kind: str, block: JsonObject, text: str) -> str:
         out = ""
         if self._open != kind:
             out = self._close() + self._start(kind, block)
         delta = {"type": f"{kind}_delta", kind: text}
         return out + named_event({"type": "content_block_delta", "index": self._block, "delta": delta})
 
-    def _call(self, kind: str, call: dict[str, Any]) -> str:
+    def _call(self, kind: str, call: ToolCall) -> str:
         out, function = "", call.get("function") or {}
         if self._open != kind:
             if carried := carried_by(call):
                 out += self._close() + self._start("thinking", thinking_block("", None)) + self._sign(carried.sealed())
-            block: dict[str, Any] = {
+            block: JsonObject = {
                 "type": "tool_use",
                 "id": call.get("id"),
                 "name": function.get("name"),
@@ -119,7 +118,7 @@ class MessagesWriter:
         delta = {"type": "signature_delta", "signature": signature}
         return named_event({"type": "content_block_delta", "index": self._block, "delta": delta})
 
-    def _start(self, kind: str, block: dict[str, Any]) -> str:
+    def _start(self, kind: str, block: JsonObject) -> str:
         self._block += 1
         self._open = kind
         return named_event({"type": "content_block_start", "index": self._block, "content_block": block})

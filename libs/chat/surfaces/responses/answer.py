@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from libs.chat.completion import Chunk, Completion, JsonObject
 from libs.chat.surfaces.thoughts import Carried, carried_by, details_of
 from libs.chat.surfaces.writer import reasoning_of, text_of
 
@@ -25,7 +26,7 @@ _ECHOED = (
     "truncation",
     "user",
 )
-_DEFAULTS: dict[str, Any] = {
+_DEFAULTS: JsonObject = {
     "metadata": {},
     "parallel_tool_calls": True,
     "text": {"format": {"type": "text"}},
@@ -35,11 +36,11 @@ _DEFAULTS: dict[str, Any] = {
 }
 
 
-def whole(answer: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
+def whole(answer: Completion, body: JsonObject) -> JsonObject:
     """A chat completion as a response."""
     choice = (answer.get("choices") or [{}])[0]
     message = choice.get("message") or {}
-    output: list[dict[str, Any]] = []
+    output: list[JsonObject] = []
     thought, carried = reasoning_of(message), Carried(details_of(message))
     if thought or carried:
         output.append(reasoning_item(new_id("rs"), thought, carried))
@@ -61,11 +62,11 @@ class _Form:
 
     event: str
     field: str
-    part: Callable[[str], dict[str, Any]]
-    more: dict[str, Any]
+    part: Callable[[str], JsonObject]
+    more: JsonObject
 
 
-def usage_json(usage: Any) -> dict[str, Any] | None:
+def usage_json(usage: Any) -> JsonObject | None:
     """Counts as a response gives them."""
     if not isinstance(usage, dict):
         return None
@@ -79,7 +80,7 @@ def usage_json(usage: Any) -> dict[str, Any] | None:
     }
 
 
-def begun_response(answer: dict[str, Any], body: dict[str, Any], model: Any) -> dict[str, Any]:
+def begun_response(answer: Completion | Chunk, body: JsonObject, model: Any) -> JsonObject:
     echoed = {name: body.get(name, _DEFAULTS.get(name)) for name in _ECHOED}
     return {
         "id": f"resp_{answer.get('id') or secrets.token_hex(12)}",
@@ -97,7 +98,7 @@ def begun_response(answer: dict[str, Any], body: dict[str, Any], model: Any) -> 
     }
 
 
-def ended_response(response: dict[str, Any], output: list[dict[str, Any]], reason: Any, usage: Any) -> dict[str, Any]:
+def ended_response(response: JsonObject, output: list[JsonObject], reason: Any, usage: Any) -> JsonObject:
     cut = {"length": "max_output_tokens", "content_filter": "content_filter"}.get(str(reason))
     return {
         **response,
@@ -108,15 +109,15 @@ def ended_response(response: dict[str, Any], output: list[dict[str, Any]], reaso
     }
 
 
-def _text_part(text: str) -> dict[str, Any]:
+def _text_part(text: str) -> JsonObject:
     return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
 
 
-def _refusal_part(text: str) -> dict[str, Any]:
+def _refusal_part(text: str) -> JsonObject:
     return {"type": "refusal", "refusal": text}
 
 
-def message_item(item_id: str, part: dict[str, Any] | None) -> dict[str, Any]:
+def message_item(item_id: str, part: JsonObject | None) -> JsonObject:
     status, content = ("completed", [part]) if part else ("in_progress", [])
     return {"type": "message", "id": item_id, "status": status, "role": "assistant", "content": content}
 
@@ -127,13 +128,13 @@ FORMS = {
 }
 
 
-def reasoning_item(item_id: str, text: str, carried: Carried | None = None) -> dict[str, Any]:
+def reasoning_item(item_id: str, text: str, carried: Carried | None = None) -> JsonObject:
     summary = [{"type": "summary_text", "text": text}] if text else []
     sealed = {"encrypted_content": carried.sealed()} if carried else {}
     return {"type": "reasoning", "id": item_id, "summary": summary, **sealed}
 
 
-def call_item(item_id: str, call_id: Any, name: Any, arguments: str, status: str = "completed") -> dict[str, Any]:
+def call_item(item_id: str, call_id: Any, name: Any, arguments: str, status: str = "completed") -> JsonObject:
     return {
         "type": "function_call",
         "id": item_id,

@@ -7,18 +7,19 @@ from typing import Any
 
 from pydantic_core import to_json
 
+from libs.chat.completion import Detail, JsonObject, Message, Part, ToolCall
 from libs.chat.surfaces.references import resolved
 from libs.chat.surfaces.thoughts import Carried, opened
 from libs.chat.surfaces.writer import SurfaceError, is_list_of_objects, text_of
 
 
-def messages_of(given: Any) -> list[dict[str, Any]]:
+def messages_of(given: Any) -> list[Message]:
     if isinstance(given, str) and given:
         return [{"role": "user", "content": given}]
     items = resolved(given) if is_list_of_objects(given) else []
     if not items:
         raise SurfaceError("`input` must be text or a list of at least one item.")
-    messages: list[dict[str, Any]] = []
+    messages: list[Message] = []
     thought, carried = "", Carried()
     for item in items:
         kind = item.get("type") or "message"
@@ -28,7 +29,7 @@ def messages_of(given: Any) -> list[dict[str, Any]]:
             carried = Carried([*carried.details, *held.details], carried.calls | held.calls)
             continue
         if kind == "function_call":
-            call = {
+            call: ToolCall = {
                 "id": item.get("call_id"),
                 "type": "function",
                 "function": {"name": item.get("name"), "arguments": item.get("arguments") or "{}"},
@@ -53,7 +54,7 @@ def messages_of(given: Any) -> list[dict[str, Any]]:
     return messages
 
 
-def _think(message: dict[str, Any], thought: str, details: list[dict[str, Any]]) -> None:
+def _think(message: Message, thought: str, details: list[Detail]) -> None:
     if thought:
         message["reasoning_content"] = message.get("reasoning_content", "") + thought
     if details:
@@ -69,7 +70,7 @@ def _result(output: Any) -> Any:
     return to_json(output).decode()
 
 
-def _message_of(item: dict[str, Any]) -> dict[str, Any]:
+def _message_of(item: JsonObject) -> Message:
     role, content = item.get("role"), item.get("content")
     if role not in ("user", "assistant", "system", "developer"):
         raise SurfaceError("an item's `role` is `user`, `assistant`, `system` or `developer`.")
@@ -88,7 +89,7 @@ def _message_of(item: dict[str, Any]) -> dict[str, Any]:
     return {"role": role, "content": text_of(parts)}
 
 
-def _part(part: dict[str, Any]) -> dict[str, Any]:
+def _part(part: JsonObject) -> Part:
     kind = part.get("type")
     if kind in ("input_text", "output_text", "text"):
         return {"type": "text", "text": part.get("text") or ""}

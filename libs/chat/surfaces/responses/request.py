@@ -3,8 +3,9 @@
 Source: the OpenAI API reference, "Responses".
 """
 
-from typing import Any
+from typing import cast
 
+from libs.chat.completion import ChatRequest, Function, JsonObject, Tool
 from libs.chat.surfaces.responses.content import messages_of
 from libs.chat.surfaces.thoughts import is_ours
 from libs.chat.surfaces.writer import SurfaceError, is_list_of_objects
@@ -36,7 +37,7 @@ UNDERSTOOD = frozenset(
 )
 
 
-def to_chat(body: dict[str, Any]) -> dict[str, Any]:
+def to_chat(body: JsonObject) -> ChatRequest:
     """The request as a chat completion.
 
     Raises:
@@ -47,7 +48,7 @@ def to_chat(body: dict[str, Any]) -> dict[str, Any]:
             raise SurfaceError(f"`{name}` is not kept here: send the whole conversation as `input`.")
     if body.get("background"):
         raise SurfaceError("`background` responses are not kept here.")
-    chat: dict[str, Any] = {name: body[name] for name in _SAME if body.get(name) is not None}
+    chat = cast("ChatRequest", {name: body[name] for name in _SAME if body.get(name) is not None})
     if body.get("max_output_tokens") is not None:
         chat["max_tokens"] = body["max_output_tokens"]
     chat["messages"] = []
@@ -78,7 +79,7 @@ def to_chat(body: dict[str, Any]) -> dict[str, Any]:
     return chat
 
 
-def without_carried(body: dict[str, Any]) -> dict[str, Any]:
+def without_carried(body: JsonObject) -> JsonObject:
     """A request for a provider of Responses, without what came from another model and only we can read."""
     given = body.get("input")
     if not is_list_of_objects(given) or not any(is_ours(item.get("encrypted_content")) for item in given or ()):
@@ -86,10 +87,10 @@ def without_carried(body: dict[str, Any]) -> dict[str, Any]:
     return {**body, "input": [item for item in given or () if not is_ours(item.get("encrypted_content"))]}
 
 
-def _tool(tool: dict[str, Any]) -> dict[str, Any]:
+def _tool(tool: JsonObject) -> Tool:
     if tool.get("type") != "function":
         raise SurfaceError(
             f"tools of type {str(tool.get('type'))[:50]!r} are OpenAI's own; only `function` tools are here."
         )
     kept = {name: tool[name] for name in ("name", "description", "parameters", "strict") if tool.get(name) is not None}
-    return {"type": "function", "function": kept}
+    return {"type": "function", "function": cast("Function", kept)}

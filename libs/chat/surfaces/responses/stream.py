@@ -5,6 +5,7 @@ Source: the OpenAI API reference, "Streaming events".
 
 from typing import Any
 
+from libs.chat.completion import Chunk, Detail, JsonObject, ToolCall
 from libs.chat.surfaces.responses.answer import (
     FORMS,
     begun_response,
@@ -22,20 +23,20 @@ from libs.chat.surfaces.writer import named_event
 class ResponsesWriter:
     """A stream of chat chunks as the events of a response: items that are added, grow and are done, one by one."""
 
-    def __init__(self, model: str, body: dict[str, Any]) -> None:
+    def __init__(self, model: str, body: JsonObject) -> None:
         self._model = model
         self._body = body
         self._number = 0
-        self._response: dict[str, Any] = {}
-        self._output: list[dict[str, Any]] = []
+        self._response: JsonObject = {}
+        self._output: list[JsonObject] = []
         self._kind: str | None = None
         self._text: list[str] = []
-        self._item: dict[str, Any] = {}
+        self._item: JsonObject = {}
         self._reason: str | None = None
         self._carried = Carried()
         self._turns = Turns()
 
-    def chunk(self, chunk: dict[str, Any]) -> str:
+    def chunk(self, chunk: Chunk) -> str:
         """See `libs.chat.surfaces.writer.Writer`."""
         out = self._begin(chunk)
         for choice in chunk.get("choices") or ():
@@ -46,13 +47,13 @@ class ResponsesWriter:
             self._reason = choice.get("finish_reason") or self._reason
         return out
 
-    def finish(self, tail: dict[str, Any] | None) -> str:
+    def finish(self, tail: Chunk | None) -> str:
         """See `libs.chat.surfaces.writer.Writer`."""
         out = self._begin(tail or {}) + "".join(map(self._write, self._turns.rest())) + self._close()
         response = ended_response(self._response, self._output, self._reason, (tail or {}).get("usage"))
         return out + self._event(f"response.{response['status']}", response=response)
 
-    def _begin(self, chunk: dict[str, Any]) -> str:
+    def _begin(self, chunk: Chunk) -> str:
         if self._response:
             return ""
         self._response = begun_response(chunk, self._body, self._model)
@@ -84,7 +85,7 @@ class ResponsesWriter:
         self._text.append(text)
         return out + self._event("response.reasoning_summary_text.delta", **self._position("summary_index"), delta=text)
 
-    def _keep(self, details: list[dict[str, Any]]) -> str:
+    def _keep(self, details: list[Detail]) -> str:
         """What only the model can read belongs to the thought that is open, or is one without a text."""
         out = ""
         if self._kind != "reasoning":
@@ -101,7 +102,7 @@ class ResponsesWriter:
         self._text.append(text)
         return out + self._event(f"{form.event}.delta", **self._position("content_index"), delta=text, **form.more)
 
-    def _grow_call(self, kind: str, call: dict[str, Any]) -> str:
+    def _grow_call(self, kind: str, call: ToolCall) -> str:
         out, function = "", call.get("function") or {}
         if self._kind != kind:
             if carried := carried_by(call):
@@ -112,7 +113,7 @@ class ResponsesWriter:
             out += self._event("response.function_call_arguments.delta", **self._position(), delta=arguments)
         return out
 
-    def _open(self, kind: str, item: dict[str, Any]) -> str:
+    def _open(self, kind: str, item: JsonObject) -> str:
         out = self._close()
         self._kind, self._item, self._text = kind, item, []
         return out + self._event("response.output_item.added", output_index=len(self._output), item=item)
@@ -145,7 +146,7 @@ class ResponsesWriter:
         self._output.append(item)
         return out
 
-    def _position(self, inner: str | None = None) -> dict[str, Any]:
+    def _position(self, inner: str | None = None) -> JsonObject:
         position = {"item_id": self._item["id"], "output_index": len(self._output)}
         return position | ({inner: 0} if inner else {})
 
