@@ -147,3 +147,27 @@ def test_excluded_thoughts_do_not_come_back(exclude: bool) -> None:
     chunks = [{"choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in deltas]
     text = "".join(stream.event(orjson.dumps(chunk).decode()) for chunk in chunks)
     assert ("hm" in text, text.count("data: "), '"so"' in text) == (not exclude, 2 if exclude else 3, True)
+
+
+ENCRYPTED = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "eHg="}
+
+
+@pytest.mark.parametrize("native", [False, True])
+@pytest.mark.parametrize("store", [False, None])
+def test_a_model_that_does_not_reason_is_sent_no_encrypted_thought(native: bool, store: bool | None) -> None:
+    """OpenAI refuses it, and the wish for it, with 400 ("Encrypted content is not supported with this model")."""
+    talk = [ENCRYPTED, {"role": "assistant", "content": "well"}, {"role": "user", "content": "so"}]
+    wish = {"include": ["reasoning.encrypted_content", "code_interpreter_call.outputs"]} if native else {}
+    body = {"model": "a/b", "input": talk, "store": store, **wish}
+    if not native:
+        detail = {"type": "reasoning.encrypted", "id": "rs_1", "data": "eHg="}
+        said = {"role": "assistant", "content": "well", "reasoning_details": [detail]}
+        body = {"model": "a/b", "messages": [TURN, said, TURN]}
+    surface = Surface.RESPONSES if native else Surface.CHAT_COMPLETIONS
+    call = Call(surface, body, "a/b", "up", False, cap_tokens=None, most_tokens=9, created_s=1)
+    for unsupported in ([], ["reasoning"]):
+        provider = Provider(base_url="http://x", protocol="openai-responses", unsupported=unsupported)
+        sent = exchange(call, provider).outgoing.content
+        assert (b"eHg=" in sent) is not bool(unsupported)
+        assert (b"reasoning.encrypted_content" in sent) is not bool(unsupported)
+        assert (b"code_interpreter_call.outputs" in sent) is native

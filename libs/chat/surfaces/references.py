@@ -40,7 +40,7 @@ def for_provider(body: Mapping[str, Any], *, reasons: bool) -> JsonObject:
     """A request for a provider of Responses, which is to store nothing and look nothing up unless the client says so.
 
     Args:
-        reasons: the model's reasoning can come back encrypted; models without any refuse to be asked for it.
+        reasons: the model's reasoning can come back encrypted; models without any refuse it, and to be asked for it.
 
     Raises:
         SurfaceError: an item that is referred to is not among those that the client carries.
@@ -48,6 +48,8 @@ def for_provider(body: Mapping[str, Any], *, reasons: bool) -> JsonObject:
     found, kept = dict(body), are_kept_by_provider(body)
     if is_list_of_objects(body.get("input")):
         found["input"] = resolved(body["input"], kept_by_provider=kept)
+    if not reasons:
+        found |= _without_encrypted(found)
     if kept or not are_expected(body):
         return found
     if isinstance(found.get("input"), list):
@@ -56,6 +58,16 @@ def for_provider(body: Mapping[str, Any], *, reasons: bool) -> JsonObject:
     if reasons and isinstance(include, list) and ENCRYPTED_REASONING not in include:
         found["include"] = [*include, ENCRYPTED_REASONING]
     return {**found, "store": False}
+
+
+def _without_encrypted(body: Mapping[str, Any]) -> JsonObject:
+    """The fields of a request that hold encrypted reasoning, or ask for it, without it."""
+    found: JsonObject = {}
+    if is_list_of_objects(body.get("input")):
+        found["input"] = [item for item in body["input"] if not item.get("encrypted_content")]
+    if isinstance(body.get("include"), list):
+        found["include"] = [name for name in body["include"] if name != ENCRYPTED_REASONING]
+    return found
 
 
 def _is_kept_reasoning(item: Any) -> bool:

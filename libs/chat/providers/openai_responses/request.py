@@ -28,7 +28,6 @@ _SAME = (
     "safety_identifier",
     "prompt_cache_key",
     "service_tier",
-    "top_logprobs",
 )
 _FILE = ("filename", "file_data", FILE_ID)
 _TRANSLATED = COMMON | {*_SAME, "verbosity"}
@@ -36,13 +35,14 @@ _TRANSLATED = COMMON | {*_SAME, "verbosity"}
 
 def build_request(chat: ChatRequest, call: Call, provider: Provider) -> Outgoing:
     """A chat completion's request for Responses."""
+    reasons = "reasoning" not in provider.unsupported
     request: JsonObject = {
         "model": call.upstream_model,
-        "input": [item for message in chat.get("messages") or () for item in _items(message)],
+        "input": [item for message in chat.get("messages") or () for item in _items(message, reasons=reasons)],
         "stream": call.streamed,
         "store": False,
     }
-    if "reasoning" not in provider.unsupported:
+    if reasons:
         request["include"] = [ENCRYPTED_REASONING]
     request |= named(chat, {name: name for name in _SAME})
     limit = limit_of(chat) or call.cap_tokens
@@ -64,7 +64,7 @@ def build_request(chat: ChatRequest, call: Call, provider: Provider) -> Outgoing
     return Outgoing(PATH, to_json(request), left_out(chat, _TRANSLATED))
 
 
-def _items(message: Message) -> Iterable[JsonObject]:
+def _items(message: Message, *, reasons: bool) -> Iterable[JsonObject]:
     role, content = message.get("role"), message.get("content")
     if role == "tool":
         yield {"type": "function_call_output", "call_id": message.get("tool_call_id"), "output": _output(content)}
@@ -74,7 +74,7 @@ def _items(message: Message) -> Iterable[JsonObject]:
         yield {"type": "message", "role": role, "content": parts}
         return
     for detail in message.get("reasoning_details") or ():
-        if detail.get("type") == "reasoning.encrypted" and detail.get("id"):
+        if reasons and detail.get("type") == "reasoning.encrypted" and detail.get("id"):
             yield {"type": "reasoning", "id": detail["id"], "summary": [], "encrypted_content": detail.get("data")}
     text = text_of(content)
     if text:
