@@ -13,10 +13,12 @@ import typer
 from contracts.services import SERVICES, ServiceSpec
 from deploy.local.home import ROOT
 from libs.bus.documents import acls, asyncapi, schemas, topic_table
+from libs.chat.table import document
 from services.cli.output import fail, report
 
 GENERATED = ROOT / "contracts" / "generated"
 RELEASED = ROOT / "contracts" / "released"
+TRANSLATION = ROOT / "docs" / "translation.md"
 ACLS = ROOT / "deploy" / "kafka" / "acls.sh"
 TABLE = re.compile(r"(<!-- topics: begin \(./sluice contracts\) -->\n).*?(<!-- topics: end -->)", re.DOTALL)
 
@@ -26,17 +28,20 @@ def contracts(
         str | None, typer.Option(help="Cut this version's baseline, with which later ones must be compatible.")
     ] = None,
 ) -> None:
-    """Write JSON Schemas, AsyncAPI, OpenAPI, ACLs and the tables of the services' READMEs anew."""
+    """Write JSON Schemas, AsyncAPI, OpenAPI, ACLs, the table of translation and those of the services' READMEs anew."""
     _write_schemas(GENERATED / "schemas")
     (GENERATED / "asyncapi.yaml").write_text(asyncapi())
     openapi = subprocess.run([sys.executable, "-m", "services.console.openapi"], capture_output=True, check=True)
     (GENERATED / "management-openapi.json").write_bytes(openapi.stdout)
     ACLS.write_text(acls())
     ACLS.chmod(0o755)
+    TRANSLATION.write_text(document())
     for spec in SERVICES:
         file = readme(spec)
         file.write_text(with_table(file.read_text(), spec))
-    report(f"written: {GENERATED.relative_to(ROOT)}, {ACLS.relative_to(ROOT)}, services/*/README.md")
+    report(
+        f"written: {GENERATED.relative_to(ROOT)}, {ACLS.relative_to(ROOT)}, docs/translation.md, services/*/README.md"
+    )
     if release:
         folder = RELEASED / release
         if folder.exists():
