@@ -86,6 +86,7 @@ ROWS: dict[Surface, tuple[Row, ...]] = {
     Surface.CHAT_COMPLETIONS: (
         *_fields(
             frequency_penalty=0.5,
+            functions=[_FUNCTION],
             logit_bias={"1": 1},
             logprobs=True,
             max_completion_tokens=9,

@@ -88,10 +88,10 @@ def test_instructions_alone_are_what_the_user_says(protocol: ProtocolName) -> No
 @pytest.mark.parametrize(
     ("body", "named"),
     [
-        (_chat({"role": "user", "content": "a"}, functions=[{"name": "f"}]), "functions"),
-        (_chat({"role": "user", "content": "a"}, function_call="auto"), "function_call"),
-        (_chat({"role": "assistant", "content": None, "function_call": {"name": "f"}}), r"messages\[0\].function_call"),
-        (_chat({"role": "function", "name": "f", "content": "x"}), r"messages\[0\].role"),
+        (_chat({"role": "user", "content": "a"}, functions=["f"]), "functions"),
+        (_chat({"role": "user", "content": "a"}, function_call=7), "function_call"),
+        (_chat({"role": "assistant", "content": None, "function_call": "f"}), r"messages\[0\].function_call"),
+        (_chat({"role": "function", "name": "f", "content": "x"}), "no message is left"),
         (_chat({"role": "assistant", "audio": {"id": "audio_1"}}), r"messages\[0\].audio"),
         (_chat({"role": ["user"], "content": "a"}), r"messages\[0\].role"),
         (_chat({"role": "user", "content": 7}), r"messages\[0\].content"),

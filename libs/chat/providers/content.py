@@ -27,9 +27,6 @@ def translatable(chat: ChatRequest, kinds: Collection[str]) -> ChatRequest:
     Raises:
         SurfaceError: there is other content.
     """
-    for name in ("functions", "function_call"):
-        if chat.get(name):
-            raise SurfaceError(f"`{name}` is deprecated, and this model's provider does not know it: send `tools`.")
     if not is_list_of_objects(chat.get("tools") or []):
         raise SurfaceError("`tools` must be a list of tools.")
     found = []

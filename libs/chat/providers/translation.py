@@ -15,11 +15,12 @@ from libs.chat.providers.openai_chat.usage import usage_json
 from libs.chat.providers.protocol import Call, Parsed, Reader, of_shape
 from libs.chat.providers.registry import ADAPTERS
 from libs.chat.providers.tool_calls import repair
+from libs.chat.surfaces.chat import functions
 from libs.chat.surfaces.reasoning import WithoutThoughts, as_asked, is_excluded, without_thoughts
 from libs.chat.surfaces.registry import DIALECTS
 from libs.chat.surfaces.writer import SurfaceError, Writer
 from libs.chat.surrogates import may_have_halves
-from libs.config.gateway import Provider
+from libs.config.gateway import ProtocolName, Provider
 
 
 class Translated:
@@ -69,19 +70,21 @@ def translation(call: Call, provider: Provider) -> Exchange:
     adapter, dialect = ADAPTERS[provider.protocol], DIALECTS[call.surface]
     chat = cast("ChatRequest", call.identifiers.beside(dialect.to_chat(call.body)))
     kinds = adapter.content
-    chat = in_fields(chat, provider.message_fields) if kinds is None else translatable(chat, kinds)
+    chat = in_fields(chat, provider.message_fields) if kinds is None else translatable(functions.as_tools(chat), kinds)
     chat = _repaired(chat, adapter.tool_call_ids or provider.tool_call_ids)
     kept = cast("ChatRequest", supported(chat, provider))
     outgoing = adapter.build(kept, call, provider)
     ignored = left_out(call.body, dialect.understood) if dialect.understood else ()
     dropped = as_asked({*outgoing.dropped, *refused(chat, kept), *ignored}, call.body)
     writer = dialect.writer(call.model, call.body)
+    if kinds is not None and functions.are_used(call.body):
+        writer = functions.WithFunctionCall(writer)
     return Exchange(
         replace(outgoing, dropped=tuple(sorted(dropped))),
         adapter.authorize,
         adapter.framing,
         Translated(adapter.reader(call), WithoutThoughts(writer) if is_excluded(call.body) else writer),
-        of_shape(lambda data: _translated(adapter.parse(data, call), call)),
+        of_shape(lambda data: _translated(adapter.parse(data, call), call, provider.protocol)),
     )
 
 
@@ -99,13 +102,15 @@ def _is_of_tools(message: Message) -> bool:
     return message.get("role") == "tool" or bool(message.get("tool_calls"))
 
 
-def _translated(parsed: Parsed, call: Call) -> Answer:
+def _translated(parsed: Parsed, call: Call, protocol: ProtocolName) -> Answer:
     @of_shape
     def body(counted: TokenUsage | None) -> str:
         answer = cast("Completion", parsed.answer)
         if counted:
             answer = {**answer, "usage": usage_json(counted)}
         answer = without_thoughts(answer) if is_excluded(call.body) else answer
+        if ADAPTERS[protocol].content is not None and functions.are_used(call.body):
+            answer = functions.with_function_call(answer)
         return encode(DIALECTS[call.surface].whole(answer, call.body))
 
     return Answer(parsed.usage, parsed.delivered_bytes, body)
