@@ -48,8 +48,8 @@ def _counts(form: Form, answer: Answer) -> Counts:
 
 def _traits(form: Form) -> dict[str, str]:
     """What the client says of quality and size; ``auto`` says nothing."""
-    said = {name: form.get(name) for name in _TRAITS}
-    return {name: value for name, value in said.items() if isinstance(value, str) and value not in ("", "auto")}
+    given = {name: form.get(name) for name in _TRAITS}
+    return {name: value for name, value in given.items() if isinstance(value, str) and value not in ("", "auto")}
 
 
 def _kind(traits: dict[str, str]) -> str:

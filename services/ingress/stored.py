@@ -23,7 +23,7 @@ from libs.sealing.hybrid import SealError
 from libs.sealing.responses import PREFIX, is_ours, locator_of, open_response
 from services.ingress.core.answers import refused, whole
 from services.ingress.core.errors import BadRequest, IngressError, NotFound, TooLarge, Unauthorized, Unavailable
-from services.ingress.core.stored import StoredIndex, continued, page_of
+from services.ingress.core.stored import Position, StoredIndex, continued, page_of
 from services.ingress.visitors import Visitors
 
 NEW_WITHIN_S = 0.4
@@ -76,12 +76,12 @@ class StoredResponses:
             Unavailable: the log cannot be read.
         """
         locator = locator_of(response_id) if is_ours(response_id) else ""
-        place = await self._find(owner, locator) if locator else None
-        if place is None:
+        position = await self._find(owner, locator) if locator else None
+        if position is None:
             return None
         try:
             async with asyncio.timeout(READ_WITHIN_S), self._reads:
-                found = await self._service.read_at(topics.RESPONSES, place.partition, place.offset)
+                found = await self._service.read_at(topics.RESPONSES, position.partition, position.offset)
                 if found is None or found.record.locator != locator:
                     return None
                 # Unpacking megabytes takes a while.
@@ -91,14 +91,14 @@ class StoredResponses:
         except (SealError, ValueError):
             return None
 
-    async def _find(self, owner: str, locator: str) -> Any:
+    async def _find(self, owner: str, locator: str) -> Position | None:
         try:
             async with asyncio.timeout(NEW_WITHIN_S):
-                while (place := self._index.find(owner, locator, now_ms())) is None:
+                while (position := self._index.find(owner, locator, now_ms())) is None:
                     await self._changed.wait()
         except TimeoutError:
             return None
-        return place
+        return position
 
     async def delete(self, owner: str, response_id: str) -> bool:
         """Ends a response; False where the owner has none of this ID. Raises Unavailable as `get` does."""

@@ -51,14 +51,14 @@ moves = st.lists(
 
 
 @given(moves, st.integers(0, 4), st.integers(0, 150))
-def test_the_oldest_of_an_owner_make_way(told: list[tuple[str, str, int | None]], most: int, most_bytes: int) -> None:
+def test_the_oldest_of_an_owner_make_way(events: list[tuple[str, str, int | None]], most: int, most_bytes: int) -> None:
     index, model = StoredIndex(most=most, most_bytes=most_bytes), {owner: [] for owner in OWNERS}  # type: ignore[var-annotated]
-    for at_ms, (owner, locator, size) in enumerate(told):
+    for at_ms, (owner, locator, size) in enumerate(events):
         kept = model[owner] = [one for one in model[owner] if one[0] != locator]
         if size is None:
             index.apply(ResponseDeleted(locator=locator, owner=owner))
         else:
-            kept.append((locator, size, at_ms))
+            kept += [(locator, size, at_ms)] if size <= most_bytes else []
             index.apply(
                 ResponseStored(
                     locator=locator, owner=owner, partition=0, offset=at_ms, sealed_bytes=size, expires_at_ms=at_ms + 20
@@ -66,7 +66,7 @@ def test_the_oldest_of_an_owner_make_way(told: list[tuple[str, str, int | None]]
             )
         while len(kept) > most or sum(size for _, size, _ in kept) > most_bytes:
             kept.pop(0)
-    now_ms = len(told)
+    now_ms = len(events)
 
     def found() -> dict[str, set[tuple[str, int]]]:
         places = {owner: [(one, index.find(owner, one, now_ms)) for one in LOCATORS] for owner in OWNERS}

@@ -85,14 +85,14 @@ def _moderations(body: dict[str, Any]) -> Reply:
 def _images(body: dict[str, Any], kind: str) -> Reply:
     counted = str(body["model"]).startswith("gpt-image")
     usage = {"usage": {**TOKENS, **_DETAILS}} if counted else {}
-    said = {"quality": "high", "size": "1024x1536"} if counted else {}
+    traits = {"quality": "high", "size": "1024x1536"} if counted else {}
     if str(body.get("stream")).lower() == "true":
-        common = {"b64_json": PIXEL, "created_at": CREATED_S, **said}
+        common = {"b64_json": PIXEL, "created_at": CREATED_S, **traits}
         partial = {"type": f"{kind}.partial_image", "partial_image_index": 0, **common}
         done = {"type": f"{kind}.completed", **common, **usage}
         return Reply(pieces=[named_event(partial), named_event(done)])
     drawn = [{"b64_json": PIXEL} for _ in range(int(body.get("n") or 1))]
-    return Reply({"created": CREATED_S, "data": drawn, **said, **usage})
+    return Reply({"created": CREATED_S, "data": drawn, **traits, **usage})
 
 
 def _transcription(body: dict[str, Any]) -> Reply:

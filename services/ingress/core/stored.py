@@ -16,7 +16,7 @@ DEFAULT_PAGE = 20
 MOST_PAGE = 100
 
 
-class Place(NamedTuple):
+class Position(NamedTuple):
     """Where a sealed response lies."""
 
     partition: int
@@ -27,13 +27,13 @@ class Place(NamedTuple):
 
 @dataclass(slots=True)
 class _Owned:
-    places: "OrderedDict[str, Place]" = field(default_factory=OrderedDict)
+    positions: "OrderedDict[str, Position]" = field(default_factory=OrderedDict)
     """By locator, the oldest first."""
     sealed_bytes: int = 0
 
     def drop(self, locator: str) -> None:
-        place = self.places.pop(locator, None)
-        self.sealed_bytes -= place.sealed_bytes if place else 0
+        position = self.positions.pop(locator, None)
+        self.sealed_bytes -= position.sealed_bytes if position else 0
 
 
 class StoredIndex:
@@ -53,27 +53,28 @@ class StoredIndex:
         """Takes in the next record of the topic."""
         owned = self._owners.setdefault(event.owner, _Owned())
         owned.drop(event.locator)
-        if isinstance(event, ResponseStored):
-            place = Place(event.partition, event.offset, event.sealed_bytes, event.expires_at_ms)
-            owned.places[event.locator] = place
-            owned.sealed_bytes += place.sealed_bytes
-        while len(owned.places) > self._most or owned.sealed_bytes > self._most_bytes:
-            owned.drop(next(iter(owned.places)))
-        if not owned.places:
+        # One that is too large by itself must not cost its owner all others.
+        if isinstance(event, ResponseStored) and event.sealed_bytes <= self._most_bytes:
+            position = Position(event.partition, event.offset, event.sealed_bytes, event.expires_at_ms)
+            owned.positions[event.locator] = position
+            owned.sealed_bytes += position.sealed_bytes
+        while len(owned.positions) > self._most or owned.sealed_bytes > self._most_bytes:
+            owned.drop(next(iter(owned.positions)))
+        if not owned.positions:
             del self._owners[event.owner]
 
-    def find(self, owner: str, locator: str, now_ms: int) -> Place | None:
+    def find(self, owner: str, locator: str, now_ms: int) -> Position | None:
         """Where an owner's response lies; None where it is not stored, or not any more."""
         owned = self._owners.get(owner)
-        place = owned.places.get(locator) if owned else None
-        return place if place and place.expires_at_ms > now_ms else None
+        position = owned.positions.get(locator) if owned else None
+        return position if position and position.expires_at_ms > now_ms else None
 
     def expire(self, now_ms: int) -> None:
         """Forgets what the log does not keep any more. An owner's expire in the order in which they came."""
         for owner, owned in list(self._owners.items()):
-            while owned.places and next(iter(owned.places.values())).expires_at_ms <= now_ms:
-                owned.drop(next(iter(owned.places)))
-            if not owned.places:
+            while owned.positions and next(iter(owned.positions.values())).expires_at_ms <= now_ms:
+                owned.drop(next(iter(owned.positions)))
+            if not owned.positions:
                 del self._owners[owner]
 
 
@@ -128,7 +129,7 @@ def page_of(stored: Mapping[str, Any], asked: Mapping[str, str]) -> dict[str, An
 
 
 def _with_id(item: dict[str, Any], number: int) -> dict[str, Any]:
-    """Clients name items by their IDs; what came without one has its place for an ID."""
+    """Clients name items by their IDs; what came without one has its position for an ID."""
     kind = item.get("type") or "message"
     return {
         "id": f"{kind}_{number}",
