@@ -113,8 +113,11 @@ def _answer(message: Message) -> list[JsonObject]:
 
 
 def _result(message: Message) -> list[JsonObject]:
+    """The mark of a part is the result's: what is in a result cannot be cached by itself ("Prompt caching")."""
     content = _blocks(message.get("content"))
-    return [{"type": "tool_result", "tool_use_id": message.get("tool_call_id"), "content": content}]
+    marks = [mark for block in content if (mark := block.pop("cache_control", None))]
+    kept = {"cache_control": marks[-1]} if marks else {}
+    return [{"type": "tool_result", "tool_use_id": message.get("tool_call_id"), "content": content, **kept}]
 
 
 def _blocks(content: Any) -> list[JsonObject]:

@@ -23,6 +23,8 @@ from libs.chat.surfaces.thoughts import for_claude
 from libs.chat.surfaces.writer import arguments_of, name_of
 from libs.config.gateway import Provider
 
+_CACHES_TOOLS = "anthropic."
+"""In the IDs of models that take cache points among tools; Nova refuses them ("Prompt caching")."""
 _SAMPLING = {"temperature": "temperature", "top_p": "topP"}
 _TRANSLATED = COMMON | {*_SAMPLING, "stop", "top_k"}
 
@@ -55,7 +57,8 @@ def build_request(chat: ChatRequest, call: Call, provider: Provider) -> Outgoing
     more = thought | ({"top_k": chat["top_k"]} if chat.get("top_k") is not None else {})
     if more:
         request["additionalModelRequestFields"] = more
-    tools = [_tool(tool) for tool in functions_of(chat)]
+    points = [CACHE_POINT] if _CACHES_TOOLS in call.upstream_model else []
+    tools = [piece for tool in functions_of(chat) for piece in _tool(tool, points)]
     none = chat.get("tool_choice") == "none"
     if tools and (not none or _calls(messages)):
         # Converse has no word for "none", and wants the tools wherever one was called before.
@@ -90,16 +93,19 @@ def _answer(message: Message) -> list[JsonObject]:
 
 
 def _result(message: Message) -> list[JsonObject]:
-    content = blocks_of(message.get("content")) or [{"text": ""}]
-    return [{"toolResult": {"toolUseId": message.get("tool_call_id"), "content": content}}]
+    """A cache point follows the result: in its content there is none (ToolResultContentBlock)."""
+    blocks = blocks_of(message.get("content"))
+    content = [block for block in blocks if block is not CACHE_POINT]
+    result = {"toolUseId": message.get("tool_call_id"), "content": content or [{"text": ""}]}
+    return [{"toolResult": result}, *([CACHE_POINT] if CACHE_POINT in blocks else [])]
 
 
-def _tool(tool: Tool) -> JsonObject:
+def _tool(tool: Tool, points: list[JsonObject]) -> list[JsonObject]:
     function = tool["function"]
     found = {"name": function.get("name"), "inputSchema": {"json": function.get("parameters") or {"type": "object"}}}
     if function.get("description"):
         found["description"] = function["description"]
-    return {"toolSpec": found}
+    return [{"toolSpec": found}, *(points if "cache_control" in tool else [])]
 
 
 def _choice(wanted: Any) -> JsonObject:
@@ -113,5 +119,6 @@ def _calls(messages: list[JsonObject]) -> bool:
 
 
 def _marked(request: JsonObject) -> bool:
-    blocks = [*request.get("system", ()), *(block for message in request["messages"] for block in message["content"])]
+    blocks = [*request.get("system", ()), *(request.get("toolConfig") or {}).get("tools", ())]
+    blocks += [block for message in request["messages"] for block in message["content"]]
     return any("cachePoint" in block for block in blocks)

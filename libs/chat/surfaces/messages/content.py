@@ -39,7 +39,7 @@ def _assistant(content: list[JsonObject]) -> list[Message]:
             raise _unknown(block)
     texts = [block for block in content if block.get("type") == "text"]
     if texts:
-        message["content"] = "".join(str(block.get("text") or "") for block in texts)
+        message["content"] = _said(texts)
     thoughts = [block for block in content if block.get("type") in THOUGHTS]
     marks: JsonObject = {}
     details: list[Detail] = []
@@ -63,6 +63,13 @@ def _assistant(content: list[JsonObject]) -> list[Message]:
     return [message]
 
 
+def _said(texts: list[JsonObject]) -> str | list[Part]:
+    """Text, and parts only where one of them is marked for the cache."""
+    if any("cache_control" in block for block in texts):
+        return [_part(block) for block in texts]
+    return "".join(str(block.get("text") or "") for block in texts)
+
+
 def _call(block: JsonObject, marks: JsonObject) -> ToolCall:
     arguments = to_json(block.get("input") or {}).decode()
     function: FunctionCall = {"name": block.get("name"), "arguments": arguments}
@@ -84,10 +91,18 @@ def _user(content: list[JsonObject]) -> list[Message]:
     return messages
 
 
-def _result(block: JsonObject) -> Any:
+def _result(block: JsonObject) -> str | list[Part]:
+    content = _given(block)
+    if "cache_control" not in block:
+        return content
+    parts: list[Part] = [{"type": "text", "text": content}] if isinstance(content, str) else content
+    return [*parts[:-1], {**parts[-1], "cache_control": block["cache_control"]}] if parts else parts
+
+
+def _given(block: JsonObject) -> str | list[Part]:
     content = block.get("content")
     if isinstance(content, list) and any(part.get("type") != "text" for part in content if isinstance(part, dict)):
-        failed = [{"type": "text", "text": "Error:"}] if block.get("is_error") else []
+        failed: list[Part] = [{"type": "text", "text": "Error:"}] if block.get("is_error") else []
         return [*failed, *(_part(part) for part in content if isinstance(part, dict))]
     text = text_of(content)
     return f"Error: {text}" if block.get("is_error") else text
