@@ -63,6 +63,10 @@ class RequestAccepted(RequestRecord):
     model: str
     asked_model: str | None = None
     """What the client named, where that stands for another (``kilo-auto/*``)."""
+    effort: str | None = None
+    """How much the model is to think, where the client leaves it open; of a model that was chosen for them."""
+    verbosity: str | None = None
+    """How much it is to say, likewise."""
     stream: bool
     free: bool
     prices: dict[str, Price] = {}

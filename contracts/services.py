@@ -77,7 +77,14 @@ _CONTROL = (
 
 INGRESS = ServiceSpec(
     "ingress",
-    views=(topics.SIGNING_KEYS, topics.ACCOUNTS, topics.REVOCATIONS, topics.MEMBERSHIPS, topics.BALANCES),
+    views=(
+        topics.SIGNING_KEYS,
+        topics.ACCOUNTS,
+        topics.REVOCATIONS,
+        topics.MEMBERSHIPS,
+        topics.POLICIES,
+        topics.BALANCES,
+    ),
     follows=(topics.REPLIES, topics.CLAIMS, topics.RESPONSE_INDEX),
     recovers=(topics.RESPONSES,),
     writes=(

@@ -11,6 +11,7 @@ allow() {
 allow ingress --operation Read --topic billing.balances.v1
 allow ingress --operation Read --topic control.accounts.v1
 allow ingress --operation Read --topic control.memberships.v1
+allow ingress --operation Read --topic control.policies.v1
 allow ingress --operation Read --topic control.revocations.v1
 allow ingress --operation Read --topic control.signing-keys.v1
 allow ingress --operation Read --topic gateway.claims.v1
@@ -20,6 +21,7 @@ allow ingress --operation Read --topic responses.index.v1
 allow ingress --operation Write --topic billing.balances.v1.dlq
 allow ingress --operation Write --topic control.accounts.v1.dlq
 allow ingress --operation Write --topic control.memberships.v1.dlq
+allow ingress --operation Write --topic control.policies.v1.dlq
 allow ingress --operation Write --topic control.revocations.v1.dlq
 allow ingress --operation Write --topic control.signing-keys.v1.dlq
 allow ingress --operation Write --topic gateway.cancellations.v1

@@ -1,12 +1,58 @@
 """``kilo-auto/*``: which model a request for "whatever suits" gets. The mapping is data; the choice is pure."""
 
 import hashlib
+from typing import Annotated, Any, Literal
 
-from libs.config.gateway import AutoModel
+from pydantic import BeforeValidator
+
+from libs.config.section import Section
 
 
-def choose(auto: AutoModel, *, mode: str | None, surface: str, affinity: str, has_balance: bool) -> str:
-    """A model's ID.
+class Choice(Section):
+    """A model, and how it is asked where the client leaves that open."""
+
+    model: str
+    effort: Literal["minimal", "low", "medium", "high"] | None = None
+    """How much it thinks."""
+    verbosity: Literal["low", "medium", "high"] | None = None
+    """How much it says."""
+
+
+def _by_name(value: Any) -> Any:
+    return {"model": value} if isinstance(value, str) else value
+
+
+Chosen = Annotated[Choice, BeforeValidator(_by_name)]
+"""A model's ID alone will do."""
+
+
+class AutoModel(Section):
+    """A name that stands for a model to be chosen request by request."""
+
+    default: Chosen
+    name: str | None = None
+    description: str = ""
+    preferred_index: int | None = None
+    """Its place among the models that a client recommends; None: not among them."""
+    modes: dict[str, Chosen] = {}
+    """By ``x-kilocode-mode``, in lower case."""
+    surfaces: dict[str, Chosen] = {}
+    """By the API that the client calls, for example ``chat.completions``."""
+    one_of: list[Chosen] = []
+    """One of these, the same for a task."""
+    without_balance: Chosen | None = None
+    """For callers who have no credit."""
+
+    @property
+    def models(self) -> dict[str, None]:
+        """All that it can stand for, the default first."""
+        others = [*self.modes.values(), *self.surfaces.values(), *self.one_of]
+        chosen = [self.default, *others, *([self.without_balance] if self.without_balance else [])]
+        return dict.fromkeys(choice.model for choice in chosen)
+
+
+def choose(auto: AutoModel, *, mode: str | None, surface: str, affinity: str, has_balance: bool) -> Choice:
+    """A model, and how it is asked.
 
     Args:
         mode: the client's hint, ``x-kilocode-mode``; one that is not known counts as none.

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from contracts.requests import RequestAccepted
-from libs.config.gateway import AutoModel, GatewayConfig, Model, Provider
+from libs.config.auto import AutoModel
+from libs.config.gateway import GatewayConfig, Model, Provider
 
 
 @dataclass(frozen=True, slots=True)

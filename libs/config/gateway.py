@@ -6,7 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -16,6 +16,10 @@ from pydantic_settings import (
 
 from contracts.quantities import Unit
 from contracts.requests import ProviderSort, Surface
+from libs.config.auto import AutoModel
+from libs.config.defaults import Defaults
+from libs.config.description import Description
+from libs.config.section import Section
 from libs.identity.addresses import ForwardedHeader
 
 CONFIG_VARIABLE = "SLUICE_CONFIG"
@@ -27,11 +31,7 @@ UnitKind = Annotated[str, Field(pattern=rf"^({'|'.join(Unit)})(/[a-z0-9_.-]{{1,4
 _ENV_REFERENCE = re.compile(r"^env:([A-Za-z_][A-Za-z0-9_]*)$")
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Pricing(_Section):
+class Pricing(Section):
     """USD per token or other unit, as decimal strings, so that no float ever touches money.
 
     Kinds of tokens without a price of their own are priced as ``prompt`` or ``completion``.
@@ -81,7 +81,7 @@ _OWN_SURFACES: dict[ProtocolName, Surface] = {
 """What a protocol is to a client that speaks it, too."""
 
 
-class Provider(_Section):
+class Provider(Section):
     """A company, or a machine of yours, that runs models."""
 
     name: str = ""
@@ -115,6 +115,8 @@ class Provider(_Section):
     """Where the provider takes an identifier of its customer's user; None if it takes none."""
     prices: str | None = None
     """The provider's ID in genai-prices."""
+    key_begins: list[str] = []
+    """How its keys begin today; whoever adds another one is told, and may have it all the same."""
 
     @field_validator("api_key")
     @classmethod
@@ -133,7 +135,7 @@ class Provider(_Section):
         return self.api_key.removeprefix("env:") if self.api_key else None
 
 
-class Model(_Section):
+class Model(Description):
     """A model as clients name it, and where it runs.
 
     One that runs at several providers is listed once for each, with the same ID; `Routing` orders them.
@@ -142,8 +144,6 @@ class Model(_Section):
     id: str = Field(pattern=r"^[^\s/]+(/[^\s/]+)+$")
     provider: str
     upstream_model: str
-    name: str | None = None
-    context_length: int | None = Field(default=None, gt=0)
     pricing: Pricing | None = None
     """None: from genai-prices. Models whose ID ends in ``:free`` cost nothing whatever stands here."""
     protocol: ProtocolName | None = None
@@ -158,7 +158,6 @@ class Model(_Section):
     """``allow``: its provider keeps what it is sent, so policies that deny data collection exclude it."""
     surfaces: list[Surface] = []
     """All that it can be asked on; empty: whatever its provider has."""
-    created: int = 0
 
     @property
     def free(self) -> bool:
@@ -176,27 +175,7 @@ class Model(_Section):
         )
 
 
-class AutoModel(_Section):
-    """A name that stands for a model to be chosen request by request; see `libs.config.auto`."""
-
-    default: str
-    modes: dict[str, str] = {}
-    """By ``x-kilocode-mode``, in lower case."""
-    surfaces: dict[str, str] = {}
-    """By the API that the client calls, for example ``chat.completions``."""
-    one_of: list[str] = []
-    """One of these, the same for a task."""
-    without_balance: str | None = None
-    """For callers who have no credit."""
-
-    @property
-    def models(self) -> set[str]:
-        """All that it can stand for."""
-        found = {self.default, *self.modes.values(), *self.surfaces.values(), *self.one_of}
-        return found | ({self.without_balance} if self.without_balance else set())
-
-
-class RateLimits(_Section):
+class RateLimits(Section):
     """Of paid requests; None is without a limit."""
 
     requests_per_minute: int | None = Field(default=None, ge=0)
@@ -206,7 +185,7 @@ class RateLimits(_Section):
     """Requests in flight."""
 
 
-class Limits(_Section):
+class Limits(Section):
     """What one request, and one client, may take."""
 
     body_bytes: int = Field(default=20 * 1024 * 1024, ge=1024, le=30 * 1024 * 1024)
@@ -236,14 +215,14 @@ class Limits(_Section):
     """Of each model, for one account or organization."""
 
 
-class Overload(_Section):
+class Overload(Section):
     """How an ingress that is asked for more than the gateway can do shares what it can."""
 
     weights: dict[str, Annotated[float, Field(gt=0)]] = {}
     """By owner, ``acct:<id>`` or ``org:<id>``, and ``anonymous`` for all without a key together; else 1."""
 
 
-class Billing(_Section):
+class Billing(Section):
     """Who pays when."""
 
     prepaid: bool = True
@@ -252,7 +231,7 @@ class Billing(_Section):
     """Sent to clients without credit, as ``metadata.buyCreditsUrl``."""
 
 
-class Breaker(_Section):
+class Breaker(Section):
     """When a provider is left alone for a while, and when it is tried again."""
 
     failures: int = Field(default=10, gt=0)
@@ -264,7 +243,7 @@ class Breaker(_Section):
     """Until a request is sent to see whether it is well again."""
 
 
-class Routing(_Section):
+class Routing(Section):
     """Which of a model's providers is asked first, where the client has no preference."""
 
     sort: ProviderSort = ProviderSort.PRICE
@@ -272,7 +251,7 @@ class Routing(_Section):
     """None: providers are taken to be well whatever happens."""
 
 
-class Timeouts(_Section):
+class Timeouts(Section):
     """Seconds."""
 
     route_s: float = Field(default=15, gt=0)
@@ -291,7 +270,7 @@ class Timeouts(_Section):
     """Until the broker has an admitted request; then the client gets a 503."""
 
 
-class Telemetry(_Section):
+class Telemetry(Section):
     """Which requests are traced, where the client sends no ``traceparent``."""
 
     sample_ratio: float = Field(default=0.05, ge=0, le=1)
@@ -315,6 +294,7 @@ class GatewayConfig(BaseSettings):
     models: list[Model] = []
     auto: dict[str, AutoModel] = {}
     """By the name that clients use."""
+    defaults: Defaults = Defaults()
     limits: Limits = Limits()
     overload: Overload = Overload()
     timeouts: Timeouts = Timeouts()
@@ -352,11 +332,13 @@ class GatewayConfig(BaseSettings):
             offered.add((model.id, model.provider))
             seen.add(model.id)
         for name, auto in self.auto.items():
-            unknown = sorted(auto.models - seen)
+            unknown = sorted(auto.models.keys() - seen)
             if unknown:
                 raise ValueError(f"auto {name}: there is no model {', '.join(unknown)}")
             if name in seen:
                 raise ValueError(f"auto {name}: this is the ID of a model")
+        for name in self.defaults.models - seen - self.auto.keys():
+            raise ValueError(f"defaults: there is no model {name}")
         return self
 
 

@@ -1,8 +1,10 @@
 """Wiring of the ingress."""
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 
 from contracts import topics
 from contracts.requests import Surface
@@ -17,10 +19,13 @@ from services.ingress.authentication import Authenticator
 from services.ingress.balance import BalancePage
 from services.ingress.claimant import Claimant
 from services.ingress.completions import Completions
+from services.ingress.core.catalog_pages import CatalogPages
 from services.ingress.counting import TokenCountPage
 from services.ingress.door import Door
 from services.ingress.entrance import Entrance
 from services.ingress.gate import Gate
+from services.ingress.models import CatalogRoutes
+from services.ingress.profile import ProfileBalancePage, ProfilePage
 from services.ingress.publishing import Publishing
 from services.ingress.replies import RepliesReader
 from services.ingress.routes import application, completion_paths
@@ -41,7 +46,7 @@ async def build(service: Service) -> AsyncIterator[None]:
     replies = RepliesReader(service, room)
     claimant = Claimant(service, ingress_id, on_claimed=replies.claimed, on_lost=replies.lost)
     catalog = Catalog(config)
-    balances = View(topics.BALANCES)
+    balances, policies = View(topics.BALANCES), View(topics.POLICIES)
     visitors = Visitors(authenticator, config)
     publishing = Publishing(
         service.producer, watch, claimant, replies, ingress_id=ingress_id, within_s=config.timeouts.publish_s
@@ -51,15 +56,18 @@ async def build(service: Service) -> AsyncIterator[None]:
     door = Door(config.overload)
     gate = Gate(door, completion_paths(), completion_paths(Surface.MESSAGES))
     completions = Completions(door, gate, visitors, entrance, publishing, room, config.limits, config.timeouts)
+    pages = CatalogPages(catalog, config.defaults)
     routes = application(
-        catalog,
+        CatalogRoutes(pages, visitors, policies),
         {surface: completions.endpoint(surface) for surface in Surface},
         balance=BalancePage(authenticator, balances),
+        profile=ProfilePage(authenticator),
+        profile_balance=ProfileBalancePage(authenticator, balances),
         counting=TokenCountPage(visitors, catalog),
         response=StoredPage(visitors, stored, {"GET": show, "DELETE": delete}),
         input_items=StoredPage(visitors, stored, {"GET": items}),
     )
-    views = service.views(*authenticator.views, balances)
+    views = service.views(*authenticator.views, balances, policies)
     service.health.check("reply partition", lambda: claimant.held is not None and replies.ready)
     service.health.check("broker", lambda: watch.up)
     server = HttpServer(
@@ -74,6 +82,7 @@ async def build(service: Service) -> AsyncIterator[None]:
         timeout_keep_alive=75,
     )
     async with service.running(watch, views):
-        await views.wait_ready()
+        # The first look-up of prices takes a second of CPU: not on the loop, and not in a client's request.
+        await asyncio.gather(views.wait_ready(), asyncio.to_thread(pages.models, datetime.now(UTC)))
         async with service.running(stored, replies, claimant, server):
             yield

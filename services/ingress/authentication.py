@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from contracts import topics
 from contracts.clock import now_ms
-from contracts.control import AccountChanged, SigningKeyPublished
+from contracts.control import AccountChanged, MembershipChanged, SigningKeyPublished
 from contracts.requests import Caller
 from libs.bus.views import View
 from libs.identity.tokens import INFERENCE, Claims, TokenError, fingerprint, verify
@@ -36,7 +36,9 @@ class Authenticator:
         self._signing_keys = View(topics.SIGNING_KEYS, on_change=self._signing_key_changed)
         self._accounts = View(topics.ACCOUNTS)
         self._revocations = View(topics.REVOCATIONS)
-        self._memberships = View(topics.MEMBERSHIPS)
+        self._memberships = View(topics.MEMBERSHIPS, on_change=self._membership_changed)
+        self._roles: dict[str, dict[str, str]] = {}
+        """By account, then organization."""
         self.views = (self._signing_keys, self._accounts, self._revocations, self._memberships)
         self._public_keys: dict[str, Ed25519PublicKey] = {}
         self._verified: OrderedDict[bytes, tuple[Claims, str]] = OrderedDict()
@@ -74,6 +76,18 @@ class Authenticator:
                 raise Forbidden(_NOT_A_MEMBER)
             role = membership.role
         return Caller(account_id=claims.account_id, organization_id=organization, role=role, key_fingerprint=print_)
+
+    def roles(self, account_id: str) -> dict[str, str]:
+        """The roles of an account by organization."""
+        return self._roles.get(account_id, {})
+
+    def _membership_changed(self, name: str, record: MembershipChanged | None) -> None:
+        organization_id, _, account_id = name.partition("/")
+        roles = self._roles.setdefault(account_id, {})
+        if record is not None:
+            roles[organization_id] = record.role
+        elif roles.pop(organization_id, None) is None or not roles:
+            self._roles.pop(account_id, None)
 
     def _revoked(self, jti: str) -> bool:
         # What the newest record says of a disputed key is not known: it may be a revocation.

@@ -1,10 +1,7 @@
 """What the ingress answers to: routes, and errors where there is none."""
 
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
-from typing import Any
+from collections.abc import Mapping
 
-import orjson
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -14,12 +11,13 @@ from starlette.types import ASGIApp
 
 from contracts.record import Refusal
 from contracts.requests import Surface
-from libs.config.catalog import Catalog
 from libs.endpoints.registry import ENDPOINTS
-from services.ingress.core import catalog_pages
 from services.ingress.core.answers import error_body
+from services.ingress.models import CatalogRoutes
 
-PREFIXES = ("/api/gateway", "/api/gateway/v1")
+PREFIXES = ("/api/gateway", "/api/gateway/v1", "/api/openrouter", "/api/openrouter/v1", "/api/v1")
+"""The first is the API's own; Kilo Code's clients and OpenRouter's ask the others."""
+ROOT = "/api"
 PATHS = {
     Surface.CHAT_COMPLETIONS: "/chat/completions",
     Surface.RESPONSES: "/responses",
@@ -29,7 +27,6 @@ PATHS = {
     Surface.COMPLETIONS: "/completions",
     **{surface: endpoint.path for surface, endpoint in ENDPOINTS.items()},
 }
-NOT_FOUND = Refusal(status=404, message="Not Found")
 FAILED = Refusal(status=500, message="The gateway failed; it was logged. Try again.")
 
 
@@ -41,10 +38,12 @@ def completion_paths(*surfaces: Surface) -> list[str]:
 
 
 def application(
-    catalog: Catalog,
+    catalog: CatalogRoutes,
     surfaces: Mapping[Surface, ASGIApp],
     *,
     balance: ASGIApp,
+    profile: ASGIApp,
+    profile_balance: ASGIApp,
     counting: ASGIApp,
     response: ASGIApp,
     input_items: ASGIApp,
@@ -54,45 +53,31 @@ def application(
     Args:
         surfaces: the application of each.
         balance: of ``GET /balance``.
+        profile: of ``GET /api/profile``.
+        profile_balance: of ``GET /api/profile/balance``.
         counting: of ``POST /messages/count_tokens``.
         response: of ``GET`` and ``DELETE /responses/{id}``.
         input_items: of ``GET /responses/{id}/input_items``.
     """
 
-    def page(make: Callable[[Request], Any], missing: Refusal = NOT_FOUND) -> Callable[[Request], Response]:
-        async def show(request: Request) -> Response:
-            found = make(request)
-            if found is None:
-                return Response(error_body(missing), missing.status, media_type="application/json")
-            return Response(orjson.dumps(found), media_type="application/json")
-
-        return show  # type: ignore[return-value]
-
-    def now() -> datetime:
-        return datetime.now(UTC)
-
-    unknown = Refusal(status=404, message="There is no such model; GET /models lists those there are.")
     routes = []
     for prefix in PREFIXES:
-        models = f"{prefix}/models"
         routes += [
             *(Route(f"{prefix}{path}", surfaces[surface], methods=["POST"]) for surface, path in PATHS.items()),
             Route(f"{prefix}{PATHS[Surface.MESSAGES]}/count_tokens", counting, methods=["POST"]),
             Route(f"{prefix}{PATHS[Surface.RESPONSES]}/{{id}}", response, methods=["GET", "DELETE"]),
             Route(f"{prefix}{PATHS[Surface.RESPONSES]}/{{id}}/input_items", input_items),
             Route(f"{prefix}/balance", balance),
-            Route(models, page(lambda _: catalog_pages.models(catalog, now()))),
-            Route(
-                f"{models}/{{model:path}}/endpoints",
-                page(lambda request: catalog_pages.endpoints(catalog, request.path_params["model"], now())),
-            ),
-            Route(
-                f"{models}/{{model:path}}",
-                page(lambda request: catalog_pages.model(catalog, request.path_params["model"], now()), unknown),
-            ),
-            Route(f"{prefix}/providers", page(lambda _: catalog_pages.providers(catalog))),
+            *(Route(f"{prefix}{path}", page) for path, page in catalog.by_path.items()),
+            *(Route(f"{prefix}{path}", page) for path, page in catalog.of_organization.items()),
         ]
-    routes.append(Route("/api/fim/completions", surfaces[Surface.FIM], methods=["POST"]))
+    routes += [
+        Route(f"{ROOT}{PATHS[Surface.FIM]}", surfaces[Surface.FIM], methods=["POST"]),
+        Route(f"{ROOT}/profile", profile),
+        Route(f"{ROOT}/profile/balance", profile_balance),
+        *(Route(f"{ROOT}{path}", page) for path, page in catalog.of_account.items()),
+        *(Route(f"{ROOT}{path}", page) for path, page in catalog.of_organization.items()),
+    ]
     return Starlette(routes=routes, exception_handlers={HTTPException: _no_route, Exception: _failed})
 
 

@@ -12,6 +12,7 @@ from libs.identity.addresses import Clients, caller_address
 from services.ingress.authentication import Authenticates
 from services.ingress.body import Bodies, Body
 from services.ingress.core import admission
+from services.ingress.core.errors import Unauthorized
 from services.ingress.core.nodes import check_nodes
 
 
@@ -41,11 +42,21 @@ class Visitors:
         self._clients = Clients()
         self._bodies = Bodies(config.limits, config.timeouts)
 
-    async def visitor(self, scope: Scope) -> Visitor:
-        """Who asks. Raises Unauthorized, Forbidden, BadRequest for a key or a header that is wrong."""
+    async def visitor(self, scope: Scope, organization: str | None = None) -> Visitor:
+        """Who asks.
+
+        Args:
+            organization: whom the path names; else the header counts.
+
+        Raises:
+            Unauthorized, Forbidden, BadRequest: a key or a header is wrong.
+        """
         headers = admission.header_map(scope["headers"])
         token = admission.bearer_token(headers)
-        organization = admission.organization_of(headers)
+        if organization is None:
+            organization = admission.organization_of(headers)
+        elif token is None:
+            raise Unauthorized("An organization has its own models: send `Authorization: Bearer <api key>`.")
         caller = None if token is None else await self._authenticator.caller(token, organization)
         peer = scope["client"][0] if scope.get("client") else ""
         address = caller_address(peer, headers, self._proxies, self._forwarded_header)

@@ -29,6 +29,7 @@ from libs.endpoints.form import Form
 from libs.endpoints.registry import ENDPOINTS
 from libs.sealing.hybrid import SealError
 from libs.telemetry.tracing import Step
+from services.relay.core.auto import as_client_asked, in_manner
 from services.relay.core.ending import Ending, failed
 from services.relay.core.keeping import Keeper, Kept, is_kept
 from services.relay.core.tally import Tally
@@ -242,6 +243,7 @@ class Attempt:
             # For the provider it is a request like any other: what it would store belongs to a key of ours.
             body = {name: value for name, value in body.items() if name != "store"}
             self._keeper = Keeper(body)
+        body = in_manner(body, request)
         call = Call(
             request.surface,
             with_hashed_users(body, request.surface, at.provider_id, request.caller),
@@ -263,7 +265,7 @@ class Attempt:
             ),
         )
         try:
-            found = exchange(call, provider)
+            found = as_client_asked(exchange(call, provider), asked)
             return self._keeper.keeping(found) if self._keeper else found
         except SurfaceError as error:
             raise UpstreamError(Refusal(status=400, message=str(error))) from None

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from libs.config.auto import choose
-from libs.config.gateway import AutoModel, load_config
+from libs.config.auto import AutoModel, choose
+from libs.config.gateway import load_config
 from tests.e2e.plane import Plane
 from tests.e2e.test_spending import fund
 from tests.stacks import Gateway, chat, running_stack, until
@@ -66,7 +66,7 @@ def test_tasks_are_spread_over_the_free_models() -> None:
     chosen = [
         choose(auto, mode=None, surface="responses", affinity=f"acct:a/{n}", has_balance=True) for n in range(100)
     ]
-    assert 30 < chosen.count("a/a") < 70
+    assert 30 < [one.model for one in chosen].count("a/a") < 70
 
 
 async def test_without_a_key_the_free_ones_are_open_and_the_list_shows_them(gateway: Gateway) -> None:
@@ -117,7 +117,10 @@ def test_the_default_file_s_frontier_is_as_documented() -> None:
     assert set(autos) == {"kilo-auto/frontier", "kilo-auto/efficient", "kilo-auto/small", "kilo-auto/free"}
 
     def frontier(mode: str | None) -> str:
-        return choose(autos["kilo-auto/frontier"], mode=mode, surface="chat.completions", affinity="", has_balance=True)
+        auto = autos["kilo-auto/frontier"]
+        choice = choose(auto, mode=mode, surface="chat.completions", affinity="", has_balance=True)
+        assert (choice.effort, choice.verbosity) == ("medium", "medium")
+        return choice.model
 
     deep: tuple[str, ...] = ("plan", "general", "architect", "orchestrator", "ask", "debug")
     for mode in deep:

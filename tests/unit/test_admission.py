@@ -301,3 +301,20 @@ def test_what_has_a_form_in_chat_may_go_to_any_provider(surface: Surface) -> Non
 
 def test_a_body_is_in_no_repr() -> None:
     assert "hi" not in repr(_asked(Surface.MESSAGES, {}))
+
+
+@pytest.mark.parametrize("headers", [{"authorization": "Bearer anonymous"}, {"x-api-key": "anonymous"}])
+def test_a_key_that_says_anonymous_is_none(headers: dict[str, str]) -> None:
+    assert bearer_token(headers) is None
+
+
+def test_a_session_names_a_task_where_nothing_else_does() -> None:
+    caller = Caller(account_id="a")
+    assert _accept(_chat("m/x"), caller, {"x-kilo-session": "s"}).task_id == "s"
+    assert _accept(_chat("m/x"), caller, {"x-kilo-session": "s", "x-kilocode-taskid": "t"}).task_id == "t"
+
+
+def test_no_answer_is_asked_to_be_longer_than_its_model_can_make_it() -> None:
+    caller = Caller(account_id="a")
+    assert _accept(_chat(), caller, {}, _offer(max_completion_tokens=4_096)).cap_tokens == 4_096
+    assert _accept(_chat(), caller, {}, _offer(max_completion_tokens=100_000)).cap_tokens == 16_384

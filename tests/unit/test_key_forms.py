@@ -23,6 +23,21 @@ BYOK_PROVIDERS = (
     "neuralwatt",
     "zai-coding",
 )
+KILO_CODES = (
+    "chutes-byok",
+    "crofai",
+    "inceptron-byok",
+    "martian",
+    "minimax-coding-plan",
+    "nvidia-byok",
+    "ollama-cloud",
+    "opencode-go",
+    "orcarouter",
+    "synthetic",
+    "xiaomi-token-plan-ams",
+    "xiaomi-token-plan-sgp",
+)
+"""IDs of Kilo Code's users beyond the fourteen."""
 AWS = {"accessKeyId": "AKIAIOSFODNN7EXAMPLE", "secretAccessKey": "wJalrXUtnFEMI/K7MDENG", "region": "us-east-1"}
 
 
@@ -66,5 +81,9 @@ def test_wrong_forms_are_named_without_the_key(provider: str, key: str) -> None:
     assert "canary" not in str(refused.value)
 
 
-def test_the_seed_s_fourteen_are_the_configured_ones() -> None:
-    assert set(BYOK_PROVIDERS) == set(load_config(None).providers)
+def test_keys_that_users_have_are_for_a_provider_with_a_model() -> None:
+    providers = load_config(None).providers
+    assert set(BYOK_PROVIDERS) | set(KILO_CODES) <= set(providers)
+    models = {model.provider for model in load_config(None).models}
+    servers_of_one_s_own = {"lmstudio", "ollama", "vllm"}
+    assert set(providers) - models == servers_of_one_s_own

@@ -6,12 +6,19 @@ import httpx
 import pytest
 from starlette.types import Receive, Scope, Send
 
+from contracts import topics
+from contracts.control import PolicySet
 from contracts.requests import Caller, Surface
+from libs.bus.views import View
+from libs.config.auto import AutoModel
 from libs.config.catalog import Catalog
-from libs.config.gateway import AutoModel, Limits, Model, Pricing, Provider
-from services.ingress.core.errors import Unauthorized
+from libs.config.defaults import Defaults
+from libs.config.gateway import Limits, Model, Pricing, Provider
+from services.ingress.core.catalog_pages import CatalogPages
+from services.ingress.core.errors import Forbidden, Unauthorized
 from services.ingress.counting import TokenCountPage
-from services.ingress.routes import application
+from services.ingress.models import CatalogRoutes
+from services.ingress.routes import PREFIXES, application
 from services.ingress.visitors import Visitors
 from tests.unit.records import Config
 
@@ -34,6 +41,8 @@ class _Authenticator:
     async def caller(self, token: str, organization_id: str | None) -> Caller:
         if token != "good":
             raise Unauthorized("This API key is not valid.")
+        if organization_id not in (None, "org"):
+            raise Forbidden("This organization does not exist, or this account is not a member of it.")
         return Caller(account_id="a", organization_id=organization_id)
 
 
@@ -43,19 +52,24 @@ async def _nothing(scope: Scope, receive: Receive, send: Send) -> None:
 
 def _client() -> httpx.AsyncClient:
     config = Config(limits=Limits(body_bytes=100_000, anonymous_body_bytes=50_000))
-    counting = TokenCountPage(Visitors(_Authenticator(), config), CATALOG)
+    visitors = Visitors(_Authenticator(), config)
+    counting = TokenCountPage(visitors, CATALOG)
+    policies = View(topics.POLICIES)
+    policies.apply("org", PolicySet(organization_id="org", version=1, model_allow=["*:free"]))
     made = application(
-        CATALOG,
+        CatalogRoutes(CatalogPages(CATALOG, Defaults(model="kilo-auto/small")), visitors, policies),
         dict.fromkeys(Surface, _nothing),
         balance=_nothing,
+        profile=_nothing,
+        profile_balance=_nothing,
         counting=counting,
         response=_nothing,
         input_items=_nothing,
     )
-    return httpx.AsyncClient(transport=httpx.ASGITransport(made), base_url="http://gateway/api/gateway")
+    return httpx.AsyncClient(transport=httpx.ASGITransport(made), base_url="http://gateway")
 
 
-@pytest.mark.parametrize("prefix", ["", "/v1"])
+@pytest.mark.parametrize("prefix", PREFIXES)
 async def test_one_model_is_what_the_list_says_of_it(prefix: str) -> None:
     async with _client() as client:
         listed = (await client.get(f"{prefix}/models")).json()["data"]
@@ -66,9 +80,54 @@ async def test_one_model_is_what_the_list_says_of_it(prefix: str) -> None:
                 assert (found.status_code, found.json()) == (200, model)
         endpoints = await client.get(f"{prefix}/models/stub/echo/endpoints")
         assert endpoints.json()["data"]["endpoints"]
+        assert endpoints.headers["cache-control"] == "public, max-age=0, s-maxage=60, stale-while-revalidate=60"
         unknown = await client.get(f"{prefix}/models/no/such")
         assert unknown.status_code == 404
         assert (unknown.json()["error"]["code"], "GET /models" in unknown.text) == (404, True)
+        missing = await client.get(f"{prefix}/models/no/such/endpoints")
+        assert missing.json() == {"error": {"message": "Not Found", "code": 404}}
+
+
+@pytest.mark.parametrize(
+    ("path", "headers"),
+    [
+        ("/api/gateway/models", {**KEY, "X-KiloCode-OrganizationId": "org"}),
+        ("/api/v1/models", {"authorization": "Bearer good", "x-kilocode-organizationid": "org"}),
+        ("/api/organizations/org/models", KEY),
+        ("/api/v1/organizations/org/models", KEY),
+    ],
+)
+async def test_an_organization_s_policy_filters_the_list(path: str, headers: dict[str, str]) -> None:
+    async with _client() as client:
+        listed = (await client.get(path, headers=headers)).json()["data"]
+        assert [model["id"] for model in listed] == ["stub/echo:free"]
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "status"),
+    [
+        ("/api/organizations/org/models", {}, 401),
+        ("/api/organizations/org/models", {"authorization": "Bearer anonymous"}, 401),
+        ("/api/organizations/other/models", KEY, 403),
+        ("/api/gateway/models", {"authorization": "Bearer bad"}, 401),
+        ("/api/gateway/models", {"authorization": "Bearer anonymous"}, 200),
+    ],
+)
+async def test_who_may_read_the_list(path: str, headers: dict[str, str], status: int) -> None:
+    async with _client() as client:
+        assert (await client.get(path, headers=headers)).status_code == status
+
+
+async def test_models_to_begin_with() -> None:
+    async with _client() as client:
+        assert (await client.get("/api/defaults")).json() == {
+            "defaultModel": "kilo-auto/small",
+            "defaultFreeModel": "stub/echo:free",
+        }
+        assert (await client.get("/api/organizations/org/defaults", headers=KEY)).json() == {
+            "defaultModel": "stub/echo:free",
+            "defaultFreeModel": "stub/echo:free",
+        }
 
 
 @pytest.mark.parametrize(
@@ -77,29 +136,29 @@ async def test_one_model_is_what_the_list_says_of_it(prefix: str) -> None:
 )
 async def test_a_route_that_anthropic_has_is_missing_in_its_own_words(path: str, headers: dict[str, str]) -> None:
     async with _client() as client:
-        missing = await client.post(path, headers=headers)
+        missing = await client.post(f"{PREFIXES[0]}{path}", headers=headers)
     assert missing.status_code == 404
     assert (missing.json()["type"], missing.json()["error"]["type"]) == ("error", "not_found_error")
 
 
 async def test_other_routes_are_missing_in_the_gateway_s() -> None:
     async with _client() as client:
-        missing = await client.post("/assistants")
+        missing = await client.post("/api/gateway/assistants")
         assert (missing.status_code, set(missing.json())) == (404, {"error"})
-        wrong = await client.get("/messages")
+        wrong = await client.get("/api/gateway/messages")
         assert (wrong.status_code, wrong.json()["type"]) == (405, "error")
 
 
 @pytest.mark.parametrize("path", ["/messages/count_tokens", "/v1/messages/count_tokens?beta=true"])
 async def test_tokens_are_estimated(path: str) -> None:
     async with _client() as client:
-        found = await client.post(path, json=ASK, headers=KEY)
+        found = await client.post(f"{PREFIXES[0]}{path}", json=ASK, headers=KEY)
         assert found.status_code == 200
         assert 1_000 <= found.json()["input_tokens"] <= 1_050
         image = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "A" * 40_000}}
         seen = {**ASK, "messages": [{"role": "user", "content": [image]}]}
-        assert (await client.post(path, json=seen, headers=KEY)).json()["input_tokens"] < 2_000
-        alias = await client.post(path, json={**ASK, "model": "kilo-auto/small"}, headers=KEY)
+        assert (await client.post(f"{PREFIXES[0]}{path}", json=seen, headers=KEY)).json()["input_tokens"] < 2_000
+        alias = await client.post(f"{PREFIXES[0]}{path}", json={**ASK, "model": "kilo-auto/small"}, headers=KEY)
         assert alias.status_code == 200
 
 
@@ -121,6 +180,6 @@ async def test_what_is_refused_has_anthropic_s_shape(
     body: dict[str, Any], headers: dict[str, str], status: int, kind: str | None
 ) -> None:
     async with _client() as client:
-        found = await client.post("/messages/count_tokens", json=body, headers=headers)
+        found = await client.post("/api/gateway/messages/count_tokens", json=body, headers=headers)
     assert found.status_code == status
     assert found.json().get("error", {}).get("type") == kind

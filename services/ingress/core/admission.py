@@ -8,9 +8,9 @@ from contracts.record import JSON, ReplyAddress
 from contracts.requests import Caller, RequestAccepted, Surface
 from libs.chat.surfaces.registry import DIALECTS
 from libs.chat.surfaces.writer import SurfaceError
-from libs.config.auto import choose
+from libs.config.auto import AutoModel, choose
 from libs.config.catalog import Offer
-from libs.config.gateway import AutoModel, Limits, Timeouts
+from libs.config.gateway import Limits, Timeouts
 from libs.endpoints import multipart
 from libs.endpoints.registry import ENDPOINTS, can_have
 from services.ingress.core.bodies import Asked, is_free
@@ -18,7 +18,11 @@ from services.ingress.core.client_headers import upstream_headers
 from services.ingress.core.errors import BadRequest, Unauthorized, WrongContentType
 
 MOST_HEADER_CHARACTERS = 256
-_TAGS = {"task_id": "x-kilocode-taskid", "client_version": "x-kilocode-version", "mode": "x-kilocode-mode"}
+_TAGS = {"client_version": "x-kilocode-version", "mode": "x-kilocode-mode"}
+_TASKS = ("x-kilocode-taskid", "x-kilo-session")
+"""What names a task; Kilo Code's newer clients name a session in its place."""
+ANONYMOUS = "anonymous"
+"""Kilo Code's clients send this key where they have none."""
 ORGANIZATION_HEADER = "x-kilocode-organizationid"
 
 
@@ -52,7 +56,9 @@ def content_type_of(headers: Mapping[str, str], surface: Surface) -> str:
 
 
 def bearer_token(headers: Mapping[str, str]) -> str | None:
-    """The API key, or None where there is no header for one at all. Anthropic's clients send it as ``x-api-key``.
+    """The API key; None where there is no header for one at all, or it says `ANONYMOUS`.
+
+    Anthropic's clients send it as ``x-api-key``.
 
     Raises:
         Unauthorized: the header is there but holds no bearer token; that is never taken for "no key".
@@ -62,11 +68,15 @@ def bearer_token(headers: Mapping[str, str]) -> str | None:
         alone = headers.get("x-api-key")
         if alone is not None and not alone.strip():
             raise Unauthorized("The header `x-api-key` is empty.")
-        return alone.strip() if alone else None
+        return _unless_anonymous(alone.strip()) if alone else None
     scheme, _, token = given.partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise Unauthorized("Send `Authorization: Bearer <api key>`.")
-    return token.strip()
+    return _unless_anonymous(token.strip())
+
+
+def _unless_anonymous(token: str) -> str | None:
+    return None if token == ANONYMOUS else token
 
 
 def check_key(model: str, *, has_key: bool) -> None:
@@ -93,15 +103,14 @@ def resolve(
     auto = autos.get(asked.model)
     if auto is None:
         return asked
-    task = _tag(headers, _TAGS["task_id"]) or ""
     chosen = choose(
         auto,
         mode=_tag(headers, _TAGS["mode"]),
         surface=asked.surface.value,
-        affinity=f"{caller.owner if caller else ip}/{task}",
+        affinity=f"{caller.owner if caller else ip}/{_task(headers) or ''}",
         has_balance=has_balance,
     )
-    return replace(asked, model=chosen, asked_model=asked.model)
+    return replace(asked, model=chosen.model, asked_model=asked.model, effort=chosen.effort, verbosity=chosen.verbosity)
 
 
 def accept(
@@ -144,6 +153,7 @@ def accept(
     cap = 0
     if asked.max_tokens is None:
         cap = (model.max_output_tokens if model else None) or limits.output_tokens
+        cap = min(cap, (model.max_completion_tokens if model else None) or cap)
     context = model.context_length if model else None
     if context and asked.size.tokens_least > context:
         raise BadRequest(
@@ -157,6 +167,8 @@ def accept(
         surface=asked.surface,
         model=asked.model,
         asked_model=asked.asked_model,
+        effort=asked.effort,
+        verbosity=asked.verbosity,
         stream=asked.stream,
         free=asked.free,
         prices=prices,
@@ -177,6 +189,7 @@ def accept(
         quantities_most=list(asked.quantities),
         reply_to=reply_to,
         upstream_headers=upstream_headers(headers),
+        task_id=_task(headers),
         **{field: _tag(headers, name) for field, name in _TAGS.items()},
     )
 
@@ -203,6 +216,10 @@ def _providers(asked: Asked, offers: Sequence[Offer]) -> Sequence[str]:
             raise BadRequest(str(error)) from None
         return left
     return only
+
+
+def _task(headers: Mapping[str, str]) -> str | None:
+    return next((task for name in _TASKS if (task := _tag(headers, name))), None)
 
 
 def _tag(headers: Mapping[str, str], name: str) -> str | None:

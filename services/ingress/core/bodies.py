@@ -40,6 +40,9 @@ class Asked:
     """Of the choice among providers."""
     asked_model: str | None = None
     """What the client named, where that stands for another."""
+    effort: str | None = None
+    verbosity: str | None = None
+    """How the model is asked that was chosen for the client, where they leave it open."""
     quantities: tuple[Quantity, ...] = ()
     """The most that it can use beside tokens."""
     body: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
