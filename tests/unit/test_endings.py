@@ -116,11 +116,27 @@ def test_a_stream_that_fails_is_no_answer_and_what_it_cost_is_known(surface: Sur
     assert (stream.usage.input_tokens, stream.usage.output_tokens) == (5, 2)
 
 
-@pytest.mark.parametrize("error", [{"message": "overloaded"}, "overloaded"])
-def test_an_error_with_status_200_is_no_answer(error: Any) -> None:
-    """As OpenRouter has it."""
+ERRORS: list[tuple[ProtocolName, dict[str, Any]]] = [
+    ("openai-chat", {"error": {"message": "overloaded"}}),
+    ("openai-chat", {"error": "overloaded"}),
+    ("openai-chat", {"error": {"message": "overloaded"}, "choices": []}),
+    ("openai-responses", {"type": "error", "message": "overloaded"}),
+    ("openai-responses", {"error": {"message": "overloaded"}}),
+    ("anthropic-messages", {"type": "error", "error": {"type": "overloaded_error", "message": "overloaded"}}),
+    ("gemini", {"error": {"code": 503, "message": "overloaded"}}),
+    ("bedrock-converse", {"message": "overloaded"}),
+    ("bedrock-converse", {"throttlingException": {"message": "overloaded"}}),
+]
+
+
+@pytest.mark.parametrize("surface", BODIES)
+@pytest.mark.parametrize(("protocol", "answer"), ERRORS)
+def test_an_error_with_status_200_is_no_answer(
+    surface: Surface, protocol: ProtocolName, answer: dict[str, Any]
+) -> None:
+    """As OpenRouter has it, and proxies before the others."""
     with pytest.raises(ProviderFailure, match="overloaded"):
-        exchange_of(Surface.CHAT_COMPLETIONS, streamed=False).whole(orjson.dumps({"error": error}))
+        exchange_of(surface, protocol, streamed=False).whole(orjson.dumps(answer))
 
 
 @pytest.mark.parametrize("details", [{}, {"incomplete_details": None}, {"incomplete_details": {"reason": "new"}}])

@@ -9,8 +9,9 @@ from contracts.usage import TokenUsage
 from libs.chat.completion import JsonObject
 from libs.chat.providers.anthropic_messages.usage import parse_usage as parse_messages_usage
 from libs.chat.providers.halves import EventJoiner
+from libs.chat.providers.openai_responses.errors import raise_for
 from libs.chat.providers.openai_responses.usage import parse_usage as parse_responses_usage
-from libs.chat.providers.protocol import Parsed, ProviderFailure, of_shape, parse_event, parse_object
+from libs.chat.providers.protocol import Parsed, of_shape, parse_event, parse_object
 from libs.chat.surfaces.registry import delivered_bytes
 from libs.chat.surfaces.writer import data_event, named_event
 from libs.chat.surrogates import may_have_halves
@@ -48,7 +49,7 @@ class NativeStream:
         event = parse_event(data)
         kind = event.get("type")
         if kind == "error":
-            raise ProviderFailure(event.get("error") or event)
+            raise_for(event)
         for holder in (event, event.get("message"), event.get("response")):
             if isinstance(holder, dict):
                 if isinstance(holder.get("usage"), dict):
@@ -57,7 +58,7 @@ class NativeStream:
                     holder["model"] = self._model
         self.finished = self.finished or kind in (*self._ends, *self._last, "response.failed")
         if kind == "response.failed":
-            raise ProviderFailure((event.get("response") or {}).get("error"))
+            raise_for(event)
         before = self._joiner.join(event) if self._joiner or may_have_halves(data) else ()
         text = "".join([named_event(one) if kind else data_event(one) for one in (*before, event)])
         self.delivered_bytes += delivered_bytes(text)
@@ -85,8 +86,7 @@ def responses_stream(model: str) -> NativeStream:
 def parse_response(data: bytes, *, model: str) -> Parsed:
     """An answer that was not streamed, of either surface, or of embeddings. Raises ProtocolError, ProviderFailure."""
     answer = parse_object(data)
-    if answer.get("status") == "failed":
-        raise ProviderFailure(answer.get("error"))
+    raise_for(answer)
     answer["model"] = model
     return Parsed(answer, _usage(answer.get("usage")), 0)
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from libs.chat.completion import Detail, JsonObject, Message
 from libs.chat.exact_json import encode
+from libs.chat.providers.anthropic_messages.errors import raise_for
 from libs.chat.providers.anthropic_messages.usage import parse_usage
 from libs.chat.providers.chunks import choice, completion, tool_call
 from libs.chat.providers.protocol import Parsed, ProtocolError, parse_object
@@ -18,8 +19,9 @@ FINISH_REASONS = {reason: finish for finish, reason in reversed(STOP_REASONS.ite
 
 
 def parse_response(data: bytes, *, model: str, created_s: int) -> Parsed:
-    """A message as a chat completion of this time. Raises ProtocolError."""
+    """A message as a chat completion of this time. Raises ProtocolError, ProviderFailure."""
     found = parse_object(data)
+    raise_for(found)
     blocks = found.get("content")
     if not isinstance(blocks, list):
         raise ProtocolError("the answer has no content")

@@ -6,9 +6,10 @@ Source: the Anthropic API reference, "Streaming Messages".
 from contracts.usage import TokenUsage
 from libs.chat.completion import Chunk, Detail, JsonObject
 from libs.chat.providers.anthropic_messages.answer import detail_of, finish_of
+from libs.chat.providers.anthropic_messages.errors import raise_for
 from libs.chat.providers.anthropic_messages.usage import parse_usage
 from libs.chat.providers.chunks import ChunkReader
-from libs.chat.providers.protocol import ProtocolError, ProviderFailure, parse_event
+from libs.chat.providers.protocol import ProtocolError, parse_event
 from libs.chat.surfaces.messages.content import THOUGHTS
 
 
@@ -45,7 +46,7 @@ class MessagesReader(ChunkReader):
             case "message_stop":
                 self.done = True
             case "error":
-                raise ProviderFailure(event.get("error"))
+                raise_for(event)
             case None:
                 raise ProtocolError("an event has no type")
         return []

@@ -6,6 +6,7 @@ from libs.chat.completion import Detail, JsonObject, Message
 from libs.chat.exact_json import encode
 from libs.chat.providers.anthropic_messages.answer import FINISH_REASONS
 from libs.chat.providers.anthropic_messages.usage import parse_usage
+from libs.chat.providers.bedrock_converse.errors import raise_for
 from libs.chat.providers.chunks import choice, completion, tool_call
 from libs.chat.providers.openai_chat.answer import text_bytes
 from libs.chat.providers.protocol import (
@@ -25,8 +26,9 @@ USAGE = ("inputTokens", "outputTokens", "cacheReadInputTokens", "cacheWriteInput
 
 
 def parse_response(data: bytes, *, model: str, created_s: int) -> Parsed:
-    """An answer as a chat completion of this time. Raises ProtocolError."""
+    """An answer as a chat completion of this time. Raises ProtocolError, ProviderFailure."""
     found = parse_object(data)
+    raise_for(found)
     blocks = ((found.get("output") or {}).get("message") or {}).get("content")
     if not isinstance(blocks, list):
         raise ProtocolError("the answer has no message")

@@ -8,10 +8,10 @@ from typing import Any
 from libs.chat.completion import Chunk, Detail, JsonObject
 from libs.chat.providers.anthropic_messages.usage import parse_usage
 from libs.chat.providers.bedrock_converse.answer import USAGE, detail_of, finish_of
+from libs.chat.providers.bedrock_converse.errors import raise_for
 from libs.chat.providers.chunks import ChunkReader
 from libs.chat.providers.protocol import (
     ProtocolError,
-    ProviderFailure,
     parse_event,
 )
 
@@ -25,7 +25,9 @@ class ConverseReader(ChunkReader):
 
     def read(self, data: str) -> list[Chunk]:
         """See `libs.chat.providers.protocol.Reader`."""
-        for kind, content in parse_event(data).items():
+        event = parse_event(data)
+        raise_for(event)
+        for kind, content in event.items():
             if not isinstance(content, dict):
                 raise ProtocolError("an event has no content")
             match kind:
@@ -42,8 +44,6 @@ class ConverseReader(ChunkReader):
                     self.done = True
                 case "contentBlockStop":
                     pass
-                case _ if kind.endswith("Exception") or kind == "error":
-                    raise ProviderFailure(content.get("message") or kind)
         return []
 
     def _started(self, use: Any) -> list[Chunk]:

@@ -4,15 +4,17 @@ from typing import cast
 
 from libs.chat.completion import Choice, Delta, JsonObject
 from libs.chat.providers.chunks import completion
+from libs.chat.providers.gemini.errors import raise_for
 from libs.chat.providers.gemini.stream import GeminiReader
 from libs.chat.providers.openai_chat.answer import text_bytes
 from libs.chat.providers.protocol import Parsed, ProtocolError, parse_object
 
 
 def parse_response(data: bytes, *, model: str, created_s: int) -> Parsed:
-    """An answer as a chat completion of this time. Raises ProtocolError."""
+    """An answer as a chat completion of this time. Raises ProtocolError, ProviderFailure."""
     reader = GeminiReader(model=model, created_s=created_s)
     found = parse_object(data)
+    raise_for(found)
     if not isinstance(found.get("candidates"), list) and "promptFeedback" not in found:
         raise ProtocolError("the answer has no candidates")
     choices: dict[int, Choice] = {}

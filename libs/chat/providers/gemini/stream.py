@@ -11,10 +11,10 @@ from contracts.usage import TokenUsage
 from libs.chat.completion import Chunk, Delta, JsonObject, ToolCall
 from libs.chat.exact_json import encode
 from libs.chat.providers.chunks import ChunkReader
+from libs.chat.providers.gemini.errors import raise_for
 from libs.chat.providers.gemini.usage import parse_usage
 from libs.chat.providers.openai_chat.answer import finish_reason
 from libs.chat.providers.protocol import (
-    ProviderFailure,
     parse_event,
 )
 
@@ -43,8 +43,7 @@ class GeminiReader(ChunkReader):
 
     def read_object(self, found: JsonObject) -> list[Chunk]:
         """Takes one answer of a stream, or the only one. Raises as `read` does."""
-        if isinstance(found.get("error"), dict):
-            raise ProviderFailure(found["error"])
+        raise_for(found)
         self._identify(found.get("responseId"))
         if isinstance(found.get("usageMetadata"), dict):
             self._counts = found["usageMetadata"]

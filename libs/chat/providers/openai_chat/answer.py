@@ -3,11 +3,11 @@
 from typing import Any, cast
 
 from libs.chat.completion import Completion
+from libs.chat.providers.openai_chat.errors import raise_for
 from libs.chat.providers.openai_chat.usage import parse_usage
 from libs.chat.providers.protocol import (
     Parsed,
     ProtocolError,
-    ProviderFailure,
     parse_object,
 )
 from libs.chat.surfaces.registry import chat_texts
@@ -21,9 +21,8 @@ def parse_response(data: bytes, *, model: str) -> Parsed:
         ProviderFailure: it is an error.
     """
     answer = parse_object(data)
+    raise_for(answer)
     if not isinstance(answer.get("choices"), list):
-        if answer.get("error"):
-            raise ProviderFailure(answer["error"])
         raise ProtocolError("the answer has no choices")
     answer["model"] = model
     for choice in answer["choices"]:

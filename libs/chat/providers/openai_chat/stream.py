@@ -8,10 +8,10 @@ from typing import cast
 from contracts.usage import TokenUsage
 from libs.chat.completion import Chunk, ChunkChoice
 from libs.chat.providers.openai_chat.answer import finish_reason
+from libs.chat.providers.openai_chat.errors import raise_for
 from libs.chat.providers.openai_chat.usage import parse_usage, usage_json
 from libs.chat.providers.protocol import (
     ProtocolError,
-    ProviderFailure,
     parse_event,
 )
 from libs.chat.surfaces.chat.stream import DONE
@@ -47,8 +47,7 @@ class ChatReader:
             self.done = True
             return []
         event = parse_event(data)
-        if event.get("error"):
-            raise ProviderFailure(event["error"])
+        raise_for(event)
         chunk = cast("Chunk", event)
         choices = chunk.get("choices")
         if not isinstance(choices, list):

@@ -3,11 +3,11 @@
 from libs.chat.completion import Detail, JsonObject, Message
 from libs.chat.providers.chunks import choice, completion, tool_call
 from libs.chat.providers.openai_chat.answer import text_bytes
+from libs.chat.providers.openai_responses.errors import raise_for
 from libs.chat.providers.openai_responses.usage import parse_usage
 from libs.chat.providers.protocol import (
     Parsed,
     ProtocolError,
-    ProviderFailure,
     parse_object,
 )
 from libs.chat.surfaces.writer import text_of
@@ -18,8 +18,7 @@ _FINISH_REASONS = {"max_output_tokens": "length", "content_filter": "content_fil
 def parse_response(data: bytes, *, model: str) -> Parsed:
     """A response as a chat completion. Raises ProtocolError, ProviderFailure."""
     found = parse_object(data)
-    if found.get("status") == "failed":
-        raise ProviderFailure(found.get("error"))
+    raise_for(found)
     output = found.get("output")
     if not isinstance(output, list):
         raise ProtocolError("the answer has no output")

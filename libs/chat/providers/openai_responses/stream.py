@@ -8,8 +8,9 @@ from typing import Any
 from libs.chat.completion import Chunk, JsonObject
 from libs.chat.providers.chunks import ChunkReader
 from libs.chat.providers.openai_responses.answer import finish_of, opaque_detail
+from libs.chat.providers.openai_responses.errors import raise_for
 from libs.chat.providers.openai_responses.usage import parse_usage
-from libs.chat.providers.protocol import ProtocolError, ProviderFailure, parse_event
+from libs.chat.providers.protocol import ProtocolError, parse_event
 
 
 class ResponsesReader(ChunkReader):
@@ -49,10 +50,9 @@ class ResponsesReader(ChunkReader):
             case "response.failed":
                 response = event.get("response") or {}
                 self._usage = parse_usage(response.get("usage"))
-                raise ProviderFailure(response.get("error"))
+                raise_for(event)
             case "error":
-                # The reference has the message beside the type; OpenAI sends it under ``error``.
-                raise ProviderFailure(event.get("error") or event)
+                raise_for(event)
             case None:
                 raise ProtocolError("an event has no type")
         return []
