@@ -36,7 +36,7 @@ def _fields(**values: object) -> tuple[Row, ...]:
     return tuple(Row(f"`{name}`", {name: value}) for name, value in values.items())
 
 
-def _said(turns: str, name: str, text: JsonObject, part: JsonObject, role: str = "user") -> Row:
+def _talk(turns: str, name: str, text: JsonObject, part: JsonObject, role: str = "user") -> Row:
     def talk(*parts: JsonObject) -> JsonObject:
         first, last = {"role": "user", "content": "hi"}, {"role": "user", "content": "so"}
         return {turns: [first, {"role": role, "content": [*parts, text]}, last]}
@@ -45,23 +45,23 @@ def _said(turns: str, name: str, text: JsonObject, part: JsonObject, role: str =
 
 
 def _chat_part(name: str, part: JsonObject) -> Row:
-    return _said("messages", name, {"type": "text", "text": "what?"}, part)
+    return _talk("messages", name, {"type": "text", "text": "what?"}, part)
 
 
 def _block(name: str, block: JsonObject, role: str = "user") -> Row:
-    return _said("messages", name, {"type": "text", "text": "what?"}, block, role)
+    return _talk("messages", name, {"type": "text", "text": "what?"}, block, role)
 
 
 def _input_part(name: str, part: JsonObject) -> Row:
-    return _said("input", name, {"type": "input_text", "text": "what?"}, part)
+    return _talk("input", name, {"type": "input_text", "text": "what?"}, part)
 
 
-def _chat_turn(name: str, said: JsonObject, *results: JsonObject) -> Row:
+def _chat_turn(name: str, answer: JsonObject, *results: JsonObject) -> Row:
     def talk(more: JsonObject, *results: JsonObject) -> JsonObject:
         first, last = {"role": "user", "content": "hi"}, {"role": "user", "content": "so"}
         return {"messages": [first, {"role": "assistant", "content": "well", **more}, *results, last]}
 
-    return Row(name, talk(said, *results), talk({}), {"role": "assistant", "content": "well", **said})
+    return Row(name, talk(answer, *results), talk({}), {"role": "assistant", "content": "well", **answer})
 
 
 def _marked(turns: str, name: str) -> Row:

@@ -67,6 +67,7 @@ class Translated:
 
 
 def translation(call: Call, provider: Provider) -> Exchange:
+    """The exchange of a call with a provider of another protocol. Raises SurfaceError."""
     adapter, dialect = ADAPTERS[provider.protocol], DIALECTS[call.surface]
     chat = cast("ChatRequest", call.identifiers.beside(dialect.to_chat(call.body)))
     kinds = adapter.content

@@ -51,10 +51,12 @@ def parse_response(data: bytes, *, model: str, created_s: int) -> Parsed:
 
 
 def detail_of(block: JsonObject) -> Detail:
+    """A block of thought, as a chat completion has it."""
     if block.get("type") == "redacted_thinking":
         return {"type": "reasoning.encrypted", "data": block.get("data")}
     return {"type": "reasoning.text", "text": block.get("thinking"), "signature": block.get("signature")}
 
 
 def finish_of(reason: Any) -> str:
+    """The reason for which an answer ended, as a chat completion has it."""
     return FINISH_REASONS.get(str(reason), "stop")

@@ -52,6 +52,7 @@ def parse_response(data: bytes, *, model: str, created_s: int) -> Parsed:
 
 
 def detail_of(thought: JsonObject) -> Detail:
+    """A thought, as a chat completion has it."""
     if "redactedContent" in thought:
         return {"type": "reasoning.encrypted", "data": thought["redactedContent"]}
     text = thought.get("reasoningText") or {}
@@ -59,4 +60,5 @@ def detail_of(thought: JsonObject) -> Detail:
 
 
 def finish_of(reason: Any) -> str:
+    """The reason for which an answer ended, as a chat completion has it."""
     return _FINISH_REASONS.get(str(reason), "stop")

@@ -26,6 +26,7 @@ _VIDEOS = {"video/quicktime": "mov", "video/x-matroska": "mkv", "video/3gpp": "t
 
 
 def blocks_of(content: Any) -> list[JsonObject]:
+    """A message's content as blocks, with a cache point after each part that is marked. Raises SurfaceError."""
     if isinstance(content, str):
         return [{"text": content}] if content else []
     found: list[JsonObject] = []

@@ -10,12 +10,14 @@ from libs.chat.surfaces.writer import address_of, image_url_of, inline_data, par
 
 
 def parts_of(content: Any) -> list[JsonObject]:
+    """A message's content as parts."""
     if isinstance(content, str):
         return [{"text": content}] if content else []
     return [part_of(part) for part in parts_in(content)]
 
 
 def part_of(part: Part) -> JsonObject:
+    """One part of a message."""
     kind = part.get("type")
     if kind == "image_url":
         return _data(image_url_of(part), "image/jpeg")

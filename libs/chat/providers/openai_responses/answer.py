@@ -45,9 +45,11 @@ def parse_response(data: bytes, *, model: str) -> Parsed:
 
 
 def opaque_detail(item: JsonObject) -> Detail:
+    """Encrypted reasoning, as a chat completion has it."""
     return {"type": "reasoning.encrypted", "id": item.get("id"), "data": item["encrypted_content"]}
 
 
 def finish_of(response: JsonObject, *, incomplete: bool) -> str:
+    """The reason for which an answer ended, as a chat completion has it."""
     reason = (response.get("incomplete_details") or {}).get("reason")
     return _FINISH_REASONS.get(str(reason)) or ("length" if incomplete else "stop")

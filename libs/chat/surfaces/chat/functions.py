@@ -22,7 +22,7 @@ def as_tools(chat: ChatRequest) -> ChatRequest:
     """The request with tools in place of functions.
 
     Raises:
-        SurfaceError: the functions, or what is said of them, are of another shape.
+        SurfaceError: the functions, or the wish to call one, are of another shape.
     """
     functions, wanted = chat.get("functions") or [], chat.get("function_call")
     if not is_list_of_objects(functions):
@@ -68,10 +68,10 @@ def with_function_call(answer: A) -> A:
 def _called(choice: Mapping[str, Any]) -> JsonObject:
     found = dict(choice)
     for part in ("message", "delta"):
-        said = choice.get(part)
-        if isinstance(said, dict) and said.get("tool_calls"):
-            kept = {name: value for name, value in said.items() if name != "tool_calls"}
-            first = [call["function"] for call in said["tool_calls"] if not call.get("index")][:1]
+        message = choice.get(part)
+        if isinstance(message, dict) and message.get("tool_calls"):
+            kept = {name: value for name, value in message.items() if name != "tool_calls"}
+            first = [call["function"] for call in message["tool_calls"] if not call.get("index")][:1]
             found[part] = {**kept, **({"function_call": first[0]} if first else {})}
     if choice.get("finish_reason") == "tool_calls":
         found["finish_reason"] = "function_call"

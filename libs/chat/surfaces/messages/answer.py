@@ -58,6 +58,7 @@ def _thoughts(message: Message) -> list[JsonObject]:
 
 
 def thinking_block(text: str, signature: Any) -> JsonObject:
+    """A block of thought."""
     return {"type": "thinking", "thinking": text, "signature": signature or ""}
 
 
@@ -80,12 +81,15 @@ def not_claude_s(details: list[Detail]) -> Carried:
 
 
 def signature_of(message: Delta) -> str:
+    """The signature of a message's thought; empty where there is none."""
     return next((str(detail["signature"]) for detail in details_of(message) if detail.get("signature")), "")
 
 
 def redacted_of(message: Delta) -> list[Any]:
+    """The data of a message's redacted thoughts."""
     return [detail["data"] for detail in for_claude(message) if detail.get("data")]
 
 
 def message_id(answer: Completion | Chunk) -> str:
+    """The ID of an answer."""
     return f"msg_{answer.get('id') or secrets.token_hex(12)}"

@@ -19,6 +19,7 @@ THOUGHTS = ("thinking", "redacted_thinking")
 
 
 def turns_of(message: JsonObject) -> list[Message]:
+    """A message as a chat completion's, of which results of tools are their own. Raises SurfaceError."""
     role, content = message.get("role"), message.get("content")
     if role not in ("user", "assistant", "system"):
         raise SurfaceError("a message's `role` is `user`, `assistant` or `system`.")
@@ -154,6 +155,7 @@ def _is_text(content: Any) -> bool:
 
 
 def instructions_of(system: Any) -> Any:
+    """The instructions as a chat completion's content. Raises SurfaceError."""
     if isinstance(system, str):
         return system
     if not is_list_of_objects(system):

@@ -81,6 +81,7 @@ def usage_json(usage: Any) -> JsonObject | None:
 
 
 def begun_response(answer: Completion | Chunk, body: JsonObject, model: Any) -> JsonObject:
+    """A response without output yet, with what of the request it repeats."""
     echoed = {name: body.get(name, _DEFAULTS.get(name)) for name in _ECHOED}
     return {
         "id": f"resp_{answer.get('id') or secrets.token_hex(12)}",
@@ -99,6 +100,7 @@ def begun_response(answer: Completion | Chunk, body: JsonObject, model: Any) -> 
 
 
 def ended_response(response: JsonObject, output: list[JsonObject], reason: Any, usage: Any) -> JsonObject:
+    """The response with its output, usage and status."""
     cut = {"length": "max_output_tokens", "content_filter": "content_filter"}.get(str(reason))
     return {
         **response,
@@ -118,6 +120,7 @@ def _refusal_part(text: str) -> JsonObject:
 
 
 def message_item(item_id: str, part: JsonObject | None) -> JsonObject:
+    """An item of text; without a part, one that has only begun."""
     status, content = ("completed", [part]) if part else ("in_progress", [])
     return {"type": "message", "id": item_id, "status": status, "role": "assistant", "content": content}
 
@@ -129,12 +132,14 @@ FORMS = {
 
 
 def reasoning_item(item_id: str, text: str, carried: Carried | None = None) -> JsonObject:
+    """An item of thought, with what only the model can read."""
     summary = [{"type": "summary_text", "text": text}] if text else []
     sealed = {"encrypted_content": carried.sealed()} if carried else {}
     return {"type": "reasoning", "id": item_id, "summary": summary, **sealed}
 
 
 def call_item(item_id: str, call_id: Any, name: Any, arguments: str, status: str = "completed") -> JsonObject:
+    """An item that calls a function."""
     return {
         "type": "function_call",
         "id": item_id,
@@ -146,4 +151,5 @@ def call_item(item_id: str, call_id: Any, name: Any, arguments: str, status: str
 
 
 def new_id(prefix: str) -> str:
+    """A new ID of an item."""
     return f"{prefix}_{secrets.token_hex(12)}"

@@ -14,6 +14,7 @@ from libs.chat.surfaces.writer import SurfaceError, is_list_of_objects, text_of
 
 
 def messages_of(given: Any) -> list[Message]:
+    """A request's input as a chat completion's messages. Raises SurfaceError."""
     if isinstance(given, str) and given:
         return [{"role": "user", "content": given}]
     items = resolved(given) if is_list_of_objects(given) else []
