@@ -133,9 +133,12 @@ async def running_stack(folder: Path, kafka: str, **options: Any) -> AsyncIterat
         ),
         lambda _text: None,
     )
-    for provider_id in load_config(config).providers:
+    for provider_id, provider in load_config(config).providers.items():
         where = f"http://127.0.0.1:{free_port()}" if provider_id == "absent" else stack.stub_url
         url = f"{where}/as/{provider_id}/v1"
+        if provider.platform == "vertex":
+            url += "/projects/{project}"
+            environment.setdefault(f"SLUICE_PROVIDERS__{provider_id.upper()}__TOKEN_URL", f"{where}/token")
         environment.setdefault(f"SLUICE_PROVIDERS__{provider_id.upper()}__BASE_URL", url)
     started_ms = now_ms()
     LOG_FOLDERS.append(home.logs)

@@ -86,6 +86,11 @@ class Provider(Section):
 
     name: str = ""
     protocol: ProtocolName = "openai-chat"
+    platform: Literal["vertex", "azure"] | None = None
+    """A cloud that has addresses and keys of its own: Vertex AI (service accounts; ``{project}`` in ``base_url`` is
+    theirs) or Azure OpenAI (``{resource}`` is that of a key that names one)."""
+    token_url: str = "https://oauth2.googleapis.com/token"  # noqa: S105
+    """Where service accounts get their access tokens."""
     native: list[Literal["responses", "completions"]] = []
     """Surfaces beside its protocol that the provider has itself; their requests are passed on unchanged."""
     base_url: str

@@ -9,7 +9,8 @@ from contracts.record import JSON
 from contracts.requests import Surface
 from contracts.usage import TokenUsage
 from libs.chat.providers.answers import Answer, Exchange
-from libs.chat.providers.protocol import Outgoing, ProtocolError, ProviderFailure, bearer, parse_event, parse_object
+from libs.chat.providers.platforms import authorize_of
+from libs.chat.providers.protocol import Outgoing, ProtocolError, ProviderFailure, parse_event, parse_object
 from libs.chat.providers.sse import ServerSentEvents
 from libs.chat.surfaces.chat.stream import DONE
 from libs.chat.surfaces.writer import SurfaceError, data_event, named_event
@@ -59,7 +60,7 @@ def exchange(
 
     return Exchange(
         Outgoing(endpoint.path, sent.encode(), dropped, headers),
-        bearer,
+        authorize_of(provider),
         ServerSentEvents,
         EventStream(endpoint, counter),
         whole,

@@ -45,13 +45,14 @@ class Api:
 
     def show(self, method: str, path: str, body: dict[str, Any] | None = None) -> None:
         """Calls and prints the answer: as JSON, as a table, or one field a line. Raises StackError as `call` does."""
-        self._print(self.call(method, path, body))
+        self.print(self.call(method, path, body))
 
     def show_all(self, path: str) -> None:
         """Prints a list in full. Raises StackError as `call` does."""
-        self._print(self._client.rows(path))
+        self.print(self._client.rows(path))
 
-    def _print(self, content: Any) -> None:
+    def print(self, content: Any) -> None:
+        """Prints an answer: as JSON, as a table, or one field a line."""
         if self.json:
             as_json(content)
         elif isinstance(content, list):

@@ -26,7 +26,10 @@ def byok_add(
 ) -> None:
     """Add or replace a provider key of your own; it is read from the terminal or stdin, never from an argument."""
     path = f"{owner_path(account_id, organization_id)}/provider-keys/{provider}"
-    api.show("PUT", path, {"key": read_secret(f"Key of {provider}"), "check": check})
+    stored = api.call("PUT", path, {"key": read_secret(f"Key of {provider}"), "check": check})
+    if hint := stored.pop("hint", None):
+        report(f"stored, but {hint}")
+    api.print(stored)
 
 
 @byok.command("list")

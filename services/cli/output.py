@@ -8,6 +8,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+MOST_SECRET = 64 * 1024
+"""Characters of stdin that are read for a secret."""
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 
 # A pipe has no width; tables are not cut for it.
@@ -45,6 +47,6 @@ def as_table(rows: list[dict[str, Any]], empty: str) -> None:
 
 
 def read_secret(what: str) -> str:
-    """From the terminal without an echo, or the first line of stdin."""
-    given: str = typer.prompt(what, hide_input=True) if sys.stdin.isatty() else sys.stdin.readline()
+    """From the terminal without an echo, or all of stdin: a key may be a JSON file."""
+    given: str = typer.prompt(what, hide_input=True) if sys.stdin.isatty() else sys.stdin.read(MOST_SECRET)
     return given.strip()

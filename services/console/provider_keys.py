@@ -11,7 +11,8 @@ from contracts.vault import CredentialRemoved, CredentialSubmitted, CredentialTe
 from libs.bus.producer import Producer, settle
 from libs.bus.views import View
 from libs.config.gateway import Provider
-from libs.provider_keys.key_forms import KeyFormError, check_form
+from libs.provider_keys.documents import KeyFormError
+from libs.provider_keys.key_forms import as_stored, hint_of
 from libs.provider_keys.live_check import NoAnswerError, refusal_of
 from libs.sealing.credentials import credential_id, seal_credential
 from libs.sealing.secret import Secret
@@ -72,7 +73,7 @@ class ProviderKeys:
         if provider_id not in self._providers:
             raise BadInput(f"keys can be added for: {', '.join(sorted(self._providers))}")
         try:
-            check_form(provider_id, key.reveal())
+            key = Secret(as_stored(self._providers[provider_id], key.reveal()))
         except KeyFormError as error:
             raise BadInput(str(error)) from None
         if check:
@@ -91,6 +92,10 @@ class ProviderKeys:
         )
         await self._order(command)
         return name
+
+    def hint(self, provider_id: str, key: Secret) -> str | None:
+        """What speaks against a key, which is stored all the same."""
+        return hint_of(self._providers[provider_id], key.reveal().strip())
 
     async def _check(self, provider_id: str, key: Secret) -> None:
         try:

@@ -14,7 +14,8 @@ from libs.chat.providers.errors import broke_off, provider_refusal, timed_out, u
 from libs.chat.providers.protocol import Framing, ProtocolError
 from libs.chat.providers.retry_after import retry_after_s
 from libs.config.gateway import Provider, Timeouts
-from libs.provider_keys.key_forms import KeyFormError
+from libs.provider_keys.access_tokens import AccessTokens, NoTokenError, TokenRefusedError
+from libs.provider_keys.documents import KeyFormError
 from libs.sealing.secret import Secret
 
 MOST_CONNECTIONS = 2_000
@@ -40,7 +41,8 @@ class Upstreams:
     """
 
     def __init__(self, providers: Mapping[str, Provider], timeouts: Timeouts) -> None:
-        self._urls = {provider_id: provider.base_url.rstrip("/") for provider_id, provider in providers.items()}
+        self._providers = providers
+        self._tokens = AccessTokens()
         self._timeout = httpx.Timeout(None, connect=timeouts.connect_s).as_dict()
         self._pools: dict[str, AiohttpTransport] = {}
 
@@ -50,7 +52,7 @@ class Upstreams:
             max_connections=MOST_CONNECTIONS, max_keepalive_connections=MOST_CONNECTIONS, keepalive_expiry=KEEP_ALIVE_S
         )
         context = httpx.create_ssl_context()
-        self._pools = {provider_id: AiohttpTransport(verify=context, limits=limits) for provider_id in self._urls}
+        self._pools = {provider_id: AiohttpTransport(verify=context, limits=limits) for provider_id in self._providers}
 
     async def stop(self) -> None:
         """Closes all connections."""
@@ -69,8 +71,9 @@ class Upstreams:
             raise UpstreamError(unreachable(provider_id))
         content = call.outgoing.content
         try:
-            address = call.authorize(key.reveal(), self._urls[provider_id] + call.outgoing.path, content)
-        except KeyFormError:
+            proof, base_url = await self._proof(provider_id, key)
+            address = call.authorize(proof.reveal(), base_url + call.outgoing.path, content)
+        except (KeyFormError, TokenRefusedError):
             raise UpstreamError(provider_refusal(401, b"", provider_id=provider_id, byok=byok)) from None
         request = httpx.Request(
             "POST",
@@ -87,6 +90,18 @@ class Upstreams:
             yield response
         finally:
             await response.aclose()
+
+    async def _proof(self, provider_id: str, key: Secret) -> tuple[Secret, str]:
+        """The key and the address; on Vertex AI the service account's access token, and its project's address."""
+        provider = self._providers[provider_id]
+        base_url = provider.base_url.rstrip("/")
+        if provider.platform != "vertex" or not key.reveal():
+            return key, base_url
+        try:
+            found = await self._tokens.of(key, provider.token_url)
+        except NoTokenError:
+            raise UpstreamError(unreachable(provider_id)) from None
+        return found.token, base_url.replace("{project}", found.project)
 
     async def _refusal(self, provider_id: str, response: httpx.Response, byok: bool) -> Refusal:
         body = bytearray()

@@ -16,6 +16,7 @@ from deploy.local.stub.gemini import Gemini
 from deploy.local.stub.messages import Messages
 from deploy.local.stub.protocol import StubProtocol
 from deploy.local.stub.responses import Responses
+from deploy.local.stub.tokens import token_of
 from deploy.local.stub.validation import violation
 
 OWN_KEY_PREFIX = b"sk-stub-"
@@ -27,6 +28,8 @@ PROTOCOLS: tuple[tuple[str, StubProtocol], ...] = (
     ("/fim/completions", Chat()),
     ("/messages", Messages()),
     ("/responses", Responses()),
+    (":rawPredict", Messages()),
+    (":streamRawPredict", Messages()),
     (":generateContent", Gemini()),
     (":streamGenerateContent", Gemini()),
     ("/converse", Converse()),
@@ -34,7 +37,7 @@ PROTOCOLS: tuple[tuple[str, StubProtocol], ...] = (
 )
 
 
-_SECRET = frozenset({b"authorization", b"x-api-key", b"x-goog-api-key"})
+_SECRET = frozenset({b"authorization", b"api-key", b"x-api-key", b"x-goog-api-key"})
 
 
 class _Cut(Exception):
@@ -69,6 +72,9 @@ class StubProvider:
             return
         if path.endswith(("/models", "/foundation-models")):
             await _json(send, 200 if self._authorized(scope) else 401, {"object": "list", "data": []})
+            return
+        if path.endswith("/token"):
+            await _json(send, *token_of(await _body(receive)))
             return
         endpoint = answer_of(path)
         protocol = next((protocol for end, protocol in PROTOCOLS if path.endswith(end)), None)
@@ -205,7 +211,7 @@ class StubProvider:
 def _given_key(scope: Scope) -> bytes:
     headers = dict(scope["headers"])
     bearer: bytes = headers.get(b"authorization", b"").removeprefix(b"Bearer ")
-    return bearer or headers.get(b"x-api-key") or headers.get(b"x-goog-api-key") or b""
+    return bearer or headers.get(b"x-api-key") or headers.get(b"x-goog-api-key") or headers.get(b"api-key") or b""
 
 
 def _key_tail(scope: Scope) -> str:

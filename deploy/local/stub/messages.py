@@ -18,7 +18,7 @@ class Messages:
         choice = body.get("tool_choice") or {}
         return StubRequest(
             body=body,
-            model=body["model"],
+            model=body.get("model") or _model_in(path),
             prompt=prompt,
             characters=len(prompt),
             most_tokens=body["max_tokens"],
@@ -107,3 +107,8 @@ def _usage(answer: StubAnswer) -> dict[str, int]:
         "cache_creation_input_tokens": 0,
         "output_tokens": answer.output_tokens,
     }
+
+
+def _model_in(path: str) -> str:
+    """Vertex AI has it in the path: ``.../models/<model>:rawPredict``."""
+    return path.rpartition("/")[2].partition(":")[0]

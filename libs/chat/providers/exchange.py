@@ -12,6 +12,7 @@ from libs.chat.exact_json import encode
 from libs.chat.providers import completions, embeddings, fim, gemini_embeddings, native
 from libs.chat.providers.answers import Answer, Exchange, Stream
 from libs.chat.providers.anthropic_messages.request import PATH as MESSAGES_PATH
+from libs.chat.providers.anthropic_messages.request import outgoing as messages_outgoing
 from libs.chat.providers.anthropic_messages.thinking import adapted
 from libs.chat.providers.carrying import carrying
 from libs.chat.providers.client_headers import with_headers
@@ -20,8 +21,8 @@ from libs.chat.providers.openai_chat.answer import parse_response as parse_chat
 from libs.chat.providers.openai_chat.stream import ChatReader
 from libs.chat.providers.openai_chat.usage import usage_json
 from libs.chat.providers.openai_responses.request import PATH as RESPONSES_PATH
+from libs.chat.providers.platforms import authorize_of
 from libs.chat.providers.protocol import Call, Outgoing, Parsed, of_shape
-from libs.chat.providers.registry import ADAPTERS
 from libs.chat.providers.sse import ServerSentEvents
 from libs.chat.providers.translation import Translated, translation
 from libs.chat.surfaces import references
@@ -75,8 +76,13 @@ def _native(call: Call, provider: Provider, path: str, stream: Stream) -> Exchan
         body["max_output_tokens"] = call.cap_tokens
     if call.surface is Surface.MESSAGES:
         body = adapted(messages.without_carried(body), provider)
+    dropped = refused(call.body, kept)
+    if call.surface is Surface.MESSAGES:
+        sent = messages_outgoing(body, provider, dropped)
+    else:
+        sent = Outgoing(path, to_json(body), dropped)
     return _plain(
-        Outgoing(path, to_json(body), refused(call.body, kept)),
+        sent,
         provider,
         stream,
         lambda data: native.parse_response(data, model=call.model),
@@ -85,7 +91,7 @@ def _native(call: Call, provider: Provider, path: str, stream: Stream) -> Exchan
 
 def _embeddings(call: Call, provider: Provider) -> Exchange:
     stream = Translated(ChatReader(model=call.model), DIALECTS[call.surface].writer(call.model, call.body))
-    if provider.protocol == "gemini":
+    if provider.protocol == "gemini" and call.surface not in provider.lacks:
         return _plain(
             gemini_embeddings.build(call.body, call.upstream_model),
             provider,
@@ -148,4 +154,4 @@ def _plain(
 
         return Answer(parsed.usage, parsed.delivered_bytes, body)
 
-    return Exchange(outgoing, ADAPTERS[provider.protocol].authorize, ServerSentEvents, stream, whole)
+    return Exchange(outgoing, authorize_of(provider), ServerSentEvents, stream, whole)

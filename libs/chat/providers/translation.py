@@ -12,6 +12,7 @@ from libs.chat.providers.fields import left_out, refused, supported
 from libs.chat.providers.halves import ChunkJoiner
 from libs.chat.providers.openai_chat.answer import text_bytes
 from libs.chat.providers.openai_chat.usage import usage_json
+from libs.chat.providers.platforms import authorize_of
 from libs.chat.providers.protocol import Call, Parsed, Reader, of_shape
 from libs.chat.providers.registry import ADAPTERS
 from libs.chat.providers.tool_calls import repair
@@ -82,7 +83,7 @@ def translation(call: Call, provider: Provider) -> Exchange:
         writer = functions.WithFunctionCall(writer)
     return Exchange(
         replace(outgoing, dropped=tuple(sorted(dropped))),
-        adapter.authorize,
+        authorize_of(provider),
         adapter.framing,
         Translated(adapter.reader(call), WithoutThoughts(writer) if is_excluded(call.body) else writer),
         of_shape(lambda data: _translated(adapter.parse(data, call), call, provider.protocol)),

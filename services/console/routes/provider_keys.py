@@ -28,6 +28,8 @@ class KeySubmitted(Answer):
 
     id: str
     provider: str
+    hint: str | None = None
+    """What speaks against the key; it is stored all the same."""
 
 
 class KeyRemoved(Answer):
@@ -59,7 +61,7 @@ async def put_provider_key(owner: Owned, provider: str, body: ProviderKey, call:
     key = Secret(body.key.get_secret_value())
     name = await call.parts.provider_keys.add(owner.name, provider, key, call.actor.name, check=body.check)
     await audit.note(call.connection, call.actor, "provider_key.put", name, organization_id=owner.organization_id)
-    return KeySubmitted(id=name, provider=provider)
+    return KeySubmitted(id=name, provider=provider, hint=call.parts.provider_keys.hint(provider, key))
 
 
 @routes.post("/{provider}/test", status_code=202)

@@ -4,6 +4,7 @@ Source: the Anthropic API reference, "Messages".
 """
 
 from typing import Any
+from urllib.parse import quote
 
 from pydantic_core import to_json
 
@@ -22,6 +23,7 @@ from libs.chat.surfaces.writer import arguments_of, image_url_of, inline_data, n
 from libs.config.gateway import Provider
 
 PATH = "/messages"
+VERTEX_VERSION = "vertex-2023-10-16"
 SAMPLING = ("temperature", "top_p", "top_k")
 _TRANSLATED = COMMON | {*SAMPLING, "parallel_tool_calls", "stop"}
 _TIERS = {theirs: ours for ours, theirs in SERVICE_TIERS.items()}
@@ -74,7 +76,21 @@ def build_request(chat: ChatRequest, call: Call, provider: Provider) -> Outgoing
         dropped.add("response_format")
     if call.cache and not _marked(request):
         _mark(request)
-    return Outgoing(PATH, to_json(request), tuple(sorted(dropped)))
+    return outgoing(request, provider, tuple(sorted(dropped)))
+
+
+def outgoing(request: dict[str, Any], provider: Provider, dropped: tuple[str, ...]) -> Outgoing:
+    """Where a request goes. Vertex AI has model and streaming in the path, and the version in the body.
+
+    Source: Google Cloud, "Request predictions with Claude models".
+    """
+    if provider.platform != "vertex":
+        return Outgoing(PATH, to_json(request), dropped)
+    model = quote(str(request["model"]), safe="@")
+    method = "streamRawPredict" if request.get("stream") else "rawPredict"
+    body = {name: value for name, value in request.items() if name != "model"}
+    content = to_json(body | {"anthropic_version": VERTEX_VERSION})
+    return Outgoing(f"/publishers/anthropic/models/{model}:{method}", content, dropped)
 
 
 def schema_of(chat: ChatRequest) -> JsonObject | None:

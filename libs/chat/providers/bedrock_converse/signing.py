@@ -8,7 +8,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from libs.chat.providers.protocol import Addressed, bearer
-from libs.provider_keys.key_forms import bedrock_access_key
+from libs.provider_keys.documents import bedrock_access_key
 
 REGION = "us-east-1"
 """Of a key that names none."""

@@ -32,7 +32,7 @@ _CONFIG = {
 _TRANSLATED = COMMON | {*_CONFIG, "stop"}
 
 
-def build_request(chat: ChatRequest, call: Call, _provider: Provider) -> Outgoing:
+def build_request(chat: ChatRequest, call: Call, provider: Provider) -> Outgoing:
     """A chat completion's request for Gemini."""
     system, contents = _contents(chat.get("messages") or (), signed=signs(call.upstream_model))
     request: JsonObject = {"contents": contents}
@@ -52,7 +52,8 @@ def build_request(chat: ChatRequest, call: Call, _provider: Provider) -> Outgoin
     if config:
         request["generationConfig"] = config
     method = "streamGenerateContent?alt=sse" if call.streamed else "generateContent"
-    path = f"/models/{quote(call.upstream_model, safe='')}:{method}"
+    publisher = "/publishers/google" if provider.platform == "vertex" else ""
+    path = f"{publisher}/models/{quote(call.upstream_model, safe='')}:{method}"
     return Outgoing(path, to_json(request), left_out(chat, _TRANSLATED))
 
 

@@ -1,0 +1,94 @@
+"""Access tokens of Google Cloud, fetched with service accounts and kept until they end."""
+
+import asyncio
+import hashlib
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+
+import httpx
+import orjson
+
+from libs.provider_keys.assertion import GRANT_TYPE, assertion
+from libs.provider_keys.documents import service_account
+from libs.sealing.secret import Secret
+
+WITHIN_S = 10.0
+EARLIER_S = 120
+"""A token is fetched anew so long before its end: calls take time."""
+MOST_KNOWN = 1_000
+MOST_BYTES = 64 * 1024
+
+
+class TokenRefusedError(Exception):
+    """Google does not take the service account."""
+
+
+class NoTokenError(Exception):
+    """Google cannot be reached, or gives no token."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccessToken:
+    """A bearer token, and the project that it is used for."""
+
+    token: Secret
+    project: str
+
+
+class AccessTokens:
+    """Gives access tokens of service accounts: one fetch an account and hour, however many ask at once."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[bytes, tuple[AccessToken, float]] = OrderedDict()
+        self._fetches: dict[bytes, asyncio.Task[AccessToken]] = {}
+
+    async def of(self, key: Secret, token_url: str) -> AccessToken:
+        """The token of a service account's key file.
+
+        Raises:
+            KeyFormError: the key is no such file.
+            TokenRefusedError, NoTokenError: see there.
+        """
+        name = hashlib.sha256(f"{token_url}\n{key.reveal()}".encode()).digest()
+        found = self._known.get(name)
+        if found and found[1] > time.time() + EARLIER_S:
+            self._known.move_to_end(name)
+            return found[0]
+        fetch = self._fetches.get(name)
+        if fetch is None:
+            fetch = self._fetches[name] = asyncio.create_task(self._fetch(name, key, token_url), name="access token")
+            fetch.add_done_callback(lambda _: self._fetches.pop(name, None))
+        # Who is cancelled must not take the token from the others that wait for it.
+        return await asyncio.shield(fetch)
+
+    async def _fetch(self, name: bytes, key: Secret, token_url: str) -> AccessToken:
+        account = service_account(key.reveal())
+        now_s = time.time()
+        form = {"grant_type": GRANT_TYPE, "assertion": assertion(account, token_url, int(now_s))}
+        try:
+            async with httpx.AsyncClient(timeout=WITHIN_S) as http:
+                answer = await http.post(token_url, data=form)
+        except httpx.HTTPError:
+            raise NoTokenError("Google's token service does not answer") from None
+        if answer.status_code in (400, 401, 403):
+            raise TokenRefusedError("Google does not take this service account")
+        token, lasts_s = _token_in(answer)
+        found = AccessToken(Secret(token), account.project)
+        self._known[name] = found, now_s + lasts_s
+        if len(self._known) > MOST_KNOWN:
+            self._known.popitem(last=False)
+        return found
+
+
+def _token_in(answer: httpx.Response) -> tuple[str, float]:
+    if answer.is_error or len(answer.content) > MOST_BYTES:
+        raise NoTokenError(f"Google's token service answered {answer.status_code}")
+    try:
+        body = orjson.loads(answer.content)
+        token, lasts_s = body["access_token"], float(body["expires_in"])
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
+        raise NoTokenError("Google's token service gave no token") from None
+    if not isinstance(token, str) or not token.isascii() or not token.isprintable() or not token:
+        raise NoTokenError("Google's token service gave no token")
+    return token, lasts_s
