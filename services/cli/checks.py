@@ -9,7 +9,7 @@ import typer
 from deploy.local.home import ROOT
 from services.cli.output import fail, report
 
-_BENCHES = ("decisions", "fairness", "growth", "idle", "ledger", "outage", "overload", "takeover")
+_BENCHES = ("console", "decisions", "fairness", "growth", "idle", "ledger", "outage", "overload", "takeover")
 _STATIC = (
     ("formatting", ("ruff", "format", "--check", "--quiet", ".")),
     ("lint", ("ruff", "check", "--quiet", ".")),
@@ -31,7 +31,8 @@ def test(context: typer.Context) -> None:
 def bench(context: typer.Context) -> None:
     """Measure throughput and latency against the stub provider.
 
-    Or: ``decisions``, ``fairness``, ``growth``, ``idle``, ``ledger``, ``outage``, ``overload``, ``takeover``.
+    Or: ``console``,
+    ``decisions``, ``fairness``, ``growth``, ``idle``, ``ledger``, ``outage``, ``overload``, ``takeover``.
     """
     first = context.args[0] if context.args else ""
     module, arguments = (

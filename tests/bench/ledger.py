@@ -8,7 +8,8 @@ import secrets
 import tempfile
 import time
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -56,8 +57,9 @@ _USAGE = """
 """
 
 
-async def main(options: Namespace) -> None:
-    """Measures and prints."""
+@asynccontextmanager
+async def database_server() -> AsyncIterator[EmbeddedPostgres]:
+    """A PostgreSQL of its own, in a folder that goes with it."""
     with tempfile.TemporaryDirectory(prefix="sluice-bench-") as folder:
         Path(folder).chmod(0o755)
         home = Home(Path(folder) / "home")
@@ -66,9 +68,15 @@ async def main(options: Namespace) -> None:
         child = postgres.child()
         await child.start()
         try:
-            await _measure(postgres, options)
+            yield postgres
         finally:
             await child.stop(within_s=30)
+
+
+async def main(options: Namespace) -> None:
+    """Measures and prints."""
+    async with database_server() as postgres:
+        await _measure(postgres, options)
 
 
 async def _measure(postgres: EmbeddedPostgres, options: Namespace) -> None:

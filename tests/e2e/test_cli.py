@@ -240,6 +240,8 @@ async def _organization_by_cli(shell: Shell, owner: str) -> None:
     process = await person.start("login", "--url", status["console_url"], stdin=key["key"])
     assert await process.wait() == 0
     assert (await person.json("whoami"))["account"] == member["id"]
+    link = (await person.json("account", "login"))["url"]
+    assert link.startswith(f"{status['console_url']}/sign-in?code=")
     assert [row["name"] for row in json.loads((await person.run("org", "list", "--json")).out)] == ["Acme"]
     refused = await person.run("account", "list")
     assert (refused.code, "operator" in refused.err) == (1, True)

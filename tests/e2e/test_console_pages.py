@@ -189,3 +189,20 @@ async def test_pages_say_what_browsers_may_do(plane: Plane, desk: Desk) -> None:
     for bad in ("usage?days=1000", "requests?cursor=x", "usage?by=colour", "audit?cursor=MQ"):
         assert (await desk.http.get(f"/me/{bad}")).status_code == 400, bad
     assert (await desk.http.get("/static/..%2fpages.py")).status_code == 404
+
+
+async def test_lists_of_the_api_come_in_pages(plane: Plane, desk: Desk) -> None:
+    person = await plane.person()
+    for _ in range(4):
+        await plane.key(person.account_id)
+    path = f"/api/accounts/{person.account_id}/keys"
+    whole = [row["id"] for row in await plane.call("GET", path, key=person.key)]
+    seen: list[str] = []
+    following: str | None = f"{path}?limit=2"
+    while following:
+        answer = await desk.http.get(following, headers={"Authorization": f"Bearer {person.key}"})
+        seen += [row["id"] for row in answer.json()]
+        following = answer.links.get("next", {}).get("url")
+    assert seen == whole
+    assert len(whole) == 5
+    await plane.call("GET", f"{path}?cursor=nonsense", key=person.key, status=400)

@@ -317,15 +317,16 @@ async def test_projections_can_be_rebuilt_from_the_journal(pool: "asyncpg.Pool[A
     daily = "select * from ledger.usage_daily order by owner, day, account_id, key_fingerprint, model"
     balances = "select owner, balance_microdollars from ledger.balances order by owner"
     units = "select * from ledger.units_daily order by owner, day, account_id, key_fingerprint, model, unit"
-    before = (await pool.fetch(daily), await pool.fetch(units), await pool.fetch(balances))
-    assert before[1]
+    sums = "select * from ledger.usage_sums order by owner, dimension, day, name"
+    before = [await pool.fetch(query) for query in (daily, sums, units, balances)]
+    assert all(before)
     await pool.execute(
         "update ledger.balances set balance_microdollars = 7; delete from ledger.usage_daily; "
-        "update ledger.units_daily set amount = 7"
+        "delete from ledger.usage_sums; update ledger.units_daily set amount = 7"
     )
     version = await pool.fetchval("select version from ledger.balances where owner = $1", f"acct:{owner}")
     await pool.execute("select ledger.rebuild()")
-    assert (await pool.fetch(daily), await pool.fetch(units), await pool.fetch(balances)) == before
+    assert [await pool.fetch(query) for query in (daily, sums, units, balances)] == before
     assert await pool.fetchval("select version from ledger.balances where owner = $1", f"acct:{owner}") == version + 1
 
 

@@ -90,7 +90,7 @@ async def list_accounts(
 ) -> list[Account]:
     """List accounts, oldest first (operator)."""
     call.check_operator()
-    return page.of(await accounts.rows(call.connection, page.slice, email=email), lambda row: row.position)
+    return page.of(await accounts.rows(call.connection, page.slice, email=email))
 
 
 @routes.patch("/accounts/{account_id}")
@@ -121,7 +121,7 @@ async def create_key(account_id: str, body: KeyCreate, call: Call) -> IssuedKey:
 async def list_keys(account_id: str, call: Call, page: Page) -> list[Key]:
     """An account's keys by fingerprint, oldest first, without the keys themselves."""
     call.check_account(account_id)
-    return page.of(await keys.rows(call.connection, account_id, page.slice), lambda row: row.position)
+    return page.of(await keys.rows(call.connection, account_id, page.slice))
 
 
 @routes.delete("/keys/{key_id}")

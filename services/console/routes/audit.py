@@ -22,7 +22,7 @@ async def organization_audit(
     """Who changed what in an organization, newest first."""
     await call.check_organization(organization_id, Action.READ_AUDIT)
     rows = await audit.entries(call.connection, organization_id, page.slice, actor=actor, action=action)
-    return page.of(rows, lambda row: row.position)
+    return page.of(rows)
 
 
 @routes.get("/audit")
@@ -30,4 +30,4 @@ async def whole_audit(call: Call, page: Page, actor: By = None, action: Done = N
     """Who changed what, newest first (operator)."""
     call.check_operator()
     rows = await audit.entries(call.connection, None, page.slice, actor=actor, action=action)
-    return page.of(rows, lambda row: row.position)
+    return page.of(rows)

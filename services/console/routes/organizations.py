@@ -84,7 +84,7 @@ async def create_organization(body: OrganizationCreate, call: Call) -> Created:
 async def list_organizations(call: Call, page: Page) -> list[Organization]:
     """The caller's organizations, oldest first; for the operator all."""
     rows = await organizations.rows(call.connection, call.actor.account_id, page.slice)
-    return page.of(rows, lambda row: row.position)
+    return page.of(rows)
 
 
 @routes.delete("/{organization_id}")
@@ -100,7 +100,7 @@ async def list_members(organization_id: str, call: Call, page: Page) -> list[Mem
     """An organization's members, oldest first."""
     await call.check_organization(organization_id, Action.SEE)
     rows = await organizations.members(call.connection, organization_id, page.slice)
-    return page.of(rows, lambda row: row.position)
+    return page.of(rows)
 
 
 @routes.put("/{organization_id}/members/{account}")

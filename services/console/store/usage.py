@@ -110,31 +110,49 @@ class UsageRow(Answer):
 
 
 async def report(
-    connection: Connection, by: By, over: Span, *, owner: str | None = None, account_id: str | None = None
+    connection: Connection,
+    by: By,
+    over: Span,
+    *,
+    owner: str | None = None,
+    account_id: str | None = None,
+    limit: int = MOST_ROWS,
 ) -> list[UsageRow]:
     """Usage of one owner, one account, or (both None) everybody; the dearest first, days in order."""
     group, shown, join = _GROUPS[by]
     parts = over.rest()
     (a, b), (c, d) = (parts + [(over.since, over.since)] * 2)[:2]
     asked = (owner, account_id, *over.whole_days(), a, b, c, d)
+    # A condition that does not hold for all is left out: PostgreSQL would plan for both.
+    whose = (
+        f"{'owner = $1' if owner else '$1::text is null'} and {'account_id = $2' if account_id else '$2::text is null'}"
+    )
+    # What was summed up before: of one account by all that it used, else by this dimension alone.
+    whole, name = ("usage_daily", group) if account_id else ("usage_sums", "name")
+    dimension = "" if account_id else f"and dimension = '{by.value}'"
+    if by is By.DAY:
+        name = "''"
+    sums = ", ".join(_SUMS)
     rows = await connection.fetch(
         f"""
         with used as (
-            select day, account_id, key_fingerprint, model, {", ".join(_SUMS)} from ledger.usage_daily
-            where ($1::text is null or owner = $1) and ($2::text is null or account_id = $2) and day >= $3 and day < $4
+            select day, {name} as name, {sums} from ledger.{whole}
+            where {whose} and day >= $3 and day < $4 {dimension}
             union all
-            select (accepted_at at time zone 'UTC')::date, coalesce(account_id, ''), coalesce(key_fingerprint, ''),
-                model, 1, (outcome = 'completed')::int, input_tokens, output_tokens, cache_read_tokens,
+            select (accepted_at at time zone 'UTC')::date, {"''" if by is By.DAY else f"coalesce({group}, '')"},
+                1, (outcome = 'completed')::int, input_tokens, output_tokens, cache_read_tokens,
                 cache_write_tokens, reasoning_tokens, cost_microdollars
             from ledger.usage
-            where ($1::text is null or owner = $1) and ($2::text is null or account_id = $2) and (
+            where {whose} and (
                 (request_id >= ledger.first_id($5) and request_id < ledger.first_id($6))
                 or (request_id >= ledger.first_id($7) and request_id < ledger.first_id($8)))
         ), summed as (
-            select {group}, {", ".join(f"sum({name})::bigint as {name}" for name in _SUMS)} from used group by {group}
+            select {"day" if by is By.DAY else f"name as {group}"},
+                {", ".join(f"sum({one})::bigint as {one}" for one in _SUMS)} from used group by 1
+            order by {"day" if by is By.DAY else "cost_microdollars desc, 1"} limit {limit}
         )
-        select {shown}, {", ".join(f"max({name}) as {name}" for name in _SUMS)} from summed {join} group by {group}
-        order by {"day" if by is By.DAY else f"cost_microdollars desc, {group}"} limit {MOST_ROWS}
+        select {shown}, {", ".join(f"max({one}) as {one}" for one in _SUMS)} from summed {join} group by {group}
+        order by {"day" if by is By.DAY else f"cost_microdollars desc, {group}"}
         """,  # noqa: S608
         *asked,
     )

@@ -9,18 +9,17 @@ from starlette.responses import RedirectResponse, Response
 
 from libs.policy.rules import check
 from services.console.core.authorization import Action, Role
-from services.console.core.cursors import Slice, position
 from services.console.core.policy_document import PolicyDocument, shown, stored
 from services.console.core.records import policy
 from services.console.errors import BadInput, Conflict, ConsoleError
-from services.console.paging import MOST_ROWS
+from services.console.paging import page_of, slice_of
 from services.console.routes.policies import replayed
 from services.console.store import accounts, audit, organizations, policies
 from services.console.store.usage import Span
 from services.console.web.visits import Visit, Visiting
 
 routes = APIRouter()
-AUDIT_ROWS = 50
+ROWS = 50
 
 
 @routes.get("/{space}/new-organization")
@@ -43,9 +42,9 @@ async def create_organization(visit: Visiting) -> Response:
 
 
 @routes.get("/{space}/members")
-async def list_members(visit: Visiting) -> Response:
+async def list_members(visit: Visiting, cursor: Annotated[str, Query(max_length=200)] = "") -> Response:
     """The page."""
-    return await _members(visit)
+    return await _members(visit, cursor=cursor)
 
 
 @routes.post("/{space}/members")
@@ -76,10 +75,11 @@ async def remove_member(visit: Visiting, account_id: str) -> Response:
     return RedirectResponse("/me/home", 303) if own else visit.go("members", "member-removed")
 
 
-async def _members(visit: Visit, problem: str = "") -> Response:
+async def _members(visit: Visit, problem: str = "", cursor: str = "") -> Response:
     await visit.check(Action.SEE)
-    rows = await organizations.members(visit.session.connection, visit.owner.id, Slice(MOST_ROWS))
-    return visit.page("members.html", 400 if problem else 200, rows=rows, roles=list(Role), problem=problem)
+    found = await organizations.members(visit.session.connection, visit.owner.id, slice_of(ROWS, cursor))
+    rows, more = page_of(found, ROWS)
+    return visit.page("members.html", 400 if problem else 200, rows=rows, more=more, roles=list(Role), problem=problem)
 
 
 @routes.get("/{space}/policy")
@@ -164,12 +164,9 @@ async def show_audit(
         organization_id = visit.owner.organization_id
         if organization_id is None:
             raise BadInput("the audit trail is an organization's")
-    try:
-        part = Slice(AUDIT_ROWS, position(cursor) if cursor else None)
-    except ValueError:
-        raise BadInput("this address leads to no page of the trail; begin at its first page") from None
-    rows = await audit.entries(
+    part = slice_of(ROWS, cursor)
+    found = await audit.entries(
         visit.session.connection, organization_id, part, actor=actor or None, action=action or None
     )
-    more = rows[AUDIT_ROWS - 1].position.cursor() if len(rows) > AUDIT_ROWS else ""
-    return visit.page("audit.html", rows=rows[:AUDIT_ROWS], actor=actor, action=action, more=more)
+    rows, more = page_of(found, ROWS)
+    return visit.page("audit.html", rows=rows, actor=actor, action=action, more=more)

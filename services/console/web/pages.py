@@ -43,11 +43,15 @@ def fragment(template: str, **content: Any) -> str:
 
 
 def money(microdollars: int) -> str:
-    """Dollars with as many places as say something: ``$12.30``, ``$0.000174``."""
-    sign, amount = ("-" if microdollars < 0 else ""), abs(microdollars)
-    if amount % (MILLION // 100) == 0 or amount >= 10 * MILLION:
-        return f"{sign}${amount / MILLION:,.2f}"
-    return f"{sign}${usd(amount)}"
+    """Dollars, to the cent from one dollar on, and exact below: ``$12.30``, ``$0.000174``."""
+    if abs(microdollars) >= MILLION or microdollars == 0:
+        return f"{'-' if microdollars < 0 else ''}${abs(microdollars) / MILLION:,.2f}"
+    return exact(microdollars)
+
+
+def exact(microdollars: int) -> str:
+    """Dollars to the microdollar."""
+    return f"{'-' if microdollars < 0 else ''}${usd(abs(microdollars))}"
 
 
 def plain_usd(text: str) -> str:
@@ -82,6 +86,7 @@ def per_million(rate: int | None) -> str:
 
 _templates.filters |= {
     "money": money,
+    "exact": exact,
     "plain_usd": plain_usd,
     "count": count,
     "ms": milliseconds,

@@ -10,8 +10,9 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response, StreamingResponse
 
-from services.console.core.cursors import Slice, position
+from services.console.core.cursors import Slice
 from services.console.errors import Away, BadInput, NotFound
+from services.console.paging import page_of, slice_of
 from services.console.parts import Parts
 from services.console.session import connected
 from services.console.store import requests
@@ -45,14 +46,13 @@ async def list_requests(
     chosen = {"model": model, "outcome": outcome, "key": key, "member": member}
     filters = Filters(**{name: value or None for name, value in chosen.items()}, since=_since(span))
     try:
-        part = Slice(ROWS, position(cursor) if cursor else None)
-        found = await requests.rows(visit.session.connection, visit.whose, filters, part)
+        found = await requests.rows(visit.session.connection, visit.whose, filters, slice_of(ROWS, cursor))
     except ValueError:
-        raise BadInput("this address leads to no page of the list; begin at its first page") from None
-    more = found[ROWS - 1].position.cursor() if len(found) > ROWS else ""
+        raise BadInput("`cursor` is not one of this list") from None
+    rows, more = page_of(found, ROWS)
     return visit.page(
         "requests.html",
-        rows=found[:ROWS],
+        rows=rows,
         chosen=chosen | {"span": span},
         filtered=any(chosen.values()),
         more=more,

@@ -9,13 +9,14 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from services.console.store import usage
-from services.console.store.usage import By, UsageRow
+from services.console.store.usage import MOST_ROWS, By, UsageRow
 from services.console.web.home import chart
 from services.console.web.pages import SECURITY_HEADERS
 from services.console.web.visits import Visit, Visiting
 
 routes = APIRouter()
 SPANS = (7, 30, 90)
+ROWS = 100
 Days = Annotated[int, Query(ge=1, le=90)]
 _SHOWN = ("requests", "completed", "input_tokens", "output_tokens", "cache_read_tokens", "usd")
 
@@ -24,11 +25,12 @@ _SHOWN = ("requests", "completed", "input_tokens", "output_tokens", "cache_read_
 async def show_usage(visit: Visiting, by: By = By.MODEL, days: Days = 30) -> Response:
     """The page."""
     by_day = await _report(visit, By.DAY, days)
-    rows = by_day if by is By.DAY else await _report(visit, by, days)
+    rows = by_day if by is By.DAY else await _report(visit, by, days, ROWS + 1)
     most = max((row.cost_microdollars for row in rows), default=0)
     return visit.page(
         "usage.html",
-        rows=rows,
+        rows=rows[:ROWS],
+        more=len(rows) > ROWS,
         names=[name_of(row, by) for row in rows],
         by_day=by_day,
         chart=chart(by_day, days),
@@ -68,8 +70,10 @@ def _plain(text: str) -> str:
     return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
-async def _report(visit: Visit, by: By, days: int) -> list[UsageRow]:
+async def _report(visit: Visit, by: By, days: int, limit: int = MOST_ROWS) -> list[UsageRow]:
     midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     over = usage.span(midnight - timedelta(days=days - 1), None)
     whose = visit.whose
-    return await usage.report(visit.session.connection, by, over, owner=whose.owner, account_id=whose.account_id)
+    return await usage.report(
+        visit.session.connection, by, over, owner=whose.owner, account_id=whose.account_id, limit=limit
+    )

@@ -97,7 +97,22 @@ _TABLES = (
     """,
     "create index entries_of_credit on ledger.entries (entry_id) where kind <> 'charge';",
     "create index usage_by_owner on ledger.usage (owner, request_id);",
+    "create index usage_by_member on ledger.usage (owner, account_id, request_id);",
+    "create index usage_not_completed on ledger.usage (owner, outcome, request_id) where outcome <> 'completed';",
 )
+
+_SUMS = (
+    "requests",
+    "completed",
+    "input_tokens",
+    "output_tokens",
+    "cache_read_tokens",
+    "cache_write_tokens",
+    "reasoning_tokens",
+    "cost_microdollars",
+)
+_SUM_COLUMNS = ", ".join(f"{name} bigint not null" for name in _SUMS)
+_ADDED = ", ".join(f"{name} = known.{name} + excluded.{name}" for name in _SUMS)
 
 _PROJECTIONS = (
     """
@@ -143,25 +158,31 @@ _PROJECTIONS = (
         ) as moved
         group by owner;
     """,
-    """
+    f"""
     create table ledger.usage_daily (
         owner text not null,
         day date not null,
         account_id text not null,
         key_fingerprint text not null,
         model text not null,
-        requests bigint not null,
-        completed bigint not null,
-        input_tokens bigint not null,
-        output_tokens bigint not null,
-        cache_read_tokens bigint not null,
-        cache_write_tokens bigint not null,
-        reasoning_tokens bigint not null,
-        cost_microdollars bigint not null,
+        {_SUM_COLUMNS},
         primary key (owner, day, account_id, key_fingerprint, model)
     );
     """,
     "create index usage_daily_by_day on ledger.usage_daily (day);",
+    "create index usage_daily_by_member on ledger.usage_daily (owner, account_id, day);",
+    # What the console's pages add up: an owner's day, and that day by one of model, member and key.
+    f"""
+    create table ledger.usage_sums (
+        owner text not null,
+        dimension text not null check (dimension in ('day', 'model', 'member', 'key')),
+        day date not null,
+        name text not null,
+        {_SUM_COLUMNS},
+        primary key (owner, dimension, day, name)
+    );
+    """,
+    "create index usage_sums_by_day on ledger.usage_sums (dimension, day);",
     """
     create table ledger.units_daily (
         owner text not null,
@@ -182,7 +203,7 @@ _PROJECTIONS = (
         from ledger.usage, jsonb_to_recordset(quantities) as used (unit text, amount bigint)
         where quantities is not null;
     """,
-    """
+    f"""
     create function ledger.roll_up() returns trigger language plpgsql as $$
     begin
         insert into ledger.usage_daily as known
@@ -194,14 +215,18 @@ _PROJECTIONS = (
         group by 1, 2, 3, 4, 5
         order by 1, 2, 3, 4, 5
         on conflict (owner, day, account_id, key_fingerprint, model) do update set
-            requests = known.requests + excluded.requests,
-            completed = known.completed + excluded.completed,
-            input_tokens = known.input_tokens + excluded.input_tokens,
-            output_tokens = known.output_tokens + excluded.output_tokens,
-            cache_read_tokens = known.cache_read_tokens + excluded.cache_read_tokens,
-            cache_write_tokens = known.cache_write_tokens + excluded.cache_write_tokens,
-            reasoning_tokens = known.reasoning_tokens + excluded.reasoning_tokens,
-            cost_microdollars = known.cost_microdollars + excluded.cost_microdollars;
+            {_ADDED};
+        insert into ledger.usage_sums as known
+        select owner, dimension, (accepted_at at time zone 'UTC')::date as day, name,
+            count(*), count(*) filter (where outcome = 'completed'),
+            sum(input_tokens), sum(output_tokens), sum(cache_read_tokens), sum(cache_write_tokens),
+            sum(reasoning_tokens), sum(cost_microdollars)
+        from added, lateral (values ('day', ''), ('model', model), ('member', coalesce(account_id, '')),
+            ('key', coalesce(key_fingerprint, ''))) as summed (dimension, name)
+        group by 1, 2, 3, 4
+        order by 1, 2, 3, 4
+        on conflict (owner, dimension, day, name) do update set
+            {_ADDED};
         if exists (select from added where quantities is not null) then
             insert into ledger.units_daily as known
             select owner, (accepted_at at time zone 'UTC')::date, coalesce(account_id, ''),
@@ -215,7 +240,7 @@ _PROJECTIONS = (
         end if;
         return null;
     end $$;
-    """,
+    """,  # noqa: S608
     """
     create trigger roll_ups_follow after insert on ledger.usage
         referencing new table as added for each statement execute function ledger.roll_up();
@@ -237,6 +262,13 @@ _PROJECTIONS = (
             sum(cache_read_tokens), sum(cache_write_tokens), sum(reasoning_tokens), sum(cost_microdollars)
         from ledger.usage
         group by 1, 2, 3, 4, 5;
+        delete from ledger.usage_sums;
+        insert into ledger.usage_sums
+        select owner, dimension, day, name, sum(requests), sum(completed), sum(input_tokens), sum(output_tokens),
+            sum(cache_read_tokens), sum(cache_write_tokens), sum(reasoning_tokens), sum(cost_microdollars)
+        from ledger.usage_daily, lateral (values ('day', ''), ('model', model), ('member', account_id),
+            ('key', key_fingerprint)) as summed (dimension, name)
+        group by 1, 2, 3, 4;
         delete from ledger.units_daily;
         insert into ledger.units_daily
         select owner, day, account_id, key_fingerprint, model, unit, sum(amount)
