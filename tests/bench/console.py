@@ -58,6 +58,9 @@ _PEOPLE = """
     select 'acct_' || lpad(m::text, 20, '0'), 'member' || m || '@example.com' from generate_series(0, {members} - 1) m;
     insert into control.memberships (organization_id, account_id, role)
     select '{organization}', id, 'member' from control.accounts;
+    insert into control.api_keys (id, account_id, name, fingerprint, expires_at)
+    select 'key' || m, 'acct_' || lpad(m::text, 20, '0'), 'key', 'key' || m, now()
+    from generate_series(0, {members} - 1) m;
     insert into control.audit (actor, origin, action, target, organization_id, details)
     select 'acct_' || lpad((m % 100)::text, 20, '0'), '127.0.0.1', 'member.set', 'x', '{organization}', '{{}}'
     from generate_series(1, {changes}) m;

@@ -144,6 +144,30 @@ async def test_another_s_request_and_key_are_not_there(plane: Plane, desk: Desk)
     assert (await desk.http.get(f"/me/requests/{answer.headers['x-request-id']}")).status_code == 200
 
 
+async def test_requests_are_found_by_what_they_are(plane: Plane, desk: Desk) -> None:
+    person = await plane.person()
+    second = await plane.key(person.account_id)
+    ids = {}
+    for name, key, model in (("one", person.key, "stub/echo"), ("two", second.key, "claude/echo")):
+        answer = await plane.ask(key, model=model)
+        ids[name] = answer.headers["x-request-id"]
+        await plane.gateway.entry(ids[name])
+    await desk.sign_in(person.key)
+    keys = await plane.call("GET", f"/api/accounts/{person.account_id}/keys", key=person.key)
+    for query, found in (
+        ("", {"one", "two"}),
+        ("model=stub/echo", {"one"}),
+        ("model=stub/large", set()),
+        (f"key={keys[1]['fingerprint']}", {"two"}),
+        ("key=0000000000000000", set()),
+        ("outcome=completed&span=1h", {"one", "two"}),
+        ("outcome=failed", set()),
+        (f"model=claude/echo&key={keys[0]['fingerprint']}", set()),
+    ):
+        page = (await desk.http.get(f"/me/requests?{query}")).text
+        assert {name for name, request_id in ids.items() if f"/me/requests/{request_id}" in page} == found, query
+
+
 async def test_forms_of_other_sites_are_refused(plane: Plane, desk: Desk) -> None:
     person = await plane.person()
     cookie = (await desk.sign_in(person.key)).headers["set-cookie"]

@@ -1,7 +1,7 @@
 """Single requests, from metering's ledger."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +12,7 @@ from libs.pricing.usd import usd
 from services.console.answers import Answer
 from services.console.core.cursors import Position, Slice
 
+ENTERED_WITHIN = timedelta(seconds=5)
 RECENT = 1_000
 """So many of the newest requests are the base of first-token times."""
 _SHOWN = (
@@ -121,6 +122,21 @@ async def rows(connection: Connection, whose: Whose, filters: Filters, part: Sli
     return [Request(**row) for row in found]
 
 
+async def entered(connection: Connection, whose: Whose, since: datetime, after_ms: int, limit: int) -> list[Request]:
+    """Requests that were accepted since a time and ended after another (epoch milliseconds), newest first.
+
+    What ends is entered a moment later: rows of the last seconds before ``after_ms`` are there too, so compare IDs.
+    """
+    conditions, values = _conditions(whose, Filters(since=since))
+    values.append(datetime.fromtimestamp(after_ms / 1000, UTC) - ENTERED_WITHIN)
+    conditions.append(f"ended_at > ${len(values)}")
+    found = await connection.fetch(
+        f"select {_SHOWN} from ledger.usage {_where(conditions)} order by request_id desc limit {limit}",  # noqa: S608
+        *values,
+    )
+    return [Request(**row) for row in found]
+
+
 async def find(connection: Connection, whose: Whose, request_id: UUID) -> RequestDetails | None:
     """One request with its entry and its prices; None where there is none that one may see."""
     conditions, values = _conditions(whose, Filters())
@@ -180,22 +196,33 @@ async def providers(connection: Connection, since: datetime) -> list[ProviderHea
     return [ProviderHealth(*row) for row in found]
 
 
+# A key's requests are its account's, of which there is an index; a model's are of the days that its sums are of.
+_OF_KEY = (
+    "key_fingerprint = {0} and account_id = (select account_id from control.api_keys where fingerprint = {0} limit 1)"
+)
+_OF_MODEL = (
+    "model = {0} and request_id between "
+    "(select ledger.first_id(min(day) - 1) from ledger.usage_sums where dimension = 'model' and name = {0}{1}) and "
+    "(select ledger.first_id(max(day) + 2) from ledger.usage_sums where dimension = 'model' and name = {0}{1})"
+)
+
+
 def _conditions(whose: Whose, filters: Filters) -> tuple[list[str], list[Any]]:
     conditions: list[str] = []
     values: list[Any] = []
     asked = (
-        ("owner = {}", whose.owner),
-        ("account_id = {}", whose.account_id),
-        ("model = {}", filters.model),
-        ("outcome = {}", filters.outcome),
-        ("key_fingerprint = {}", filters.key),
-        ("account_id = {}", filters.member),
-        ("request_id >= ledger.first_id({})", filters.since),
+        ("owner = {0}", whose.owner),
+        ("account_id = {0}", whose.account_id),
+        (_OF_MODEL, filters.model),
+        ("outcome = {0}", filters.outcome),
+        (_OF_KEY, filters.key),
+        ("account_id = {0}", filters.member),
+        ("request_id >= ledger.first_id({0})", filters.since),
     )
     for condition, value in asked:
         if value is not None:
             values.append(value)
-            conditions.append(condition.format(f"${len(values)}"))
+            conditions.append(condition.format(f"${len(values)}", " and owner = $1" if whose.owner else ""))
     return conditions, values
 
 

@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Header, Query, Request
 from starlette.responses import Response, StreamingResponse
 
-from services.console.core.cursors import Slice
+from contracts.clock import now_ms
 from services.console.errors import Away, BadInput, NotFound
 from services.console.paging import page_of, slice_of
 from services.console.parts import Parts
@@ -25,8 +25,8 @@ ROWS = 50
 OUTCOMES = ("completed", "rejected", "failed", "cancelled", "interrupted")
 SPANS = {"1h": timedelta(hours=1), "24h": timedelta(days=1), "7d": timedelta(days=7), "30d": timedelta(days=30)}
 TAIL_EVERY_S = 1.0
-TAIL_FOR_S = 600.0
-"""Then the browser asks again, and with it whether the session still holds."""
+TAIL_FOR_S = 60.0
+"""Then the browser asks again, and with it who may see what."""
 TAIL_BACK = timedelta(minutes=15)
 MOST_TAILS = 200
 Text = Annotated[str, Query(max_length=200)]
@@ -63,35 +63,36 @@ async def list_requests(
 
 
 @routes.get("/{space}/requests/live")
-async def tail(visit: Visiting, request: Request) -> Response:
+async def tail(
+    visit: Visiting, request: Request, last_event_id: Annotated[str, Header(max_length=20)] = ""
+) -> Response:
     """Rows of the table as requests end, as server-sent events (of HTML, which the console's own script puts in)."""
-    tails = visit.session.parts.tails
-    if len(tails) >= MOST_TAILS:
+    parts = visit.session.parts
+    if len(parts.tails) >= MOST_TAILS:
         raise Away("too many pages look at live requests; try again later")
-    return StreamingResponse(
-        _rows(visit.session.parts, visit.whose, visit.space.name, request),
-        media_type="text/event-stream",
-        headers=SECURITY_HEADERS,
-    )
+    after_ms = min(int(last_event_id), now_ms()) if last_event_id.isdecimal() else now_ms()
+    rows = _rows(parts, visit.whose, visit.space.name, request, after_ms)
+    return StreamingResponse(rows, media_type="text/event-stream", headers=SECURITY_HEADERS)
 
 
-async def _rows(parts: Parts, whose: Whose, space: str, request: Request) -> AsyncIterator[str]:
+async def _rows(parts: Parts, whose: Whose, space: str, request: Request, after_ms: int) -> AsyncIterator[str]:
+    """Those that were entered after a time; an event's ID is the time to go on from."""
     mine = object()
     parts.tails.add(mine)
+    seen: set[UUID] = set()
+    ends = time.monotonic() + TAIL_FOR_S
     try:
-        seen: set[UUID] | None = None
-        ends = time.monotonic() + TAIL_FOR_S
+        yield f"retry: 500\nid: {after_ms}\n\n"
         while time.monotonic() < ends and not await request.is_disconnected():
+            asked_ms = now_ms()
             async with connected(parts) as connection:
-                since = datetime.now(UTC) - TAIL_BACK
-                found = await requests.rows(connection, whose, Filters(since=since), Slice(ROWS))
-            new = [] if seen is None else [row for row in reversed(found) if row.request_id not in seen]
-            seen = {row.request_id for row in found}
-            for row in new:
-                text = fragment("request_row.html", row=row, space=space, fresh=True).replace("\n", " ")
-                yield f"data: {text}\n\n"
-            if not new:
-                yield ": nothing new\n\n"
+                found = await requests.entered(connection, whose, datetime.now(UTC) - TAIL_BACK, after_ms, ROWS)
+            for row in reversed(found):
+                if row.request_id not in seen:
+                    text = " ".join(fragment("request_row.html", row=row, space=space, fresh=True).splitlines())
+                    yield f"id: {asked_ms}\ndata: {text}\n\n"
+            seen.update(row.request_id for row in found)
+            yield f": nothing more\nid: {asked_ms}\n\n"
             await asyncio.sleep(TAIL_EVERY_S)
     finally:
         parts.tails.discard(mine)

@@ -130,12 +130,16 @@ def csrf(token: str) -> str:
 
 
 def check_origin(request: Request) -> None:
-    """Raises Forbidden for a form that another site sent."""
-    sent, site = request.headers.get("origin"), request.headers.get("sec-fetch-site")
-    if (sent is not None and urlsplit(sent).netloc != request.headers.get("host")) or site in (
-        "cross-site",
-        "same-site",
-    ):
+    """Raises Forbidden for a form that another site sent.
+
+    Browsers say so in ``Sec-Fetch-Site``; older ones in ``Origin``, which a proxy that changes ``Host`` spoils.
+    """
+    site, sent = request.headers.get("sec-fetch-site"), request.headers.get("origin")
+    if site is not None:
+        ours = site in ("same-origin", "none")
+    else:
+        ours = sent is None or urlsplit(sent).netloc == request.headers.get("host")
+    if not ours:
         raise Forbidden("this form came from another site")
 
 

@@ -67,7 +67,11 @@ if (live) {
     source.onopen = () => { show("Following"); live.classList.add("on"); };
     source.onerror = () => { live.classList.remove("on"); if (source && source.readyState === 2) stop(); };
     source.onmessage = (event) => {
-      body.insertAdjacentHTML("afterbegin", event.data);
+      const holder = document.createElement("tbody");
+      holder.innerHTML = event.data;
+      const row = holder.rows[0];
+      if (document.getElementById(row.id)) return;
+      body.prepend(row);
       document.querySelector("[data-empty]")?.remove();
       document.querySelector("[data-table]")?.removeAttribute("hidden");
       while (body.rows.length > 200) body.deleteRow(-1);
