@@ -39,6 +39,7 @@ async def build(service: Service) -> AsyncIterator[None]:
         catalog=Catalog(config),
         operator_token=settings.operator_token,
         gateway_url=settings.gateway_url,
+        playground_url=settings.playground_url or settings.gateway_url,
         changed=outbox.wake,
         proxies=config.trusted_proxies,
         forwarded_header=config.forwarded_header,

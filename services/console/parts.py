@@ -21,7 +21,9 @@ class Parts:
     catalog: Catalog
     operator_token: str
     gateway_url: str
-    """Where clients send requests, for snippets and the playground."""
+    """Where clients send requests, for snippets."""
+    playground_url: str
+    """Where the playground sends them."""
     changed: Callable[[], None]
     """Called after each change, so that the outbox is published at once."""
     proxies: int = 0

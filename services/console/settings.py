@@ -12,7 +12,9 @@ class ConsoleSettings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = Field(default=8081, ge=1, le=65535)
     gateway_url: str = "http://127.0.0.1:8080/api/gateway"
-    """Where clients send requests: shown in the web console, and called by its playground."""
+    """Where clients send requests, as the web console shows it."""
+    playground_url: str | None = None
+    """Where this console itself reaches it, for the playground; None: at the same address."""
     operator_token: str = Field(min_length=32, repr=False)
     """Who has it may do everything."""
     key_encryption_keys: str = Field(repr=False)

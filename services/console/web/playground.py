@@ -44,7 +44,7 @@ async def run(visit: Visiting) -> Response:
         "stream_options": {"include_usage": True},
         "messages": [{"role": "user", "content": prompt}],
     }
-    answer = _answer(visit.session.parts.gateway_url, token, body, runs)
+    answer = _answer(visit.session.parts.playground_url, token, body, runs)
     return StreamingResponse(answer, media_type="text/event-stream", headers=SECURITY_HEADERS)
 
 

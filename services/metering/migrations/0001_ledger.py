@@ -170,7 +170,7 @@ _PROJECTIONS = (
     );
     """,
     "create index usage_daily_by_day on ledger.usage_daily (day);",
-    "create index usage_daily_by_member on ledger.usage_daily (owner, account_id, day);",
+    "create index usage_daily_by_member on ledger.usage_daily (account_id, owner, day);",
     # What the console's pages add up: an owner's day, and that day by one of model, member and key.
     f"""
     create table ledger.usage_sums (
