@@ -17,15 +17,20 @@ MOST_CONTEXT_TOKENS = 2_097_152
 """More than any model takes (Gemini 1.5 Pro), for what the provider adds to a request without telling how much."""
 _MEDIA = {
     "image_url": ("image_url", "url"),
-    "video_url": ("video_url", "url"),
-    "input_audio": ("input_audio", "data"),
     "input_image": ("image_url",),
     "computer_screenshot": ("image_url",),
     "image_generation_call": ("result",),
     "image": ("source", "data"),
 }
 """Where a part of some type has its bytes. Anthropic's sources and the `*_url` parts may be addresses instead."""
-_FILES = {"file": ("file", "file_data"), "input_file": ("file_data",), "document": ("source", "data")}
+_FILES = {
+    "video_url": ("video_url", "url"),
+    "input_audio": ("input_audio", "data"),
+    "file": ("file", "file_data"),
+    "input_file": ("file_data",),
+    "document": ("source", "data"),
+}
+"""Pages, minutes and pictures in them that no count of bytes bounds: up to the whole context window."""
 _OF_PROVIDER = ("previous_response_id", "conversation", "mcp_servers", "web_search_options")
 """Fields that bring in what the provider keeps or finds; so does a ``prompt`` that is a template, no text."""
 _PARTS_OF_PROVIDER = ("item_reference", "container_upload")
@@ -71,20 +76,20 @@ def size_of(body: Mapping[str, Any], body_bytes: int) -> Size:
     """
     media = media_bytes = file_bytes = 0
     open_ended = any(body.get(name) is not None for name in _OF_PROVIDER) or isinstance(body.get("prompt"), dict)
-    open_ended |= any(not _is_the_clients(tool) for tool in _objects(body.get("tools")))
-    for part in _parts(body):
+    open_ended |= any(not is_the_clients(tool) for tool in _objects(body.get("tools")))
+    for part in parts_of(body):
         kind = str(part.get("type"))
         if kind in _MEDIA:
             media += 1
             media_bytes += _inline_bytes(part, _MEDIA[kind]) or 0
         elif kind in _FILES and not _is_text(part):
             found = _inline_bytes(part, _FILES[kind])
-            media, file_bytes, open_ended = media + 1, file_bytes + (found or 0), open_ended or found is None
+            media, file_bytes, open_ended = media + 1, file_bytes + (found or 0), True
         open_ended |= kind in _PARTS_OF_PROVIDER
     return Size(max(body_bytes - media_bytes - file_bytes, 0), media, file_bytes, open_ended)
 
 
-def _parts(body: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def parts_of(body: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """What messages and items consist of, and nothing else: what only looks like an image is text to the model."""
     for turns in (body.get("messages"), body.get("input")):
         for turn in _objects(turns):
@@ -105,7 +110,8 @@ def _is_text(part: dict[str, Any]) -> bool:
     return isinstance(source, dict) and source.get("type") in ("text", "content")
 
 
-def _is_the_clients(tool: dict[str, Any]) -> bool:
+def is_the_clients(tool: dict[str, Any]) -> bool:
+    """The client runs the tool, and pays for what it does."""
     kind = tool.get("type")
     return kind is None or str(kind).startswith(_CLIENT_TOOLS)
 

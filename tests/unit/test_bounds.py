@@ -37,8 +37,6 @@ def _turns(part: Any) -> list[dict[str, Any]]:
         ({"type": "image_url", "image_url": {"url": URL}}, len(URL)),
         ({"type": "image_url", "image_url": URL}, len(URL)),
         ({"type": "image_url", "image_url": {"url": "https://example.com/cat.png"}}, 0),
-        ({"type": "video_url", "video_url": {"url": URL}}, len(URL)),
-        ({"type": "input_audio", "input_audio": {"data": DATA, "format": "wav"}}, len(DATA)),
         ({"type": "input_image", "image_url": URL}, len(URL)),
         ({"type": "input_image", "file_id": "file-1"}, 0),
         ({"type": "computer_screenshot", "image_url": URL}, len(URL)),
@@ -46,7 +44,7 @@ def _turns(part: Any) -> list[dict[str, Any]]:
         ({"type": "image", "source": {"type": "url", "url": "https://example.com/cat.png"}}, 0),
     ],
 )
-def test_an_image_or_a_recording_counts_as_one_not_by_its_bytes(part: dict[str, Any], inline: int) -> None:
+def test_an_image_counts_as_one_not_by_its_bytes(part: dict[str, Any], inline: int) -> None:
     for body in _turns(part):
         size, most = _size(body)
         assert size.tokens_most == most - inline + MEDIA_TOKENS, body
@@ -59,12 +57,14 @@ def test_an_image_or_a_recording_counts_as_one_not_by_its_bytes(part: dict[str, 
         {"type": "file", "file": {"filename": "a.pdf", "file_data": URL}},
         {"type": "input_file", "filename": "a.pdf", "file_data": URL},
         {"type": "document", "source": BASE64},
+        {"type": "video_url", "video_url": {"url": URL}},
+        {"type": "input_audio", "input_audio": {"data": DATA, "format": "wav"}},
     ],
 )
-def test_a_file_counts_as_its_bytes_and_as_an_image_but_may_have_few_tokens(part: dict[str, Any]) -> None:
+def test_pages_and_minutes_may_fill_the_context_window_and_may_have_few_tokens(part: dict[str, Any]) -> None:
     for body in _turns(part):
-        size, most = _size(body)
-        assert size.tokens_most == most + MEDIA_TOKENS
+        size, _most = _size(body)
+        assert size.tokens_most == MOST_CONTEXT_TOKENS
         assert size.tokens_least < len(DATA) // 16
 
 

@@ -20,6 +20,8 @@ from services.ingress.core.errors import BadRequest
 from services.ingress.core.preferences import NONE, Preferences, preferences
 
 MOST_MODEL_CHARACTERS = 200
+MOST_TOKENS = 2**31 - 1
+"""Of one answer, far beyond any model: what comes of it times a price still fits the ledger."""
 MOST_CHOICES = 128
 MOST_NODES = dict.fromkeys(Surface, 100_000) | {Surface.EMBEDDINGS: 400_000}
 """Values in a body: a conversation of a thousand turns with two hundred tools has 30,000. OpenAI takes 300,000 tokens
@@ -168,7 +170,7 @@ def _fim(body: dict[str, Any]) -> _Output:
     if not isinstance(body.get("prompt"), str):
         raise BadRequest("`prompt` must be text: what stands before the place to fill.")
     limit = _limit(body, "max_tokens")
-    return min(limit or FIM_MOST_TOKENS, FIM_MOST_TOKENS), 1
+    return min(limit or FIM_MOST_TOKENS, FIM_MOST_TOKENS), _choices(body, "n")
 
 
 def _completions(body: dict[str, Any]) -> _Output:
@@ -189,8 +191,8 @@ def _choices(body: dict[str, Any], name: str) -> int:
 
 def _limit(body: dict[str, Any], name: str) -> int | None:
     limit = body.get(name)
-    if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 1):
-        raise BadRequest(f"`{name}` must be a whole number of at least 1.")
+    if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or not 1 <= limit <= MOST_TOKENS):
+        raise BadRequest(f"`{name}` must be a whole number from 1 to {MOST_TOKENS:,}.")
     return limit
 
 
