@@ -142,5 +142,6 @@ def _role(service: str) -> str:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, subprocess.CalledProcessError):
-        return f"`{Path(error.cmd[0]).name}` ended with {error.returncode}"
+        last = str(error.stderr or "").strip().rpartition("\n")[2]
+        return f"`{Path(error.cmd[0]).name}` ended with {error.returncode}{f': {last[:200]}' if last else ''}"
     return getattr(error, "strerror", None) or type(error).__name__
