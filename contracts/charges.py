@@ -8,7 +8,7 @@ from .credit import BalanceChanged, MemberSpent
 from .quantities import Quantity
 from .record import EpochMs, Record, RequestId, Subject
 from .replies import Outcome
-from .usage import TokenUsage
+from .usage import EstimatedFrom, TokenUsage
 
 
 class ChargePosted(Record):
@@ -27,6 +27,8 @@ class ChargePosted(Record):
     quantities: list[Quantity] = []
     """Of other units than tokens."""
     estimated: bool
+    estimated_from: EstimatedFrom | None = None
+    """How the tokens were estimated; see `contracts.usage`."""
     byok: bool
     cost_microdollars: Annotated[int, Field(ge=0)]
     price_version: str

@@ -106,6 +106,31 @@ class TopUpDue(Record):
         return f"{self.owner}/TopUpDue/{self.noticed_at_ms}"
 
 
+class ReservationExceeded(Record):
+    """``billing.credit.v1``: a provider billed more for a request than was held for it. The balance bears it.
+
+    Below 0 the owner's paid requests are refused until credit has been added.
+    """
+
+    request_id: RequestId
+    owner: str
+    provider_id: str | None = None
+    model: str
+    reserved_microdollars: int
+    cost_microdollars: int
+    balance_microdollars: int | None = None
+    """After the transaction that entered the charge."""
+    noticed_at_ms: EpochMs
+
+    @property
+    def event_subject(self) -> str:
+        return self.owner
+
+    @property
+    def event_id(self) -> str:
+        return f"{self.request_id}/ReservationExceeded"
+
+
 class BalanceChanged(StateRecord):
     """``billing.balances.v1``, compacted: a balance, and the number of its change."""
 
@@ -157,4 +182,4 @@ class CreditSettingsSet(StateRecord):
         return self.owner
 
 
-CreditEvent = CreditPosted | BalanceLow | TopUpDue
+CreditEvent = CreditPosted | BalanceLow | TopUpDue | ReservationExceeded

@@ -106,7 +106,7 @@ ORDERS = Topic(
 )
 CREDIT: Topic[credit.CreditEvent] = Topic(
     "billing.credit.v1",
-    (credit.CreditPosted, credit.BalanceLow, credit.TopUpDue),
+    (credit.CreditPosted, credit.BalanceLow, credit.TopUpDue, credit.ReservationExceeded),
     key=lambda event: event.owner,
     retention_ms=MONTH_MS,
 )

@@ -1,6 +1,6 @@
 """``gateway.usage.v1``: what a request consumed. One record a request, whatever its outcome."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -11,6 +11,9 @@ from .replies import Outcome
 from .requests import Caller, Surface
 
 Tokens = Annotated[int, Field(ge=0)]
+EstimatedFrom = Literal["text", "bounds", "time"]
+"""``text``: prompt and delivered text, four bytes a token. ``bounds``: the most that the input can have, and what was
+delivered at two bytes a token. ``time``: as bounds, but the time since the call at the model's pace, which is more."""
 
 
 class TokenUsage(Value):
@@ -42,7 +45,9 @@ class UsageRecorded(RequestRecord):
     quantities: list[Quantity] = []
     """Of other units than tokens."""
     estimated: bool = False
-    """True where the provider gave no counts and what was delivered was counted instead."""
+    """True where the provider gave no counts."""
+    estimated_from: EstimatedFrom | None = None
+    """What was counted instead."""
     byok: bool = False
     free: bool = False
     price: Price | None = None

@@ -108,6 +108,9 @@ class Provider(Section):
     """Surfaces of its protocol that the provider does not have."""
     fields: list[str] = []
     """All fields of chat completions that the provider takes, where it refuses one that has others; empty: any."""
+    extras: list[str] = []
+    """What makes the provider dearer and is passed on with the gateway's own key all the same: names of fields, types
+    of hosted tools, ``file_id``; see `libs.pricing.surcharges`."""
     message_fields: list[str] = []
     """The same of each message."""
     thinking: Thinking = "budget"
@@ -133,6 +136,11 @@ class Provider(Section):
     def speaks(self, surface: Surface) -> bool:
         """The provider takes requests of the surface as they are; others must be translated for it."""
         return _OWN_SURFACES.get(self.protocol) is surface or surface.value in self.native
+
+    @property
+    def may_think(self) -> bool:
+        """Its models may generate what they do not show."""
+        return "reasoning" not in self.unsupported
 
     @property
     def api_key_variable(self) -> str | None:
@@ -271,6 +279,8 @@ class Timeouts(Section):
     first_byte_s: float = Field(default=120, gt=0)
     idle_s: float = Field(default=60, gt=0)
     """Between two reads of a provider's stream."""
+    leave_s: float = Field(default=2, ge=0, le=60)
+    """How long an answer is read on after its client has left, so that one that is nearly whole brings its counts."""
     publish_s: float = Field(default=1.5, gt=0)
     """Until the broker has an admitted request; then the client gets a 503."""
 

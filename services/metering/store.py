@@ -17,6 +17,7 @@ from contracts.usage import UsageRecorded
 from libs.database.outbox import Outgoing, enqueue
 from libs.database.pool import Database
 from services.metering.core.alerts import Notified, due
+from services.metering.core.exceeding import exceeded
 from services.metering.core.journal import Entry, charged, ordered, owner_of
 
 SCHEMA = "ledger"
@@ -52,6 +53,7 @@ _USAGE: tuple[tuple[str, str], ...] = (
     ("output_audio_tokens", "bigint"),
     ("quantities", "jsonb"),
     ("estimated", "boolean"),
+    ("estimated_from", "text"),
     ("byok", "boolean"),
     ("free", "boolean"),
     ("attempts", "integer"),
@@ -140,9 +142,14 @@ class Ledger:
                 )
                 for one in new
             ]
+            debts = [
+                Outgoing(topics.CREDIT, event, one.traceparent)
+                for one in new
+                if (event := exceeded(one.usage, one.charge, one.owner, balances.get(one.owner)))
+            ]
             sums = [Outgoing(topics.SPENDING, spent) for spent in spending.values()]
             alerts = await self._alerts(connection, balances)
-            await enqueue(connection, SCHEMA, [*charges, *_changes(balances), *sums, *alerts])
+            await enqueue(connection, SCHEMA, [*charges, *_changes(balances), *sums, *debts, *alerts])
 
     async def order(self, order: CreditOrdered) -> None:
         """Enters an order of credit, once. Raises as `write` does, and ValueError as `ordered` does."""
@@ -303,6 +310,7 @@ def _usage_values(metered: Metered) -> tuple[object, ...]:
         tokens.output_audio_tokens,
         _quantities(usage.quantities),
         usage.estimated,
+        usage.estimated_from,
         usage.byok,
         usage.free,
         usage.attempts,

@@ -13,27 +13,23 @@ from contracts.prompts import PromptSubmitted
 from contracts.record import JSON, Refusal
 from contracts.replies import EVENTS, Outcome
 from contracts.routes import Fallback, RoutePlanned
-from contracts.usage import TokenUsage
-from libs.chat.providers.answers import Exchange
+from contracts.usage import EstimatedFrom, TokenUsage
+from libs.chat.providers.answers import Exchange, Stream
 from libs.chat.providers.errors import broke_off, failed_in_answer, timed_out, unreachable
-from libs.chat.providers.exchange import exchange
-from libs.chat.providers.identifiers import identifiers, with_hashed_users
 from libs.chat.providers.openai_chat.usage import estimate
-from libs.chat.providers.protocol import Call, ProtocolError, ProviderFailure
+from libs.chat.providers.protocol import ProtocolError, ProviderFailure
 from libs.chat.surfaces.registry import DIALECTS
-from libs.chat.surfaces.writer import SurfaceError
 from libs.config.catalog import Catalog
-from libs.config.gateway import Provider, Timeouts
-from libs.endpoints.exchange import exchange as endpoint_exchange
-from libs.endpoints.form import Form
-from libs.endpoints.registry import ENDPOINTS
+from libs.config.gateway import Timeouts
 from libs.sealing.hybrid import SealError
 from libs.telemetry.tracing import Step
-from services.relay.core.auto import as_client_asked, in_manner
+from services.relay.calls import prepare
 from services.relay.core.ending import Ending, failed
-from services.relay.core.keeping import Keeper, Kept, is_kept
+from services.relay.core.estimating import Paces, may_have_billed, passes
+from services.relay.core.keeping import Keeper, Kept
 from services.relay.core.tally import Tally
 from services.relay.grants import Grants
+from services.relay.left import MOST_READ_ON, Left
 from services.relay.reply_stream import ReplyStream
 from services.relay.upstream import UpstreamError, Upstreams, read_answer, read_events, read_pieces
 
@@ -42,8 +38,6 @@ log = structlog.get_logger()
 NO_GRANT = Refusal(
     status=503, message="The provider's key could not be opened; nothing was charged, try again.", retry_after_s=1
 )
-FOR_US = "provider"
-"""A field of requests: the client's preferences among providers."""
 STOPPED = Refusal(status=503, message="The gateway is being restarted; what came before is all there is.")
 
 
@@ -59,6 +53,8 @@ class Attempt:
         grants: Grants,
         upstreams: Upstreams,
         tally: Tally,
+        paces: Paces,
+        left: Left,
         catalog: Catalog,
         timeouts: Timeouts,
         traceparent: str,
@@ -69,11 +65,15 @@ class Attempt:
         self._grants = grants
         self._upstreams = upstreams
         self._tally = tally
+        self._paces = paces
+        self._left = left
         self._catalog = catalog
         self._timeouts = timeouts
         self._traceparent = traceparent
         self._task: asyncio.Task[None] | None = None
         self._stop_as: Outcome | None = None
+        self._read_on_bytes: int | None = None
+        """How much has been read since the client left, if the answer is read on."""
         first = Fallback(provider_id=route.provider_id, upstream_model=route.upstream_model, grant=route.grant)
         self._targets = [first, *route.fallbacks]
         self._at = first
@@ -91,10 +91,19 @@ class Attempt:
         self._ending: Ending | None = None
 
     def stop(self, outcome: Outcome) -> None:
-        """Closes the connection to the provider; the attempt then ends as CANCELLED or INTERRUPTED."""
-        if self._stop_as is None:
-            self._stop_as = outcome
-            if self._task:
+        """Ends the attempt as CANCELLED or INTERRUPTED, and closes the connection to the provider.
+
+        Where the client has left, the answer is read on for a little: its counts may be about to come.
+        """
+        if self._stop_as is None or outcome is Outcome.INTERRUPTED:
+            reads_on = self._stop_as is None and outcome is Outcome.CANCELLED and self._called_at and self._left.enter()
+            self._stop_as = self._stop_as or outcome
+            if self._task is None:
+                return
+            if reads_on:
+                self._read_on_bytes = 0
+                asyncio.get_running_loop().call_later(self._timeouts.leave_s, self._task.cancel)
+            else:
                 self._task.cancel()
 
     @property
@@ -104,7 +113,11 @@ class Attempt:
 
     async def run(self) -> Ending:
         """Calls the providers, one after the other until one answers, and relays the answer."""
-        ending = await self._run()
+        try:
+            ending = await self._run()
+        finally:
+            if self._read_on_bytes is not None:
+                self._left.leave()
         ending.provider_id, ending.upstream_model = self._at.provider_id, self._at.upstream_model
         ending.tried, ending.attempts = self._tried, len(self._tried) + 1
         ending.dropped = self._stream.dropped
@@ -119,6 +132,8 @@ class Attempt:
         if self._task.cancelled():
             return await self._stopped(self._stop_as or Outcome.INTERRUPTED)
         error = self._task.exception()
+        if self._stop_as is not None:
+            return await self._stopped(self._stop_as, self._ending)
         if isinstance(error, UpstreamError):
             return await self._failed(error.refusal)
         if error is not None or self._ending is None:
@@ -136,7 +151,7 @@ class Attempt:
                         await self._call_in_step()
                         return
                     except UpstreamError as error:
-                        if target is self._targets[-1] or not self._may_turn_away(error):
+                        if target is self._targets[-1] or self._stop_as or not self._may_turn_away(error):
                             raise
                         self._tried.append(f"{target.provider_id}={error.refusal.status}")
                         log.info("falling back", request_id=self._route.request_id, tried=self._tried)
@@ -230,63 +245,12 @@ class Attempt:
             raise UpstreamError(timed_out(at.provider_id, what)) from None
 
     def _exchange(self) -> Exchange:
-        """What is to be sent, in the provider's words."""
-        at, request = self._at, self._route.request
+        request, at = self._route.request, self._at
         provider = self._catalog.at(request.model, at.provider_id)
         if provider is None:
             raise UpstreamError(unreachable(at.provider_id))
-        if request.surface in ENDPOINTS:
-            return self._endpoint_exchange(provider)
-        asked = self._prompt.body
-        body = {name: value for name, value in asked.items() if name != FOR_US} if FOR_US in asked else asked
-        if is_kept(request, body):
-            # For the provider it is a request like any other: what it would store belongs to a key of ours.
-            body = {name: value for name, value in body.items() if name != "store"}
-            self._keeper = Keeper(body)
-        body = in_manner(body, request)
-        call = Call(
-            request.surface,
-            with_hashed_users(body, request.surface, at.provider_id, request.caller),
-            request.model,
-            at.upstream_model,
-            request.stream,
-            # Who pays with a key of their own is not held to what we reserve.
-            cap_tokens=None if at.grant.byok else request.cap_tokens,
-            most_tokens=request.output_tokens_most,
-            created_s=now_ms() // 1000,
-            cache=request.task_id is not None,
-            headers=request.upstream_headers,
-            identifiers=identifiers(
-                at.provider_id,
-                request.caller,
-                task_id=request.task_id,
-                cache_key_field=provider.cache_key_field,
-                user_field=provider.user_field,
-            ),
-        )
-        try:
-            found = as_client_asked(exchange(call, provider), asked)
-            return self._keeper.keeping(found) if self._keeper else found
-        except SurfaceError as error:
-            raise UpstreamError(Refusal(status=400, message=str(error))) from None
-
-    def _endpoint_exchange(self, provider: Provider) -> Exchange:
-        at, request = self._at, self._route.request
-        form = Form.read(self._prompt.content_type, self._prompt.content).without(lambda name: name == FOR_US)
-        users = {name: form.get(name) for name in form.names}
-        named = with_hashed_users(users, request.surface, at.provider_id, request.caller)
-        try:
-            return endpoint_exchange(
-                request.surface,
-                form.with_fields(**{name: value for name, value in named.items() if value != users[name]}),
-                provider,
-                model=request.model,
-                upstream_model=at.upstream_model,
-                streamed=request.stream,
-                price=request.prices.get(at.provider_id),
-            )
-        except SurfaceError as error:
-            raise UpstreamError(Refusal(status=400, message=str(error))) from None
+        found, self._keeper = prepare(request, self._prompt, at, provider)
+        return found
 
     def _upstream_ms(self) -> int:
         return int((time.monotonic() - self._waiting_since) * 1000) if self._waiting_since else 0
@@ -297,8 +261,10 @@ class Attempt:
     def _whole(self, call: Exchange, data: bytes) -> Ending:
         with _our_words(self._at.provider_id):
             answer = call.whole(data)
-            tokens, estimated = self._tokens(answer.usage, answer.delivered_bytes)
-            text = answer.body(tokens if estimated else None)
+            tokens, estimated_from = self._tokens(answer.usage, answer.delivered_bytes)
+            text = answer.body(tokens if estimated_from else None)
+        if not estimated_from:
+            self._paces.note(*self._paced, tokens.output_tokens, time.monotonic() - self._called_at)
         return Ending(
             Outcome.COMPLETED,
             body=None if call.unstreamed else text,
@@ -306,7 +272,7 @@ class Attempt:
             content_type=call.content_type or JSON,
             tokens=tokens,
             quantities=list(call.quantities()),
-            estimated=estimated,
+            estimated_from=estimated_from,
             first_byte_ms=self._first_byte_ms,
         )
 
@@ -323,8 +289,13 @@ class Attempt:
                 text = answer.event(data) if isinstance(data, str) else data
                 if begins:
                     self._count(None)
-                self._stream.write(text)
-                self._sent = text or self._sent
+                if self._is_too_long(answer):
+                    raise UpstreamError(self._too_long())
+                if self._read_on_bytes is None:
+                    self._stream.write(text)
+                    self._sent = text or self._sent
+                else:
+                    self._read_on(len(data))
                 if self._stream.full:
                     # The log's back-pressure must not count as the provider's silence.
                     patience.reschedule(None)
@@ -334,42 +305,80 @@ class Attempt:
                     break
             if not answer.done and not answer.finished and not (call.recording and self._sent):
                 raise ProtocolError("the stream has no end")
-            tokens, estimated = self._tokens(answer.usage, answer.delivered_bytes)
-            tail = answer.finish(tokens if estimated else None)
+            tokens, estimated_from = self._tokens(answer.usage, answer.delivered_bytes)
+            tail = answer.finish(tokens if estimated_from else None)
         patience.reschedule(None)
         await self._stream.close()
-        self._count_pace(tokens)
+        if not estimated_from:
+            self._count_pace(tokens)
         self._ending = Ending(
             Outcome.COMPLETED,
             tail=tail,
             chunks=self._stream.chunks,
             tokens=tokens,
             quantities=list(call.quantities()),
-            estimated=estimated,
+            estimated_from=estimated_from,
             first_byte_ms=self._first_byte_ms,
         )
 
     def _count_pace(self, tokens: TokenUsage) -> None:
-        if not self._at.grant.byok and self._first_byte_ms is not None:
+        if self._first_byte_ms is None:
+            return
+        seconds = time.monotonic() - self._called_at - self._first_byte_ms / 1000
+        self._paces.note(*self._paced, tokens.output_tokens, seconds)
+        if not self._at.grant.byok:
             self._tally.streamed(
                 self._at.provider_id,
                 self._at.upstream_model,
                 first_byte_ms=self._first_byte_ms,
                 output_tokens=tokens.output_tokens,
-                seconds=time.monotonic() - self._called_at - self._first_byte_ms / 1000,
+                seconds=seconds,
             )
 
-    def _tokens(self, usage: TokenUsage | None, delivered_bytes: int) -> tuple[TokenUsage, bool]:
+    def _is_too_long(self, answer: Stream) -> bool:
+        """The provider does not hold to the limit that it was given: what it sends on, nobody has reserved."""
+        request, at = self._route.request, self._at
+        if self._route.reserved_microdollars is None or at.grant.byok or not request.output_tokens_most:
+            return False
+        counted = answer.usage.output_tokens if answer.usage else 0
+        return passes(request.output_tokens_most, counted=counted, delivered_bytes=answer.delivered_bytes)
+
+    def _too_long(self) -> Refusal:
+        most = self._route.request.output_tokens_most
+        return Refusal(
+            status=502,
+            message=f"{self._at.provider_id} sent far more than the {most} tokens that were asked for; it was stopped.",
+        )
+
+    @property
+    def _paced(self) -> tuple[str, str]:
+        return self._at.provider_id, self._at.upstream_model
+
+    def _read_on(self, count: int) -> None:
+        """Counts what comes after the client has left; it goes nowhere."""
+        self._read_on_bytes = (self._read_on_bytes or 0) + count
+        if self._read_on_bytes > MOST_READ_ON and self._task:
+            self._task.cancel()
+
+    def _tokens(self, usage: TokenUsage | None, delivered_bytes: int) -> tuple[TokenUsage, EstimatedFrom | None]:
         if usage is not None:
-            return usage, False
+            return usage, None
         if self._call and self._call.quantities():
-            return TokenUsage(), False
+            return TokenUsage(), None
         request = self._route.request
         # A form with files has more bytes than the model has tokens.
         read = min(request.prompt_bytes, 4 * request.input_tokens_most)
-        return estimate(prompt_bytes=read, delivered_bytes=delivered_bytes), True
+        return estimate(prompt_bytes=read, delivered_bytes=delivered_bytes), "text"
 
-    async def _stopped(self, outcome: Outcome) -> Ending:
+    async def _stopped(self, outcome: Outcome, whole: Ending | None = None) -> Ending:
+        """
+        Args:
+            whole: the answer came to its end all the same.
+        """
+        if whole is not None:
+            if outcome is Outcome.CANCELLED:
+                whole.outcome, whole.status, whole.body, whole.tail = outcome, 499, None, None
+            return whole
         ending = await self._failed(STOPPED)
         ending.outcome = outcome
         if outcome is Outcome.CANCELLED:
@@ -377,9 +386,23 @@ class Attempt:
         if self._called_at and self._call:
             # The provider has worked on the prompt, whether or not a byte came back.
             ending.quantities = list(self._call.quantities())
-            if self._call.stream.usage is None:
-                ending.tokens, ending.estimated = self._tokens(None, self._call.stream.delivered_bytes)
+            if outcome is Outcome.CANCELLED and not ending.quantities:
+                ending.tokens, ending.estimated_from = self._may_have_billed(self._call)
+            elif self._call.stream.usage is None:
+                ending.tokens, ending.estimated_from = self._tokens(None, self._call.stream.delivered_bytes)
         return ending
+
+    def _may_have_billed(self, call: Exchange) -> tuple[TokenUsage, EstimatedFrom]:
+        request = self._route.request
+        provider = self._catalog.at(request.model, self._at.provider_id)
+        return may_have_billed(
+            request,
+            call.stream.usage,
+            delivered_bytes=call.stream.delivered_bytes,
+            worked_s=time.monotonic() - self._called_at,
+            unseen=not request.stream or bool(provider and provider.may_think),
+            pace=self._paces.of(*self._paced),
+        )
 
     async def _failed(self, refusal: Refusal) -> Ending:
         """An error before the first byte is the status; after it, the stream's last event."""
@@ -395,7 +418,7 @@ class Attempt:
                 error_event = DIALECTS[self._route.request.surface].error_event
                 ending.tail = error_event(refusal.message, refusal.status, self._sent)
             ending.quantities = list(self._call.quantities())
-            ending.tokens, ending.estimated = self._tokens(answer.usage, answer.delivered_bytes)
+            ending.tokens, ending.estimated_from = self._tokens(answer.usage, answer.delivered_bytes)
         elif answer.usage is not None:
             ending.tokens = answer.usage
         return ending

@@ -23,9 +23,11 @@ from libs.runtime.background import Tasks
 from libs.telemetry.tracing import Step
 from services.relay.attempt import Attempt
 from services.relay.core.ending import Ending, attempt_ended, undeliverable
+from services.relay.core.estimating import Paces
 from services.relay.core.own_keys import OwnKeyUses
 from services.relay.core.tally import Tally
 from services.relay.grants import Grants
+from services.relay.left import Left
 from services.relay.reply_stream import ReplyStream
 from services.relay.storing import Storing
 from services.relay.upstream import Upstreams
@@ -65,6 +67,8 @@ class Attempts:
         self._own_keys = OwnKeyUses()
         self._storing = Storing(producer)
         self._tasks = Tasks("attempts")
+        self._paces = Paces()
+        self._left = Left()
         self._room = asyncio.Semaphore(MOST_ATTEMPTS)
 
     async def run(self, route: RoutePlanned, prompt: PromptSubmitted, trace: str, on_ended: OnEnded) -> None:
@@ -82,6 +86,8 @@ class Attempts:
             grants=self._grants,
             upstreams=self._upstreams,
             tally=self._tally,
+            paces=self._paces,
+            left=self._left,
             catalog=self._catalog,
             timeouts=self._timeouts,
             traceparent=step.traceparent,

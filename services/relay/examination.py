@@ -92,7 +92,7 @@ class Examination:
         request = examine.route.request
         log.warning("attempt was interrupted", request_id=request.request_id, relay_id=examine.started.relay_id)
         ending = failed(INTERRUPTED)
-        ending.outcome, ending.estimated = Outcome.INTERRUPTED, True
+        ending.outcome, ending.estimated_from = Outcome.INTERRUPTED, "text"
         delivered = await self._delivered_bytes(request, examine.started.started_at_ms)
         read = min(request.prompt_bytes, 4 * request.input_tokens_most)
         ending.tokens = estimate(prompt_bytes=read, delivered_bytes=delivered)

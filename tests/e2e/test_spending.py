@@ -10,9 +10,14 @@ import pytest
 import pytest_asyncio
 import yaml
 
+from contracts import headers as names
+from contracts import topics
+from contracts.credit import ReservationExceeded
+from contracts.headers import header
+from libs.bus.reading import read_to_end
 from tests.e2e.plane import Person, Plane
 from tests.faults.books import audited
-from tests.stacks import CONFIG, running_stack, until
+from tests.stacks import CONFIG, chat, running_stack, until
 
 LIMITS = {
     "model": {"requests_per_minute": 10},
@@ -25,6 +30,7 @@ async def plane(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIt
     environment = {
         "SLUICE_BILLING__PREPAID": "true",
         "SLUICE_BILLING__BUY_CREDITS_URL": "https://example.com/credits",
+        "SLUICE_TIMEOUTS__LEAVE_S": "60",
     }
     async with running_stack(tmp_path_factory.mktemp("spending"), kafka, environment=environment) as gateway:
         yield Plane(gateway, 1)
@@ -203,3 +209,70 @@ async def test_a_request_that_can_never_fit_says_so(limited: Plane) -> None:
     refused = await limited.ask(person.key, max_tokens=70_000)
     assert refused.status_code == 429
     assert "lower `max_tokens`" in refused.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_an_answer_that_ends_soon_after_its_client_left_is_charged_as_counted(plane: Plane, stream: bool) -> None:
+    person = await plane.person()
+    await fund(plane, f"/api/accounts/{person.account_id}", "1")
+    await becomes(plane, 200, person)
+    body = chat("[[stub chunks=40 gap_ms=25]]" if stream else "[[stub chunks=40 gap_ms=1000]]", stream=stream)
+    headers = {"Authorization": f"Bearer {person.key}"}
+    async with httpx.AsyncClient(base_url=plane.gateway.base_url, timeout=60, trust_env=False) as client:
+        if stream:
+            async with client.stream("POST", "chat/completions", json=body, headers=headers) as response:
+                async for _line in response.aiter_lines():
+                    break
+        else:
+            before = (await plane.gateway.stub_stats())["requests"]
+            asking = asyncio.create_task(client.post("chat/completions", json=body, headers=headers))
+
+            async def asked() -> bool | None:
+                return (await plane.gateway.stub_stats())["requests"] > before or None
+
+            await until(asked, what="the provider's call")
+            asking.cancel()
+
+    async def left() -> dict[str, Any] | None:
+        row = await plane.gateway.database.fetchrow(
+            "select * from ledger.usage where account_id = $1 and outcome = 'cancelled'", person.account_id
+        )
+        return dict(row) if row else None
+
+    entry = await until(left, what="the entry of the answer that was left")
+    assert (entry["status"], entry["output_tokens"], entry["estimated"]) == (499, 40, False)
+    assert entry["cost_microdollars"] > 40 * 8
+
+
+async def test_what_a_provider_bills_beyond_the_reservation_is_a_debt_that_billing_is_told_of(plane: Plane) -> None:
+    person = await plane.person()
+    account = f"/api/accounts/{person.account_id}"
+    await fund(plane, account, "0.10")
+    answer = await becomes(plane, 200, person, text="[[stub cache=1000000]]")
+    entry = await plane.gateway.entry(answer.headers["x-request-id"])
+    refused = await becomes(plane, 402, person)
+    assert "credit" in refused.json()["error"]["message"].lower()
+    balance = (await plane.call("GET", f"{account}/credit"))["balance_microdollars"]
+    assert balance < 0
+    events = [
+        ReservationExceeded.model_validate_json(raw.value)
+        async for raw in read_to_end(plane.gateway.stack.bus, topics.CREDIT)
+        if header(raw.headers, names.TYPE) == "dev.sluice.ReservationExceeded"
+    ]
+    (event,) = [event for event in events if event.owner == f"acct:{person.account_id}"]
+    assert event.request_id == answer.headers["x-request-id"]
+    assert event.cost_microdollars == entry["cost_microdollars"] > event.reserved_microdollars
+    assert event.balance_microdollars == balance
+    await fund(plane, account, "5")
+    await becomes(plane, 200, person)
+
+
+async def test_a_stream_far_beyond_its_limit_is_stopped(plane: Plane) -> None:
+    person = await plane.person()
+    await fund(plane, f"/api/accounts/{person.account_id}", "1")
+    text = "[[stub chunks=100000 over=1]]"
+    response = await becomes(plane, 200, person, text=text, max_tokens=10, stream=True)
+    assert "far more than the 10 tokens" in response.text
+    entry = await plane.gateway.entry(response.headers["x-request-id"])
+    assert (entry["outcome"], entry["status"]) == ("failed", 502)
+    assert entry["output_tokens"] < 5_000

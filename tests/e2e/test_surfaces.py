@@ -267,6 +267,10 @@ async def test_errors_are_those_that_each_sdk_knows(gateway: Gateway) -> None:
     async with _openai(gateway) as chat:
         with pytest.raises(openai.BadRequestError, match="whole conversation"):
             await chat.responses.create(model="stub/echo", input="hi", previous_response_id="resp_1")
+        with pytest.raises(openai.BadRequestError, match="add a key of your own for stub"):
+            await chat.chat.completions.create(
+                model="stub/echo", messages=[{"role": "user", "content": "hi"}], service_tier="priority"
+            )
         with pytest.raises(openai.BadRequestError, match="only `function` tools"):
             await chat.responses.create(model="stub/echo", input="hi", tools=[{"type": "web_search"}])
 

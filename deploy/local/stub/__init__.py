@@ -6,6 +6,7 @@ A model of the name ``fails:error=429`` fails so always.
 | knob | effect |
 |---|---|
 | ``chunks=N`` | the answer has N words, one chunk each, but no more than its limit |
+| ``over=1`` | the limit does not hold |
 | ``gap_ms=N`` | pause between chunks (and before an answer that is not streamed) |
 | ``error=STATUS`` | that HTTP status, in the protocol's shape |
 | ``hang=1`` | never answers |

@@ -123,7 +123,8 @@ def answer_to(request: StubRequest, call_prefix: str) -> StubAnswer:
     knobs = request.knobs
     calls = _calls(request, call_prefix)
     wanted = knobs.number("chunks", 0 if calls else 8) or 0
-    most = min(wanted, request.most_tokens) if request.most_tokens else wanted
+    bounded = request.most_tokens and not knobs.text("over")
+    most = min(wanted, request.most_tokens or 0) if bounded else wanted
     words = [json.dumps(_instance(request.schema))] if request.schema else _words(request.prompt, most)
     zero = knobs.text("usage") == "zero"
     return StubAnswer(

@@ -20,6 +20,7 @@ def charge(usage: UsageRecorded, posted_at_ms: int) -> ChargePosted:
         tokens=usage.tokens,
         quantities=usage.quantities,
         estimated=usage.estimated,
+        estimated_from=usage.estimated_from,
         byok=usage.byok,
         cost_microdollars=cost,
         price_version=version,

@@ -79,6 +79,7 @@ _TABLES = (
         input_audio_tokens bigint not null check (input_audio_tokens >= 0),
         output_audio_tokens bigint not null check (output_audio_tokens >= 0),
         estimated boolean not null,
+        estimated_from text check (estimated_from in ('text', 'bounds', 'time')),
         byok boolean not null,
         free boolean not null,
         attempts integer not null,

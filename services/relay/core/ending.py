@@ -7,7 +7,7 @@ from contracts.quantities import Quantity
 from contracts.record import JSON, Refusal
 from contracts.replies import Outcome, ReplyEnded
 from contracts.routes import RequestRejected, RoutePlanned
-from contracts.usage import TokenUsage, UsageRecorded
+from contracts.usage import EstimatedFrom, TokenUsage, UsageRecorded
 
 
 @dataclass(slots=True)
@@ -24,7 +24,8 @@ class Ending:
     chunks: int = 0
     tokens: TokenUsage = field(default_factory=TokenUsage)
     quantities: list[Quantity] = field(default_factory=list)
-    estimated: bool = False
+    estimated_from: EstimatedFrom | None = None
+    """None where the provider counted."""
     first_byte_ms: int | None = None
     upstream_ms: int = 0
     """See `ReplyEnded.upstream_ms`."""
@@ -73,7 +74,8 @@ def attempt_ended(route: RoutePlanned | RequestRejected, ending: Ending, now_ms:
             status=ending.status,
             tokens=ending.tokens,
             quantities=ending.quantities,
-            estimated=ending.estimated,
+            estimated=ending.estimated_from is not None,
+            estimated_from=ending.estimated_from,
             byok=planned.grant.byok if planned else False,
             free=request.free,
             price=request.prices.get(provider_id or ""),

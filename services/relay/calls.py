@@ -1,0 +1,102 @@
+"""From a route and its prompt to the call of one provider."""
+
+from contracts.clock import now_ms
+from contracts.prompts import PromptSubmitted
+from contracts.record import Refusal
+from contracts.requests import RequestAccepted
+from contracts.routes import Fallback
+from libs.chat.providers.answers import Exchange
+from libs.chat.providers.exchange import exchange
+from libs.chat.providers.identifiers import identifiers, with_hashed_users
+from libs.chat.providers.protocol import Call
+from libs.chat.surfaces.writer import SurfaceError
+from libs.config.gateway import Provider
+from libs.endpoints.exchange import exchange as endpoint_exchange
+from libs.endpoints.form import Form
+from libs.endpoints.registry import ENDPOINTS
+from libs.pricing.surcharges import surcharge
+from services.relay.core.auto import as_client_asked, in_manner
+from services.relay.core.keeping import Keeper, is_kept
+from services.relay.upstream import UpstreamError
+
+FOR_US = "provider"
+"""A field of requests: the client's preferences among providers."""
+
+
+def prepare(
+    request: RequestAccepted, prompt: PromptSubmitted, target: Fallback, provider: Provider
+) -> tuple[Exchange, Keeper | None]:
+    """What is to be sent, in the provider's words; and who keeps the answer, where its client wants it stored.
+
+    Raises:
+        UpstreamError: the provider cannot be sent this, or not with the gateway's own key.
+    """
+    try:
+        if request.surface in ENDPOINTS:
+            return _endpoint(request, prompt, target, provider), None
+        return _chat(request, prompt, target, provider)
+    except SurfaceError as error:
+        raise UpstreamError(Refusal(status=400, message=str(error))) from None
+
+
+def _chat(
+    request: RequestAccepted, prompt: PromptSubmitted, target: Fallback, provider: Provider
+) -> tuple[Exchange, Keeper | None]:
+    asked = prompt.body
+    body = {name: value for name, value in asked.items() if name != FOR_US} if FOR_US in asked else asked
+    keeper = None
+    if is_kept(request, body):
+        # For the provider it is a request like any other: what it would store belongs to a key of ours.
+        body = {name: value for name, value in body.items() if name != "store"}
+        keeper = Keeper(body)
+    own_key = target.grant.byok
+    # Translation leaves out what the provider does not have; the tier it knows.
+    sent = body if provider.speaks(request.surface) else {"service_tier": body.get("service_tier")}
+    if not own_key and (dearer := surcharge(sent, provider.extras)):
+        raise UpstreamError(_with_own_key_only(dearer, target.provider_id))
+    body = in_manner(body, request)
+    call = Call(
+        request.surface,
+        with_hashed_users(body, request.surface, target.provider_id, request.caller),
+        request.model,
+        target.upstream_model,
+        request.stream,
+        # Who pays with a key of their own is not held to what we reserve.
+        cap_tokens=None if own_key else request.cap_tokens,
+        most_tokens=request.output_tokens_most,
+        created_s=now_ms() // 1000,
+        cache=request.task_id is not None,
+        headers=request.upstream_headers,
+        identifiers=identifiers(
+            target.provider_id,
+            request.caller,
+            task_id=request.task_id,
+            cache_key_field=provider.cache_key_field,
+            user_field=provider.user_field,
+        ),
+    )
+    found = as_client_asked(exchange(call, provider), asked)
+    return (keeper.keeping(found) if keeper else found), keeper
+
+
+def _endpoint(request: RequestAccepted, prompt: PromptSubmitted, target: Fallback, provider: Provider) -> Exchange:
+    form = Form.read(prompt.content_type, prompt.content).without(lambda name: name == FOR_US)
+    users = {name: form.get(name) for name in form.names}
+    named = with_hashed_users(users, request.surface, target.provider_id, request.caller)
+    return endpoint_exchange(
+        request.surface,
+        form.with_fields(**{name: value for name, value in named.items() if value != users[name]}),
+        provider,
+        model=request.model,
+        upstream_model=target.upstream_model,
+        streamed=request.stream,
+        price=request.prices.get(target.provider_id),
+    )
+
+
+def _with_own_key_only(field: str, provider_id: str) -> Refusal:
+    return Refusal(
+        status=400,
+        message=f"{field} costs more at {provider_id} than the tokens that are charged here, or belongs to an account "
+        f"there: leave it out, or add a key of your own for {provider_id}.",
+    )
