@@ -3,10 +3,12 @@
 The key of each record is the ID in its first field; a record without a value deletes.
 """
 
+from functools import cached_property
 from typing import Annotated, Literal
 
 from pydantic import Field
 
+from .patterns import Patterns
 from .record import EpochMs, StateRecord
 
 
@@ -82,6 +84,11 @@ class PolicySet(StateRecord):
     @property
     def state_key(self) -> str:
         return self.organization_id
+
+    @cached_property
+    def models(self) -> Patterns | None:
+        """The allow list of models, compiled."""
+        return None if self.model_allow is None else Patterns(self.model_allow)
 
 
 class VaultAnnounced(StateRecord):

@@ -2,7 +2,6 @@
 
 from collections.abc import Container
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 
 from contracts.control import PolicySet
 from libs.config.catalog import Catalog
@@ -28,7 +27,7 @@ def check(model: str, catalog: Catalog, policy: PolicySet | None) -> Verdict:
     providers = tuple(one.provider_id for one in catalog.all_of(model))
     if policy is None:
         return Verdict(providers)
-    if policy.model_allow is not None and not allows(policy.model_allow, model):
+    if policy.models is not None and not policy.models.match(model):
         return _refused("model_allow", f"The model {model!r} is not on your organization's model allow list")
     if policy.data_collection == "deny" and offer.model.data_collection == "allow":
         return _refused(
@@ -47,17 +46,6 @@ def daily_limit(policy: PolicySet | None, account_id: str | None) -> int | None:
     if policy is None:
         return None
     return policy.member_daily_limits.get(account_id or "", policy.member_daily_limit_microdollars)
-
-
-def allows(patterns: list[str], model: str) -> bool:
-    """True if one of the patterns (exact, or with ``*``) names the model; case does not matter."""
-    name = model.lower()
-    return any(fnmatchcase(name, _literal_brackets(pattern.lower())) for pattern in patterns)
-
-
-def _literal_brackets(pattern: str) -> str:
-    # Only "*" is a wildcard here; fnmatch also knows "?" and "[...]".
-    return pattern.replace("[", "[[]").replace("?", "[?]")
 
 
 def _allowed(providers: tuple[str, ...], allow: Container[str]) -> tuple[str, ...]:

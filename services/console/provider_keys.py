@@ -13,7 +13,7 @@ from libs.bus.views import View
 from libs.config.gateway import Provider
 from libs.provider_keys.documents import KeyFormError
 from libs.provider_keys.key_forms import as_stored, hint_of
-from libs.provider_keys.live_check import NoAnswerError, refusal_of
+from libs.provider_keys.live_check import LiveChecks, NoAnswerError
 from libs.sealing.credentials import credential_id, seal_credential
 from libs.sealing.secret import Secret
 from services.console.answers import Answer
@@ -50,6 +50,7 @@ class ProviderKeys:
         """
         self._producer = producer
         self._providers = providers
+        self._checks = LiveChecks()
         self._vaults = View(topics.VAULTS)
         self._credentials = View(topics.CREDENTIALS)
         self._uses = View(topics.CREDENTIAL_USES)
@@ -60,24 +61,14 @@ class ProviderKeys:
         """Those that a key may be added for, by ID."""
         return self._providers
 
-    async def add(self, owner: str, provider_id: str, key: Secret, submitted_by: str, *, check: bool) -> str:
+    async def add(self, owner: str, provider_id: str, key: Secret, submitted_by: str) -> str:
         """Seals a key and orders the vault to store it; returns the credential's ID.
 
-        Args:
-            check: ask the provider first whether it takes the key.
-
         Raises:
-            BadInput: no such provider, not a key of it, or one that the provider refuses.
-            Away: there is no vault yet, the log does not take the order, or the provider does not answer the check.
+            BadInput: no such provider, or not a key of it.
+            Away: there is no vault yet, or the log does not take the order.
         """
-        if provider_id not in self._providers:
-            raise BadInput(f"keys can be added for: {', '.join(sorted(self._providers))}")
-        try:
-            key = Secret(as_stored(self._providers[provider_id], key.reveal()))
-        except KeyFormError as error:
-            raise BadInput(str(error)) from None
-        if check:
-            await self._check(provider_id, key)
+        key = self._stored_form(provider_id, key)
         vault = next(iter(self._vaults.entries.values()), None)
         if vault is None:
             raise Away("the vault has not announced itself yet; nothing was stored, try again")
@@ -97,13 +88,28 @@ class ProviderKeys:
         """What speaks against a key, which is stored all the same."""
         return hint_of(self._providers[provider_id], key.reveal().strip())
 
-    async def _check(self, provider_id: str, key: Secret) -> None:
+    async def check(self, owner: str, provider_id: str, key: Secret) -> None:
+        """Asks the provider whether it takes a key. It may hang: nothing must be held meanwhile.
+
+        Raises:
+            BadInput: no such provider, not a key of it, or one that the provider refuses.
+            Away: the provider does not answer.
+        """
+        key = self._stored_form(provider_id, key)
         try:
-            refusal = await refusal_of(provider_id, self._providers[provider_id], key)
+            refusal = await self._checks.refusal_of(owner, provider_id, self._providers[provider_id], key)
         except NoAnswerError as error:
             raise Away(f"{error}; nothing was stored (add without the check)") from None
         if refusal:
             raise BadInput(f"nothing was stored: {provider_id} refuses this key")
+
+    def _stored_form(self, provider_id: str, key: Secret) -> Secret:
+        if provider_id not in self._providers:
+            raise BadInput(f"keys can be added for: {', '.join(sorted(self._providers))}")
+        try:
+            return Secret(as_stored(self._providers[provider_id], key.reveal()))
+        except KeyFormError as error:
+            raise BadInput(str(error)) from None
 
     async def remove(self, owner: str, provider_id: str, removed_by: str) -> None:
         """Orders the vault to destroy a key.

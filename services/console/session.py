@@ -96,9 +96,10 @@ def origin(request: Request, parts: "Parts") -> str:
 _BEARER = HTTPBearer(auto_error=False, description="An API key with the scope `manage`, or the operator token.")
 
 
-async def _session(
-    request: Request, credential: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]
-) -> AsyncIterator[Session]:
+Credential = Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]
+
+
+async def _session(request: Request, credential: Credential) -> AsyncIterator[Session]:
     parts = parts_of(request)
     token = credential.credentials if credential else ""
     async with connected(parts) as connection, connection.transaction():
@@ -107,6 +108,9 @@ async def _session(
     if request.method != "GET":
         parts.changed()
 
+
+session = asynccontextmanager(_session)
+"""The same, for what must be done outside of a transaction."""
 
 # Of the scope of the function: the transaction has ended before the answer begins.
 Call = Annotated[Session, Depends(_session, scope="function")]

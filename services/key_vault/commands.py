@@ -19,7 +19,8 @@ from libs.bus.processor import Processor, RetryLater, Work
 from libs.bus.records import Received
 from libs.config.gateway import Provider
 from libs.database.pool import AWAY
-from libs.provider_keys.live_check import NoAnswerError, refusal_of
+from libs.provider_keys.live_check import LiveChecks, NoAnswerError
+from libs.runtime.background import Tasks
 from libs.sealing.credentials import at_rest, masked_tail, open_credential
 from libs.sealing.envelope import EnvelopeError, KeyRing
 from libs.sealing.hybrid import KeyPair
@@ -28,6 +29,8 @@ from services.key_vault.core.book import CredentialBook
 from services.key_vault.store import VaultStore
 
 log = structlog.get_logger()
+
+TESTS_END_WITHIN_S = 6.0
 
 
 class Credentials:
@@ -38,6 +41,7 @@ class Credentials:
         self._ring = ring
         self._pair = pair
         self._book = book
+        self._checks = LiveChecks()
 
     async def put(self, command: CredentialSubmitted) -> None:
         """Stores a key. Raises libs.sealing.hybrid.SealError where it does not open."""
@@ -72,7 +76,7 @@ class Credentials:
             return True, "no such provider"
         try:
             secret = Secret(self._ring.open(credential.envelope, at_rest(about.owner, about.provider_id)).decode())
-            return True, await refusal_of(about.provider_id, provider, secret)
+            return True, await self._checks.refusal_of(about.owner, about.provider_id, provider, secret)
         except (EnvelopeError, NoAnswerError) as failure:
             return True, str(failure)
 
@@ -107,18 +111,24 @@ class CommandProcessor(Processor[VaultCommand]):
         self._credentials = credentials
         self._providers = providers
         self._on_change = on_change
+        self._tests = Tasks("test a key")
 
     async def process(self, batch: Sequence[Received[VaultCommand]]) -> None:
         """Raises RetryLater while the database is away."""
         try:
             for received in batch:
-                await self._carry_out(received.record)
+                await self._carry_out(received)
         except AWAY as error:
             raise RetryLater(f"the vault's database, or its key management, is away ({type(error).__name__})") from None
         finally:
             self._on_change()
 
-    async def _carry_out(self, command: VaultCommand) -> None:
+    async def drain(self) -> None:
+        """Lets tests end."""
+        await self._tests.wait(TESTS_END_WITHIN_S)
+
+    async def _carry_out(self, received: Received[VaultCommand]) -> None:
+        command = received.record
         if isinstance(command, CredentialSubmitted):
             await self._credentials.put(command)
         elif isinstance(command, CredentialRemoved):
@@ -126,10 +136,15 @@ class CommandProcessor(Processor[VaultCommand]):
         elif isinstance(command, RewrapOrdered):
             await self._credentials.rewrap()
         else:
-            await self._test(command)
+            # A provider that hangs must not hold up what others order.
+            self._work.hold(received)
+            self._tests.spawn(self._test(received, command))
 
-    async def _test(self, command: CredentialTestOrdered) -> None:
-        known, error = await self._credentials.refusal(command.credential_id, self._providers)
-        if known:
-            used = CredentialUsed(credential_id=command.credential_id, used_at_ms=now_ms(), error=error)
-            await self._work.publish(topics.CREDENTIAL_USES, used)
+    async def _test(self, received: Received[VaultCommand], command: CredentialTestOrdered) -> None:
+        try:
+            known, error = await self._credentials.refusal(command.credential_id, self._providers)
+            if known:
+                used = CredentialUsed(credential_id=command.credential_id, used_at_ms=now_ms(), error=error)
+                await self._work.publish(topics.CREDENTIAL_USES, used)
+        finally:
+            self._work.finish(received)

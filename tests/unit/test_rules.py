@@ -1,5 +1,6 @@
 """Policy: which models and providers an organization leaves."""
 
+from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from fnmatch import fnmatchcase
 
@@ -7,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contracts.patterns import Patterns
 from contracts.requests import Caller
 from libs.config.catalog import Catalog
 from libs.config.gateway import Model, Provider
-from libs.policy.rules import allows
 from services.console.core.replay import Asked, Day, compare
 from services.policy.core.rules import decide
 from tests.unit.records import Config, accepted, policy
@@ -71,10 +72,29 @@ def test_who_denies_data_collection_gets_no_model_that_needs_it() -> None:
     assert decide(accepted(caller=MEMBER, model="stub/echo:free"), CATALOG, {"o": policy()}).refusal is None
 
 
-@given(st.text("ab/*", max_size=6), st.text("ab/", max_size=6))
-def test_only_the_star_is_a_wildcard(pattern: str, model: str) -> None:
-    assert allows([pattern], model) == fnmatchcase(model, pattern)
-    assert not allows(["[ab]?" + pattern], "ab" + model)
+@given(st.lists(st.text("aB/*", max_size=6), max_size=5), st.text("Ab/", max_size=6))
+def test_a_list_allows_what_one_of_its_patterns_names_and_only_the_star_is_a_wildcard(
+    patterns: list[str], model: str
+) -> None:
+    named = any(fnmatchcase(model.lower(), pattern.lower()) for pattern in patterns)
+    assert Patterns(patterns).match(model) == named
+    assert not Patterns(["[ab]?" + pattern for pattern in patterns]).match("ab" + model)
+
+
+def test_rules_are_compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twelve organizations with 3,700 patterns each made another client's 0.2 s 7.6 s: each request compiled them."""
+    compiled: list[int] = []
+    whole = Patterns.__init__
+
+    def counting(self: Patterns, patterns: Iterable[str]) -> None:
+        compiled.append(1)
+        whole(self, patterns)
+
+    monkeypatch.setattr(Patterns, "__init__", counting)
+    rules = {"o": policy(model_allow=[f"a{number}*b*c" for number in range(3_700)])}
+    for _ in range(50):
+        assert decide(accepted(caller=MEMBER), CATALOG, rules).refusal is not None
+    assert len(compiled) == 1
 
 
 def test_a_replay_shows_what_a_draft_would_change_and_nothing_else() -> None:

@@ -9,13 +9,20 @@ from libs.pricing.usd import parse_usd, usd
 from services.console.answers import Body, Usd
 from services.console.errors import BadInput
 
+MOST_PATTERNS = 1_000
+MOST_SLOW_PATTERNS = 100
+
 
 class PolicyDocument(Body):
     """An organization's rules; a rule that is left out allows all."""
 
-    model_allow: list[Annotated[str, Field(min_length=1, max_length=200)]] | None = None
-    """Model IDs, or wildcards such as ``anthropic/*``."""
-    provider_allow: list[Annotated[str, Field(min_length=1, max_length=64)]] | None = None
+    model_allow: (
+        Annotated[list[Annotated[str, Field(min_length=1, max_length=200)]], Field(max_length=MOST_PATTERNS)] | None
+    ) = None
+    """Model IDs, or wildcards such as ``anthropic/*``; with the star elsewhere than at the end no more than 100."""
+    provider_allow: (
+        Annotated[list[Annotated[str, Field(min_length=1, max_length=64)]], Field(max_length=MOST_PATTERNS)] | None
+    ) = None
     data_collection: Literal["allow", "deny"] | None = None
     """``deny``: no model whose provider keeps what it is sent."""
     member_daily_limit_usd: Usd | None = None
@@ -25,7 +32,13 @@ class PolicyDocument(Body):
 
 
 def stored(document: PolicyDocument) -> dict[str, Any]:
-    """As it is stored and published: amounts in microdollars. Raises BadInput where a limit is below 0."""
+    """As it is stored and published: amounts in microdollars.
+
+    Raises:
+        BadInput: a limit is below 0, or there are too many patterns that each request must be compared with.
+    """
+    if sum("*" in pattern.rstrip("*") for pattern in document.model_allow or ()) > MOST_SLOW_PATTERNS:
+        raise BadInput(f"at most {MOST_SLOW_PATTERNS} patterns of model_allow may have a * elsewhere than at the end")
     kept = document.model_dump(exclude_none=True, exclude={"member_daily_limit_usd", "member_daily_limits_usd"})
     if document.member_daily_limit_usd is not None:
         kept["member_daily_limit_microdollars"] = _limit(document.member_daily_limit_usd)

@@ -1,6 +1,8 @@
 """Provider keys of one's own, of an account or an organization."""
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request
 from pydantic import SecretStr
 
 from libs.sealing.credentials import credential_id
@@ -9,7 +11,7 @@ from services.console.answers import Answer, Body
 from services.console.core.authorization import Action
 from services.console.core.owners import OwnerKind
 from services.console.provider_keys import StoredKey
-from services.console.session import Call, Owned
+from services.console.session import Call, Credential, Owned, parts_of, session
 from services.console.store import accounts, audit
 
 routes = APIRouter(prefix="/api/{kind}/{owner_id}/provider-keys", tags=["provider keys"])
@@ -52,14 +54,28 @@ async def list_provider_keys(owner: Owned, call: Call) -> list[StoredKey]:
     return call.parts.provider_keys.rows(owner.name)
 
 
+async def _checked(
+    request: Request, credential: Credential, owner: Owned, provider: str, body: ProviderKey
+) -> ProviderKey:
+    """Asks the provider, where that is wanted. It may hang, so the call's transaction has not begun yet."""
+    if body.check:
+        async with session(request, credential) as call:
+            await call.check(owner, Action.MANAGE_KEYS)
+        key = Secret(body.key.get_secret_value())
+        await parts_of(request).provider_keys.check(owner.name, provider, key)
+    return body
+
+
 @routes.put("/{provider}", status_code=202)
-async def put_provider_key(owner: Owned, provider: str, body: ProviderKey, call: Call) -> KeySubmitted:
+async def put_provider_key(
+    owner: Owned, provider: str, body: Annotated[ProviderKey, Depends(_checked)], call: Call
+) -> KeySubmitted:
     """Add or replace the key of a provider."""
     await call.check(owner, Action.MANAGE_KEYS)
     if owner.kind is OwnerKind.ACCOUNTS:
         await accounts.token_epoch(call.connection, owner.id)
     key = Secret(body.key.get_secret_value())
-    name = await call.parts.provider_keys.add(owner.name, provider, key, call.actor.name, check=body.check)
+    name = await call.parts.provider_keys.add(owner.name, provider, key, call.actor.name)
     await audit.note(call.connection, call.actor, "provider_key.put", name, organization_id=owner.organization_id)
     return KeySubmitted(id=name, provider=provider, hint=call.parts.provider_keys.hint(provider, key))
 
