@@ -8,6 +8,10 @@ from pydantic import ConfigDict, Field
 from .decisions import QuotaWindow
 from .record import JSON, Refusal, ReplyAddress, RequestId, RequestRecord
 
+STREAM_WINDOW = 64 * 1024
+"""Of a stream's size that its client has not been sent: with more the relay writes no further chunk. So neither relay,
+broker nor ingress hold what somebody does not read; the provider waits."""
+
 
 class Outcome(StrEnum):
     """How a request ended; each ends in exactly one of these ways."""

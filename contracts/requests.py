@@ -131,3 +131,11 @@ class RequestCancelled(RequestRecord):
 
     reason: str
     cancelled_at_ms: EpochMs
+
+
+class ReplyRead(RequestRecord):
+    """``gateway.cancellations.v1``: so much of a stream has been sent to its client, in all. Providers are read no
+    faster than that, see `contracts.replies.STREAM_WINDOW`."""
+
+    size: Annotated[int, Field(ge=0)]
+    """Of the `ReplyChunk`s: characters, or bytes of a recording."""

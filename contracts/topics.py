@@ -12,7 +12,7 @@ from .prompts import PromptSubmitted
 from .quota import QuotaStateSaved
 from .record import RequestRecord, StateRecord
 from .replies import Reply, ReplyChunk, ReplyEnded, ReplyStarted
-from .requests import KeyUsed, RequestAccepted, RequestCancelled
+from .requests import KeyUsed, ReplyRead, RequestAccepted, RequestCancelled
 from .responses import ResponseDeleted, ResponseSealed, ResponseStored, StoreEvent
 from .routes import RequestRejected, Route, RoutePlanned
 from .topic import DAY_MS, Spread, Topic
@@ -53,7 +53,9 @@ ROUTES: Topic[Route] = Topic(
     key=lambda route: route.request_id,
     reply_to=lambda route: route.reply_to,
 )
-CANCELLATIONS = Topic("gateway.cancellations.v1", (RequestCancelled,), key=_request_id)
+CANCELLATIONS: Topic[RequestCancelled | ReplyRead] = Topic(
+    "gateway.cancellations.v1", (RequestCancelled, ReplyRead), key=_request_id
+)
 ATTEMPTS: Topic[Attempt] = Topic(
     "gateway.attempts.v1", (AttemptStarted, AttemptEnded), key=_request_id, max_record_bytes=LARGE
 )

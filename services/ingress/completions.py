@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from contracts.prompts import PromptSubmitted
 from contracts.record import Refusal
-from contracts.replies import EVENTS, Outcome, ReplyChunk, ReplyEnded, ReplyStarted
+from contracts.replies import EVENTS, STREAM_WINDOW, Outcome, ReplyChunk, ReplyEnded, ReplyStarted
 from contracts.requests import RequestAccepted, Surface
 from libs.chat.surfaces.registry import DIALECTS
 from libs.config.gateway import Limits, Timeouts
@@ -87,7 +87,7 @@ class Completions:
                 await self._publishing.publish(request, prompt, step.traceparent)
                 # An answer takes long, and the log has the prompt.
                 del prompt
-            status = await self._answer(request, waiting, stay, headers, send)
+            status = await self._answer(request, waiting, stay, headers, send, step.traceparent)
         except IngressError as error:
             status = error.status
             for message in refused(error.refusal, headers, request.surface):
@@ -102,9 +102,16 @@ class Completions:
             step.end(None if status < 400 else str(status))
 
     async def _answer(
-        self, request: RequestAccepted, waiting: Waiting, stay: Stay, headers: list[tuple[bytes, bytes]], send: Send
+        self,
+        request: RequestAccepted,
+        waiting: Waiting,
+        stay: Stay,
+        headers: list[tuple[bytes, bytes]],
+        send: Send,
+        trace: str,
     ) -> int:
         sent: str | bytes | None = None
+        read = noted = 0
         while True:
             reply = await waiting.next()
             if isinstance(reply, ReplyStarted):
@@ -114,6 +121,10 @@ class Completions:
             elif isinstance(reply, ReplyChunk):
                 await send(stream_data(reply.sent))
                 sent = reply.sent
+                read += len(sent)
+                if read - noted >= STREAM_WINDOW // 2:
+                    noted = read
+                    self._publishing.note_read(request.request_id, read, trace)
             elif reply.refusal is GONE:
                 return GONE.status
             else:

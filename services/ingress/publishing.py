@@ -8,8 +8,8 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from contracts import topics
 from contracts.clock import now_ms
 from contracts.prompts import PromptSubmitted
-from contracts.record import Record, ReplyAddress
-from contracts.requests import KeyUsed, RequestAccepted, RequestCancelled
+from contracts.record import Record, ReplyAddress, RequestId
+from contracts.requests import KeyUsed, ReplyRead, RequestAccepted, RequestCancelled
 from contracts.topic import Topic
 from libs.bus.producer import Producer, settle
 from libs.bus.watch import BrokerWatch
@@ -87,6 +87,10 @@ class Publishing:
             cancelled_at_ms=now_ms(),
         )
         self._publish_soon(topics.CANCELLATIONS, record, trace)
+
+    def note_read(self, request_id: RequestId, size: int, trace: str) -> None:
+        """The client has been sent so much of its stream, in all."""
+        self._publish_soon(topics.CANCELLATIONS, ReplyRead(request_id=request_id, size=size), trace)
 
     def note_key_used(self, fingerprint: str, at_ms: int) -> None:
         """Publishes that a key was used, once a minute."""

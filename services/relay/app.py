@@ -51,10 +51,10 @@ async def build(service: Service) -> AsyncIterator[None]:
     member = service.member(RELAY_GROUP, make, client_id=relay_id, static=False, tick_s=LOOK_AFTER_EVERY_S)
     views = service.views(relays, grant_keys)
     announcement = Upkeep(service.producer, relays, lambda: {relay_id: grants.announcement(now_ms())})
-    cancellations = service.follower(topics.CANCELLATIONS, attempts.on_cancelled, begin=From.END)
+    clients = service.follower(topics.CANCELLATIONS, attempts.on_client, begin=From.END)
     service.health.check("epoch key", lambda: grants.ready)
     async with service.running(views):
         await views.wait_ready()
         reports = reporting(service.producer, tally, relay_id)
-        async with service.running(announcement, cancellations, upstreams, reports, member):
+        async with service.running(announcement, clients, upstreams, reports, member):
             yield

@@ -1,6 +1,7 @@
 """One call of one provider for one request, from the grant to its ending."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -34,6 +35,9 @@ from services.relay.reply_stream import ReplyStream
 from services.relay.upstream import UpstreamError, Upstreams, read_answer, read_events, read_pieces
 
 log = structlog.get_logger()
+
+STALLED_S = 60.0
+"""The ingress cuts who reads nothing for half of that."""
 
 NO_GRANT = Refusal(
     status=503, message="The provider's key could not be opened; nothing was charged, try again.", retry_after_s=1
@@ -89,6 +93,10 @@ class Attempt:
         """When the first provider was called."""
         self._first_byte_ms: int | None = None
         self._ending: Ending | None = None
+
+    def read(self, size: int) -> None:
+        """The client has been sent so much of the stream, in all."""
+        self._stream.read(size)
 
     def stop(self, outcome: Outcome) -> None:
         """Ends the attempt as CANCELLED or INTERRUPTED, and closes the connection to the provider.
@@ -299,7 +307,7 @@ class Attempt:
                 if self._stream.full:
                     # The log's back-pressure must not count as the provider's silence.
                     patience.reschedule(None)
-                    await self._stream.drain()
+                    await self._drain()
                 patience.reschedule(loop.time() + self._timeouts.idle_s)
                 if answer.done:
                     break
@@ -320,6 +328,17 @@ class Attempt:
             estimated_from=estimated_from,
             first_byte_ms=self._first_byte_ms,
         )
+
+    async def _drain(self) -> None:
+        """Returns when there is room for more. A client that reads nothing for long is taken for gone."""
+        while self._stream.full:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(STALLED_S):
+                    await self._stream.drain()
+            if self._stream.full and self._stream.unread:
+                log.warning("the client does not read", request_id=self._route.request_id)
+                self.stop(Outcome.CANCELLED)
+                await asyncio.sleep(0)
 
     def _count_pace(self, tokens: TokenUsage) -> None:
         if self._first_byte_ms is None:

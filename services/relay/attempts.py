@@ -12,7 +12,7 @@ from contracts.clock import now_ms
 from contracts.prompts import PromptSubmitted
 from contracts.record import Refusal, RequestId
 from contracts.replies import Outcome, ReplyEnded
-from contracts.requests import RequestCancelled
+from contracts.requests import ReplyRead, RequestCancelled
 from contracts.routes import Route, RoutePlanned
 from libs.bus.producer import Producer
 from libs.bus.recent import RecentIds
@@ -20,9 +20,10 @@ from libs.bus.records import Received
 from libs.config.catalog import Catalog
 from libs.config.gateway import Timeouts
 from libs.runtime.background import Tasks
+from libs.runtime.budget import Budget
 from libs.telemetry.tracing import Step
 from services.relay.attempt import Attempt
-from services.relay.core.ending import Ending, attempt_ended, undeliverable
+from services.relay.core.ending import Ending, attempt_ended, failed, undeliverable
 from services.relay.core.estimating import Paces
 from services.relay.core.own_keys import OwnKeyUses
 from services.relay.core.tally import Tally
@@ -36,6 +37,15 @@ log = structlog.get_logger()
 
 DRAIN_S = 20.0
 MOST_ATTEMPTS = 4_000
+MOST_HELD_BYTES = 512 * 1024 * 1024
+"""Of the prompts of running attempts, as text, as objects and as what is sent: half of it for one owner, or for all
+free requests together."""
+CONTAINER_BYTES = 150
+ITEM_BYTES = 40
+"""What Python makes of ``[``, ``{`` and ``,``: a list or a dict, and a number of its own."""
+FULL = Refusal(
+    status=503, message="The gateway holds too many large requests; nothing was charged, try again.", retry_after_s=1
+)
 TOO_LARGE = Refusal(status=502, message="The provider's answer is larger than this gateway can deliver.")
 
 OnEnded = Callable[[], None]
@@ -70,6 +80,7 @@ class Attempts:
         self._paces = Paces()
         self._left = Left()
         self._room = asyncio.Semaphore(MOST_ATTEMPTS)
+        self._held = Budget(MOST_HELD_BYTES, MOST_HELD_BYTES // 2)
 
     async def run(self, route: RoutePlanned, prompt: PromptSubmitted, trace: str, on_ended: OnEnded) -> None:
         """Begins an attempt; waits while there are too many.
@@ -77,6 +88,11 @@ class Attempts:
         Args:
             on_ended: called when everything about its end is on the log.
         """
+        owner, size = _owner(route), _held_bytes(prompt.content)
+        if not self._held.take(owner, size):
+            log.warning("too many bytes are held", request_id=route.request_id)
+            self.end(route, failed(FULL, attempts=0), trace, on_ended)
+            return
         await self._room.acquire()
         step = Step("relay answer", trace, attributes={"sluice.request.id": route.request_id})
         attempt = Attempt(
@@ -93,6 +109,7 @@ class Attempts:
             traceparent=step.traceparent,
         )
         task = self._tasks.spawn(self._run(route, attempt, step))
+        task.add_done_callback(lambda _: self._held.give(owner, size))
         self._running[route.request_id] = attempt, task
         _notify(task, on_ended)
 
@@ -111,11 +128,15 @@ class Attempts:
             _notify(found[1], on_ended)
         return found is not None
 
-    def on_cancelled(self, received: Received[RequestCancelled]) -> None:
-        """Every relay receives every cancellation: a partition may have moved on while its attempt stayed here."""
-        request_id = received.record.request_id
-        self._cancelled.add(request_id, now_ms())
-        found = self._running.get(request_id)
+    def on_client(self, received: Received[RequestCancelled | ReplyRead]) -> None:
+        """Every relay receives what every client does: a partition may have moved on while its attempt stayed here."""
+        record = received.record
+        found = self._running.get(record.request_id)
+        if isinstance(record, ReplyRead):
+            if found:
+                found[0].read(record.size)
+            return
+        self._cancelled.add(record.request_id, now_ms())
         if found:
             found[0].stop(Outcome.CANCELLED)
 
@@ -197,3 +218,12 @@ def _notify(task: "asyncio.Task[None]", on_ended: OnEnded) -> None:
             on_ended()
 
     task.add_done_callback(done)
+
+
+def _owner(route: RoutePlanned) -> str:
+    return "free" if route.request.free else route.request.subject
+
+
+def _held_bytes(content: bytes) -> int:
+    containers = content.count(b"[") + content.count(b"{")
+    return 3 * len(content) + CONTAINER_BYTES * containers + ITEM_BYTES * content.count(b",")

@@ -7,13 +7,13 @@ from aiokafka.errors import KafkaError
 
 from contracts import topics
 from contracts.decisions import QuotaWindow
-from contracts.replies import EVENTS, Reply, ReplyChunk, ReplyStarted
+from contracts.replies import EVENTS, STREAM_WINDOW, Reply, ReplyChunk, ReplyStarted
 from contracts.requests import RequestAccepted
 from libs.bus.producer import Producer, settle
 
 log = structlog.get_logger()
 
-MOST_BUFFERED = 256 * 1024
+MOST_BUFFERED = 64 * 1024
 RETRY_S = 0.2
 
 
@@ -21,7 +21,8 @@ class ReplyStream:
     """Writes `ReplyStarted`, then `ReplyChunk` records.
 
     One chunk is under way at a time and what comes meanwhile goes together in the next: an idle log adds no delay,
-    a busy one gets fewer and fuller records.
+    a busy one gets fewer and fuller records. So does a client that reads slowly: no chunk is written while it has
+    `STREAM_WINDOW` to read.
     """
 
     def __init__(self, producer: Producer, request: RequestAccepted, windows: list[QuotaWindow], trace: str) -> None:
@@ -31,6 +32,8 @@ class ReplyStream:
         self._trace = trace
         self._buffer: list[str | bytes] = []
         self._buffered = 0
+        self._written = 0
+        self._read = 0
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
@@ -53,6 +56,16 @@ class ReplyStream:
     def full(self) -> bool:
         """So much is not on the log yet that the next `write` is to wait for `drain`."""
         return self._buffered >= MOST_BUFFERED
+
+    @property
+    def unread(self) -> bool:
+        """The client has so much to read that nothing more is written."""
+        return self._written - self._read >= STREAM_WINDOW
+
+    def read(self, size: int) -> None:
+        """The client has been sent so much of the stream, in all."""
+        self._read = max(self._read, size)
+        self._wake.set()
 
     def write(self, text: str | bytes) -> None:
         """Adds events, or bytes; a stream has one of them."""
@@ -93,7 +106,7 @@ class ReplyStream:
         while self._buffer or not self._closing:
             await self._wake.wait()
             self._wake.clear()
-            if not self._buffer:
+            if not self._buffer or (self.unread and not self._closing):
                 continue
             pieces, self._buffer, self._buffered = self._buffer, [], 0
             self._room.set()
@@ -105,6 +118,7 @@ class ReplyStream:
                 content=b"".join(piece for piece in pieces if isinstance(piece, bytes)),
             )
             self.chunks += 1
+            self._written += len(chunk.sent)
             await self._put([*first, chunk])
             first = []
 

@@ -1,5 +1,7 @@
 """The calls of providers: HTTP/1.1 with keep-alive, one pool a provider, errors in our own words."""
 
+import socket
+import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
@@ -20,6 +22,10 @@ from libs.sealing.secret import Secret
 
 MOST_CONNECTIONS = 2_000
 KEEP_ALIVE_S = 15.0
+READ_AHEAD_BYTES = 8 * 1024
+"""Of an answer that is not worked on yet; twice as much, and the socket is not read."""
+RECEIVE_BYTES = 96 * 1024
+"""What a socket holds, and so the most that one read can bring."""
 _HEADERS = {"User-Agent": "sluice", "Content-Type": "application/json", "Accept-Encoding": "gzip, deflate"}
 ERROR_BYTES = 64 * 1024
 ANSWER_BYTES = 24 * 1024 * 1024
@@ -48,11 +54,8 @@ class Upstreams:
 
     async def start(self) -> None:
         """Makes a pool for each provider; connections come with the calls."""
-        limits = httpx.Limits(
-            max_connections=MOST_CONNECTIONS, max_keepalive_connections=MOST_CONNECTIONS, keepalive_expiry=KEEP_ALIVE_S
-        )
         context = httpx.create_ssl_context()
-        self._pools = {provider_id: AiohttpTransport(verify=context, limits=limits) for provider_id in self._providers}
+        self._pools = {provider_id: AiohttpTransport(client=_session(context)) for provider_id in self._providers}
 
     async def stop(self) -> None:
         """Closes all connections."""
@@ -117,6 +120,23 @@ class Upstreams:
             byok=byok,
             retry_after_s=retry_after_s(response.headers.get("retry-after"), datetime.now(UTC)),
         )
+
+
+def _session(context: ssl.SSLContext) -> aiohttp.ClientSession:
+    connector = aiohttp.TCPConnector(
+        limit=MOST_CONNECTIONS, keepalive_timeout=KEEP_ALIVE_S, ssl=context, socket_factory=_socket
+    )
+    return aiohttp.ClientSession(
+        connector=connector, read_bufsize=READ_AHEAD_BYTES, cookie_jar=aiohttp.DummyCookieJar()
+    )
+
+
+def _socket(address: aiohttp.AddrInfoType) -> socket.socket:
+    family, kind, protocol, _, _ = address
+    made = socket.socket(family, kind, protocol)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
+    made.setblocking(False)
+    return made
 
 
 @contextmanager

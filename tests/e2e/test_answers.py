@@ -11,6 +11,7 @@ import orjson
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from contracts.replies import STREAM_WINDOW
 from libs.identity.tokens import AUDIENCE, ISSUER, KEY_TYPE
 from tests.stacks import Gateway, chat
 
@@ -266,3 +267,14 @@ async def test_names_of_a_megabyte_are_refused_and_harm_nobody(gateway: Gateway,
     free = await gateway.http.post(f"{gateway.base_url}/chat/completions", json=chat("hi", model="stub/echo:free"))
     assert free.status_code in (200, 429)
     assert (await gateway.post(chat("hi"))).status_code == 200
+
+
+async def test_a_long_stream_arrives_whole(gateway: Gateway) -> None:
+    """It is ten times what relay and ingress hold of a stream that is not read yet."""
+    body = chat("go on [[stub chunks=4000]]", stream=True)
+    response = await gateway.post(body)
+    lines = response.text.split("\n\n")
+    assert lines[-2:] == ["data: [DONE]", ""]
+    assert sum(line.startswith("data: {") for line in lines) >= 4_000
+    assert len(response.text) > 10 * STREAM_WINDOW / 2
+    assert (await gateway.entry(response.headers["x-request-id"]))["output_tokens"] == 4_000

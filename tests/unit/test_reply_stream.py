@@ -2,7 +2,7 @@
 
 import asyncio
 
-from contracts.replies import ReplyChunk
+from contracts.replies import STREAM_WINDOW, ReplyChunk
 from services.relay.reply_stream import MOST_BUFFERED, ReplyStream
 from tests.unit.bus import SilentLog
 from tests.unit.records import accepted
@@ -44,3 +44,40 @@ async def test_a_stream_that_is_full_drains_as_the_log_takes_it() -> None:
     log.confirm()
     await draining
     assert not stream.full
+
+
+async def test_nothing_is_written_for_a_client_that_does_not_read() -> None:
+    """300 readers that did not read cost the relay 418 MiB and the broker 529."""
+    log = SilentLog()
+    stream = ReplyStream(log, accepted(), [], "")
+    stream.write("x" * STREAM_WINDOW)
+    await log.has_taken(2)
+    log.confirm()
+    assert stream.unread
+    while not stream.full:
+        stream.write("y" * 1_000)
+    draining = asyncio.create_task(stream.drain())
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert (draining.done(), len(log.taken)) == (False, 2)
+    # Old news, and then new.
+    stream.read(0)
+    stream.read(STREAM_WINDOW // 2)
+    await log.has_taken(3)
+    await draining
+    written = sum(len(record.sent) for record in log.taken if isinstance(record, ReplyChunk))
+    assert written <= STREAM_WINDOW + MOST_BUFFERED + 1_000
+
+
+async def test_a_stream_closes_whether_or_not_its_client_reads() -> None:
+    log = SilentLog()
+    stream = ReplyStream(log, accepted(), [], "")
+    stream.write("x" * STREAM_WINDOW)
+    await log.has_taken(2)
+    log.confirm()
+    stream.write("the end")
+    closing = asyncio.create_task(stream.close())
+    await log.has_taken(3)
+    log.confirm()
+    await closing
+    assert stream.chunks == 2
