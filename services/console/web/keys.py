@@ -1,8 +1,9 @@
 """API keys and provider keys."""
 
 from datetime import timedelta
+from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from libs.identity.tokens import INFERENCE, MANAGE
@@ -16,7 +17,7 @@ from services.console.paging import MOST_ROWS
 from services.console.routes.accounts import own_key
 from services.console.store import accounts, audit, keys
 from services.console.store.keys import IssuedKey
-from services.console.web.visits import Visit, Visiting
+from services.console.web.visits import Visit, Visiting, visiting
 
 routes = APIRouter()
 LIFETIMES = {"30": "30 days", "90": "90 days", "365": "1 year", "1825": "5 years"}
@@ -94,8 +95,22 @@ async def list_provider_keys(visit: Visiting) -> Response:
     return await _provider_keys(visit)
 
 
+async def _problem(request: Request, space: str) -> str:
+    """Why the provider refuses the key, where it is asked: before the page's transaction, because it may hang."""
+    async with visiting(request, space) as visit:
+        await visit.check(Action.MANAGE_KEYS)
+    if not visit.form.get("check"):
+        return ""
+    key = Secret(visit.form.get("key"))
+    try:
+        await visit.session.parts.provider_keys.check(visit.owner.name, visit.form.get("provider"), key)
+    except ConsoleError as error:
+        return str(error)
+    return ""
+
+
 @routes.post("/{space}/provider-keys")
-async def put_provider_key(visit: Visiting) -> Response:
+async def put_provider_key(problem: Annotated[str, Depends(_problem)], visit: Visiting) -> Response:
     """Adds or replaces a key."""
     await visit.check(Action.MANAGE_KEYS)
     call, owner, provider = visit.session, visit.owner, visit.form.get("provider")
@@ -103,9 +118,9 @@ async def put_provider_key(visit: Visiting) -> Response:
     try:
         if owner.kind is OwnerKind.ACCOUNTS:
             await accounts.token_epoch(call.connection, owner.id)
-        name = await call.parts.provider_keys.add(
-            owner.name, provider, key, call.actor.name, check=bool(visit.form.get("check"))
-        )
+        if problem:
+            raise BadInput(problem)
+        name = await call.parts.provider_keys.add(owner.name, provider, key, call.actor.name)
     except ConsoleError as error:
         return await _provider_keys(visit, str(error))
     await audit.note(call.connection, call.actor, "provider_key.put", name, organization_id=owner.organization_id)

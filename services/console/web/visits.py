@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any
 from urllib.parse import quote, urlsplit
@@ -119,6 +120,9 @@ async def _visit(request: Request, space: str) -> AsyncIterator[Visit]:
 def _space(organization: Organization) -> Space:
     return Space(organization.id, organization.name, Owner(OwnerKind.ORGANIZATIONS, organization.id), organization.role)
 
+
+visiting = asynccontextmanager(_visit)
+"""The same, for what must be done outside of a transaction."""
 
 # Of the scope of the function, as `services.console.session.Call` is.
 Visiting = Annotated[Visit, Depends(_visit, scope="function")]
