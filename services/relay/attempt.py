@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -104,6 +105,8 @@ class Attempt:
         Where the client has left, the answer is read on for a little: its counts may be about to come.
         """
         if self._stop_as is None or outcome is Outcome.INTERRUPTED:
+            # Nobody has to read any more before the rest may be written, or read on.
+            self._stream.read(sys.maxsize)
             reads_on = self._stop_as is None and outcome is Outcome.CANCELLED and self._called_at and self._left.enter()
             self._stop_as = self._stop_as or outcome
             if self._task is None:
