@@ -12,7 +12,8 @@ from libs.database.outbox import Outbox
 from libs.database.pool import Database
 from libs.database.settings import DatabaseSettings
 from services.metering.handlers import AlertChecks, MeteringProcessor
-from services.metering.store import SCHEMA, Ledger, states
+from services.metering.store.ledger import SCHEMA, Ledger
+from services.metering.store.sums import states
 
 
 @asynccontextmanager

@@ -12,7 +12,8 @@ from libs.database.pool import AWAY
 from libs.runtime.background import Repeated
 from libs.telemetry.tracing import Step
 from services.metering.core.pricing import charge
-from services.metering.store import Ledger, Metered
+from services.metering.store.ledger import Ledger
+from services.metering.store.rows import Metered
 
 
 class MeteringProcessor(Processor[UsageRecorded | CreditOrdered]):

@@ -30,7 +30,8 @@ from services.cli.output import as_table, out, report
 from services.console.store import usage as reports
 from services.console.store.usage import By
 from services.metering.core.pricing import charge
-from services.metering.store import SCHEMA, Ledger, Metered
+from services.metering.store.ledger import SCHEMA, Ledger
+from services.metering.store.rows import Metered
 from tests.unit.records import PRICE, accepted
 
 BATCH = 500

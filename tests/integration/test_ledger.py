@@ -25,7 +25,8 @@ from contracts.usage import TokenUsage, UsageRecorded
 from deploy.local.postgres import provision
 from libs.database.migrate import migrate
 from services.metering.core.pricing import charge
-from services.metering.store import Ledger, Metered
+from services.metering.store.ledger import Ledger
+from services.metering.store.rows import Metered
 from tests.stacks import Gateway
 from tests.unit.records import NOW_MS, PRICE, accepted
 
@@ -342,3 +343,22 @@ async def test_a_price_is_kept_under_its_version_and_a_change_leaves_the_past_al
         "using (price_version) where owner = 'acct:priced' order by 1"
     )
     assert [tuple(row) for row in rows] == [(800, "8000000"), (1_600, "16000000")]
+
+
+async def test_a_price_that_is_committed_is_not_written_again(url: str) -> None:
+    written: list[str] = []
+
+    def note(query: asyncpg.LoggedQuery) -> None:
+        if "insert into ledger.prices" in query.query:
+            written.append("failed" if query.exception else "written")
+
+    async def listen(connection: Any) -> None:
+        connection.add_query_logger(note)
+
+    async with asyncpg.create_pool(url, min_size=1, max_size=1, init=listen) as pool:
+        ledger = _ledger(pool)
+        with pytest.raises(asyncpg.DataError):
+            await ledger.write([_metered("repriced", 100, subject="a\0b")])
+        await ledger.write([_metered("repriced", 100)])
+        await ledger.write([_metered("repriced", 200), _metered("repriced", 300)])
+    assert written == ["written"]

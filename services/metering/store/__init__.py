@@ -1,0 +1,1 @@
+"""The ledger's SQL, by what it reads and writes."""
