@@ -76,6 +76,8 @@ def _offer(provider_id: str = "p", *, provider: Provider = CHAT, **model: Any) -
         (orjson.dumps({**GOOD, "messages": "hi"}), "`messages`"),
         (orjson.dumps({**GOOD, "stream": "yes"}), "`stream`"),
         (orjson.dumps({**GOOD, "max_tokens": 0}), "`max_tokens`"),
+        (orjson.dumps({**GOOD, "max_tokens": 2**62}), "`max_tokens`"),
+        (to_json({**GOOD, "model": "a/b:free", "max_tokens": 10**300}), "`max_tokens`"),
         (orjson.dumps({**GOOD, "max_completion_tokens": True}), "`max_completion_tokens`"),
     ],
 )
