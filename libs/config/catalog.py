@@ -29,6 +29,12 @@ class Catalog:
             offer = Offer(model, model.provider, model.adapt(config.providers[model.provider]))
             self._all[model.id] = (*self._all.get(model.id, ()), offer)
         self.offers: Mapping[str, Offer] = {model_id: offers[0] for model_id, offers in self._all.items()}
+        self.by_o200k = {
+            model_id
+            for model_id, offers in self._all.items()
+            if all(offer.model.counted_by == "o200k" for offer in offers)
+        }
+        """Models whose text all their providers count by that tokenizer."""
 
     def find(self, model_id: str) -> Offer | None:
         """The first offer of a model, if it is served here."""

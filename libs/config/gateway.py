@@ -171,6 +171,8 @@ class Model(Description):
     """``allow``: its provider keeps what it is sent, so policies that deny data collection exclude it."""
     surfaces: list[Surface] = []
     """All that it can be asked on; empty: whatever its provider has."""
+    counted_by: Literal["o200k"] | None = None
+    """What the model certainly counts its text with: credit is then reserved by tokens; None: by bytes."""
 
     @property
     def free(self) -> bool:

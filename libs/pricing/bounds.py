@@ -1,8 +1,8 @@
 """How many input tokens a request can have, before anybody has counted them. Pure.
 
 No tokenizer makes more tokens than the text has bytes, and the JSON around each message outweighs the few tokens that a
-provider adds to it. Media are counted by their size in pixels or seconds, not in bytes. Bodies of all surfaces are
-measured as they are.
+provider adds to it. Where the model's own tokenizer is known, `libs.pricing.tokenizing` says how many fewer they are.
+Media are counted by their size in pixels or seconds, not in bytes. Bodies of all surfaces are measured as they are.
 """
 
 from collections.abc import Iterator, Mapping
@@ -49,11 +49,14 @@ class Size:
     """Of files in the body, which are text to some tokenizers and pages to others."""
     open_ended: bool = False
     """The provider adds to it: what it keeps, what an address leads to, or what a tool of its own finds."""
+    spared_tokens: int = 0
+    """How many fewer than bytes the text certainly has; see `libs.pricing.tokenizing`."""
 
     @property
     def tokens_most(self) -> int:
         """No tokenizer makes more."""
-        known = self.text_bytes + self.file_bytes + self.media * MEDIA_TOKENS
+        text = max(self.text_bytes - self.spared_tokens, 0)
+        known = text + self.file_bytes + self.media * MEDIA_TOKENS
         return max(known, MOST_CONTEXT_TOKENS) if self.open_ended else known
 
     @property
@@ -89,6 +92,16 @@ def size_of(body: Mapping[str, Any], body_bytes: int) -> Size:
     return Size(max(body_bytes - media_bytes - file_bytes, 0), media, file_bytes, open_ended)
 
 
+def inline_media(body: Mapping[str, Any]) -> Iterator[str]:
+    """The media and files in a body that `size_of` does not count as text."""
+    for part in parts_of(body):
+        kind = str(part.get("type"))
+        path = _MEDIA.get(kind) or (None if _is_text(part) else _FILES.get(kind))
+        held = _inline(part, path) if path else None
+        if held is not None:
+            yield held
+
+
 def parts_of(body: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """What messages and items consist of, and nothing else: what only looks like an image is text to the model."""
     for turns in (body.get("messages"), body.get("input")):
@@ -118,7 +131,12 @@ def is_the_clients(tool: dict[str, Any]) -> bool:
 
 def _inline_bytes(part: dict[str, Any], path: tuple[str, ...]) -> int | None:
     """How much of the body a medium takes; None where its bytes are elsewhere."""
+    held = _inline(part, path)
+    return None if held is None else len(held)
+
+
+def _inline(part: dict[str, Any], path: tuple[str, ...]) -> str | None:
     held: Any = part
     for name in path:
         held = held.get(name) if isinstance(held, dict) else held
-    return len(held) if isinstance(held, str) and not held.startswith("http") else None
+    return held if isinstance(held, str) and not held.startswith("http") else None

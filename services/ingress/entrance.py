@@ -1,7 +1,7 @@
 """A request on its way in: who asks, the body, and the record of what is let in. What is cheap to check comes first."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import uuid_utils
 from opentelemetry.trace import SpanKind
@@ -15,9 +15,12 @@ from libs.bus.views import View
 from libs.config.catalog import Catalog
 from libs.config.gateway import GatewayConfig
 from libs.pricing.book import PriceBook
+from libs.pricing.bounds import Size
+from libs.pricing.tokenizing import WORTH_BYTES, o200k, spared_tokens
 from libs.telemetry.tracing import Step, new_traceparent
 from services.ingress.body import Body
 from services.ingress.core import admission, bodies
+from services.ingress.core.bodies import Asked
 from services.ingress.core.nodes import check_nodes
 from services.ingress.publishing import Publishing
 from services.ingress.stored import StoredResponses
@@ -53,6 +56,8 @@ class Entrance:
         self._publishing = publishing
         self._visitors = visitors
         self._stored = stored
+        if catalog.by_o200k:
+            o200k()  # Now, and not while a client waits.
 
     async def admit(self, surface: Surface, visitor: Visitor, receive: Receive) -> Admitted:
         """Reads the body, and makes the record of the request.
@@ -70,7 +75,7 @@ class Entrance:
         try:
             if surface is Surface.RESPONSES:
                 await self._put_in_full(body, visitor.owner)
-            request = self._accept(surface, visitor, body.data, content_type, address)
+            request = await self._accept(surface, visitor, body.data, content_type, address)
         except BaseException:
             body.release()
             raise
@@ -94,7 +99,7 @@ class Entrance:
             for _ in check_nodes(full, bodies.MOST_NODES[Surface.RESPONSES]):
                 await asyncio.sleep(0)
 
-    def _accept(
+    async def _accept(
         self, surface: Surface, visitor: Visitor, raw: bytes, content_type: str, reply_to: ReplyAddress
     ) -> RequestAccepted:
         config, caller, ip = self._config, visitor.caller, visitor.address
@@ -107,6 +112,8 @@ class Entrance:
             asked = admission.resolve(
                 asked, caller, visitor.headers, autos=self._catalog.auto, ip=ip, has_balance=has_balance
             )
+        if caller and len(raw) >= WORTH_BYTES and not asked.free and asked.model in self._catalog.by_o200k:
+            asked = replace(asked, size=await _counted(asked, len(raw)))
         return admission.accept(
             asked,
             caller,
@@ -125,3 +132,12 @@ class Entrance:
     def _has_balance(self, owner: str) -> bool:
         balance = self._balances.get(owner)
         return balance is not None and balance.balance_microdollars > 0
+
+
+async def _counted(asked: Asked, body_bytes: int) -> Size:
+    """The size with the tokens of its text. Others go on meanwhile."""
+    spared = 0
+    for part in spared_tokens(asked.body, body_bytes):
+        spared += part
+        await asyncio.sleep(0)
+    return replace(asked.size, spared_tokens=spared)

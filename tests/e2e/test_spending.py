@@ -144,6 +144,17 @@ async def test_who_brings_their_own_key_needs_no_credit(plane: Plane) -> None:
     await becomes(plane, 402, person)
 
 
+async def test_a_long_prompt_holds_its_tokens_where_the_tokenizer_is_known(plane: Plane) -> None:
+    person, prompt = await plane.person(), "The relay streams the answer to the client. " * 2_000
+    needed = {}
+    for model in ("stub/echo", "stub/tokens"):
+        refused = await plane.ask(person.key, prompt, model=model, max_tokens=1)
+        assert refused.status_code == 402, refused.text
+        needed[model] = refused.json()["error"]["metadata"]["neededMicrodollars"]
+    assert needed["stub/echo"] >= 2 * len(prompt)
+    assert 2 * 16_000 <= needed["stub/tokens"] <= needed["stub/echo"] / 3
+
+
 async def test_a_policy_can_be_tried_before_it_is_set(plane: Plane) -> None:
     owner = await plane.person()
     organization = (await plane.call("POST", "/api/organizations", {"name": "T"}, key=owner.key))["id"]
