@@ -271,7 +271,7 @@ async def test_errors_are_those_that_each_sdk_knows(gateway: Gateway) -> None:
             await chat.chat.completions.create(
                 model="stub/echo", messages=[{"role": "user", "content": "hi"}], service_tier="priority"
             )
-        with pytest.raises(openai.BadRequestError, match="only `function` tools"):
+        with pytest.raises(openai.BadRequestError, match="only `function` and `custom` tools"):
             await chat.responses.create(model="stub/echo", input="hi", tools=[{"type": "web_search"}])
 
 

@@ -22,6 +22,7 @@ from libs.chat.providers.bedrock_converse import request as bedrock_converse_req
 from libs.chat.providers.bedrock_converse import signing as bedrock_converse_signing
 from libs.chat.providers.exchange import exchange
 from libs.chat.providers.gemini import request as gemini_request
+from libs.chat.providers.gemini.stream import GeminiReader
 from libs.chat.providers.protocol import Call, ProtocolError
 from libs.chat.providers.registry import ADAPTERS
 from libs.chat.surfaces.writer import text_of
@@ -250,3 +251,21 @@ async def test_a_damaged_frame_is_no_answer() -> None:
         bedrock_converse_framing.EventStream().feed(bytes(data))
     with pytest.raises(UpstreamError):
         await _read("bedrock-converse", [bytes(data)])
+
+
+@pytest.mark.parametrize(
+    ("reason", "calls", "expected"),
+    [
+        ("STOP", False, "stop"),
+        ("STOP", True, "tool_calls"),
+        ("FUNCTION_CALL", True, "tool_calls"),
+        ("OF_THE_FUTURE", False, "stop"),
+        ("SAFETY", False, "content_filter"),
+        ("MAX_TOKENS", False, "length"),
+    ],
+)
+def test_a_reason_that_gemini_has_not_documented_is_no_filter(reason: str, calls: bool, expected: str) -> None:
+    part = {"functionCall": {"name": "weather", "args": {}}} if calls else {"text": "so"}
+    reader = GeminiReader(model="a/b", created_s=1)
+    chunks = reader.read_object({"candidates": [{"content": {"parts": [part]}, "finishReason": reason}]})
+    assert chunks[-1]["choices"][0]["finish_reason"] == expected

@@ -171,3 +171,18 @@ def test_a_model_that_does_not_reason_is_sent_no_encrypted_thought(native: bool,
         assert (b"eHg=" in sent) is not bool(unsupported)
         assert (b"reasoning.encrypted_content" in sent) is not bool(unsupported)
         assert (b"code_interpreter_call.outputs" in sent) is native
+
+
+@pytest.mark.parametrize("asked", [{"reasoning": {"effort": "low"}}, {"reasoning_effort": "low"}])
+def test_who_asks_in_openrouter_s_shape_reads_thoughts_in_it(asked: dict[str, Any]) -> None:
+    message = {"role": "assistant", "content": "so", "reasoning_content": "hm"}
+    whole = _exchange("openai-chat", asked).whole(
+        orjson.dumps({"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]})
+    )
+    stream = _exchange("openai-chat", asked, streamed=True).stream
+    event = stream.event(orjson.dumps({"choices": [{"index": 0, "delta": message, "finish_reason": None}]}).decode())
+    said = orjson.loads(whole.body(None))["choices"][0]["message"]
+    brought = orjson.loads(event.removeprefix("data: "))["choices"][0]["delta"]
+    for one in (said, brought):
+        assert one["reasoning_content"] == "hm"
+        assert one.get("reasoning") == ("hm" if "reasoning" in asked else None)

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -147,7 +147,9 @@ def _calls(request: StubRequest, prefix: str) -> list[ToolCall]:
     demanded = first if request.tool_choice == ANY_TOOL else request.tool_choice
     if demanded is not None and demanded in request.tools and not count:
         return [ToolCall(f"{prefix}1", demanded, _instance(request.tools[demanded]))]
-    return [ToolCall(f"{prefix}{number + 1}", first, ARGUMENTS) for number in range(count)]
+    name, _, given = request.knobs.text("call").partition(":")
+    called, arguments = (name, json.loads(given)) if name in request.tools else (first, ARGUMENTS)
+    return [ToolCall(f"{prefix}{number + 1}", called, arguments) for number in range(count)]
 
 
 def _instance(schema: Any) -> Any:
@@ -162,6 +164,11 @@ def _instance(schema: Any) -> Any:
         case "integer" | "number":
             return 1
     return (schema.get("enum") or ["x"])[0]
+
+
+def last_said(messages: Sequence[Any]) -> Any:
+    """The last message that is no instruction: agents put some behind what they are asked."""
+    return next((one for one in reversed(messages) if one.get("role") not in ("system", "developer")), messages[-1])
 
 
 def text_in(content: Any) -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 import hmac
-from collections import Counter
+from collections import Counter, deque
 from typing import Any
 
 import orjson
@@ -55,6 +55,7 @@ class StubProvider:
         self._counts: Counter[str] = Counter()
         self._last: Any = None
         self._headers: dict[str, str] = {}
+        self._failed: deque[str] = deque(maxlen=100)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one request."""
@@ -119,7 +120,7 @@ class StubProvider:
         self, protocol: StubProtocol, request: StubRequest, used_key: str, receive: Receive, send: Send
     ) -> None:
         knobs = request.knobs
-        status = knobs.number("error")
+        status = knobs.number("error") or self._fails_once(knobs.text("flaky"))
         if status:
             headers = [(b"retry-after", b"7")] if status == 429 else []
             await _json(send, status, protocol.error(status, f"the stub was asked for {status}"), headers)
@@ -148,6 +149,13 @@ class StubProvider:
         if isinstance(protocol, Chat):
             whole["system_fingerprint"] = used_key
         await _json(send, 200, whole)
+
+    def _fails_once(self, name: str) -> int | None:
+        """503 for the first request that gives the name; the newest hundred names are known."""
+        if not name or name in self._failed:
+            return None
+        self._failed.append(name)
+        return 503
 
     async def _stream(
         self, protocol: StubProtocol, request: StubRequest, answer: StubAnswer, gone: "asyncio.Task[None]", send: Send

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from deploy.local.stub.answers import ANY_TOOL, CREATED_S, StubAnswer, StubRequest, ToolCall, text_in
+from deploy.local.stub.answers import ANY_TOOL, CREATED_S, StubAnswer, StubRequest, ToolCall, last_said, text_in
 from deploy.local.stub.protocol import EVENTS, data_event
 
 
@@ -15,7 +15,7 @@ class Chat:
     def parse(self, path: str, body: dict[str, Any]) -> StubRequest:
         fills = path.endswith("/fim/completions")
         messages = body.get("messages") or []
-        prompt = text_in(body["prompt"] if fills else messages[-1].get("content"))
+        prompt = text_in(body["prompt"] if fills else last_said(messages).get("content"))
         asked = body.get("stream_options") or {}
         tools = {tool["function"]["name"]: tool["function"].get("parameters") or {} for tool in body.get("tools") or ()}
         return StubRequest(

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from deploy.local.stub.answers import ANY_TOOL, SIGNATURE, StubAnswer, StubRequest, text_in
+from deploy.local.stub.answers import ANY_TOOL, SIGNATURE, StubAnswer, StubRequest, last_said, text_in
 from deploy.local.stub.protocol import EVENTS, named_event
 
 
@@ -13,7 +13,7 @@ class Messages:
     call_prefix = "toolu_stub"
 
     def parse(self, path: str, body: dict[str, Any]) -> StubRequest:
-        prompt = text_in(body["messages"][-1]["content"])
+        prompt = text_in(last_said(body["messages"])["content"])
         tools = {tool["name"]: tool.get("input_schema") or {} for tool in body.get("tools") or ()}
         choice = body.get("tool_choice") or {}
         return StubRequest(

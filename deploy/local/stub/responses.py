@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from deploy.local.stub.answers import ANY_TOOL, CREATED_S, StubAnswer, StubRequest, text_in
+from deploy.local.stub.answers import ANY_TOOL, CREATED_S, StubAnswer, StubRequest, last_said, text_in
 from deploy.local.stub.protocol import EVENTS, named_event
 
 
@@ -14,7 +14,7 @@ class Responses:
 
     def parse(self, path: str, body: dict[str, Any]) -> StubRequest:
         items = body["input"]
-        last = items if isinstance(items, str) else items[-1].get("content") or items[-1].get("output")
+        last = items if isinstance(items, str) else _content(last_said(items))
         prompt = text_in(last)
         tools = {
             tool["name"]: tool.get("parameters") or {} for tool in body.get("tools") or () if tool["type"] == "function"
@@ -46,19 +46,14 @@ class Responses:
             named_event({"type": "response.in_progress", "response": _response(answer, "in_progress")}),
         ]
         if answer.thought:
-            thinking = {"item_id": "rs_stub", "output_index": 0}
+            thinking = {"item_id": "rs_stub", "output_index": 0, "summary_index": 0}
+            begun = {"type": "summary_text", "text": ""}
             item = {"type": "reasoning", "id": "rs_stub", "summary": []}
             done = _output(answer)[0]
             out += [
                 named_event({"type": "response.output_item.added", "output_index": 0, "item": item}),
-                named_event(
-                    {
-                        "type": "response.reasoning_summary_text.delta",
-                        **thinking,
-                        "summary_index": 0,
-                        "delta": answer.thought,
-                    }
-                ),
+                named_event({"type": "response.reasoning_summary_part.added", **thinking, "part": begun}),
+                named_event({"type": "response.reasoning_summary_text.delta", **thinking, "delta": answer.thought}),
                 named_event({"type": "response.output_item.done", "output_index": 0, "item": done}),
             ]
         if answer.words:
@@ -96,6 +91,10 @@ class Responses:
 
     def error(self, status: int, message: str) -> Any:
         return {"error": {"message": message, "type": "stub_error", "code": None}}
+
+
+def _content(item: dict[str, Any]) -> Any:
+    return item.get("content") or item.get("output")
 
 
 def _choice(choice: Any) -> str | None:

@@ -77,7 +77,7 @@ def translation(call: Call, provider: Provider) -> Exchange:
     kept = cast("ChatRequest", supported(chat, provider))
     outgoing = adapter.build(kept, call, provider)
     ignored = left_out(call.body, dialect.understood) if dialect.understood else ()
-    dropped = as_asked({*outgoing.dropped, *refused(chat, kept), *ignored}, call.body)
+    dropped = as_asked({*outgoing.dropped, *refused(chat, kept), *ignored, *dialect.left_out(call.body)}, call.body)
     writer = dialect.writer(call.model, call.body)
     if kinds is not None and functions.are_used(call.body):
         writer = functions.WithFunctionCall(writer)

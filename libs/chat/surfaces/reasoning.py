@@ -79,6 +79,33 @@ def is_excluded(body: Mapping[str, Any]) -> bool:
     return isinstance(reasoning, dict) and reasoning.get("exclude") is True
 
 
+def is_openrouters(body: Mapping[str, Any]) -> bool:
+    """The client asked in OpenRouter's shape, so it reads thoughts from OpenRouter's ``reasoning``."""
+    return isinstance(body.get("reasoning"), dict)
+
+
+def with_thoughts_named(answer: A) -> A:
+    """A chat completion, or a chunk of one, with thoughts as ``reasoning`` beside ``reasoning_content``."""
+    choices = [_named(choice) if isinstance(choice, dict) else choice for choice in answer.get("choices") or ()]
+    return cast("A", {**answer, "choices": choices})
+
+
+def _named(choice: Mapping[str, Any]) -> JsonObject:
+    said = {name: choice[name] for name in ("message", "delta") if isinstance(choice.get(name), dict)}
+    return {**choice, **{name: _with_reasoning(value) for name, value in said.items()}}
+
+
+def _with_reasoning(said: JsonObject) -> JsonObject:
+    text, details = said.get("reasoning_content"), said.get("reasoning_details")
+    if not isinstance(text, str) or not text:
+        return said
+    found = {"reasoning": text, **said}
+    if isinstance(details, list) and not any(isinstance(one, dict) and one.get("text") for one in details):
+        # Its clients read the details alone, where there are any.
+        found["reasoning_details"] = [{"type": "reasoning.summary", "summary": text}, *details]
+    return found
+
+
 def without_thoughts(answer: A) -> A:
     """A chat completion, or a chunk of one, without thoughts."""
     choices = [_unthinking(choice) if isinstance(choice, dict) else choice for choice in answer.get("choices") or ()]

@@ -40,6 +40,8 @@ class Dialect:
     """An error after the first byte: of its message and HTTP status, and the events that were sent last."""
     understood: frozenset[str] = frozenset()
     """Fields of a request that have an effect, or need none; empty: all."""
+    left_out: Callable[[dict[str, Any]], set[str]] = lambda _body: set()
+    """What else of a request has no form in a chat completion, by the names that the client is told."""
 
 
 def data_event(content: Mapping[str, Any]) -> str:

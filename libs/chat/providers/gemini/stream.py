@@ -18,8 +18,9 @@ from libs.chat.providers.protocol import (
     parse_event,
 )
 
-_FINISH_REASONS = {"STOP": "stop", "MAX_TOKENS": "length", "MALFORMED_FUNCTION_CALL": "stop", "OTHER": "stop"}
-"""All others are kinds of refusal: SAFETY, RECITATION, BLOCKLIST, PROHIBITED_CONTENT, SPII, LANGUAGE, IMAGE_SAFETY."""
+_REFUSALS = ("SAFETY", "RECITATION", "LANGUAGE", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "IMAGE_SAFETY")
+_FINISH_REASONS = {"MAX_TOKENS": "length", **dict.fromkeys(_REFUSALS, "content_filter")}
+"""All others, those that are not known yet too, are ends of an answer: a client raises an error for a filter."""
 
 
 class GeminiReader(ChunkReader):
@@ -68,7 +69,7 @@ class GeminiReader(ChunkReader):
         reason = candidate.get("finishReason")
         if reason:
             self.finished = True
-            finish = finish_reason(_FINISH_REASONS.get(reason, "content_filter"), self._calls.get(index))
+            finish = finish_reason(_FINISH_REASONS.get(reason, "stop"), self._calls.get(index))
             chunks.append(self._chunk({}, finish, index=index))
         return chunks
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from libs.chat.completion import Chunk, Completion, JsonObject
+from libs.chat.surfaces.responses.tools import custom_item, custom_names, input_of
 from libs.chat.surfaces.thoughts import Carried, carried_by, details_of
 from libs.chat.surfaces.writer import reasoning_of, text_of
 
@@ -47,11 +48,16 @@ def whole(answer: Completion, body: JsonObject) -> JsonObject:
     for kind, text in (("message", text_of(message.get("content"))), ("refusal", str(message.get("refusal") or ""))):
         if text:
             output.append(message_item(new_id("msg"), FORMS[kind].part(text)))
+    custom = custom_names(body)
     for call in message.get("tool_calls") or ():
         function = call.get("function") or {}
         if carried := carried_by(call):
             output.append(reasoning_item(new_id("rs"), "", carried))
-        output.append(call_item(new_id("fc"), call.get("id"), function.get("name"), function.get("arguments") or ""))
+        name, arguments = function.get("name"), function.get("arguments") or ""
+        if name in custom:
+            output.append(custom_item(new_id("ctc"), call.get("id"), name, input_of(arguments)))
+        else:
+            output.append(call_item(new_id("fc"), call.get("id"), name, arguments))
     response = begun_response(answer, body, answer.get("model"))
     return ended_response(response, output, choice.get("finish_reason"), answer.get("usage"))
 

@@ -9,6 +9,7 @@ from pydantic_core import to_json
 
 from libs.chat.completion import Detail, JsonObject, Message, Part, ToolCall
 from libs.chat.surfaces.references import resolved
+from libs.chat.surfaces.responses.tools import arguments_of
 from libs.chat.surfaces.thoughts import Carried, opened
 from libs.chat.surfaces.writer import SurfaceError, is_list_of_objects, text_of
 
@@ -29,11 +30,12 @@ def messages_of(given: Any) -> list[Message]:
             held = opened(item.get("encrypted_content")) or Carried()
             carried = Carried([*carried.details, *held.details], carried.calls | held.calls)
             continue
-        if kind == "function_call":
+        if kind in ("function_call", "custom_tool_call"):
+            given = item.get("arguments") if kind == "function_call" else arguments_of(item.get("input"))
             call: ToolCall = {
                 "id": item.get("call_id"),
                 "type": "function",
-                "function": {"name": item.get("name"), "arguments": item.get("arguments") or "{}"},
+                "function": {"name": item.get("name"), "arguments": given or "{}"},
             }
             if str(item.get("call_id")) in carried.calls:
                 call["extra_content"] = carried.calls[str(item.get("call_id"))]
@@ -42,7 +44,7 @@ def messages_of(given: Any) -> list[Message]:
                 last.setdefault("tool_calls", []).append(call)
             else:
                 messages.append({"role": "assistant", "content": None, "tool_calls": [call]})
-        elif kind == "function_call_output":
+        elif kind in ("function_call_output", "custom_tool_call_output"):
             content = _result(item.get("output"))
             messages.append({"role": "tool", "tool_call_id": item.get("call_id"), "content": content})
         elif kind == "message":

@@ -5,8 +5,9 @@ Source: the OpenAI API reference, "Responses".
 
 from typing import cast
 
-from libs.chat.completion import ChatRequest, Function, JsonObject, Tool
+from libs.chat.completion import ChatRequest, JsonObject
 from libs.chat.surfaces.responses.content import messages_of
+from libs.chat.surfaces.responses.tools import functions_of
 from libs.chat.surfaces.thoughts import is_ours
 from libs.chat.surfaces.writer import SurfaceError, is_list_of_objects
 
@@ -59,7 +60,7 @@ def to_chat(body: JsonObject) -> ChatRequest:
     if not is_list_of_objects(tools):
         raise SurfaceError("`tools` must be a list of tools.")
     if tools:
-        chat["tools"] = [_tool(tool) for tool in tools]
+        chat["tools"] = functions_of(tools)
     choice = body.get("tool_choice")
     if isinstance(choice, dict):
         chat["tool_choice"] = {"type": "function", "function": {"name": choice.get("name")}}
@@ -85,12 +86,3 @@ def without_carried(body: JsonObject) -> JsonObject:
     if not is_list_of_objects(given) or not any(is_ours(item.get("encrypted_content")) for item in given or ()):
         return body
     return {**body, "input": [item for item in given or () if not is_ours(item.get("encrypted_content"))]}
-
-
-def _tool(tool: JsonObject) -> Tool:
-    if tool.get("type") != "function":
-        raise SurfaceError(
-            f"tools of type {str(tool.get('type'))[:50]!r} are OpenAI's own; only `function` tools are here."
-        )
-    kept = {name: tool[name] for name in ("name", "description", "parameters", "strict") if tool.get(name) is not None}
-    return {"type": "function", "function": cast("Function", kept)}

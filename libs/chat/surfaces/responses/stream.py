@@ -15,6 +15,7 @@ from libs.chat.surfaces.responses.answer import (
     new_id,
     reasoning_item,
 )
+from libs.chat.surfaces.responses.tools import custom_item, custom_names, input_of
 from libs.chat.surfaces.thoughts import Carried, add, carried_by, is_opaque
 from libs.chat.surfaces.turns import Piece, Turns, pieces_of
 from libs.chat.surfaces.writer import named_event
@@ -35,6 +36,7 @@ class ResponsesWriter:
         self._reason: str | None = None
         self._carried = Carried()
         self._turns = Turns()
+        self._custom = custom_names(body)
 
     def chunk(self, chunk: Chunk) -> str:
         """See `libs.chat.surfaces.writer.Writer`."""
@@ -107,11 +109,19 @@ class ResponsesWriter:
         if self._kind != kind:
             if carried := carried_by(call):
                 out, self._carried = self._open("reasoning", reasoning_item(new_id("rs"), "")), carried
-            out += self._open(kind, call_item(new_id("fc"), call.get("id"), function.get("name"), "", "in_progress"))
+            out += self._open(kind, self._begun(call.get("id"), function.get("name")))
         if arguments := function.get("arguments"):
             self._text.append(arguments)
+            # Of a custom tool's input only the whole can be read.
+            if self._item["type"] == "custom_tool_call":
+                return out
             out += self._event("response.function_call_arguments.delta", **self._position(), delta=arguments)
         return out
+
+    def _begun(self, call_id: Any, name: Any) -> JsonObject:
+        if name in self._custom:
+            return custom_item(new_id("ctc"), call_id, name, "", "in_progress")
+        return call_item(new_id("fc"), call_id, name, "", "in_progress")
 
     def _open(self, kind: str, item: JsonObject) -> str:
         out = self._close()
@@ -137,6 +147,11 @@ class ResponsesWriter:
                 out += self._event("response.reasoning_summary_part.done", **position, part=part)
             item = reasoning_item(item["id"], text, self._carried)
             self._carried = Carried()
+        elif item["type"] == "custom_tool_call":
+            given, position = input_of(text), self._position()
+            out = self._event("response.custom_tool_call_input.delta", **position, delta=given)
+            out += self._event("response.custom_tool_call_input.done", **position, input=given)
+            item = custom_item(item["id"], item["call_id"], item["name"], given)
         else:
             out = self._event(
                 "response.function_call_arguments.done", **self._position(), name=item["name"], arguments=text
