@@ -23,9 +23,10 @@ for name in [name for name in os.environ if name.startswith("SLUICE_") and name 
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """``--kafka embedded|HOST:PORT``, ``--write-tables``."""
+    """``--kafka embedded|HOST:PORT``, ``--write-tables``, ``--update-pins``."""
     parser.addoption("--kafka", default="embedded", help="embedded or HOST:PORT")
-    parser.addoption("--write-tables", action="store_true", help="write what passed into docs/providers.md")
+    parser.addoption("--write-tables", action="store_true", help="write what passed into documents")
+    parser.addoption("--update-pins", action="store_true", help="pin the newest clients of docs/clients.md first")
 
 
 @pytest.hookimpl(wrapper=True)
