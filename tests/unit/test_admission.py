@@ -258,11 +258,9 @@ OF_ANTHROPIC: list[tuple[dict[str, Any], str]] = [
 ]
 OF_OPENAI: list[tuple[dict[str, Any], str]] = [
     ({"tools": [{"type": "web_search"}]}, "web_search"),
-    ({"tools": [{"type": "custom", "name": "apply_patch"}]}, "custom"),
     ({"previous_response_id": "resp_1"}, "previous_response_id"),
     ({"prompt": {"id": "pmpt_1"}, "input": None}, "prompt"),
     ({"input": [{"role": "user", "content": [{"type": "input_file", "file_id": "file-1"}]}]}, "input_file"),
-    ({"input": [TURN, {"type": "custom_tool_call", "call_id": "c", "name": "x", "input": ""}]}, "custom_tool_call"),
 ]
 
 
@@ -319,3 +317,13 @@ def test_no_answer_is_asked_to_be_longer_than_its_model_can_make_it() -> None:
     caller = Caller(account_id="a")
     assert _accept(_chat(), caller, {}, _offer(max_completion_tokens=4_096)).cap_tokens == 4_096
     assert _accept(_chat(), caller, {}, _offer(max_completion_tokens=100_000)).cap_tokens == 16_384
+
+
+def test_tools_that_only_openai_has_go_to_who_has_them_and_are_left_out_elsewhere() -> None:
+    tools = [{"type": "custom", "name": "apply_patch"}, {"type": "web_search"}]
+    asked, caller = _asked(Surface.RESPONSES, {"tools": tools}), Caller(account_id="a")
+    both = _offer("other"), _offer("own", provider=RESPONSES)
+    assert _accept(asked, caller, None, *both).provider_only == ["own"]
+    assert _accept(asked, caller, None, _offer("other")).provider_only == []
+    free = _asked(Surface.RESPONSES, {"tools": tools[:1]})
+    assert _accept(free, caller, None, *both).provider_only == []

@@ -208,10 +208,14 @@ def _providers(asked: Asked, offers: Sequence[Offer]) -> Sequence[str]:
         return only if len(having) == len(offers) else [name for name in having if not only or name in only]
     if len(speaking) == len(offers):
         return only
+    dialect, body = DIALECTS[asked.surface], dict(asked.body)
+    left = [provider_id for provider_id in speaking if not only or provider_id in only]
     try:
-        DIALECTS[asked.surface].to_chat(dict(asked.body))
+        dialect.to_chat(body)
+        if left and dialect.left_out(body):
+            # Nothing need be left out where one of them takes it.
+            return left
     except SurfaceError as error:
-        left = [provider_id for provider_id in speaking if not only or provider_id in only]
         if not left:
             raise BadRequest(str(error)) from None
         return left
