@@ -55,6 +55,7 @@ class Upstreams:
     async def start(self) -> None:
         """Makes a pool for each provider; connections come with the calls."""
         context = httpx.create_ssl_context()
+        self._tokens = AccessTokens(context)
         self._pools = {provider_id: AiohttpTransport(client=_session(context)) for provider_id in self._providers}
 
     async def stop(self) -> None:
