@@ -56,6 +56,45 @@ async def test_a_member_acts_for_the_organization_by_token_and_by_header(plane: 
     assert await plane.knock(plane.doors[0], member.key) == LET_IN
 
 
+async def test_kilo_code_s_client_finds_its_account_and_what_an_organization_leaves_it(plane: Plane) -> None:
+    """The calls of Kilo-Org/kilocode, packages/kilo-gateway/src/api, as they are made."""
+    person = await plane.person()
+    organization = (await plane.call("POST", "/api/organizations", {"name": "K"}, key=person.key))["id"]
+    path = f"/api/organizations/{organization}"
+    await plane.call("PUT", f"{path}/policy", {"model_allow": ["stub/*:free"]}, key=person.key)
+    root = plane.doors[0].removesuffix("/api/gateway")
+    bearer = {"Authorization": f"Bearer {person.key}"}
+
+    async def read(path: str, headers: dict[str, str], status: int = 200) -> Any:
+        response = await plane.gateway.http.get(f"{root}{path}", headers=headers)
+        assert response.status_code == status, response.text
+        return response.json()
+
+    async def filtered() -> Any:
+        response = await plane.gateway.http.get(f"{root}/api/v1{path.removeprefix('/api')}/models", headers=bearer)
+        listed = [model["id"] for model in response.json().get("data", [])]
+        return listed if listed and all("kilo-auto" in name or name.endswith(":free") for name in listed) else None
+
+    listed = await until(filtered, what="the list under the policy")
+    assert {"stub/echo:free", "kilo-auto/free", "kilo-auto/small"} <= set(listed)
+    by_header = {**bearer, "X-KILOCODE-ORGANIZATIONID": organization}
+    for models in ("/api/openrouter/models", "/api/v1/models", "/api/gateway/models"):
+        assert [one["id"] for one in (await read(models, by_header))["data"]] == listed
+        assert len((await read(models, bearer))["data"]) > len(listed)
+    profile = await read("/api/profile", bearer)
+    assert profile["user"]["id"] == person.account_id
+    assert profile["organizations"] == [{"id": organization, "name": organization, "role": "owner"}]
+    assert (await read("/api/profile/balance", by_header))["balance"] == 0
+    assert (await read(f"{path}/defaults", bearer))["defaultFreeModel"] == "stub/echo:free"
+    for path_ in ("/api/profile", "/api/profile/balance", f"{path}/models"):
+        await read(path_, {"Authorization": "Bearer anonymous"}, 401)
+    free = {"model": "stub/echo:free", "messages": [{"role": "user", "content": "hi"}]}
+    response = await plane.gateway.http.post(
+        f"{root}/api/openrouter/chat/completions", json=free, headers={"Authorization": "Bearer anonymous"}
+    )
+    assert response.status_code == 200
+
+
 async def test_a_policy_decides_and_every_version_counts(plane: Plane) -> None:
     owner = await plane.person()
     organization = (await plane.call("POST", "/api/organizations", {"name": "P"}, key=owner.key))["id"]
