@@ -122,8 +122,11 @@ def _gemini(_path: str, _headers: dict[bytes, bytes], body: dict[str, Any]) -> I
 
 
 def _xai(_path: str, _headers: dict[bytes, bytes], body: dict[str, Any]) -> Iterable[str]:
-    if str(body.get("model")).startswith(("grok-4", "grok-code")):
-        yield from _refuses(body, {"stop", "reasoning_effort", *_PENALTIES})
+    model = str(body.get("model"))
+    if model.startswith(("grok-4", "grok-code", "grok-build")):
+        # From 4.3 on an effort is taken ("Reasoning", and models.dev).
+        takes_effort = re.match(r"grok-4\.[3-9]", model)
+        yield from _refuses(body, {"stop", *_PENALTIES} | (set() if takes_effort else {"reasoning_effort"}))
 
 
 def _kimi(_path: str, _headers: dict[bytes, bytes], body: dict[str, Any]) -> Iterable[str]:
