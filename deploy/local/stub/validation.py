@@ -110,7 +110,7 @@ def _anthropic(_path: str, headers: dict[bytes, bytes], body: dict[str, Any]) ->
     kinds = [block["type"] for block in assistant[-1]] if assistant and isinstance(assistant[-1], list) else []
     if thinking == "enabled" and "tool_use" in kinds and kinds[0] not in ("thinking", "redacted_thinking"):
         yield f"Expected `thinking` or `redacted_thinking`, but found `{kinds[0]}`."
-    if re.search(r"-4-[7-9]", str(body.get("model"))):
+    if re.search(r"-4-[7-9]|-5", re.sub(r"-4-5", "", str(body.get("model")))):
         yield from _refuses(body, {"temperature", "top_p", "top_k"})
         yield from ["thinking.type.enabled is not supported for this model"] if thinking == "enabled" else []
     elif thinking in ("enabled", "adaptive"):
