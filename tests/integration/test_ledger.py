@@ -307,8 +307,8 @@ async def test_no_entry_can_be_edited_or_unbalanced_not_even_by_metering_itself(
     with pytest.raises(asyncpg.ForeignKeyViolationError):
         await pool.execute(
             "insert into ledger.usage select $1::uuid, owner, subject, account_id, organization_id, key_fingerprint, "
-            "surface, model, provider_id, upstream_model, outcome, status, 0, 0, 0, 0, 0, 0, 0, 0, 0, false, null, false, "
-            "false, 1, 0, '', null, accepted_at, ended_at from ledger.usage limit 1",
+            "surface, model, provider_id, upstream_model, outcome, status, 0, 0, 0, 0, 0, 0, 0, 0, 0, false, null, "
+            "false, false, 1, 0, '', null, accepted_at, ended_at from ledger.usage limit 1",
             _new_id(NOW_MS),
         )
 
