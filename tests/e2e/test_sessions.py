@@ -39,6 +39,11 @@ def _shared(body: dict[str, Any], asked: dict[str, Any]) -> bytes:
     return written({name: value for name, value in body.items() if name not in HASHED | (ADDED - asked.keys())})
 
 
+def _is_billed(tool: dict[str, Any]) -> bool:
+    """A tool that the provider runs: refused with our own key, as its price is not in the tokens."""
+    return tool.get("type") in ("tool_search", "web_search")
+
+
 @pytest.mark.parametrize(
     ("name", "model", "upstream"),
     [("claude_code", "claude/echo", "claude-1"), ("codex", "responses/echo", "codex-1")],
@@ -47,7 +52,8 @@ async def test_a_provider_of_the_client_s_own_protocol_gets_every_turn_as_it_was
     gateway: Gateway, name: str, model: str, upstream: str
 ) -> None:
     session = load(name)
-    for raw in session.requests(model):
+    for body in session.bodies:
+        raw = written({**body, "model": model, "tools": [one for one in body["tools"] if not _is_billed(one)]})
         answer = await _turn(gateway, session, raw)
         assert answer.status_code == 200, answer.text
         assert "x-sluice-dropped" not in answer.headers
