@@ -126,7 +126,7 @@ def _is_text(part: dict[str, Any]) -> bool:
 def is_the_clients(tool: dict[str, Any]) -> bool:
     """The client runs the tool, and pays for what it does."""
     kind = tool.get("type")
-    return kind is None or str(kind).startswith(_CLIENT_TOOLS)
+    return kind is None or tool.get("execution") == "client" or str(kind).startswith(_CLIENT_TOOLS)
 
 
 def _inline_bytes(part: dict[str, Any], path: tuple[str, ...]) -> int | None:

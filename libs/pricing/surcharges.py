@@ -26,6 +26,26 @@ _NEVER = (
 """Fields that must be absent, null, false or empty."""
 
 
+def without_hosted_tools(body: Mapping[str, Any], allowed: Collection[str] = ()) -> tuple[dict[str, Any], list[str]]:
+    """The request without tools that its provider runs and bills, where it has others beside them; and their types.
+
+    Agents offer such tools whether or not they will be used (Codex its ``web_search``). Alone they are what is asked
+    for, and stay: see `surcharge`.
+    """
+    tools = body.get("tools")
+    if not isinstance(tools, list):
+        return dict(body), []
+    hosted = [
+        tool
+        for tool in tools
+        if isinstance(tool, dict) and not is_the_clients(tool) and str(tool.get("type")) not in allowed
+    ]
+    if not hosted or len(hosted) == len(tools):
+        return dict(body), []
+    left = [tool for tool in tools if tool not in hosted]
+    return {**body, "tools": left}, sorted({str(tool.get("type"))[:60] for tool in hosted})
+
+
 def surcharge(body: Mapping[str, Any], allowed: Collection[str] = ()) -> str | None:
     """The first field of a request that costs more than its tokens, with what it is; None where there is none.
 

@@ -1,5 +1,7 @@
 """From a route and its prompt to the call of one provider."""
 
+from dataclasses import replace
+
 from contracts.clock import now_ms
 from contracts.prompts import PromptSubmitted
 from contracts.record import Refusal
@@ -14,7 +16,7 @@ from libs.config.gateway import Provider
 from libs.endpoints.exchange import exchange as endpoint_exchange
 from libs.endpoints.form import Form
 from libs.endpoints.registry import ENDPOINTS
-from libs.pricing.surcharges import surcharge
+from libs.pricing.surcharges import surcharge, without_hosted_tools
 from services.relay.core.auto import as_client_asked, in_manner
 from services.relay.core.keeping import Keeper, is_kept
 from services.relay.upstream import UpstreamError
@@ -50,6 +52,9 @@ def _chat(
         body = {name: value for name, value in body.items() if name != "store"}
         keeper = Keeper(body)
     own_key = target.grant.byok
+    left_out: list[str] = []
+    if not own_key and provider.speaks(request.surface):
+        body, left_out = without_hosted_tools(body, provider.extras)
     # Translation leaves out what the provider does not have; the tier it knows.
     sent = body if provider.speaks(request.surface) else {"service_tier": body.get("service_tier")}
     if not own_key and (dearer := surcharge(sent, provider.extras)):
@@ -76,6 +81,9 @@ def _chat(
         ),
     )
     found = as_client_asked(exchange(call, provider), asked)
+    if left_out:
+        dropped = (*found.outgoing.dropped, *left_out)
+        found = replace(found, outgoing=replace(found.outgoing, dropped=dropped))
     return (keeper.keeping(found) if keeper else found), keeper
 
 

@@ -40,8 +40,8 @@ def _shared(body: dict[str, Any], asked: dict[str, Any]) -> bytes:
 
 
 def _is_billed(tool: dict[str, Any]) -> bool:
-    """A tool that the provider runs: refused with our own key, as its price is not in the tokens."""
-    return tool.get("type") in ("tool_search", "web_search")
+    """A tool that the provider runs: left out with our own key, as its price is not in the tokens."""
+    return tool.get("type") == "web_search"
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from libs.pricing.surcharges import surcharge
+from libs.pricing.surcharges import surcharge, without_hosted_tools
 
 USER = {"role": "user", "content": "hi"}
 
@@ -54,3 +54,13 @@ def test_what_is_dearer_is_named_and_passes_where_the_operator_pays(more: dict[s
 )
 def test_what_costs_tokens_alone_passes(more: dict[str, Any]) -> None:
     assert surcharge({"model": "m/x", "messages": [USER], **more}) is None
+
+
+def test_hosted_tools_are_left_out_beside_others_and_stay_alone() -> None:
+    function, search = {"type": "function", "name": "f"}, {"type": "web_search"}
+    found = {"type": "tool_search", "execution": "client"}
+    body = {"model": "m/x", "tools": [function, search, found]}
+    assert without_hosted_tools(body) == ({"model": "m/x", "tools": [function, found]}, ["web_search"])
+    assert without_hosted_tools(body, ["web_search"]) == (body, [])
+    for same in ({"tools": [search]}, {"tools": [function]}, {"tools": None}, {"tools": "x"}, {}):
+        assert without_hosted_tools(same) == (same, [])
