@@ -60,7 +60,7 @@ async def planted(
             path = f"/api/accounts/{person.account_id}/provider-keys"
             answers.append(str(await plane.call("PUT", f"{path}/stub", {"key": key}, key=person.key)))
             wrong = await plane.call("PUT", f"{path}/nobody", {"key": key}, key=person.key, status=400)
-            bad = await plane.call("PUT", f"{path}/stub", {"key": key + " x"}, key=person.key, status=400)
+            bad = await plane.call("PUT", f"{path}/stub", {"key": key + "\nx"}, key=person.key, status=400)
             extra = await plane.call("PUT", f"{path}/stub", {"key": key, "more": key}, key=person.key, status=400)
             answers += [str(wrong), str(bad), str(extra)]
 
