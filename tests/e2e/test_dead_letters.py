@@ -38,7 +38,7 @@ READ_BY = {
     topics.ACCOUNTS: {"console", "ingress"},
     topics.REVOCATIONS: {"console", "ingress"},
     topics.MEMBERSHIPS: {"console", "ingress"},
-    topics.POLICIES: {"console", "policy", "rate-limit"},
+    topics.POLICIES: {"console", "ingress", "policy", "rate-limit"},
     topics.VAULTS: {"console", "key-vault"},
     topics.CREDENTIALS: {"console", "key-vault", "rate-limit"},
     topics.CREDENTIAL_USES: {"console"},

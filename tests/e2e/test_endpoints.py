@@ -223,4 +223,4 @@ async def test_usage_shows_units(gateway: Gateway, client: openai.AsyncOpenAI) -
     assert units["stub/images"]["image"] >= 3
     assert units.get("stub/echo", {}) == {}
     rows = await asyncio.gather(*(gateway.manage("GET", f"/api/usage?by={by}") for by in ("day", "member", "key")))
-    assert all(row["units"]["image"] >= 3 for report in rows for row in report)
+    assert all(max(row["units"].get("image", 0) for row in report) >= 3 for report in rows)
