@@ -12,7 +12,7 @@ from contracts.record import JSON, Refusal
 from libs.bus.views import View
 from services.ingress.core.answers import RawHeaders, refused, whole
 from services.ingress.core.catalog_pages import CatalogPages
-from services.ingress.core.errors import IngressError
+from services.ingress.core.errors import IngressError, Unauthorized
 from services.ingress.visitors import Visitors
 
 Parameters = Mapping[str, str]
@@ -43,7 +43,7 @@ class PublicPage:
 
 
 class CatalogPage:
-    """As the caller's organization has it. Without a key: all."""
+    """As the caller's organization has it. Without a key, or with one that is none: all, as anybody may read it."""
 
     def __init__(
         self,
@@ -63,16 +63,24 @@ class CatalogPage:
         """Serves one request. The organization is the path's, the header's, or the token's."""
         parameters: Parameters = scope["path_params"]
         try:
-            visitor = await self._visitors.visitor(scope, parameters.get("organization"))
+            policy = await self._policy(scope, parameters.get("organization"))
         except IngressError as error:
             messages = refused(error.refusal, [])
         else:
-            organization = visitor.caller.organization_id if visitor.caller else None
-            policy = self._policies.get(organization) if organization else None
             found = self._make(parameters, datetime.now(UTC), policy)
             messages = refused(NO_MODEL, []) if found is None else whole(200, orjson.dumps(found), PER_CALLER, JSON)
         for message in messages:
             await send(message)
+
+    async def _policy(self, scope: Scope, named: str | None) -> PolicySet | None:
+        try:
+            visitor = await self._visitors.visitor(scope, named)
+        except Unauthorized:
+            if named is not None:
+                raise
+            return None
+        organization = visitor.caller.organization_id if visitor.caller else None
+        return self._policies.get(organization) if organization else None
 
 
 class CatalogRoutes:

@@ -93,8 +93,9 @@ async def test_models_are_listed_without_a_key(gateway: Gateway) -> None:
     async with openai.AsyncOpenAI(base_url=gateway.base_url, api_key="unused") as client:
         models = {model.id: model async for model in client.models.list()}
     assert {"stub/echo", "stub/echo:free"} <= set(models)
-    assert models["stub/echo"].model_dump()["pricing"] == {"prompt": "0.000002", "completion": "0.000008"}
-    assert models["stub/echo:free"].model_dump()["pricing"] == {"prompt": "0", "completion": "0"}
+    for name, prompt, completion in (("stub/echo", "0.000002", "0.000008"), ("stub/echo:free", "0", "0")):
+        pricing = models[name].model_dump()["pricing"]
+        assert (pricing["prompt"], pricing["completion"]) == (prompt, completion)
 
 
 async def test_closing_a_stream_cancels_the_provider_s_work(gateway: Gateway) -> None:
