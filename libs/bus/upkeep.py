@@ -61,20 +61,13 @@ class Upkeep(Generic[S]):
 
     async def _publish(self) -> None:
         wanted = dict(self._wanted())
-        changed = [(key, record) for key, record in wanted.items() if not self._stands(key, record)]
+        topic, signer = self._view.topic, self._producer.signer
+        changed = [(key, record) for key, record in wanted.items() if not self._view.stands(key, record, signer)]
         await settle(
-            [
-                await self._producer.publish(self._view.topic, record, newer_than=self._view.version(key))
-                for key, record in changed
-            ]
+            [await self._producer.publish(topic, record, newer_than=self._view.version(key)) for key, record in changed]
         )
         await self._delete([key for key in self._published if key not in wanted])
         self._published = wanted
-
-    def _stands(self, key: str, record: S) -> bool:
-        """The log has the record, signed with the key that signs now."""
-        mark, signer = self._view.marks.get(key), self._producer.signer
-        return self._view.get(key) == record and not (mark and signer and mark.public_key != signer.public_key)
 
     async def _delete(self, keys: Collection[str]) -> None:
         topic, version = self._view.topic, self._view.version

@@ -11,12 +11,11 @@ from libs.bus.dead_letters import DeadLetters
 from libs.bus.follower import Follower
 from libs.bus.records import DeadLetter, Deleted, Received
 from libs.bus.settings import BusSettings
-from libs.bus.signing import NOBODY, Mark, Trust
-
-S = TypeVar("S", bound=StateRecord)
-
+from libs.bus.signing import NOBODY, Mark, Signer, Trust
 
 log = structlog.get_logger()
+
+S = TypeVar("S", bound=StateRecord)
 
 
 class View(Generic[S]):
@@ -48,6 +47,12 @@ class View(Generic[S]):
         """Of a key's newest record; 0 where there is none, or the topic is not signed."""
         mark = self.marks.get(key)
         return mark.version if mark else 0
+
+    def stands(self, key: str, record: S, signer: Signer | None) -> bool:
+        """The newest record of a key on the log is this one, signed with the key that signs now."""
+        mark = self.marks.get(key)
+        signed = self.topic.signed_by is None or (mark and signer and mark.public_key == signer.public_key)
+        return bool(signed) and key not in self.disputed and self.get(key) == record
 
     def apply(self, key: str, record: S | None, mark: Mark | None = None) -> bool:
         """Takes in the newest record of a key, or its end. False: it is older than what is here."""

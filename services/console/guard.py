@@ -5,7 +5,7 @@ from typing import Any
 
 import structlog
 
-from contracts import topics
+from contracts.services import CONSOLE
 from contracts.topic import Topic
 from libs.bus.signing import Signer
 from libs.bus.views import View
@@ -18,14 +18,7 @@ from services.console.outbox import SCHEMA, states
 log = structlog.get_logger()
 
 EVERY_S = 600.0
-WATCHED = (
-    topics.SIGNING_KEYS,
-    topics.ACCOUNTS,
-    topics.REVOCATIONS,
-    topics.MEMBERSHIPS,
-    topics.POLICIES,
-    topics.CREDIT_SETTINGS,
-)
+WATCHED = tuple(topic for topic in CONSOLE.views if topic.signed_by == CONSOLE.name)
 
 
 class Guard:
@@ -72,7 +65,8 @@ class Guard:
             async for state in states(connection):
                 name, key = state.topic.name, state.topic.key(state.record)
                 absent.discard((name, key))
-                if (name, key) not in on_their_way and not self._stands(state, key):
+                stands = self.views[name].stands(key, state.record, self._signer)
+                if not stands and (name, key) not in on_their_way:
                     wrong.append(state)
             wrong += [OutgoingDeletion(self.views[name].topic, key) for name, key in absent - on_their_way]
             if wrong:
@@ -80,9 +74,3 @@ class Guard:
                 await outbox.enqueue(connection, SCHEMA, wrong)
         if wrong:
             self._wake_outbox()
-
-    def _stands(self, state: Outgoing[Any], key: str) -> bool:
-        view = self.views[state.topic.name]
-        mark = view.marks.get(key)
-        signed = mark is not None and self._signer is not None and mark.public_key == self._signer.public_key
-        return signed and key not in view.disputed and view.get(key) == state.record

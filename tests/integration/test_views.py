@@ -89,6 +89,31 @@ async def test_upkeep_brings_back_what_is_missing_and_takes_its_own_away(bus: Bu
     await reader.stop()
 
 
+async def test_upkeep_covers_a_record_that_is_not_believed(bus: BusSettings, producer: Producer) -> None:
+    """Compaction would keep the liar's record, and a reader that starts then would know of none."""
+    run = secrets.token_hex(6)
+    view = View(topics.ACCOUNTS)
+    reader = ViewReader(bus, DeadLetters(producer, "tests"), [view], TRUST)
+    await reader.start()
+    await reader.wait_ready()
+    upkeep = Upkeep(producer, view, lambda: {run: AccountChanged(account_id=run, token_epoch=1)})
+    await upkeep.start()
+
+    async def there() -> bool | None:
+        return run in view.entries or None
+
+    async def newest_is_believed() -> bool | None:
+        records = [raw async for raw in read_to_end(bus, topics.ACCOUNTS) if raw.key == run.encode()]
+        return (len(records) > 2 and records[-1].value not in (None, b"{}")) or None
+
+    await until(there, what="the record")
+    async with raw_producer(bus) as raw:
+        await raw.send_and_wait(topics.ACCOUNTS.name, b"{}", key=run.encode())
+    await until(newest_is_believed, what="the record again", within_s=10)
+    await upkeep.stop()
+    await reader.stop()
+
+
 async def test_a_service_publishes_what_its_spec_lists_and_nothing_else(bus: BusSettings) -> None:
     producer = Producer(bus, POLICY)
     await producer.start()
