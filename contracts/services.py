@@ -51,6 +51,16 @@ class ServiceSpec:
         grouped = [topic for group in self.groups for topic in group.topics]
         return frozenset((*grouped, *self.views, *self.follows, *self.recovers))
 
+    @property
+    def signs(self) -> bool:
+        """It signs records of its own."""
+        return any(topic.signed_by == self.name for topic in self.writes)
+
+    @property
+    def signers(self) -> list[str]:
+        """The services whose signed records it reads."""
+        return sorted({topic.signed_by for topic in self.reads if topic.signed_by})
+
 
 POLICY_GROUP: Group[RequestAccepted] = Group("policy", (topics.REQUESTS,))
 RATE_LIMIT_GROUP: Group[RequestAccepted | UsageRecorded | ChargePosted | BalanceChanged | MemberSpent] = Group(

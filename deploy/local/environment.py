@@ -2,8 +2,6 @@
 
 from collections.abc import Mapping
 
-from contracts.services import ServiceSpec
-
 _OF_ONE = {
     "SLUICE_CONSOLE_": "console",
     "SLUICE_INGRESS_": "ingress",
@@ -28,13 +26,3 @@ def passed_on(service: str, environment: Mapping[str, str], provider_keys: froze
         and not name.startswith(_OF_NONE)
         and all(owner == service for prefix, owner in _OF_ONE.items() if name.startswith(prefix))
     }
-
-
-def signs(spec: ServiceSpec) -> bool:
-    """The service signs records of its own."""
-    return any(topic.signed_by == spec.name for topic in spec.writes)
-
-
-def signers_of(spec: ServiceSpec) -> list[str]:
-    """The services whose signed records a service reads."""
-    return sorted({topic.signed_by for topic in spec.reads if topic.signed_by})

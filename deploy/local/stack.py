@@ -17,7 +17,7 @@ from yaml import YAMLError
 
 from contracts.services import SERVICES as SPECS
 from deploy.local.child import Child
-from deploy.local.environment import passed_on, signers_of, signs
+from deploy.local.environment import passed_on
 from deploy.local.errors import StackError
 from deploy.local.home import ROOT, Home, ServiceState, StackState, plain_environment
 from deploy.local.kafka.installation import install
@@ -27,7 +27,7 @@ from deploy.local.ports import LOOPBACK, check_free, free_port, wait_until_open
 from deploy.local.postgres import SCHEMAS, EmbeddedPostgres
 from deploy.local.stub import KEY_VARIABLE
 from libs.bus.settings import BusSettings
-from libs.bus.signing import Signer
+from libs.bus.signing import Signer, trusted_variable
 from libs.bus.topics import create_topics
 from libs.config.catalog import Catalog
 from libs.config.gateway import CONFIG_VARIABLE, load_config
@@ -191,7 +191,7 @@ class Stack:
         Its readers are started again twice: to trust the next key as well, and to trust the former one no more.
         """
         self._home.new_record_key(service)
-        readers = [name for name in SERVICES if service in signers_of(_SPECS[name])]
+        readers = [name for name in SERVICES if service in _SPECS[name].signers]
         for reader in readers:
             await self.restart(reader)
         self._home.sign_with_next(service)
@@ -346,11 +346,8 @@ class Stack:
     def _signing(self, service: str) -> dict[str, str]:
         """The service's private key, where it signs, and the public keys of those whom it reads."""
         spec = _SPECS[service]
-        found = {
-            f"SLUICE_TRUSTED_{signer.upper().replace('-', '_')}_KEYS": self._home.trusted_keys(signer)
-            for signer in signers_of(spec)
-        }
-        if signs(spec):
+        found = {trusted_variable(signer): self._home.trusted_keys(signer) for signer in spec.signers}
+        if spec.signs:
             found["SLUICE_RECORD_KEY"] = self._home.record_key(service)
         return found
 

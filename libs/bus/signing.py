@@ -61,7 +61,7 @@ class SigningSettings(BaseSettings):
         Raises:
             SettingsError: it has no key, or one that is none.
         """
-        if not any(topic.signed_by == spec.name for topic in spec.writes):
+        if not spec.signs:
             return None
         if self.record_key is None:
             raise SettingsError(f"SLUICE_RECORD_KEY is missing: {spec.name} signs its records")
@@ -74,13 +74,18 @@ class SigningSettings(BaseSettings):
             SettingsError: a signer has no public key, too many, or one that is none.
         """
         keys: dict[str, list[bytes]] = {}
-        for service in sorted({topic.signed_by for topic in spec.reads if topic.signed_by}):
-            field = f"trusted_{service.replace('-', '_')}_keys"
-            variable = f"SLUICE_{field.upper()}"
-            keys[service] = [_decoded(variable, part) for part in getattr(self, field).split(",") if part.strip()]
+        for service in spec.signers:
+            variable = trusted_variable(service)
+            listed: str = getattr(self, variable.removeprefix("SLUICE_").lower())
+            keys[service] = [_decoded(variable, part) for part in listed.split(",") if part.strip()]
             if not 1 <= len(keys[service]) <= MOST_KEYS:
                 raise SettingsError(f"{variable} lists 1 to {MOST_KEYS} public keys of {service}")
         return Trust(keys)
+
+
+def trusted_variable(service: str) -> str:
+    """The environment variable with the public keys of a service that signs."""
+    return f"SLUICE_TRUSTED_{service.upper().replace('-', '_')}_KEYS"
 
 
 class Signer:

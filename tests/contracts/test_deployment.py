@@ -14,12 +14,11 @@ import yaml
 
 from contracts.services import SERVICES as ALL
 from deploy.local.compose import filled_in
-from deploy.local.environment import signs
 from deploy.local.home import ROOT, plain_environment
 from deploy.local.postgres import READERS, SCHEMAS
 from deploy.local.stack import SERVICES
 from libs.bus.settings import BusSettings
-from libs.bus.signing import SigningSettings
+from libs.bus.signing import SigningSettings, trusted_variable
 from tests.stacks import Gateway
 
 COMPOSE = ROOT / "docker-compose.yml"
@@ -50,7 +49,7 @@ def test_every_service_is_there_with_its_own_entry_point_and_no_more_than_it_nee
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
         secrets = [key for key in service["environment"] if "TOKEN" in key or "ENCRYPTION" in key]
         assert bool(secrets) == (name in ("console", "key-vault"))
-        assert ("SLUICE_RECORD_KEY" in service["environment"]) == signs(SPECS[name])
+        assert ("SLUICE_RECORD_KEY" in service["environment"]) == SPECS[name].signs
 
 
 def test_every_variable_is_in_the_example() -> None:
@@ -73,7 +72,7 @@ def test_the_secrets_that_are_drawn_are_those_that_services_start_with(monkeypat
             settings.trust(SPECS[name])
             signer = settings.signer(SPECS[name])
             if signer:
-                public = drawn[f"SLUICE_TRUSTED_{name.upper().replace('-', '_')}_KEYS"]
+                public = drawn[trusted_variable(name)]
                 assert base64.b64encode(signer.public_key).decode() == public
 
 

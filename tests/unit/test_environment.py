@@ -1,7 +1,7 @@
 """What each service of the stack of one machine is given."""
 
 from contracts.services import CONSOLE, INGRESS, KEY_VAULT, METERING, POLICY, RELAY
-from deploy.local.environment import passed_on, signers_of, signs
+from deploy.local.environment import passed_on
 from deploy.local.stack import SERVICES
 
 OF_THE_SHELL = {
@@ -41,11 +41,11 @@ def test_a_service_is_given_the_configuration_and_no_other_service_s_secret() ->
 
 
 def test_who_signs_and_who_is_believed() -> None:
-    assert [spec.name for spec in (CONSOLE, INGRESS, KEY_VAULT, METERING, POLICY, RELAY) if signs(spec)] == [
+    assert [spec.name for spec in (CONSOLE, INGRESS, KEY_VAULT, METERING, POLICY, RELAY) if spec.signs] == [
         "console",
         "key-vault",
         "relay",
     ]
-    assert signers_of(INGRESS) == ["console"]
-    assert signers_of(RELAY) == ["key-vault", "relay"]
-    assert signers_of(KEY_VAULT) == ["console", "key-vault", "relay"]
+    assert INGRESS.signers == ["console"]
+    assert RELAY.signers == ["key-vault", "relay"]
+    assert KEY_VAULT.signers == ["console", "key-vault", "relay"]
