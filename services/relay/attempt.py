@@ -15,10 +15,9 @@ from contracts.prompts import PromptSubmitted
 from contracts.record import JSON, Refusal
 from contracts.replies import EVENTS, Outcome
 from contracts.routes import Fallback, RoutePlanned
-from contracts.usage import EstimatedFrom, TokenUsage
-from libs.chat.providers.answers import Exchange, Stream
+from contracts.usage import TokenUsage
+from libs.chat.providers.answers import Exchange
 from libs.chat.providers.errors import broke_off, failed_in_answer, timed_out, unreachable
-from libs.chat.providers.openai_chat.usage import estimate
 from libs.chat.providers.protocol import ProtocolError, ProviderFailure
 from libs.chat.surfaces.registry import DIALECTS
 from libs.config.catalog import Catalog
@@ -27,9 +26,10 @@ from libs.sealing.hybrid import SealError
 from libs.telemetry.tracing import Step
 from services.relay.calls import prepare
 from services.relay.core.ending import Ending, failed
-from services.relay.core.estimating import Paces, may_have_billed, passes
+from services.relay.core.estimating import Paces
 from services.relay.core.keeping import Keeper, Kept
 from services.relay.core.tally import Tally
+from services.relay.counting import Counting
 from services.relay.grants import Grants
 from services.relay.left import MOST_READ_ON, Left
 from services.relay.reply_stream import ReplyStream
@@ -70,7 +70,7 @@ class Attempt:
         self._grants = grants
         self._upstreams = upstreams
         self._tally = tally
-        self._paces = paces
+        self._counting = Counting(route, paces, tally)
         self._left = left
         self._catalog = catalog
         self._timeouts = timeouts
@@ -272,10 +272,10 @@ class Attempt:
     def _whole(self, call: Exchange, data: bytes) -> Ending:
         with _our_words(self._at.provider_id):
             answer = call.whole(data)
-            tokens, estimated_from = self._tokens(answer.usage, answer.delivered_bytes)
+            tokens, estimated_from = self._counting.tokens(call, answer.usage, answer.delivered_bytes)
             text = answer.body(tokens if estimated_from else None)
         if not estimated_from:
-            self._paces.note(*self._paced, tokens.output_tokens, time.monotonic() - self._called_at)
+            self._counting.note_whole(self._at, tokens, time.monotonic() - self._called_at)
         return Ending(
             Outcome.COMPLETED,
             body=None if call.unstreamed else text,
@@ -300,8 +300,8 @@ class Attempt:
                 text = answer.event(data) if isinstance(data, str) else data
                 if begins:
                     self._count(None)
-                if self._is_too_long(answer):
-                    raise UpstreamError(self._too_long())
+                if refusal := self._counting.too_long(self._at, answer):
+                    raise UpstreamError(refusal)
                 if self._read_on_bytes is None:
                     self._stream.write(text)
                     self._sent = text or self._sent
@@ -316,12 +316,13 @@ class Attempt:
                     break
             if not answer.done and not answer.finished and not (call.recording and self._sent):
                 raise ProtocolError("the stream has no end")
-            tokens, estimated_from = self._tokens(answer.usage, answer.delivered_bytes)
+            tokens, estimated_from = self._counting.tokens(call, answer.usage, answer.delivered_bytes)
             tail = answer.finish(tokens if estimated_from else None)
         patience.reschedule(None)
         await self._stream.close()
-        if not estimated_from:
-            self._count_pace(tokens)
+        if not estimated_from and self._first_byte_ms is not None:
+            seconds = time.monotonic() - self._called_at - self._first_byte_ms / 1000
+            self._counting.note_streamed(self._at, tokens, first_byte_ms=self._first_byte_ms, seconds=seconds)
         self._ending = Ending(
             Outcome.COMPLETED,
             tail=tail,
@@ -343,54 +344,11 @@ class Attempt:
                 self.stop(Outcome.CANCELLED)
                 await asyncio.sleep(0)
 
-    def _count_pace(self, tokens: TokenUsage) -> None:
-        if self._first_byte_ms is None:
-            return
-        seconds = time.monotonic() - self._called_at - self._first_byte_ms / 1000
-        self._paces.note(*self._paced, tokens.output_tokens, seconds)
-        if not self._at.grant.byok:
-            self._tally.streamed(
-                self._at.provider_id,
-                self._at.upstream_model,
-                first_byte_ms=self._first_byte_ms,
-                output_tokens=tokens.output_tokens,
-                seconds=seconds,
-            )
-
-    def _is_too_long(self, answer: Stream) -> bool:
-        """The provider does not hold to the limit that it was given: what it sends on, nobody has reserved."""
-        request, at = self._route.request, self._at
-        if self._route.reserved_microdollars is None or at.grant.byok or not request.output_tokens_most:
-            return False
-        counted = answer.usage.output_tokens if answer.usage else 0
-        return passes(request.output_tokens_most, counted=counted, delivered_bytes=answer.delivered_bytes)
-
-    def _too_long(self) -> Refusal:
-        most = self._route.request.output_tokens_most
-        return Refusal(
-            status=502,
-            message=f"{self._at.provider_id} sent far more than the {most} tokens that were asked for; it was stopped.",
-        )
-
-    @property
-    def _paced(self) -> tuple[str, str]:
-        return self._at.provider_id, self._at.upstream_model
-
     def _read_on(self, count: int) -> None:
         """Counts what comes after the client has left; it goes nowhere."""
         self._read_on_bytes = (self._read_on_bytes or 0) + count
         if self._read_on_bytes > MOST_READ_ON and self._task:
             self._task.cancel()
-
-    def _tokens(self, usage: TokenUsage | None, delivered_bytes: int) -> tuple[TokenUsage, EstimatedFrom | None]:
-        if usage is not None:
-            return usage, None
-        if self._call and self._call.quantities():
-            return TokenUsage(), None
-        request = self._route.request
-        # A form with files has more bytes than the model has tokens.
-        read = min(request.prompt_bytes, 4 * request.input_tokens_most)
-        return estimate(prompt_bytes=read, delivered_bytes=delivered_bytes), "text"
 
     async def _stopped(self, outcome: Outcome, whole: Ending | None = None) -> Ending:
         """
@@ -409,22 +367,14 @@ class Attempt:
             # The provider has worked on the prompt, whether or not a byte came back.
             ending.quantities = list(self._call.quantities())
             if outcome is Outcome.CANCELLED and not ending.quantities:
-                ending.tokens, ending.estimated_from = self._may_have_billed(self._call)
+                provider = self._catalog.at(self._route.request.model, self._at.provider_id)
+                worked_s = time.monotonic() - self._called_at
+                counted = self._counting.of_left(self._call, self._at, provider, worked_s)
+                ending.tokens, ending.estimated_from = counted
             elif self._call.stream.usage is None:
-                ending.tokens, ending.estimated_from = self._tokens(None, self._call.stream.delivered_bytes)
+                counted = self._counting.tokens(self._call, None, self._call.stream.delivered_bytes)
+                ending.tokens, ending.estimated_from = counted
         return ending
-
-    def _may_have_billed(self, call: Exchange) -> tuple[TokenUsage, EstimatedFrom]:
-        request = self._route.request
-        provider = self._catalog.at(request.model, self._at.provider_id)
-        return may_have_billed(
-            request,
-            call.stream.usage,
-            delivered_bytes=call.stream.delivered_bytes,
-            worked_s=time.monotonic() - self._called_at,
-            unseen=not request.stream or bool(provider and provider.may_think),
-            pace=self._paces.of(*self._paced),
-        )
 
     async def _failed(self, refusal: Refusal) -> Ending:
         """An error before the first byte is the status; after it, the stream's last event."""
@@ -440,7 +390,8 @@ class Attempt:
                 error_event = DIALECTS[self._route.request.surface].error_event
                 ending.tail = error_event(refusal.message, refusal.status, self._sent)
             ending.quantities = list(self._call.quantities())
-            ending.tokens, ending.estimated_from = self._tokens(answer.usage, answer.delivered_bytes)
+            counted = self._counting.tokens(self._call, answer.usage, answer.delivered_bytes)
+            ending.tokens, ending.estimated_from = counted
         elif answer.usage is not None:
             ending.tokens = answer.usage
         return ending

@@ -17,9 +17,9 @@ from libs.bus.admin import group_members
 from libs.bus.reading import read_to_end
 from libs.bus.records import PoisonError, Received, decode
 from libs.bus.service import Service
-from libs.chat.providers.openai_chat.usage import estimate
 from libs.chat.surfaces.registry import delivered_bytes
 from services.relay.core.ending import Ending, failed
+from services.relay.core.estimating import from_text
 from services.relay.core.intake import Examine
 
 log = structlog.get_logger()
@@ -94,8 +94,7 @@ class Examination:
         ending = failed(INTERRUPTED)
         ending.outcome, ending.estimated_from = Outcome.INTERRUPTED, "text"
         delivered = await self._delivered_bytes(request, examine.started.started_at_ms)
-        read = min(request.prompt_bytes, 4 * request.input_tokens_most)
-        ending.tokens = estimate(prompt_bytes=read, delivered_bytes=delivered)
+        ending.tokens = from_text(request, delivered)
         return ending
 
     async def _delivered_bytes(self, request: RequestAccepted, since_ms: int) -> int:

@@ -11,6 +11,7 @@ from services.relay.core.estimating import (
     SLACK_TOKENS,
     SPARSEST_BYTES,
     Paces,
+    from_text,
     may_have_billed,
     passes,
 )
@@ -67,3 +68,9 @@ def test_an_answer_may_be_longer_than_its_limit_by_how_providers_count() -> None
     assert not passes(most, counted=allowed, delivered_bytes=allowed * SPARSEST_BYTES)
     assert passes(most, counted=allowed + 1, delivered_bytes=0)
     assert passes(most, counted=0, delivered_bytes=(allowed + 1) * SPARSEST_BYTES)
+
+
+def test_the_usual_count_rounds_up_and_stays_below_what_the_model_can_read() -> None:
+    request = accepted().model_copy(update={"prompt_bytes": 9, "input_tokens_most": 100})
+    assert from_text(request, 1) == TokenUsage(input_tokens=3, output_tokens=1)
+    assert from_text(request.model_copy(update={"prompt_bytes": 1_000}), 0).input_tokens == 100

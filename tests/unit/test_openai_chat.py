@@ -14,7 +14,7 @@ from libs.chat.providers.exchange import exchange
 from libs.chat.providers.openai_chat.answer import parse_response
 from libs.chat.providers.openai_chat.request import SHOWN, build_request
 from libs.chat.providers.openai_chat.stream import ChatReader
-from libs.chat.providers.openai_chat.usage import estimate, parse_usage
+from libs.chat.providers.openai_chat.usage import parse_usage
 from libs.chat.providers.protocol import Call, ProtocolError, ProviderFailure
 from libs.chat.providers.translation import Translated
 from libs.chat.surfaces.chat.stream import ChatWriter
@@ -178,10 +178,6 @@ def test_a_whole_answer_is_renamed_and_counted() -> None:
 )
 def test_usage_is_the_providers_own_zero_included(usage: object, expected: TokenUsage | None) -> None:
     assert parse_usage(usage) == expected
-
-
-def test_an_estimate_rounds_up() -> None:
-    assert estimate(prompt_bytes=9, delivered_bytes=1) == TokenUsage(input_tokens=3, output_tokens=1)
 
 
 @pytest.mark.parametrize(

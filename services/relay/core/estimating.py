@@ -1,12 +1,15 @@
-"""What a provider can have billed for an answer whose counts never came. Pure.
+"""Tokens of an answer whose counts never came. Pure.
 
-A client that leaves is told no counts, and providers bill what was generated, thoughts included. So its input counts
-with its bound, its output as densely as text can be, and where the provider may have worked unseen, by time.
+Where the provider gave none, or broke off, prompt and text are counted at the usual rate. A client that leaves could
+profit by that: providers bill what was generated, thoughts included. So its input counts with its bound, its output as
+densely as text can be, and where the provider may have worked unseen, by time.
 """
 
 from contracts.requests import RequestAccepted
 from contracts.usage import EstimatedFrom, TokenUsage
 
+USUAL_BYTES = 4
+"""Of a token in prose."""
 DENSEST_BYTES = 2
 """Of a token in text that is hard on tokenizers: CJK and code of rare words; prose has about four."""
 PACE = 100.0
@@ -33,6 +36,13 @@ class Paces:
     def of(self, provider_id: str, model: str) -> float:
         """Tokens a second."""
         return self._paces.get((provider_id, model), PACE)
+
+
+def from_text(request: RequestAccepted, delivered_bytes: int) -> TokenUsage:
+    """The usual count of the prompt and of what was delivered, rounded up."""
+    # A form with files has more bytes than the model has tokens.
+    read_bytes = min(request.prompt_bytes, USUAL_BYTES * request.input_tokens_most)
+    return TokenUsage(input_tokens=-(-read_bytes // USUAL_BYTES), output_tokens=-(-delivered_bytes // USUAL_BYTES))
 
 
 def may_have_billed(

@@ -41,11 +41,6 @@ def usage_json(usage: TokenUsage) -> Usage:
     }
 
 
-def estimate(*, prompt_bytes: int, delivered_bytes: int) -> TokenUsage:
-    """A count where the provider gives none: four bytes a token, rounded up."""
-    return TokenUsage(input_tokens=-(-prompt_bytes // 4), output_tokens=-(-delivered_bytes // 4))
-
-
 def _count(details: Any, name: str) -> int:
     value = details.get(name) if isinstance(details, dict) else None
     return value if isinstance(value, int) and value > 0 else 0

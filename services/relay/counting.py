@@ -1,0 +1,74 @@
+"""What the answer of one route is booked with, and how fast its model was."""
+
+from contracts.record import Refusal
+from contracts.routes import Fallback, RoutePlanned
+from contracts.usage import EstimatedFrom, TokenUsage
+from libs.chat.providers.answers import Exchange, Stream
+from libs.config.gateway import Provider
+from services.relay.core.estimating import Paces, from_text, may_have_billed, passes
+from services.relay.core.tally import Tally
+
+Counted = tuple[TokenUsage, EstimatedFrom | None]
+"""The tokens, and what they were estimated from; None: the provider counted."""
+
+
+class Counting:
+    """Counts for one route; paces and tally are the relay's."""
+
+    def __init__(self, route: RoutePlanned, paces: Paces, tally: Tally) -> None:
+        self._route = route
+        self._paces = paces
+        self._tally = tally
+
+    def tokens(self, call: Exchange, usage: TokenUsage | None, delivered_bytes: int) -> Counted:
+        """The provider's counts, or the usual ones of what was delivered."""
+        if usage is not None:
+            return usage, None
+        if call.quantities():
+            return TokenUsage(), None
+        return from_text(self._route.request, delivered_bytes), "text"
+
+    def of_left(self, call: Exchange, target: Fallback, provider: Provider | None, worked_s: float) -> Counted:
+        """Of an answer that its client left: what the provider can have billed; see `may_have_billed`."""
+        request = self._route.request
+        return may_have_billed(
+            request,
+            call.stream.usage,
+            delivered_bytes=call.stream.delivered_bytes,
+            worked_s=worked_s,
+            unseen=not request.stream or bool(provider and provider.may_think),
+            pace=self._paces.of(target.provider_id, target.upstream_model),
+        )
+
+    def note_whole(self, target: Fallback, tokens: TokenUsage, seconds: float) -> None:
+        """An answer that came whole was counted by its provider."""
+        self._paces.note(target.provider_id, target.upstream_model, tokens.output_tokens, seconds)
+
+    def note_streamed(self, target: Fallback, tokens: TokenUsage, *, first_byte_ms: int, seconds: float) -> None:
+        """The same of a stream.
+
+        Args:
+            seconds: from its first byte to its end.
+        """
+        self._paces.note(target.provider_id, target.upstream_model, tokens.output_tokens, seconds)
+        if not target.grant.byok:
+            self._tally.streamed(
+                target.provider_id,
+                target.upstream_model,
+                first_byte_ms=first_byte_ms,
+                output_tokens=tokens.output_tokens,
+                seconds=seconds,
+            )
+
+    def too_long(self, target: Fallback, answer: Stream) -> Refusal | None:
+        """The provider does not hold to the limit that it was given: what it sends on, nobody has reserved."""
+        most = self._route.request.output_tokens_most
+        if self._route.reserved_microdollars is None or target.grant.byok or not most:
+            return None
+        counted = answer.usage.output_tokens if answer.usage else 0
+        if not passes(most, counted=counted, delivered_bytes=answer.delivered_bytes):
+            return None
+        return Refusal(
+            status=502,
+            message=f"{target.provider_id} sent far more than the {most} tokens that were asked for; it was stopped.",
+        )
