@@ -26,24 +26,19 @@ _NEVER = (
 """Fields that must be absent, null, false or empty."""
 
 
-def without_hosted_tools(body: Mapping[str, Any], allowed: Collection[str] = ()) -> tuple[dict[str, Any], list[str]]:
+def without_hosted_tools(body: dict[str, Any], allowed: Collection[str] = ()) -> tuple[dict[str, Any], list[str]]:
     """The request without tools that its provider runs and bills, where it has others beside them; and their types.
 
     Agents offer such tools whether or not they will be used (Codex its ``web_search``). Alone they are what is asked
     for, and stay: see `surcharge`.
     """
     tools = body.get("tools")
-    if not isinstance(tools, list):
-        return dict(body), []
-    hosted = [
-        tool
-        for tool in tools
-        if isinstance(tool, dict) and not is_the_clients(tool) and str(tool.get("type")) not in allowed
-    ]
-    if not hosted or len(hosted) == len(tools):
-        return dict(body), []
-    left = [tool for tool in tools if tool not in hosted]
-    return {**body, "tools": left}, sorted({str(tool.get("type"))[:60] for tool in hosted})
+    given = tools if isinstance(tools, list) else []
+    types = {kind for tool in given if (kind := _hosted(tool)) and kind not in allowed}
+    left = [tool for tool in given if _hosted(tool) not in types]
+    if not types or not left:
+        return body, []
+    return {**body, "tools": left}, sorted(types)
 
 
 def surcharge(body: Mapping[str, Any], allowed: Collection[str] = ()) -> str | None:
@@ -69,9 +64,13 @@ def _surcharges(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "prompt", "`prompt` as a stored template"
     tools = body.get("tools")
     for tool in tools if isinstance(tools, list) else ():
-        if isinstance(tool, dict) and not is_the_clients(tool):
-            kind = str(tool.get("type"))[:60]
+        if kind := _hosted(tool):
             yield kind, f"the hosted tool `{kind}`"
     for part in parts_of(body):
         if any(isinstance(held, dict) and held.get("file_id") for held in (part, part.get("file"), part.get("source"))):
             yield "file_id", "`file_id`, a file in the provider's account"
+
+
+def _hosted(tool: Any) -> str | None:
+    """The type of a tool that the provider runs."""
+    return str(tool.get("type"))[:60] if isinstance(tool, dict) and not is_the_clients(tool) else None

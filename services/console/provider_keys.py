@@ -111,6 +111,13 @@ class ProviderKeys:
         except KeyFormError as error:
             raise BadInput(str(error)) from None
 
+    def _stored(self, owner: str, provider_id: str) -> str:
+        """The ID of a key that the vault has. Raises NotFound."""
+        name = credential_id(owner, provider_id)
+        if self._credentials.get(name) is None:
+            raise NotFound(f"there is no key for {provider_id!r} here")
+        return name
+
     async def remove(self, owner: str, provider_id: str, removed_by: str) -> None:
         """Orders the vault to destroy a key.
 
@@ -118,9 +125,7 @@ class ProviderKeys:
             NotFound: there is none.
             Away: the log does not take the order.
         """
-        name = credential_id(owner, provider_id)
-        if self._credentials.get(name) is None:
-            raise NotFound(f"there is no key for {provider_id!r} here")
+        name = self._stored(owner, provider_id)
         command = CredentialRemoved(
             credential_id=name, provider_id=provider_id, owner=owner, removed_by=removed_by, removed_at_ms=now_ms()
         )
@@ -133,9 +138,7 @@ class ProviderKeys:
             NotFound: there is none.
             Away: the log does not take the order.
         """
-        name = credential_id(owner, provider_id)
-        if self._credentials.get(name) is None:
-            raise NotFound(f"there is no key for {provider_id!r} here")
+        name = self._stored(owner, provider_id)
         ordered_at_ms = now_ms()
         await self._order(CredentialTestOrdered(credential_id=name, ordered_at_ms=ordered_at_ms))
         return ordered_at_ms
