@@ -1,4 +1,4 @@
-"""What clients are told about a model, in the words of OpenRouter's Models API, which their parsers know.
+"""What clients read about a model, in the words of OpenRouter's Models API, which their parsers know.
 
 Source: OpenRouter's documentation, "Models", API response schema.
 """

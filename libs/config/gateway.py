@@ -124,7 +124,7 @@ class Provider(Section):
     prices: str | None = None
     """The provider's ID in genai-prices."""
     key_begins: list[str] = []
-    """How its keys begin today; whoever adds another one is told, and may have it all the same."""
+    """How its keys begin today; another one is stored, with a hint."""
 
     @field_validator("api_key")
     @classmethod

@@ -23,7 +23,7 @@ _NOT_A_MEMBER = "This organization does not exist, or this account is not a memb
 
 
 class Authenticates(Protocol):
-    """Tells who calls; see `Authenticator`."""
+    """Finds who calls; see `Authenticator`."""
 
     async def caller(self, token: str, organization_id: str | None) -> Caller:
         """Whose token it is."""

@@ -1,4 +1,4 @@
-"""Refusals at the connection: who would not come in is told so before anything is made of it."""
+"""Refusals at the connection: who would not come in is refused before anything is made of it."""
 
 from collections import OrderedDict
 from collections.abc import Iterable
@@ -10,13 +10,13 @@ from services.ingress.core.errors import IngressError
 from services.ingress.door import ALONE, SHARED, Door
 
 MOST_KNOWN = 10_000
-_TELLING = (b"authorization", b"x-api-key", b"x-kilocode-organizationid")
+_IDENTIFYING = (b"authorization", b"x-api-key", b"x-kilocode-organizationid")
 
 _Known = tuple[bytes | None, ...]
 
 
 class Gate:
-    """Knows whose requests were whose lately, by the headers that tell; whoever it does not know goes on to the door.
+    """Knows who sent which headers lately; whoever it does not know goes on to the door.
 
     It lets nobody in: a key that was revoked meanwhile is refused all the same.
     """
@@ -38,8 +38,8 @@ class Gate:
         self._owners: OrderedDict[_Known, str | None] = OrderedDict()
 
     def remember(self, headers: RawHeaders, owner: str | None) -> None:
-        """A request's headers told whose it is."""
-        known = _telling(headers)
+        """Adds what a request's headers identify: its owner."""
+        known = _identifying(headers)
         self._owners[known] = owner
         self._owners.move_to_end(known)
         if len(self._owners) > MOST_KNOWN:
@@ -50,16 +50,16 @@ class Gate:
         surface = self._surfaces.get(url.partition(b"?")[0]) if self._door.full else None
         if surface is None:
             return None
-        known = _telling(headers)
+        known = _identifying(headers)
         if known not in self._owners:
             return None
         error = self._door.refusal(self._owners[known])
         return self._answers[error, surface] if error else None
 
 
-def _telling(headers: RawHeaders) -> _Known:
-    found = {name: value for name, value in headers if name in _TELLING}
-    return tuple(found.get(name) for name in _TELLING)
+def _identifying(headers: RawHeaders) -> _Known:
+    found = {name: value for name, value in headers if name in _IDENTIFYING}
+    return tuple(found.get(name) for name in _IDENTIFYING)
 
 
 def _raw(error: IngressError, surface: Surface) -> bytes:

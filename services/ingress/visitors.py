@@ -1,4 +1,4 @@
-"""Who asks, as far as the headers tell, and what body they bring."""
+"""Who asks, by the headers, and what body they bring."""
 
 import asyncio
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from services.ingress.core.nodes import check_nodes
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """Who asks, as far as the headers tell."""
+    """Who asks, by the headers."""
 
     headers: Mapping[str, str]
     caller: Caller | None
@@ -33,7 +33,7 @@ class Visitor:
 
 
 class Visitors:
-    """Tells visitors by their keys and addresses. The key is checked before a byte of the body is read."""
+    """Identifies visitors by their keys and addresses. The key is checked before a byte of the body is read."""
 
     def __init__(self, authenticator: Authenticates, config: GatewayConfig) -> None:
         self._authenticator = authenticator

@@ -41,7 +41,7 @@ class Dialect:
     understood: frozenset[str] = frozenset()
     """Fields of a request that have an effect, or need none; empty: all."""
     left_out: Callable[[dict[str, Any]], set[str]] = lambda _body: set()
-    """What else of a request has no form in a chat completion, by the names that the client is told."""
+    """What else of a request has no form in a chat completion, by the names in ``x-sluice-dropped``."""
 
 
 def data_event(content: Mapping[str, Any]) -> str:

@@ -26,7 +26,7 @@ class ProviderKey(Body):
 
 
 class KeySubmitted(Answer):
-    """The vault is told to store it; the list shows when it has."""
+    """The vault has the order to store it; the list shows when it has."""
 
     id: str
     provider: str
@@ -35,7 +35,7 @@ class KeySubmitted(Answer):
 
 
 class KeyRemoved(Answer):
-    """The vault is told to destroy it."""
+    """The vault has the order to destroy it."""
 
     id: str
     removed: bool = True

@@ -51,8 +51,8 @@ class CatalogPages:
         if not offers:
             return None
         shown = self._entry(offers[0], now)
-        told = {name: value for name, value in shown.items() if name in _OF_ENDPOINTS}
-        return {"data": {**told, "endpoints": [endpoint(offer, self._taken(offer), now) for offer in offers]}}
+        page = {name: value for name, value in shown.items() if name in _OF_ENDPOINTS}
+        return {"data": {**page, "endpoints": [endpoint(offer, self._taken(offer), now) for offer in offers]}}
 
     def providers(self) -> dict[str, Any]:
         """``GET /providers``: those that models come from."""

@@ -8,7 +8,7 @@ from contracts.usage import UsageRecorded
 def exceeded(
     usage: UsageRecorded, charge: ChargePosted, owner: str, balance: BalanceChanged | None
 ) -> ReservationExceeded | None:
-    """What billing is told where a provider billed more than was reserved; None where it did not."""
+    """The event for billing where a provider billed more than was reserved; None where it did not."""
     if usage.reserved_microdollars is None or charge.cost_microdollars <= usage.reserved_microdollars:
         return None
     return ReservationExceeded(

@@ -18,7 +18,7 @@ ADAPTIVE = {"type": "adaptive", "display": "summarized"}
 
 
 def thinking(chat: ChatRequest, limit: int, provider: Provider) -> JsonObject:
-    """How Claude is told to think; nothing where the client did not ask.
+    """How Claude is asked to think; nothing where the client did not ask.
 
     Models from 4.6 on decide themselves how much ("Adaptive thinking"); older ones want a budget.
     """
