@@ -1,7 +1,7 @@
 """``gateway.requests.v1``: what the ingress let in. Never the prompt."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -54,21 +54,77 @@ class Caller(Value):
         return f"org:{self.organization_id}" if self.organization_id else f"acct:{self.account_id}"
 
 
-class RequestAccepted(RequestRecord):
-    """A request that was authenticated, is well-formed, and will have exactly one outcome."""
+def is_free(model: str) -> bool:
+    """Anybody may ask for the model, and nobody pays."""
+    return model.endswith(":free")
+
+
+class RequestFacts(RequestRecord):
+    """What the ledger keeps of a request, whatever becomes of it: who asked for what, and when."""
 
     subject: Subject
     caller: Caller
     surface: Surface
     model: str
-    asked_model: str | None = None
-    """What the client named, where that stands for another (``kilo-auto/*``)."""
+    accepted_at_ms: EpochMs
+    task_id: str | None = None
+    client_version: str | None = None
+    mode: str | None = None
+
+    @property
+    def free(self) -> bool:
+        """Anybody may ask, and nobody pays. It follows from the model: whoever writes the record cannot choose it."""
+        return is_free(self.model)
+
+
+class AddressedRequest(RequestFacts):
+    """And where its client waits."""
+
+    reply_to: ReplyAddress
+
+
+class CallableRequest(AddressedRequest):
+    """And what a provider's call needs beside the prompt."""
+
+    stream: bool
+    deadline_ms: EpochMs
+    """The whole answer must be out by then."""
+    prompt_bytes: Annotated[int, Field(ge=0)]
+    cap_tokens: Annotated[int, Field(ge=1)] | None = None
+    """The provider's limit where the client asked for none."""
+    input_tokens_most: Annotated[int, Field(ge=0)] = 0
+    output_tokens_most: Annotated[int, Field(ge=0)] = 0
+    """Over all choices."""
     effort: str | None = None
     """How much the model is to think, where the client leaves it open; of a model that was chosen for them."""
     verbosity: str | None = None
     """How much it is to say, likewise."""
-    stream: bool
-    free: bool
+    upstream_headers: dict[str, str] = {}
+    """The client's headers that are for the provider, as its reference has them (``anthropic-beta``)."""
+
+
+_CARRIED: dict[tuple[type, type], tuple[str, ...]] = {}
+
+
+def carried(request: RequestFacts, kind: type[RequestFacts]) -> dict[str, Any]:
+    """The fields that another record about the request has in common with this one.
+
+    Args:
+        kind: of the records above; of the other record, or of what it extends.
+    """
+    pair = type(request), kind
+    names = _CARRIED.get(pair)
+    if names is None:
+        names = _CARRIED[pair] = tuple(name for name in kind.model_fields if name in type(request).model_fields)
+    values = request.__dict__
+    return {name: values[name] for name in names}
+
+
+class RequestAccepted(CallableRequest):
+    """A request that was authenticated, is well-formed, and will have exactly one outcome."""
+
+    asked_model: str | None = None
+    """What the client named, where that stands for another (``kilo-auto/*``)."""
     prices: dict[str, Price] = {}
     """By provider: what the request will be charged by, whatever the price is when it ends. None of free models."""
     provider_order: list[str] = []
@@ -83,27 +139,10 @@ class RequestAccepted(RequestRecord):
     """The client wants no provider that keeps what it is sent."""
     allow_fallbacks: bool = True
     """Another provider may be asked where the first fails before its first byte."""
-    accepted_at_ms: EpochMs
     route_by_ms: EpochMs
     """A request without a route by then is failed."""
-    deadline_ms: EpochMs
-    """The whole answer must be out by then."""
-    prompt_bytes: Annotated[int, Field(ge=0)]
-    max_tokens: Annotated[int, Field(ge=0)] | None = None
-    """As the client asked."""
-    cap_tokens: Annotated[int, Field(ge=1)] | None = None
-    """The provider's limit where the client asked for none."""
-    input_tokens_most: Annotated[int, Field(ge=0)] = 0
-    output_tokens_most: Annotated[int, Field(ge=0)] = 0
-    """Over all choices."""
     quantities_most: list[Quantity] = []
     """Of other units than tokens."""
-    reply_to: ReplyAddress
-    task_id: str | None = None
-    client_version: str | None = None
-    upstream_headers: dict[str, str] = {}
-    """The client's headers that are for the provider, as its reference has them (``anthropic-beta``)."""
-    mode: str | None = None
 
     @property
     def chooses(self) -> bool:

@@ -1,51 +1,37 @@
-"""``gateway.routes.v1``: what the router made of the three decisions."""
+"""``gateway.routes.v1``: what the router made of the three decisions, with what the relay needs of the request."""
+
+from typing import Annotated
+
+from pydantic import Field
 
 from .decisions import QuotaWindow, SealedGrant
-from .record import EpochMs, Record, Refusal, ReplyAddress, RequestId, Value
-from .requests import RequestAccepted
+from .prices import Price
+from .record import EpochMs, Refusal, Value
+from .requests import AddressedRequest, CallableRequest
 
 
-class _AboutRequest(Record):
-    request: RequestAccepted
-
-    @property
-    def request_id(self) -> RequestId:
-        """Of the request that it answers."""
-        return self.request.request_id
-
-    @property
-    def reply_to(self) -> ReplyAddress:
-        """Where its answer goes."""
-        return self.request.reply_to
-
-    @property
-    def event_subject(self) -> str:
-        return self.request_id
-
-
-class Fallback(Value):
-    """Where to turn if the provider before fails without a byte."""
+class Target(Value):
+    """A model at a provider, and the key to call it with."""
 
     provider_id: str
     upstream_model: str
     grant: SealedGrant
+    price: Price | None = None
+    """None where nobody pays, or the model has none."""
 
 
-class RoutePlanned(_AboutRequest):
-    """Call this provider for this request, with this key."""
+class RoutePlanned(CallableRequest):
+    """Call these providers for this request, one after the other until one answers."""
 
-    provider_id: str
-    upstream_model: str
-    grant: SealedGrant
-    fallbacks: list[Fallback] = []
-    """Never for a user's own key."""
+    targets: Annotated[list[Target], Field(min_length=1)]
+    """More than one: whoever fails before its first byte is followed by the next. Of a user's own key there is one."""
     windows: list[QuotaWindow] = []
     reserved_microdollars: int | None = None
     """None where nobody pays here."""
     planned_at_ms: EpochMs
 
 
-class RequestRejected(_AboutRequest):
+class RequestRejected(AddressedRequest):
     """No provider will be called. The relay, as the one writer of outcomes, publishes its end."""
 
     refusal: Refusal

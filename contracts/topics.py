@@ -40,7 +40,7 @@ REQUESTS = Topic(
     (RequestAccepted,),
     key=_subject,
     reply_to=lambda record: record.reply_to,
-    # The route holds the request, and takes more.
+    # A route has most of the request, and the grants beside it.
     max_record_bytes=SMALL,
 )
 PROMPTS = Topic("gateway.prompts.v1", (PromptSubmitted,), key=_request_id, max_record_bytes=LARGE)

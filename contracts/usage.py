@@ -6,9 +6,9 @@ from pydantic import Field
 
 from .prices import Price
 from .quantities import Quantity
-from .record import EpochMs, RequestRecord, Subject, Value
+from .record import EpochMs, Value
 from .replies import Outcome
-from .requests import Caller, Surface
+from .requests import RequestFacts
 
 Tokens = Annotated[int, Field(ge=0)]
 EstimatedFrom = Literal["text", "bounds", "time"]
@@ -30,13 +30,9 @@ class TokenUsage(Value):
     output_audio_tokens: Tokens = 0
 
 
-class UsageRecorded(RequestRecord):
+class UsageRecorded(RequestFacts):
     """The books' only source: who used what, how it ended and how long it took."""
 
-    subject: Subject
-    caller: Caller
-    surface: Surface
-    model: str
     provider_id: str | None = None
     upstream_model: str | None = None
     outcome: Outcome
@@ -49,18 +45,13 @@ class UsageRecorded(RequestRecord):
     estimated_from: EstimatedFrom | None = None
     """What was counted instead."""
     byok: bool = False
-    free: bool = False
     price: Price | None = None
-    """Of the provider, as the accepted request had it. None where nobody pays, or the model has none."""
+    """Of the provider, as the route had it. None where nobody pays, or the model has none."""
     reserved_microdollars: int | None = None
     """What was held for it; None where nothing was."""
     attempts: Annotated[int, Field(ge=0)] = 0
     tried: list[str] = []
     """Providers that failed before, as ``provider=status``."""
-    accepted_at_ms: EpochMs
     ended_at_ms: EpochMs
     first_byte_ms: Annotated[int, Field(ge=0)] | None = None
     """From the call of the provider to its first byte."""
-    task_id: str | None = None
-    client_version: str | None = None
-    mode: str | None = None

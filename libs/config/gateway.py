@@ -15,7 +15,7 @@ from pydantic_settings import (
 )
 
 from contracts.quantities import Unit
-from contracts.requests import ProviderSort, Surface
+from contracts.requests import ProviderSort, Surface, is_free
 from libs.config.auto import AutoModel
 from libs.config.defaults import Defaults
 from libs.config.description import Description
@@ -177,7 +177,7 @@ class Model(Description):
     @property
     def free(self) -> bool:
         """Anonymous clients may use it, and nobody pays for it."""
-        return self.id.endswith(":free")
+        return is_free(self.id)
 
     def adapt(self, provider: Provider) -> Provider:
         """The provider with this model's own protocol, unsupported fields and thinking."""

@@ -14,7 +14,7 @@ from contracts.clock import now_ms
 from contracts.prompts import PromptSubmitted
 from contracts.record import JSON, Refusal
 from contracts.replies import EVENTS, Outcome
-from contracts.routes import Fallback, RoutePlanned
+from contracts.routes import RoutePlanned, Target
 from contracts.usage import TokenUsage
 from libs.chat.providers.answers import Exchange
 from libs.chat.providers.errors import broke_off, failed_in_answer, timed_out, unreachable
@@ -79,9 +79,7 @@ class Attempt:
         self._stop_as: Outcome | None = None
         self._read_on_bytes: int | None = None
         """How much has been read since the client left, if the answer is read on."""
-        first = Fallback(provider_id=route.provider_id, upstream_model=route.upstream_model, grant=route.grant)
-        self._targets = [first, *route.fallbacks]
-        self._at = first
+        self._at = route.targets[0]
         self._tried: list[str] = []
         self._call: Exchange | None = None
         """Once a provider is being called."""
@@ -129,7 +127,7 @@ class Attempt:
         finally:
             if self._read_on_bytes is not None:
                 self._left.leave()
-        ending.provider_id, ending.upstream_model = self._at.provider_id, self._at.upstream_model
+        ending.target = self._at
         ending.tried, ending.attempts = self._tried, len(self._tried) + 1
         ending.dropped = self._stream.dropped
         ending.upstream_ms = self._stream.upstream_ms if self._stream.started else self._upstream_ms()
@@ -153,16 +151,16 @@ class Attempt:
         return self._ending
 
     async def _call_within_deadline(self) -> None:
-        remaining_s = (self._route.request.deadline_ms - now_ms()) / 1000
+        remaining_s = (self._route.deadline_ms - now_ms()) / 1000
         try:
             async with asyncio.timeout(remaining_s):
-                for target in self._targets:
+                for target in self._route.targets:
                     self._turn_to(target)
                     try:
                         await self._call_in_step()
                         return
                     except UpstreamError as error:
-                        if target is self._targets[-1] or self._stop_as or not self._may_turn_away(error):
+                        if target is self._route.targets[-1] or self._stop_as or not self._may_turn_away(error):
                             raise
                         self._tried.append(f"{target.provider_id}={error.refusal.status}")
                         log.info("falling back", request_id=self._route.request_id, tried=self._tried)
@@ -172,7 +170,7 @@ class Attempt:
                 self._count(refusal)
             raise UpstreamError(refusal) from None
 
-    def _turn_to(self, target: Fallback) -> None:
+    def _turn_to(self, target: Target) -> None:
         self._at, self._call, self._called_at, self._first_byte_ms = target, None, 0.0, None
         self._keeper = None
         self._stream.provider_id, self._stream.tried, self._stream.dropped = target.provider_id, self._tried, []
@@ -222,7 +220,7 @@ class Attempt:
             step.end(error)
 
     async def _ask(self) -> None:
-        at, request = self._at, self._route.request
+        at, request = self._at, self._route
         try:
             key = await self._grants.open(at.grant, request.request_id)
         except SealError as error:
@@ -256,7 +254,7 @@ class Attempt:
             raise UpstreamError(timed_out(at.provider_id, what)) from None
 
     def _exchange(self) -> Exchange:
-        request, at = self._route.request, self._at
+        request, at = self._route, self._at
         provider = self._catalog.at(request.model, at.provider_id)
         if provider is None:
             raise UpstreamError(unreachable(at.provider_id))
@@ -367,7 +365,7 @@ class Attempt:
             # The provider has worked on the prompt, whether or not a byte came back.
             ending.quantities = list(self._call.quantities())
             if outcome is Outcome.CANCELLED and not ending.quantities:
-                provider = self._catalog.at(self._route.request.model, self._at.provider_id)
+                provider = self._catalog.at(self._route.model, self._at.provider_id)
                 worked_s = time.monotonic() - self._called_at
                 counted = self._counting.of_left(self._call, self._at, provider, worked_s)
                 ending.tokens, ending.estimated_from = counted
@@ -387,7 +385,7 @@ class Attempt:
             await self._stream.close()
             ending.chunks = self._stream.chunks
             if isinstance(self._sent, str):
-                error_event = DIALECTS[self._route.request.surface].error_event
+                error_event = DIALECTS[self._route.surface].error_event
                 ending.tail = error_event(refusal.message, refusal.status, self._sent)
             ending.quantities = list(self._call.quantities())
             counted = self._counting.tokens(self._call, answer.usage, answer.delivered_bytes)

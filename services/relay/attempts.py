@@ -98,7 +98,7 @@ class Attempts:
         attempt = Attempt(
             route,
             prompt,
-            ReplyStream(self._producer, route.request, route.windows, step.traceparent),
+            ReplyStream(self._producer, route, route.windows, step.traceparent),
             grants=self._grants,
             upstreams=self._upstreams,
             tally=self._tally,
@@ -167,7 +167,7 @@ class Attempts:
                 ending = await attempt.run()
                 if ending.outcome is Outcome.COMPLETED and attempt.kept:
                     # Before the end of the answer: whoever has seen it may ask for it.
-                    await self._storing.store(attempt.kept, route.request.caller.owner, step.traceparent)
+                    await self._storing.store(attempt.kept, route.caller.owner, step.traceparent)
             step.note(
                 {
                     "sluice.outcome": ending.outcome.value,
@@ -188,7 +188,7 @@ class Attempts:
     async def _publish_started(self, route: RoutePlanned, trace: str) -> None:
         started = AttemptStarted(
             request_id=route.request_id,
-            provider_id=route.provider_id,
+            provider_id=route.targets[0].provider_id,
             relay_id=self._relay_id,
             started_at_ms=now_ms(),
         )
@@ -221,7 +221,7 @@ def _notify(task: "asyncio.Task[None]", on_ended: OnEnded) -> None:
 
 
 def _owner(route: RoutePlanned) -> str:
-    return "free" if route.request.free else route.request.subject
+    return "free" if route.free else route.subject
 
 
 def _held_bytes(content: bytes) -> int:

@@ -5,8 +5,8 @@ from dataclasses import replace
 from contracts.clock import now_ms
 from contracts.prompts import PromptSubmitted
 from contracts.record import Refusal
-from contracts.requests import RequestAccepted
-from contracts.routes import Fallback
+from contracts.requests import CallableRequest
+from contracts.routes import Target
 from libs.chat.providers.answers import Exchange
 from libs.chat.providers.exchange import exchange
 from libs.chat.providers.identifiers import identifiers, with_hashed_users
@@ -26,7 +26,7 @@ FOR_US = "provider"
 
 
 def prepare(
-    request: RequestAccepted, prompt: PromptSubmitted, target: Fallback, provider: Provider
+    request: CallableRequest, prompt: PromptSubmitted, target: Target, provider: Provider
 ) -> tuple[Exchange, Keeper | None]:
     """What is to be sent, in the provider's words; and who keeps the answer, where its client wants it stored.
 
@@ -42,7 +42,7 @@ def prepare(
 
 
 def _chat(
-    request: RequestAccepted, prompt: PromptSubmitted, target: Fallback, provider: Provider
+    request: CallableRequest, prompt: PromptSubmitted, target: Target, provider: Provider
 ) -> tuple[Exchange, Keeper | None]:
     asked = prompt.body
     body = {name: value for name, value in asked.items() if name != FOR_US} if FOR_US in asked else asked
@@ -87,7 +87,7 @@ def _chat(
     return (keeper.keeping(found) if keeper else found), keeper
 
 
-def _endpoint(request: RequestAccepted, prompt: PromptSubmitted, target: Fallback, provider: Provider) -> Exchange:
+def _endpoint(request: CallableRequest, prompt: PromptSubmitted, target: Target, provider: Provider) -> Exchange:
     form = Form.read(prompt.content_type, prompt.content).without(lambda name: name == FOR_US)
     users = {name: form.get(name) for name in form.names}
     named = with_hashed_users(users, request.surface, target.provider_id, request.caller)
@@ -98,7 +98,7 @@ def _endpoint(request: RequestAccepted, prompt: PromptSubmitted, target: Fallbac
         model=request.model,
         upstream_model=target.upstream_model,
         streamed=request.stream,
-        price=request.prices.get(target.provider_id),
+        price=target.price,
     )
 
 

@@ -1,7 +1,7 @@
 """What the answer of one route is booked with, and how fast its model was."""
 
 from contracts.record import Refusal
-from contracts.routes import Fallback, RoutePlanned
+from contracts.routes import RoutePlanned, Target
 from contracts.usage import EstimatedFrom, TokenUsage
 from libs.chat.providers.answers import Exchange, Stream
 from libs.config.gateway import Provider
@@ -26,11 +26,11 @@ class Counting:
             return usage, None
         if call.quantities():
             return TokenUsage(), None
-        return from_text(self._route.request, delivered_bytes), "text"
+        return from_text(self._route, delivered_bytes), "text"
 
-    def of_left(self, call: Exchange, target: Fallback, provider: Provider | None, worked_s: float) -> Counted:
+    def of_left(self, call: Exchange, target: Target, provider: Provider | None, worked_s: float) -> Counted:
         """Of an answer that its client left: what the provider can have billed; see `may_have_billed`."""
-        request = self._route.request
+        request = self._route
         return may_have_billed(
             request,
             call.stream.usage,
@@ -40,11 +40,11 @@ class Counting:
             pace=self._paces.of(target.provider_id, target.upstream_model),
         )
 
-    def note_whole(self, target: Fallback, tokens: TokenUsage, seconds: float) -> None:
+    def note_whole(self, target: Target, tokens: TokenUsage, seconds: float) -> None:
         """An answer that came whole was counted by its provider."""
         self._paces.note(target.provider_id, target.upstream_model, tokens.output_tokens, seconds)
 
-    def note_streamed(self, target: Fallback, tokens: TokenUsage, *, first_byte_ms: int, seconds: float) -> None:
+    def note_streamed(self, target: Target, tokens: TokenUsage, *, first_byte_ms: int, seconds: float) -> None:
         """The same of a stream.
 
         Args:
@@ -60,9 +60,9 @@ class Counting:
                 seconds=seconds,
             )
 
-    def too_long(self, target: Fallback, answer: Stream) -> Refusal | None:
+    def too_long(self, target: Target, answer: Stream) -> Refusal | None:
         """The provider does not hold to the limit that it was given: what it sends on, nobody has reserved."""
-        most = self._route.request.output_tokens_most
+        most = self._route.output_tokens_most
         if self._route.reserved_microdollars is None or target.grant.byok or not most:
             return None
         counted = answer.usage.output_tokens if answer.usage else 0

@@ -11,7 +11,7 @@ from contracts.attempts import AttemptEnded
 from contracts.headers import header
 from contracts.record import Refusal, RequestId
 from contracts.replies import Outcome, ReplyChunk
-from contracts.requests import RequestAccepted
+from contracts.requests import AddressedRequest
 from contracts.services import RELAY_GROUP
 from libs.bus.admin import group_members
 from libs.bus.reading import read_to_end
@@ -89,7 +89,7 @@ class Examination:
 
     async def _interrupted(self, examine: Examine) -> Ending:
         """The books get what the dead relay had delivered: it is on the log."""
-        request = examine.route.request
+        request = examine.route
         log.warning("attempt was interrupted", request_id=request.request_id, relay_id=examine.started.relay_id)
         ending = failed(INTERRUPTED)
         ending.outcome, ending.estimated_from = Outcome.INTERRUPTED, "text"
@@ -97,7 +97,7 @@ class Examination:
         ending.tokens = from_text(request, delivered)
         return ending
 
-    async def _delivered_bytes(self, request: RequestAccepted, since_ms: int) -> int:
+    async def _delivered_bytes(self, request: AddressedRequest, since_ms: int) -> int:
         total = 0
         partitions = [request.reply_to.partition]
         # Undecoded where they are of other requests: most are.

@@ -8,7 +8,7 @@ from aiokafka.errors import KafkaError
 from contracts import topics
 from contracts.decisions import QuotaWindow
 from contracts.replies import EVENTS, STREAM_WINDOW, Reply, ReplyChunk, ReplyStarted
-from contracts.requests import RequestAccepted
+from contracts.requests import AddressedRequest
 from libs.bus.producer import Producer, settle
 
 log = structlog.get_logger()
@@ -25,7 +25,7 @@ class ReplyStream:
     `STREAM_WINDOW` to read.
     """
 
-    def __init__(self, producer: Producer, request: RequestAccepted, windows: list[QuotaWindow], trace: str) -> None:
+    def __init__(self, producer: Producer, request: AddressedRequest, windows: list[QuotaWindow], trace: str) -> None:
         self._producer = producer
         self._request = request
         self._windows = windows

@@ -109,7 +109,7 @@ class RouterProcessor(Processor[RequestAccepted | Decision]):
         if isinstance(route, RequestRejected):
             step.note_refusal(route.refusal.status)
         else:
-            step.note({"gen_ai.provider.name": route.provider_id})
+            step.note({"gen_ai.provider.name": route.targets[0].provider_id})
         await self._work.publish(topics.ROUTES, route, step.traceparent)
         step.end()
 

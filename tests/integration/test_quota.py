@@ -56,7 +56,7 @@ def _processor(service: Service, limits: Limits) -> tuple[QuotaProcessor, Work]:
 def _batch(subject: str, offsets: range, at_ms: int) -> Sequence[Received[RequestAccepted]]:
     return [
         Received(
-            accepted(offset, subject=subject, free=True, accepted_at_ms=at_ms),
+            accepted(offset, subject=subject, model="stub/echo:free", accepted_at_ms=at_ms),
             topics.REQUESTS,
             PARTITION,
             offset,

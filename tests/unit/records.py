@@ -9,8 +9,8 @@ from contracts.decisions import CredentialGranted, PolicyDecided, QuotaReserved,
 from contracts.prices import Price, Rates
 from contracts.prompts import PromptSubmitted
 from contracts.record import ReplyAddress
-from contracts.requests import Caller, RequestAccepted, Surface
-from contracts.routes import RoutePlanned
+from contracts.requests import CallableRequest, Caller, RequestAccepted, Surface, carried
+from contracts.routes import RoutePlanned, Target
 from libs.config.gateway import GatewayConfig
 
 
@@ -38,7 +38,6 @@ def accepted(number: int = 1, **changes: Any) -> RequestAccepted:
         "surface": Surface.CHAT_COMPLETIONS,
         "model": "stub/echo",
         "stream": False,
-        "free": False,
         "prices": {"stub": PRICE},
         "accepted_at_ms": NOW_MS,
         "route_by_ms": NOW_MS + 15_000,
@@ -62,9 +61,8 @@ def decisions(number: int = 1) -> tuple[PolicyDecided, QuotaReserved, Credential
 def route(number: int = 1) -> RoutePlanned:
     """A route."""
     grant = decisions(number)[2].grants[0]
-    return RoutePlanned(
-        request=accepted(number), provider_id="stub", upstream_model="echo-1", grant=grant, planned_at_ms=NOW_MS
-    )
+    target = Target(provider_id="stub", upstream_model="echo-1", grant=grant, price=PRICE)
+    return RoutePlanned(**carried(accepted(number), CallableRequest), targets=[target], planned_at_ms=NOW_MS)
 
 
 def prompt(number: int = 1) -> PromptSubmitted:

@@ -10,7 +10,7 @@ from libs.sealing.grants import EpochKey, RelayKeyPair, open_grant
 from services.key_vault.core.book import Credential, CredentialBook
 from services.key_vault.core.epochs import EPOCH_MS, KEPT_AFTER_MS, Epochs
 from services.key_vault.core.granting import Granting, own_keys
-from tests.unit.records import NOW_MS, Config, accepted
+from tests.unit.records import NOW_MS, Config, accepted, request_id
 
 CATALOG = Catalog(
     Config(
@@ -22,7 +22,8 @@ CATALOG = Catalog(
         models=[
             Model(id=f"{provider}/echo", provider=provider, upstream_model="e")
             for provider in ("stub", "local", "unset")
-        ],
+        ]
+        + [Model(id="stub/echo:free", provider="stub", upstream_model="e")],
     )
 )
 KEYS = own_keys(CATALOG, {"STUB_KEY": "sk-canary", "OTHER": "sk-other", "UNSET_KEY": ""})
@@ -75,7 +76,7 @@ def test_one_s_own_key_is_used_by_itself_the_organization_s_in_its_context() -> 
     book = CredentialBook()
     granting = Granting(CATALOG, KEYS, book, RING)
     in_organization = accepted(caller=Caller(account_id="a", organization_id="o"))
-    free = accepted(free=True)
+    free = accepted(model="stub/echo:free")
 
     def granted(request: RequestAccepted) -> tuple[str, bool]:
         (sealed,) = granting.grant(request, EPOCH).grants
@@ -90,6 +91,9 @@ def test_one_s_own_key_is_used_by_itself_the_organization_s_in_its_context() -> 
     assert granted(in_organization) == ("sk-ours", True)
     assert granted(accepted()) == ("sk-mine", True)
     assert granted(free) == ("sk-canary", False)
+    # Whoever writes requests cannot say that a paid model is free.
+    forged = RequestAccepted.decode(accepted().encode()[:-1] + b',"free":true}', request_id(1))
+    assert granted(forged) == ("sk-mine", True)
     book.remove("acct:a/stub")
     assert granted(accepted()) == ("sk-canary", False)
 

@@ -6,12 +6,15 @@ from hypothesis import strategies as st
 from contracts.attempts import AttemptStarted
 from contracts.record import Refusal
 from contracts.replies import Outcome
+from contracts.requests import AddressedRequest, carried
 from contracts.routes import RequestRejected
 from services.relay.core.ending import Ending, attempt_ended, failed, rejected
 from services.relay.core.intake import Examine, Fail, Intake, Reject, Republish, Run
 from tests.unit.records import NOW_MS, accepted, prompt, request_id, route
 
-REJECTED = RequestRejected(request=accepted(), refusal=Refusal(status=403, message="no"), rejected_at_ms=NOW_MS)
+REJECTED = RequestRejected(
+    **carried(accepted(), AddressedRequest), refusal=Refusal(status=403, message="no"), rejected_at_ms=NOW_MS
+)
 STARTED = AttemptStarted(request_id=request_id(1), provider_id="stub", relay_id="relay-1", started_at_ms=NOW_MS)
 ENDED = attempt_ended(route(), Ending(Outcome.COMPLETED, body="{}"), NOW_MS)
 

@@ -71,7 +71,7 @@ def _asked(
     route = plan(_allowed(request), CATALOG, health or Health(BREAKER), sort, now_ms)
     if isinstance(route, RequestRejected):
         return []
-    return [route.provider_id, *(fallback.provider_id for fallback in route.fallbacks)]
+    return [target.provider_id for target in route.targets]
 
 
 def _told(provider_id: str, **counts: Any) -> OutcomesCounted:
@@ -183,7 +183,7 @@ def test_a_user_s_own_key_is_used_whatever_the_provider_s_standing() -> None:
     allowed = _allowed(_request(), credential=CredentialGranted(request_id=request_id(1), subject="acct:a", grants=own))
     route = plan(allowed, CATALOG, _out_of_order(*PROVIDERS), ProviderSort.PRICE, NOW_MS)
     assert isinstance(route, RoutePlanned)
-    assert (route.provider_id, route.fallbacks, route.reserved_microdollars) == ("a", [], None)
+    assert ([target.provider_id for target in route.targets], route.reserved_microdollars) == (["a"], None)
 
 
 def test_the_gateway_s_key_is_not_used_where_nobody_reserved_credit_for_it() -> None:

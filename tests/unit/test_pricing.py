@@ -170,7 +170,7 @@ def test_who_does_not_pay() -> None:
     used = TokenUsage(input_tokens=1_000, output_tokens=1_000)
     assert _charge(used) == (10_000, PRICE.version)
     assert _charge(used, byok=True) == (0, "byok")
-    assert _charge(used, free=True) == (0, "free")
+    assert _charge(used, model="stub/echo:free") == (0, "free")
     assert _charge(TokenUsage()) == (0, "nothing used")
     assert _charge(used, price=None) == (0, UNPRICED)
 

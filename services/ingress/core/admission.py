@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from contracts.prices import Price
 from contracts.record import JSON, ReplyAddress
-from contracts.requests import Caller, RequestAccepted, Surface
+from contracts.requests import Caller, RequestAccepted, Surface, is_free
 from libs.chat.surfaces.registry import DIALECTS
 from libs.chat.surfaces.writer import SurfaceError
 from libs.config.auto import AutoModel, choose
@@ -13,7 +13,7 @@ from libs.config.catalog import Offer
 from libs.config.gateway import Limits, Timeouts
 from libs.endpoints import multipart
 from libs.endpoints.registry import ENDPOINTS, can_have
-from services.ingress.core.bodies import Asked, is_free
+from services.ingress.core.bodies import Asked
 from services.ingress.core.client_headers import upstream_headers
 from services.ingress.core.errors import BadRequest, Unauthorized, WrongContentType
 
@@ -170,7 +170,6 @@ def accept(
         effort=asked.effort,
         verbosity=asked.verbosity,
         stream=asked.stream,
-        free=asked.free,
         prices=prices,
         provider_order=list(asked.wanted.order),
         provider_only=list(_providers(asked, offers)),
@@ -182,7 +181,6 @@ def accept(
         route_by_ms=now_ms + int(timeouts.route_s * 1000),
         deadline_ms=now_ms + int(timeouts.request_s * 1000),
         prompt_bytes=prompt_bytes,
-        max_tokens=asked.max_tokens,
         cap_tokens=cap or None,
         input_tokens_most=min(asked.size.tokens_most, context or asked.size.tokens_most),
         output_tokens_most=(asked.max_tokens if asked.max_tokens is not None else cap) * asked.choices,

@@ -11,7 +11,7 @@ from pydantic_core import from_json
 
 from contracts.quantities import Quantity
 from contracts.record import JSON
-from contracts.requests import FIM_MOST_TOKENS, Surface
+from contracts.requests import FIM_MOST_TOKENS, Surface, is_free
 from libs.endpoints.form import Form, RequestError
 from libs.endpoints.multipart import FormError
 from libs.endpoints.registry import ENDPOINTS
@@ -54,11 +54,6 @@ class Asked:
     def free(self) -> bool:
         """Anybody may ask, and nobody pays."""
         return is_free(self.model)
-
-
-def is_free(model: str) -> bool:
-    """Anybody may ask for the model, and nobody pays."""
-    return model.endswith(":free")
 
 
 def parse(surface: Surface, raw: bytes, content_type: str = JSON) -> Asked:

@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from contracts.requests import RequestAccepted, Surface
+from contracts.requests import CallableRequest, Surface
 from libs.chat.providers.answers import Exchange
 
 _OURS = frozenset({"output_config", "reasoning", "reasoning_effort", "text", "verbosity"})
 """Fields that `in_manner` may add."""
 
 
-def in_manner(body: dict[str, Any], request: RequestAccepted) -> dict[str, Any]:
+def in_manner(body: dict[str, Any], request: CallableRequest) -> dict[str, Any]:
     """A request's body with the effort and the verbosity of the choice, each as the surface has it."""
     if request.effort is None and request.verbosity is None:
         return body

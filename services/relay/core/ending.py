@@ -6,7 +6,8 @@ from contracts.attempts import AttemptEnded
 from contracts.quantities import Quantity
 from contracts.record import JSON, Refusal
 from contracts.replies import Outcome, ReplyEnded
-from contracts.routes import RequestRejected, RoutePlanned
+from contracts.requests import RequestFacts, carried
+from contracts.routes import RequestRejected, RoutePlanned, Target
 from contracts.usage import EstimatedFrom, TokenUsage, UsageRecorded
 
 
@@ -30,9 +31,8 @@ class Ending:
     upstream_ms: int = 0
     """See `ReplyEnded.upstream_ms`."""
     attempts: int = 1
-    provider_id: str | None = None
+    target: Target | None = None
     """Who was asked last; None: the first of the route."""
-    upstream_model: str | None = None
     tried: list[str] = field(default_factory=list)
     """Who failed before, as ``provider=status``."""
     dropped: list[str] = field(default_factory=list)
@@ -57,41 +57,32 @@ def rejected(route: RequestRejected) -> Ending:
 
 def attempt_ended(route: RoutePlanned | RequestRejected, ending: Ending, now_ms: int) -> AttemptEnded:
     """The record from which all others follow: the ledger's ``usage``, the client's ``reply``."""
-    request = route.request
     planned = route if isinstance(route, RoutePlanned) else None
-    provider_id = ending.provider_id or (planned.provider_id if planned else None)
+    target = ending.target or (planned.targets[0] if planned else None)
+    provider_id = target.provider_id if target else None
     return AttemptEnded(
-        request_id=request.request_id,
+        request_id=route.request_id,
         usage=UsageRecorded(
-            request_id=request.request_id,
-            subject=request.subject,
-            caller=request.caller,
-            surface=request.surface,
-            model=request.model,
+            **carried(route, RequestFacts),
             provider_id=provider_id,
-            upstream_model=ending.upstream_model or (planned.upstream_model if planned else None),
+            upstream_model=target.upstream_model if target else None,
             outcome=ending.outcome,
             status=ending.status,
             tokens=ending.tokens,
             quantities=ending.quantities,
             estimated=ending.estimated_from is not None,
             estimated_from=ending.estimated_from,
-            byok=planned.grant.byok if planned else False,
-            free=request.free,
-            price=request.prices.get(provider_id or ""),
+            byok=target.grant.byok if target else False,
+            price=target.price if target else None,
             reserved_microdollars=planned.reserved_microdollars if planned else None,
             attempts=ending.attempts,
             tried=ending.tried,
-            accepted_at_ms=request.accepted_at_ms,
             ended_at_ms=now_ms,
             first_byte_ms=ending.first_byte_ms,
-            task_id=request.task_id,
-            client_version=request.client_version,
-            mode=request.mode,
         ),
         reply=ReplyEnded(
-            request_id=request.request_id,
-            reply_to=request.reply_to,
+            request_id=route.request_id,
+            reply_to=route.reply_to,
             outcome=ending.outcome,
             status=ending.status,
             refusal=ending.refusal,

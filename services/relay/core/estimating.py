@@ -5,7 +5,7 @@ profit by that: providers bill what was generated, thoughts included. So its inp
 densely as text can be, and where the provider may have worked unseen, by time.
 """
 
-from contracts.requests import RequestAccepted
+from contracts.requests import CallableRequest
 from contracts.usage import EstimatedFrom, TokenUsage
 
 USUAL_BYTES = 4
@@ -38,7 +38,7 @@ class Paces:
         return self._paces.get((provider_id, model), PACE)
 
 
-def from_text(request: RequestAccepted, delivered_bytes: int) -> TokenUsage:
+def from_text(request: CallableRequest, delivered_bytes: int) -> TokenUsage:
     """The usual count of the prompt and of what was delivered, rounded up."""
     # A form with files has more bytes than the model has tokens.
     read_bytes = min(request.prompt_bytes, USUAL_BYTES * request.input_tokens_most)
@@ -46,7 +46,7 @@ def from_text(request: RequestAccepted, delivered_bytes: int) -> TokenUsage:
 
 
 def may_have_billed(
-    request: RequestAccepted,
+    request: CallableRequest,
     known: TokenUsage | None,
     *,
     delivered_bytes: int,

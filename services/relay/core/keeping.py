@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from contracts.requests import RequestAccepted, Surface
+from contracts.requests import RequestFacts, Surface
 from contracts.usage import TokenUsage
 from libs.chat.exact_json import decode, encode
 from libs.chat.providers.answers import Answer, Exchange, Rewritten
@@ -18,7 +18,7 @@ _OF_RESPONSE = re.compile(
 )
 
 
-def is_kept(request: RequestAccepted, body: Mapping[str, Any]) -> bool:
+def is_kept(request: RequestFacts, body: Mapping[str, Any]) -> bool:
     """The client says ``store: true``, and nothing that only a provider's store can do. Nothing is kept for anonymous
     clients, who could not come back for it."""
     if request.surface is not Surface.RESPONSES or body.get("store") is not True or not request.caller.account_id:

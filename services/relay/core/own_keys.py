@@ -17,9 +17,10 @@ class OwnKeyUses:
 
     def used(self, route: RoutePlanned, ending: Ending, now_ms: int) -> CredentialUsed | None:
         """What is to be published of this attempt, if it is news."""
-        if not route.grant.byok:
+        target = route.targets[0]
+        if not target.grant.byok:
             return None
-        name = credential_id(route.request.caller.owner, route.provider_id)
+        name = credential_id(route.caller.owner, target.provider_id)
         error = ending.refusal.message if ending.refusal else None
         known = self._published.get(name)
         if known and known.error == error and now_ms - known.used_at_ms < EVERY_MS:

@@ -4,8 +4,8 @@ from math import ceil
 
 from contracts.decisions import QuotaWindow
 from contracts.record import Refusal
-from contracts.requests import ProviderSort, RequestAccepted
-from contracts.routes import Fallback, RequestRejected, RoutePlanned
+from contracts.requests import AddressedRequest, CallableRequest, ProviderSort, RequestAccepted, carried
+from contracts.routes import RequestRejected, RoutePlanned, Target
 from libs.config.catalog import Catalog, Offer
 from services.router.core.health import Health, Standing
 from services.router.core.join import Allowed, Refused, Source
@@ -38,20 +38,16 @@ def plan(
             offers = [trial, *(offer for offer in offers if offer is not trial)]
         elif health.standing(offers[0].provider_id, now_ms) is Standing.DOWN:
             return _rejected(request, _down(request, offers, health, now_ms), True, quota.windows, now_ms)
-    first, *rest = offers
     return RoutePlanned(
-        request=request,
-        provider_id=first.provider_id,
-        upstream_model=first.model.upstream_model,
-        grant=grants[first.provider_id],
-        fallbacks=[
-            Fallback(
+        **carried(request, CallableRequest),
+        targets=[
+            Target(
                 provider_id=offer.provider_id,
                 upstream_model=offer.model.upstream_model,
                 grant=grants[offer.provider_id],
+                price=request.prices.get(offer.provider_id),
             )
-            for offer in rest
-            if request.allow_fallbacks and not byok
+            for offer in (offers if request.allow_fallbacks and not byok else offers[:1])
         ],
         windows=quota.windows,
         reserved_microdollars=quota.held.microdollars if quota.held and not byok else None,
@@ -95,4 +91,6 @@ def reject(verdict: Refused[Source], now_ms: int) -> RequestRejected:
 def _rejected(
     request: RequestAccepted, refusal: Refusal, failed: bool, windows: list[QuotaWindow], now_ms: int
 ) -> RequestRejected:
-    return RequestRejected(request=request, refusal=refusal, failed=failed, windows=windows, rejected_at_ms=now_ms)
+    return RequestRejected(
+        **carried(request, AddressedRequest), refusal=refusal, failed=failed, windows=windows, rejected_at_ms=now_ms
+    )
