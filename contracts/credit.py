@@ -1,6 +1,6 @@
 """Prepaid credit: orders to change it (``billing.orders``), what became of them and what to do about a balance
 (``billing.credit``), each owner's balance as of the newest ledger entry (``billing.balances``), and what members of
-organizations have spent today (``billing.spending``).
+organizations have spent by day (``billing.spending``).
 
 Owners are ``acct:<id>`` or ``org:<id>``, as `contracts.requests.Caller.owner` has them. Money is in microdollars.
 """
@@ -151,7 +151,8 @@ class BalanceChanged(StateRecord):
 class MemberSpent(StateRecord):
     """``billing.spending.v1``, compacted: what one member has spent of an organization's credit on one day, in all.
 
-    A day's sum only grows: of two records of one day the higher is newer. They lie in their owner's partition.
+    A day's sum only grows: of two records of one day the higher is newer. They lie in their owner's partition. Each day
+    has a key of its own, since requests of yesterday still settle when today's have begun; old days go by themselves.
     """
 
     owner: str
@@ -162,11 +163,11 @@ class MemberSpent(StateRecord):
 
     @property
     def state_key(self) -> str:
-        return f"{self.owner}/{self.account_id}"
+        return f"{self.owner}/{self.account_id}/{self.day}"
 
     @property
     def event_id(self) -> str:
-        return f"{self.state_key}/{self.day}/{self.spent_microdollars}"
+        return f"{self.state_key}/{self.spent_microdollars}"
 
 
 class CreditSettingsSet(StateRecord):

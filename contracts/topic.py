@@ -43,6 +43,9 @@ class Topic(Generic[R]):
     spread: Spread = Spread.KEYED
     compacted: bool = False
     retention_ms: int = DAY_MS
+    """Where nothing is compacted."""
+    forget_ms: int | None = None
+    """A compacted topic's keys go when they were not written for so long; None: never."""
     max_record_bytes: int = 4 * 1024 * 1024
 
     @property

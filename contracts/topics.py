@@ -119,6 +119,7 @@ SPENDING = Topic(
     key=lambda spent: spent.state_key,
     partition_by=lambda spent: spent.owner,
     compacted=True,
+    forget_ms=3 * DAY_MS,
 )
 
 # Orders and states of the control plane.

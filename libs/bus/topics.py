@@ -6,7 +6,7 @@ import structlog
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
-from contracts.topic import Topic
+from contracts.topic import DAY_MS, Topic
 from contracts.topics import TOPICS
 from libs.bus.settings import BusSettings
 
@@ -20,7 +20,11 @@ class TopicShapeError(Exception):
 def _configuration(topic: Topic[Any]) -> dict[str, str]:
     configuration = {"max.message.bytes": str(topic.max_record_bytes)}
     if topic.compacted:
-        return configuration | {"cleanup.policy": "compact"}
+        if topic.forget_ms is None:
+            return configuration | {"cleanup.policy": "compact"}
+        # Kafka forgets whole segments, and only those that it has ended.
+        forgetting = {"retention.ms": str(topic.forget_ms), "segment.ms": str(min(topic.forget_ms, DAY_MS))}
+        return configuration | {"cleanup.policy": "compact,delete"} | forgetting
     return configuration | {"cleanup.policy": "delete", "retention.ms": str(topic.retention_ms)}
 
 

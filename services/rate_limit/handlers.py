@@ -93,6 +93,7 @@ class QuotaProcessor(Processor[RequestAccepted | Fact]):
                 if isinstance(found, Received):
                     self._apply(found.record, self._partitions[found.partition], now)
         since_ms = now - self._keep_ms
+        self._balances.forget(day_of(since_ms))
         async for verdict in self._service.recover(topics.QUOTA_DECISIONS, partitions=owned, since_ms=since_ms):
             if isinstance(verdict, Received):
                 self._remember(verdict.record, self._partitions[verdict.partition])

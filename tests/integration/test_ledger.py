@@ -14,22 +14,41 @@ from typing import Any
 import asyncpg
 import pytest
 import pytest_asyncio
+from aiokafka import TopicPartition
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import services.metering
+from contracts.clock import now_ms
 from contracts.credit import CreditKind, CreditOrdered, CreditSettingsSet
+from contracts.decisions import QuotaReserved
 from contracts.quantities import Quantity, Unit
 from contracts.replies import Outcome
 from contracts.requests import Caller
+from contracts.services import RATE_LIMIT
+from contracts.topics import BY_NAME, REQUESTS, USAGE
 from contracts.usage import TokenUsage, UsageRecorded
 from deploy.local.postgres import provision
+from libs.bus.dead_letters import DeadLetters
+from libs.bus.processor import Work
+from libs.bus.producer import settle
+from libs.bus.records import Received
+from libs.bus.service import Service
+from libs.bus.settings import BusSettings
+from libs.bus.signing import NOBODY
+from libs.config.catalog import Catalog
+from libs.config.gateway import Billing, Limits, load_config
 from libs.database.migrate import migrate
+from libs.runtime.health import Health
 from services.metering.core.pricing import charge
 from services.metering.store.ledger import Ledger
 from services.metering.store.rows import Metered
-from tests.stacks import Gateway
-from tests.unit.records import NOW_MS, PRICE, accepted
+from services.rate_limit.core.spending import Rules
+from services.rate_limit.handlers import QuotaProcessor
+from tests.integration.publishing import running_producer
+from tests.stacks import CONFIG, Gateway
+from tests.unit.bus import SilentLog
+from tests.unit.records import NOW_MS, PRICE, accepted, policy
 
 MONTHS_MS = (NOW_MS, NOW_MS - 40 * 86_400_000, NOW_MS + 40 * 86_400_000)
 
@@ -363,3 +382,36 @@ async def test_a_price_that_is_committed_is_not_written_again(url: str) -> None:
         await ledger.write([_metered("repriced", 100)])
         await ledger.write([_metered("repriced", 200), _metered("repriced", 300)])
     assert written == ["written", "written"]
+
+
+async def test_a_member_s_day_outlives_all_that_rate_limit_reads_back(
+    pool: "asyncpg.Pool[Any]", bus: BusSettings
+) -> None:
+    """Rate-limit alone starts again when verdicts, usage and charges lie before all that it reads: what metering has
+    put on its compacted topics must be enough.
+    """
+    now, organization = now_ms(), secrets.token_hex(6)
+    caller = Caller(account_id="m", organization_id=organization, role="member")
+    await _ledger(pool).write([_metered("m", 100, at_ms=now, caller=caller, subject=f"org:{organization}")])
+    rows = await pool.fetch("select topic, record from ledger.outbox where record like $1", f"%{organization}%")
+    async with running_producer(bus) as producer:
+        for topic, record in [(BY_NAME[row["topic"]], row["record"]) for row in rows]:
+            if topic.compacted:
+                await settle([await producer.publish(topic, topic.records[0].decode(record, ""))])
+    log = SilentLog()
+    processor = QuotaProcessor(
+        Work(log, {TopicPartition(topic.name, n): 0 for topic in (REQUESTS, USAGE) for n in range(bus.partitions)}),
+        Service(RATE_LIMIT, bus, log, Health("rate-limit"), DeadLetters(log, "rate-limit"), NOBODY),
+        rules=Rules(Limits(), Billing(prepaid=False)),
+        catalog=Catalog(load_config(CONFIG)),
+        policies={organization: policy(organization_id=organization, member_daily_limit_microdollars=1_500)},
+        credentials={},
+        keep_ms=0,
+    )
+    await processor.load()
+    asked = accepted(subject=f"org:{organization}", caller=caller, accepted_at_ms=now, output_tokens_most=100)
+    await processor.process([Received(asked, REQUESTS, 0, 0, now, "")])
+    verdict = log.taken[-1]
+    assert isinstance(verdict, QuotaReserved)
+    assert verdict.refusal is not None
+    assert verdict.refusal.metadata["leftMicrodollars"] == 700

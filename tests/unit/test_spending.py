@@ -8,12 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from contracts.credit import MemberSpent
 from contracts.prices import Rates
 from contracts.replies import Outcome
 from contracts.requests import Caller
 from contracts.usage import TokenUsage
 from libs.config.gateway import Billing, Limits, RateLimits
 from libs.pricing.charging import cost_of
+from services.rate_limit.core.balances import Balances
 from services.rate_limit.core.budget import Budget, day_of
 from services.rate_limit.core.spending import ORPHAN_AFTER_MS, Owner, Rules, decide
 from services.rate_limit.core.throttle import MINUTE_MS, Throttle
@@ -53,14 +55,15 @@ class Ledger(RuleBasedStateMachine):
         self.version += 1
         self.budget.balance_is(self.credit, self.version)
 
-    @rule(most=st.integers(0, 80), member=st.sampled_from("xy"))
-    def ask(self, most: int, member: str) -> None:
-        short = self.budget.shortfall(most, account_id=member, at_ms=self.now, prepaid=True, daily_limit=150)
+    @rule(most=st.integers(0, 80), member=st.sampled_from("xy"), under_way_s=st.integers(0, 90))
+    def ask(self, most: int, member: str, under_way_s: int) -> None:
+        at_ms = self.now - under_way_s * 1_000
+        short = self.budget.shortfall(most, account_id=member, at_ms=at_ms, prepaid=True, daily_limit=150)
         if short is None:
             self.count += 1
             name = str(self.count)
-            self.budget.hold(name, most, account_id=member, at_ms=self.now, expires_at_ms=self.now + 10**9)
-            self.running[name] = (member, most, self.now)
+            self.budget.hold(name, most, account_id=member, at_ms=at_ms, expires_at_ms=self.now + 10**9)
+            self.running[name] = (member, most, at_ms)
 
     @precondition(lambda self: self.running)
     @rule(data=st.data())
@@ -162,6 +165,23 @@ def test_a_daily_limit_begins_anew_at_midnight_utc() -> None:
     assert not fits(MIDNIGHT_MS)
     budget.spent_is("a", day_of(MIDNIGHT_MS - 1), 60)
     assert budget.spent_on("a", day_of(MIDNIGHT_MS)) == 50, "yesterday's news does not replace today's"
+    budget.ended("r", 60, account_id="a", at_ms=MIDNIGHT_MS - 1)
+    budget.charged("r", MIDNIGHT_MS)
+    assert not fits(MIDNIGHT_MS - 1), "a request of before midnight is counted where it belongs, however late it comes"
+
+
+def test_days_are_forgotten_once_no_request_of_them_can_come() -> None:
+    budget, balances = Budget(), Balances()
+    for day in (day_of(MIDNIGHT_MS - 1), day_of(MIDNIGHT_MS)):
+        balances.apply(MemberSpent(owner="org:o", account_id="a", day=day, spent_microdollars=7))
+    balances.give("org:o", budget)
+    assert [budget.spent_on("a", day_of(at_ms)) for at_ms in (MIDNIGHT_MS - 1, MIDNIGHT_MS)] == [7, 7]
+    budget.forget(MIDNIGHT_MS)
+    balances.forget(day_of(MIDNIGHT_MS))
+    later = Budget()
+    balances.give("org:o", later)
+    for one in (budget, later):
+        assert [one.spent_on("a", day_of(at_ms)) for at_ms in (MIDNIGHT_MS - 1, MIDNIGHT_MS)] == [0, 7]
 
 
 moves = st.lists(

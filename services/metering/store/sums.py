@@ -48,11 +48,11 @@ async def spending_of(connection: Any, spenders: set[Spender]) -> dict[Spender, 
 
 
 async def states(connection: Any) -> AsyncIterator[Outgoing[Any]]:
-    """What a new cluster must hold: all balances, and what members have spent today."""
+    """What a new cluster must hold: all balances, and what members have spent today and yesterday."""
     async for row in connection.cursor("select * from ledger.balances"):
         yield Outgoing(topics.BALANCES, BalanceChanged.model_validate(dict(row)))
     async for row in connection.cursor(
         "select owner, account_id, day, sum(cost_microdollars)::bigint as spent_microdollars from ledger.usage_daily "
-        "where day >= (now() at time zone 'UTC')::date and owner like 'org:%' group by owner, account_id, day"
+        "where day >= (now() at time zone 'UTC')::date - 1 and owner like 'org:%' group by owner, account_id, day"
     ):
         yield Outgoing(topics.SPENDING, MemberSpent.model_validate(dict(row)))

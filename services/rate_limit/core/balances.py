@@ -11,7 +11,7 @@ class Balances:
 
     def __init__(self) -> None:
         self._balances: dict[str, tuple[int, int]] = {}
-        self._spent: dict[str, dict[str, tuple[date, int]]] = {}
+        self._spent: dict[str, dict[tuple[str, date], int]] = {}
 
     def apply(self, record: BalanceChanged | MemberSpent) -> None:
         """Keeps what is newer than what is known."""
@@ -20,23 +20,21 @@ class Balances:
             if known is None or record.version > known[1]:
                 self._balances[record.owner] = (record.balance_microdollars, record.version)
             return
-        members = self._spent.setdefault(record.owner, {})
-        spent = (record.day, record.spent_microdollars)
-        if spent > members.get(record.account_id, (date.min, 0)):
-            members[record.account_id] = spent
+        members, spender = self._spent.setdefault(record.owner, {}), (record.account_id, record.day)
+        members[spender] = max(record.spent_microdollars, members.get(spender, 0))
 
     def give(self, owner: str, budget: Budget) -> None:
         """Hands an owner's budget what is known."""
         known = self._balances.get(owner)
         if known:
             budget.balance_is(*known)
-        for account_id, (day, microdollars) in self._spent.get(owner, {}).items():
+        for (account_id, day), microdollars in self._spent.get(owner, {}).items():
             budget.spent_is(account_id, day, microdollars)
 
     def forget(self, before: date) -> None:
         """Forgets what members spent on earlier days."""
         for owner, members in list(self._spent.items()):
-            kept = {account_id: spent for account_id, spent in members.items() if spent[0] >= before}
+            kept = {spender: spent for spender, spent in members.items() if spender[1] >= before}
             if kept:
                 self._spent[owner] = kept
             else:

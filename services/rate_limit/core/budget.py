@@ -42,11 +42,12 @@ def day_of(at_ms: int) -> date:
 
 @dataclass(slots=True)
 class Budget:
-    """One owner's credit, and what each of its members has spent of it today."""
+    """One owner's credit, and what each of its members has spent of it by day."""
 
     balance: int = 0
     version: int = -1
-    spent: dict[str, tuple[date, int]] = field(default_factory=dict)
+    spent: dict[tuple[str, date], int] = field(default_factory=dict)
+    """By member and day: requests of yesterday may still come, and settle, when today's have begun."""
     held: int = 0
     _running: dict[str, Holding] = field(default_factory=dict)
     _ended: dict[str, Holding] = field(default_factory=dict)
@@ -127,15 +128,12 @@ class Budget:
             self.balance, self.version = microdollars, version
 
     def spent_is(self, account_id: str, day: date, microdollars: int) -> None:
-        """What a member has spent on a day, in all; older days, and smaller sums, are ignored."""
-        known = self.spent.get(account_id)
-        if known is None or (day, microdollars) > known:
-            self.spent[account_id] = (day, microdollars)
+        """What a member has spent on a day, in all; smaller sums are older and ignored."""
+        self.spent[account_id, day] = max(microdollars, self.spent.get((account_id, day), 0))
 
     def spent_on(self, account_id: str | None, day: date) -> int:
         """What a member has spent on a day, as far as the ledger has published."""
-        known = self.spent.get(account_id or "")
-        return known[1] if known and known[0] == day else 0
+        return self.spent.get((account_id or "", day), 0)
 
     def expire(self, now_ms: int) -> list[str]:
         """Releases requests that have not ended long after their deadline; returns them. The oldest come first."""
@@ -149,8 +147,11 @@ class Budget:
         return gone
 
     def forget(self, before_ms: int) -> None:
-        """Forgets charges that came before then: nothing more will come of their requests."""
+        """Forgets charges that came before then, and earlier days: nothing more will come of their requests."""
         self._charged.forget(before_ms - 1)
+        before = day_of(before_ms)
+        for member_day in [one for one in self.spent if one[1] < before]:
+            del self.spent[member_day]
 
     def _move(self, holding: Holding, microdollars: int) -> None:
         self.held += microdollars
