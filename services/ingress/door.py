@@ -80,6 +80,11 @@ class Door:
         return max(LEAST_PATIENCE_S, PATIENCE * (self._limit.tolerated_s or 0))
 
     @property
+    def places(self) -> int:
+        """How many requests may be in the gateway now, but for those in spare places."""
+        return self._limit.value
+
+    @property
     def full(self) -> bool:
         """Somebody may be refused."""
         return self._shares.waiting > 0 or self._shares.inside >= self._limit.value

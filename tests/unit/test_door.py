@@ -12,6 +12,7 @@ from libs.runtime.connection import RawHeaders
 from libs.runtime.server import HttpServer
 from services.ingress import door as door_module
 from services.ingress.core.errors import IngressError, RateLimited, Unavailable
+from services.ingress.core.shares import SPARE_PART
 from services.ingress.door import Door, Stay
 from services.ingress.gate import Gate
 from services.ingress.routes import completion_paths
@@ -36,6 +37,13 @@ async def _filled(door: Door, owner: str | None = "acct:greedy") -> list[Stay]:
     return stays
 
 
+async def _crowded(door: Door) -> list[Stay]:
+    """Enters until no spare place is left either."""
+    stays, limit = await _filled(door), door.places
+    stays += [await door.enter(f"acct:{number}") for number in range(int(limit * SPARE_PART))]
+    return stays
+
+
 async def test_who_asks_for_too_much_is_refused_and_comes_in_again_when_others_leave() -> None:
     door = Door(Overload())
     stays = await _filled(door)
@@ -50,21 +58,31 @@ async def test_who_asks_for_too_much_is_refused_and_comes_in_again_when_others_l
 
 async def test_a_modest_owner_has_the_next_place_and_the_greedy_one_is_told_why_not() -> None:
     door = Door(Overload())
-    stays = await _filled(door)
+    stays = await _crowded(door)
     waiting = asyncio.create_task(door.enter("acct:modest"))
     await asyncio.sleep(0)
     with pytest.raises(RateLimited) as refused:
         await door.enter("acct:greedy")
     assert refused.value.status == 429
-    stays.pop().answered(0)
+    while len(stays) >= door.places:
+        assert not waiting.done()
+        stays.pop().answered(0)
+        await asyncio.sleep(0)
     with await waiting:
         assert door.full
+
+
+async def test_who_asks_for_little_does_not_wait_for_a_place() -> None:
+    door = Door(Overload())
+    await _filled(door)
+    with await asyncio.wait_for(door.enter("acct:modest"), 30), pytest.raises(RateLimited):
+        await door.enter("acct:greedy")
 
 
 async def test_who_waits_too_long_or_goes_away_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(door_module, "WAIT_S", 0.01)
     door = Door(Overload())
-    stays = await _filled(door)
+    stays = await _crowded(door)
     with pytest.raises(IngressError):
         await door.enter("acct:modest")
     gone = asyncio.create_task(door.enter("acct:modest"))
@@ -74,7 +92,7 @@ async def test_who_waits_too_long_or_goes_away_leaves_nothing_behind(monkeypatch
         await gone
     for stay in stays:
         stay.answered(0)
-    assert len(await _filled(door)) == len(stays)
+    assert len(await _crowded(door)) == len(stays)
 
 
 async def test_who_waits_for_a_provider_takes_no_place(monkeypatch: pytest.MonkeyPatch) -> None:

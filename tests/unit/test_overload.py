@@ -1,6 +1,7 @@
 """Overload control against a simulated server: it serves so many a second, and what comes faster queues in it."""
 
 import heapq
+import math
 import random
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
@@ -10,13 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.ingress.core.concurrency import TOLERANCE, AdaptiveLimit
-from services.ingress.core.shares import LEAST_QUEUE, Place, Shares, State
+from services.ingress.core.shares import LEAST_QUEUE, SPARE_PART, Place, Shares, State
+from services.ingress.door import WAIT_S
 
 QUIET_S = 0.02
 CAPACITY = 600.0
 """Requests a second."""
 PATIENCE_S = 1.0
 LEAVES = "leaves its place, as if it waited for a provider"
+EXPIRES = "has waited for a place for long enough"
 
 
 @dataclass
@@ -24,6 +27,8 @@ class Simulation:
     """Arrivals at random, a server of one queue before `CAPACITY`, and the door before it."""
 
     limit: AdaptiveLimit = field(default_factory=AdaptiveLimit)
+    burst_s: float = 0.0
+    """Answers come together, so far apart: the log's batches."""
     delays_s: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     refused: Counter[str] = field(default_factory=Counter)
     now_s: float = 0.0
@@ -49,8 +54,14 @@ class Simulation:
                 arrived = self.shares.arrive(owner, self.now_s)
                 self.refused[owner] += arrived.state is State.REFUSED
                 self._serve([arrived] if arrived.state is State.INSIDE else [])
+                if arrived.state is State.WAITING:
+                    self._later(self.now_s + WAIT_S, EXPIRES, arrived)
             elif owner == LEAVES:
                 self._serve(self.shares.release(place))
+            elif owner == EXPIRES:
+                if place.state is State.WAITING:
+                    self.refused[place.owner] += 1
+                    self._serve(self.shares.release(place, State.REFUSED))
             else:
                 delay_s = self.now_s - place.since_s
                 self.delays_s[owner].append(delay_s)
@@ -61,7 +72,10 @@ class Simulation:
     def _serve(self, places: list[Place]) -> None:
         for place in places:
             self._free_at_s = max(self._free_at_s, self.now_s) + 1 / CAPACITY
-            self._later(self._free_at_s + QUIET_S * self.random.uniform(0.8, 1.2), place.owner, place)
+            ends_s = self._free_at_s + QUIET_S * self.random.uniform(0.8, 1.2)
+            if self.burst_s:
+                ends_s = math.ceil(ends_s / self.burst_s) * self.burst_s
+            self._later(ends_s, place.owner, place)
             self._later(self.now_s + PATIENCE_S, LEAVES, place)
 
     def _later(self, at_s: float, owner: str, place: Place | None) -> None:
@@ -131,13 +145,15 @@ def test_overload_that_is_there_from_the_beginning_is_not_taken_for_quiet() -> N
     assert simulation.worst_s("a") < 1
 
 
-def test_a_modest_tenant_hardly_notices_a_greedy_one() -> None:
+@pytest.mark.parametrize("burst_s", [0.0, 0.1])
+def test_a_modest_tenant_hardly_notices_a_greedy_one(burst_s: float) -> None:
     simulation = _learnt()
+    simulation.burst_s = burst_s
     simulation.run({"greedy": 10 * CAPACITY, "modest": 0.1 * CAPACITY}, 3)
     simulation.forget()
     simulation.run({"greedy": 10 * CAPACITY, "modest": 0.1 * CAPACITY}, 20)
     assert simulation.refused["modest"] <= 0.01 * len(simulation.delays_s["modest"])
-    assert simulation.worst_s("modest", 0.95) <= 1.5 * simulation.worst_s("greedy", 0.5)
+    assert simulation.worst_s("modest", 0.95) <= 1.5 * simulation.worst_s("greedy", 0.5) + burst_s
     assert simulation.refused["greedy"] > 5 * len(simulation.delays_s["greedy"])
 
 
@@ -185,6 +201,6 @@ def test_places_are_counted_right_and_the_neediest_comes_first(
             shares.release(waiting_[-1], State.REFUSED)
         states = Counter(place.state for place in places)
         assert (shares.inside, shares.waiting) == (states[State.INSIDE], states[State.WAITING])
-        assert shares.inside <= limit
+        assert shares.inside <= limit + int(limit * SPARE_PART)
         # Nobody waits while there is room.
-        assert not shares.waiting or shares.inside == limit
+        assert not shares.waiting or shares.inside >= limit

@@ -1,8 +1,9 @@
 """Who comes in next when not all can: places by owner, in proportion to weights, with a short queue. Pure.
 
 While there is room everybody comes in. When there is none, an owner with its fair share of the places inside is refused
-at once; others wait for a moment, and a place that gets free goes to who has the least inside by its weight. So who
-asks for little hardly waits, however much others ask for.
+at once. Who has less than half of it takes a spare place: answers come in batches, so that a place may get free too
+late for who can wait but a moment. Others wait, and a place that gets free goes to who has the least inside by its
+weight. So who asks for little hardly waits, however much others ask for.
 """
 
 from collections import deque
@@ -10,6 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 
+SPARE_PART = 0.25
+"""Of the limit: so many places more there are for owners who have little of their share."""
+LITTLE = 0.5
 QUEUE_PART = 0.25
 """Of the limit: how many may wait."""
 LEAST_QUEUE = 8
@@ -60,7 +64,7 @@ class Shares:
     def refuses(self, owner: str) -> bool:
         """True if a request would be refused at once."""
         limit = self._limit()
-        if self.inside < limit and not self.waiting:
+        if self._has_room(owner, limit):
             return False
         return self.waiting >= max(LEAST_QUEUE, int(limit * QUEUE_PART)) or self._has_share(owner, limit)
 
@@ -73,11 +77,12 @@ class Shares:
         place = Place(owner, now_s)
         if self.refuses(owner):
             return place
+        room = self._has_room(owner, self._limit())
         found = self._owners.get(owner)
         if found is None:
             found = self._owners[owner] = _Owner(self._weight_of(owner))
             self._weights += found.weight
-        if self.inside < self._limit() and not self.waiting:
+        if room:
             self._let_in(found, place)
         else:
             place.state = State.WAITING
@@ -101,6 +106,16 @@ class Shares:
             del self._owners[place.owner]
             self._weights = self._weights - found.weight if self._owners else 0.0
         return self._admit_waiting()
+
+    def _has_room(self, owner: str, limit: int) -> bool:
+        if self.inside < limit:
+            return not self.waiting
+        if self.inside >= limit + int(limit * SPARE_PART):
+            return False
+        found = self._owners.get(owner)
+        weight = found.weight if found else self._weight_of(owner)
+        weights = self._weights if found else self._weights + weight
+        return (found.inside + len(found.waiting) if found else 0) < LITTLE * limit * weight / weights
 
     def _has_share(self, owner: str, limit: int) -> bool:
         found = self._owners.get(owner)
