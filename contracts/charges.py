@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from .credit import BalanceChanged, MemberSpent
+from .labels import Labels
 from .quantities import Quantity
 from .record import EpochMs, Record, RequestId, Subject
 from .replies import Outcome
@@ -33,6 +34,8 @@ class ChargePosted(Record):
     cost_microdollars: Annotated[int, Field(ge=0)]
     price_version: str
     accepted_at_ms: EpochMs = 0
+    labels: Labels | None = None
+    """What the client named the request by: its customer, its tags."""
     posted_at_ms: EpochMs
     balance: BalanceChanged | None = None
     """Of who paid, after the transaction that entered this charge; None where nobody paid."""

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from .labels import Labels
 from .prices import Price
 from .quantities import Quantity
 from .record import EpochMs, Record, ReplyAddress, RequestRecord, Subject, Value
@@ -70,6 +71,7 @@ class RequestFacts(RequestRecord):
     task_id: str | None = None
     client_version: str | None = None
     mode: str | None = None
+    labels: Labels | None = None
 
     @property
     def free(self) -> bool:

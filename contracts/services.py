@@ -96,7 +96,7 @@ INGRESS = ServiceSpec(
         topics.BALANCES,
     ),
     follows=(topics.REPLIES, topics.CLAIMS, topics.RESPONSE_INDEX),
-    recovers=(topics.RESPONSES,),
+    recovers=(topics.RESPONSES, topics.USAGE),
     writes=(
         topics.REQUESTS,
         topics.PROMPTS,

@@ -55,3 +55,4 @@ class UsageRecorded(RequestFacts):
     ended_at_ms: EpochMs
     first_byte_ms: Annotated[int, Field(ge=0)] | None = None
     """From the call of the provider to its first byte."""
+    streamed: bool = False

@@ -16,6 +16,7 @@ allow ingress --operation Read --topic control.revocations.v1
 allow ingress --operation Read --topic control.signing-keys.v1
 allow ingress --operation Read --topic gateway.claims.v1
 allow ingress --operation Read --topic gateway.replies.v1
+allow ingress --operation Read --topic gateway.usage.v1
 allow ingress --operation Read --topic responses.contents.v1
 allow ingress --operation Read --topic responses.index.v1
 allow ingress --operation Write --topic billing.balances.v1.dlq
@@ -31,6 +32,7 @@ allow ingress --operation Write --topic gateway.key-uses.v1
 allow ingress --operation Write --topic gateway.prompts.v1
 allow ingress --operation Write --topic gateway.replies.v1.dlq
 allow ingress --operation Write --topic gateway.requests.v1
+allow ingress --operation Write --topic gateway.usage.v1.dlq
 allow ingress --operation Write --topic responses.contents.v1.dlq
 allow ingress --operation Write --topic responses.index.v1
 allow ingress --operation Write --topic responses.index.v1.dlq

@@ -39,6 +39,13 @@ _OVERHEAD_BYTES = 61 + 50
 _HEADER_BYTES = 10
 
 
+def partition_of(settings: BusSettings, topic: Topic[Any], key: str) -> int:
+    """The partition in which records of this key are."""
+    numbers = list(range(settings.partitions_of(topic)))
+    chosen: int = _PARTITIONER(key.encode(), numbers, numbers)
+    return chosen
+
+
 class Producer:
     """Publishes what its service may write, with CloudEvents and trace headers.
 
@@ -159,9 +166,7 @@ class Producer:
         if topic.partition:
             return topic.partition(record)
         if topic.partition_by:
-            numbers = list(range(self._settings.partitions_of(topic)))
-            chosen: int = _PARTITIONER(topic.partition_by(record).encode(), numbers, numbers)
-            return chosen
+            return partition_of(self._settings, topic, topic.partition_by(record))
         return None
 
     async def _send(

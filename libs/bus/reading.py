@@ -1,12 +1,14 @@
 """Reading stretches of the log once, outside any group: to rebuild state, to audit, to show."""
 
 import time
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncGenerator, Collection, Mapping
+from contextlib import aclosing
 from typing import Any
 
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaTimeoutError
 
+from contracts.headers import SUBJECT, header
 from contracts.topic import Topic
 from libs.bus.reader import PartitionReader
 from libs.bus.records import Raw
@@ -23,7 +25,7 @@ async def read_to_end(
     since_ms: int | None = None,
     begin_at: Mapping[int, int] | None = None,
     dead_letters: bool = False,
-) -> AsyncIterator[Raw]:
+) -> AsyncGenerator[Raw, None]:
     """All records that are on the log when the reading starts, in order within each partition.
 
     Args:
@@ -99,6 +101,25 @@ async def read_one(settings: BusSettings, topic: Topic[Any], partition: int, off
         raise KafkaTimeoutError(f"{topic.name} cannot be read (partition {partition} at {offset})")
     finally:
         await reader.stop()
+
+
+async def find_about(
+    settings: BusSettings, topic: Topic[Any], partition: int, subject: str, *, since_ms: int, until_ms: int, most: int
+) -> "Raw | None":
+    """The first record about a subject that was written in this time; None where it is not among so many records.
+
+    Raises:
+        KafkaError: as `read_to_end` does.
+    """
+    seen = 0
+    async with aclosing(read_to_end(settings, topic, partitions=[partition], since_ms=since_ms)) as raws:
+        async for raw in raws:
+            if header(raw.headers, SUBJECT) == subject:
+                return raw
+            seen += 1
+            if raw.timestamp > until_ms or seen >= most:
+                break
+    return None
 
 
 async def empty_topics(settings: BusSettings, topics: Collection[Topic[Any]]) -> list[Topic[Any]]:

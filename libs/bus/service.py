@@ -19,8 +19,8 @@ from libs.bus.dead_letters import DeadLetters
 from libs.bus.follower import Follower, From
 from libs.bus.group import GroupMember
 from libs.bus.processor import Processor, Work
-from libs.bus.producer import Producer
-from libs.bus.reading import read_one, read_to_end
+from libs.bus.producer import Producer, partition_of
+from libs.bus.reading import find_about, read_one, read_to_end
 from libs.bus.records import Deleted, PoisonError, Received, decode, decode_state
 from libs.bus.settings import BusSettings
 from libs.bus.signing import SigningSettings, Trust
@@ -123,6 +123,20 @@ class Service:
         """The record at an offset; None where there is none that can be decoded. See `read_one`."""
         self._check(topic in self.spec.reads, topic.name)
         raw = await read_one(self.bus, topic, partition, offset)
+        try:
+            return decode(raw) if raw else None  # type: ignore[return-value]
+        except PoisonError:
+            return None
+
+    async def find_about(
+        self, topic: Topic[R], key: str, subject: str, *, since_ms: int, until_ms: int, most: int
+    ) -> Received[R] | None:
+        """The first record about a subject below a key; None also where it cannot be decoded. See
+        `libs.bus.reading.find_about`.
+        """
+        self._check(topic in self.spec.reads, topic.name)
+        partition = partition_of(self.bus, topic, key)
+        raw = await find_about(self.bus, topic, partition, subject, since_ms=since_ms, until_ms=until_ms, most=most)
         try:
             return decode(raw) if raw else None  # type: ignore[return-value]
         except PoisonError:

@@ -1,6 +1,10 @@
 """Who pays for a request, and how much. Pure: rate-limit settles by it, metering charges by it."""
 
-from contracts.usage import UsageRecorded
+from collections.abc import Sequence
+
+from contracts.prices import Price
+from contracts.quantities import Quantity
+from contracts.usage import TokenUsage, UsageRecorded
 from libs.pricing.cost import cost_microdollars
 
 UNPRICED = "unpriced"
@@ -11,12 +15,19 @@ def cost_of(usage: UsageRecorded) -> tuple[int, str]:
     """The cost in microdollars and the price's version: nothing where it is free, paid to the provider directly, or
     used nothing.
     """
-    if usage.byok:
+    return cost_in(usage.tokens, usage.quantities, usage.price, byok=usage.byok, free=usage.free)
+
+
+def cost_in(
+    tokens: TokenUsage, quantities: Sequence[Quantity], price: Price | None, *, byok: bool, free: bool
+) -> tuple[int, str]:
+    """The same of what has not been recorded yet."""
+    if byok:
         return 0, "byok"
-    if usage.free:
+    if free:
         return 0, "free"
-    if not usage.tokens.input_tokens and not usage.tokens.output_tokens and not usage.quantities:
+    if not tokens.input_tokens and not tokens.output_tokens and not quantities:
         return 0, "nothing used"
-    if usage.price is None:
+    if price is None:
         return 0, UNPRICED
-    return cost_microdollars(usage.price, usage.tokens, usage.quantities), usage.price.version
+    return cost_microdollars(price, tokens, quantities), price.version

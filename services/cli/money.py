@@ -108,16 +108,20 @@ def balance(
 @with_api
 def usage(
     api: Api,
-    by: Annotated[str, typer.Option(help="model, member, key or day.")] = "model",
+    by: Annotated[str, typer.Option(help="model, member, key, day, tag or customer.")] = "model",
     since: Annotated[str, typer.Option(help="30d, 12h, or a time such as 2026-11-01T00:00:00Z.")] = "30d",
     until: Annotated[str | None, typer.Option(help="The same forms; without it, now.")] = None,
     account_id: OwnerAccount = None,
     organization_id: OwnerOrganization = None,
+    of_key: Annotated[str | None, typer.Option(help="Only of the key with this fingerprint.")] = None,
+    tag: Annotated[str | None, typer.Option(help="Only of requests with this tag.")] = None,
+    customer: Annotated[str | None, typer.Option(help="Only for this customer, as requests name it.")] = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="CSV on stdout.")] = False,
 ) -> None:
     """Show who used what: of an organization, of an account, or (operator) of all."""
     path = owner_path(account_id, organization_id) if account_id or organization_id else "/api"
-    query = {"by": by, "since": moment(since)} | ({"until": moment(until)} if until else {})
+    only = {"until": moment(until) if until else None, "key": of_key, "tag": tag, "customer": customer}
+    query = {"by": by, "since": moment(since)} | {name: value for name, value in only.items() if value is not None}
     rows: list[dict[str, Any]] = api.call("GET", f"{path}/usage?{urlencode(query)}")
     if api.json:
         as_json(rows)

@@ -20,10 +20,12 @@ from services.ingress.balance import BalancePage
 from services.ingress.claimant import Claimant
 from services.ingress.completions import Completions
 from services.ingress.core.catalog_pages import CatalogPages
+from services.ingress.core.generations import generation, request
 from services.ingress.counting import TokenCountPage
 from services.ingress.door import Door
 from services.ingress.entrance import Entrance
 from services.ingress.gate import Gate
+from services.ingress.generations import GenerationPage, Generations
 from services.ingress.models import CatalogRoutes
 from services.ingress.profile import ProfileBalancePage, ProfilePage
 from services.ingress.publishing import Publishing
@@ -56,6 +58,7 @@ async def build(service: Service) -> AsyncIterator[None]:
     door = Door(config.overload)
     gate = Gate(door, completion_paths(), completion_paths(Surface.MESSAGES))
     completions = Completions(door, gate, visitors, entrance, publishing, room, config.limits, config.timeouts)
+    generations = Generations(service, config.timeouts)
     pages = CatalogPages(catalog, config.defaults)
     routes = application(
         CatalogRoutes(pages, visitors, policies),
@@ -66,6 +69,8 @@ async def build(service: Service) -> AsyncIterator[None]:
         counting=TokenCountPage(visitors, catalog),
         response=StoredPage(visitors, stored, {"GET": show, "DELETE": delete}),
         input_items=StoredPage(visitors, stored, {"GET": items}),
+        generation=GenerationPage(visitors, generations, generation),
+        request=GenerationPage(visitors, generations, request),
     )
     views = service.views(*authenticator.views, balances, policies)
     service.health.check("reply partition", lambda: claimant.held is not None and replies.ready)

@@ -47,6 +47,8 @@ def application(
     counting: ASGIApp,
     response: ASGIApp,
     input_items: ASGIApp,
+    generation: ASGIApp,
+    request: ASGIApp,
 ) -> Starlette:
     """All routes.
 
@@ -58,6 +60,8 @@ def application(
         counting: of ``POST /messages/count_tokens``.
         response: of ``GET`` and ``DELETE /responses/{id}``.
         input_items: of ``GET /responses/{id}/input_items``.
+        generation: of ``GET /generation?id=``.
+        request: of ``GET /requests/{id}``.
     """
 
     routes = []
@@ -68,6 +72,8 @@ def application(
             Route(f"{prefix}{PATHS[Surface.RESPONSES]}/{{id}}", response, methods=["GET", "DELETE"]),
             Route(f"{prefix}{PATHS[Surface.RESPONSES]}/{{id}}/input_items", input_items),
             Route(f"{prefix}/balance", balance),
+            Route(f"{prefix}/generation", generation),
+            Route(f"{prefix}/requests/{{id}}", request),
             *(Route(f"{prefix}{path}", page) for path, page in catalog.by_path.items()),
             *(Route(f"{prefix}{path}", page) for path, page in catalog.of_organization.items()),
         ]

@@ -19,12 +19,15 @@ from contracts.usage import TokenUsage
 from libs.chat.providers.answers import Exchange
 from libs.chat.providers.errors import broke_off, failed_in_answer, timed_out, unreachable
 from libs.chat.providers.protocol import ProtocolError, ProviderFailure
+from libs.chat.surfaces import costs
 from libs.chat.surfaces.registry import DIALECTS
 from libs.config.catalog import Catalog
 from libs.config.gateway import Timeouts
+from libs.endpoints.registry import ENDPOINTS
 from libs.sealing.hybrid import SealError
 from libs.telemetry.tracing import Step
 from services.relay.calls import prepare
+from services.relay.core.costing import costs as priced
 from services.relay.core.ending import Ending, failed
 from services.relay.core.estimating import Paces
 from services.relay.core.keeping import Keeper, Kept
@@ -272,6 +275,7 @@ class Attempt:
             answer = call.whole(data)
             tokens, estimated_from = self._counting.tokens(call, answer.usage, answer.delivered_bytes)
             text = answer.body(tokens if estimated_from else None)
+            text = self._with_costs(text, call, tokens)
         if not estimated_from:
             self._counting.note_whole(self._at, tokens, time.monotonic() - self._called_at)
         return Ending(
@@ -315,7 +319,7 @@ class Attempt:
             if not answer.done and not answer.finished and not (call.recording and self._sent):
                 raise ProtocolError("the stream has no end")
             tokens, estimated_from = self._counting.tokens(call, answer.usage, answer.delivered_bytes)
-            tail = answer.finish(tokens if estimated_from else None)
+            tail = self._with_costs(answer.finish(tokens if estimated_from else None), call, tokens)
         patience.reschedule(None)
         await self._stream.close()
         if not estimated_from and self._first_byte_ms is not None:
@@ -330,6 +334,14 @@ class Attempt:
             estimated_from=estimated_from,
             first_byte_ms=self._first_byte_ms,
         )
+
+    def _with_costs(self, text: str, call: Exchange, tokens: TokenUsage) -> str:
+        """The answer, or the end of its stream, with what it costs, if its client asked for that."""
+        request, at = self._route, self._at
+        if not text or request.surface in ENDPOINTS or not costs.are_wanted(self._prompt.body):
+            return text
+        quantities = list(call.quantities())
+        return costs.with_costs(text, priced(tokens, quantities, at.price, byok=at.grant.byok, free=request.free))
 
     async def _drain(self) -> None:
         """Returns when there is room for more. A client that reads nothing for long is taken for gone."""

@@ -7,10 +7,12 @@ from contracts.prompts import PromptSubmitted
 from contracts.record import Refusal
 from contracts.requests import CallableRequest
 from contracts.routes import Target
+from libs.chat.completion import JsonObject
 from libs.chat.providers.answers import Exchange
 from libs.chat.providers.exchange import exchange
 from libs.chat.providers.identifiers import identifiers, with_hashed_users
 from libs.chat.providers.protocol import Call
+from libs.chat.surfaces import costs
 from libs.chat.surfaces.writer import SurfaceError
 from libs.config.gateway import Provider
 from libs.endpoints.exchange import exchange as endpoint_exchange
@@ -21,8 +23,8 @@ from services.relay.core.auto import as_client_asked, in_manner
 from services.relay.core.keeping import Keeper, is_kept
 from services.relay.upstream import UpstreamError
 
-FOR_US = "provider"
-"""A field of requests: the client's preferences among providers."""
+FOR_US = frozenset({"provider", "tags"})
+"""Fields of requests: the client's preferences among providers, and its names for reports."""
 
 
 def prepare(
@@ -45,7 +47,7 @@ def _chat(
     request: CallableRequest, prompt: PromptSubmitted, target: Target, provider: Provider
 ) -> tuple[Exchange, Keeper | None]:
     asked = prompt.body
-    body = {name: value for name, value in asked.items() if name != FOR_US} if FOR_US in asked else asked
+    body = _for_provider(asked)
     keeper = None
     if is_kept(request, body):
         # For the provider it is a request like any other: what it would store belongs to a key of ours.
@@ -72,6 +74,7 @@ def _chat(
         created_s=now_ms() // 1000,
         cache=request.task_id is not None,
         headers=request.upstream_headers,
+        answer_id=f"{costs.PREFIX}{request.request_id}" if costs.are_wanted(asked) else None,
         identifiers=identifiers(
             target.provider_id,
             request.caller,
@@ -87,8 +90,17 @@ def _chat(
     return (keeper.keeping(found) if keeper else found), keeper
 
 
+def _for_provider(asked: JsonObject) -> JsonObject:
+    """The client's body without what is for us. A list of tags is LiteLLM's; no provider's ``metadata`` has lists."""
+    body = asked if FOR_US.isdisjoint(asked) else {name: value for name, value in asked.items() if name not in FOR_US}
+    metadata = body.get("metadata")
+    if isinstance(metadata, dict) and isinstance(metadata.get("tags"), list):
+        body = {**body, "metadata": {name: value for name, value in metadata.items() if name != "tags"}}
+    return body
+
+
 def _endpoint(request: CallableRequest, prompt: PromptSubmitted, target: Target, provider: Provider) -> Exchange:
-    form = Form.read(prompt.content_type, prompt.content).without(lambda name: name == FOR_US)
+    form = Form.read(prompt.content_type, prompt.content).without(FOR_US.__contains__)
     users = {name: form.get(name) for name in form.names}
     named = with_hashed_users(users, request.surface, target.provider_id, request.caller)
     return endpoint_exchange(

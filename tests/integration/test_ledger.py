@@ -22,6 +22,7 @@ import services.metering
 from contracts.clock import now_ms
 from contracts.credit import CreditKind, CreditOrdered, CreditSettingsSet
 from contracts.decisions import QuotaReserved
+from contracts.labels import Labels
 from contracts.quantities import Quantity, Unit
 from contracts.replies import Outcome
 from contracts.requests import Caller
@@ -81,6 +82,7 @@ async def pool(url: str) -> AsyncIterator["asyncpg.Pool[Any]"]:
 
 
 UNITS = (Unit.IMAGE, Unit.SECOND)
+LABELS = (None, Labels(customer="c", metadata={"n": "v"}), Labels(tags=["a", "b"]))
 
 
 def _ledger(pool: Any, alerts: dict[str, CreditSettingsSet] | None = None) -> Ledger:
@@ -334,20 +336,30 @@ async def test_no_entry_can_be_edited_or_unbalanced_not_even_by_metering_itself(
 
 async def test_projections_can_be_rebuilt_from_the_journal(pool: "asyncpg.Pool[Any]") -> None:
     owner = f"rebuilt{secrets.token_hex(4)}"
-    await _tell(_ledger(pool), [_top_up(owner, 5_000), *(_metered(owner, 10 * n, MONTHS_MS[n % 3]) for n in range(9))])
+    await _tell(
+        _ledger(pool),
+        [_top_up(owner, 5_000), *(_metered(owner, 10 * n, MONTHS_MS[n % 3], labels=LABELS[n % 3]) for n in range(9))],
+    )
     daily = "select * from ledger.usage_daily order by owner, day, account_id, key_fingerprint, model"
     balances = "select owner, balance_microdollars from ledger.balances order by owner"
     units = "select * from ledger.units_daily order by owner, day, account_id, key_fingerprint, model, unit"
     sums = "select * from ledger.usage_sums order by owner, dimension, day, name"
-    before = [await pool.fetch(query) for query in (daily, sums, units, balances)]
+    labels = (
+        "select * from ledger.labels_daily order by owner, dimension, name, day, account_id, key_fingerprint, model"
+    )
+    queries = (daily, sums, units, balances, labels)
+    before = [await pool.fetch(query) for query in queries]
     assert all(before)
     await pool.execute(
         "update ledger.balances set balance_microdollars = 7; delete from ledger.usage_daily; "
-        "delete from ledger.usage_sums; update ledger.units_daily set amount = 7"
+        "delete from ledger.usage_sums; update ledger.units_daily set amount = 7; "
+        "update ledger.labels_daily set requests = 7"
     )
     version = await pool.fetchval("select version from ledger.balances where owner = $1", f"acct:{owner}")
     await pool.execute("select ledger.rebuild()")
-    assert [await pool.fetch(query) for query in (daily, sums, units, balances)] == before
+    assert [await pool.fetch(query) for query in queries] == before
+    named = [(row["dimension"], row["name"], row["requests"]) for row in before[-1] if row["owner"] == f"acct:{owner}"]
+    assert sorted(named) == [("customer", "c", 3), ("tag", "a", 3), ("tag", "b", 3)]
     assert await pool.fetchval("select version from ledger.balances where owner = $1", f"acct:{owner}") == version + 1
 
 

@@ -65,6 +65,8 @@ def _client() -> httpx.AsyncClient:
         counting=counting,
         response=_nothing,
         input_items=_nothing,
+        generation=_nothing,
+        request=_nothing,
     )
     return httpx.AsyncClient(transport=httpx.ASGITransport(made), base_url="http://gateway")
 

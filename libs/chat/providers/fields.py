@@ -23,10 +23,11 @@ COMMON = frozenset(
     }
 )
 """Fields of a chat completion that every protocol has a form for, or need not have."""
-ENVELOPE = frozenset({"model", "messages", "stream", "stream_options", "store", "metadata", "usage"})
+ENVELOPE = frozenset({"model", "messages", "stream", "stream_options", "store", "metadata", "usage", "tags"})
 """Fields without an effect on the answer."""
-GATEWAYS = frozenset({"usage", "transforms"})
-"""Fields of OpenRouter's shape that ask a gateway; providers refuse them. ``usage`` is honoured (`ChatWriter`)."""
+GATEWAYS = frozenset({"usage", "transforms", "tags"})
+"""Fields that ask a gateway, as OpenRouter and LiteLLM have them; providers refuse them. ``usage`` is honoured
+(`ChatWriter`), and so are ``tags``."""
 MOST_NAMED = 20
 _NAME = re.compile(r"[A-Za-z0-9_]{1,64}\Z")
 _NEUTRAL: JsonObject = {

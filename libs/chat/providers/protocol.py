@@ -72,6 +72,8 @@ class Call:
     identifiers: Identifiers = NOBODY
     headers: Mapping[str, str] = field(default_factory=dict)
     """Of the client, that some provider may be sent; by lower-case name."""
+    answer_id: str | None = None
+    """The ID of the chat completion that the client gets; None: the provider's."""
 
 
 @dataclass(frozen=True, slots=True)

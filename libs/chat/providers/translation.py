@@ -27,8 +27,9 @@ from libs.config.gateway import ProtocolName, Provider
 class Translated:
     """A reader of what the provider speaks, and a writer of what the client does."""
 
-    def __init__(self, reader: Reader, writer: Writer) -> None:
+    def __init__(self, reader: Reader, writer: Writer, answer_id: str | None = None) -> None:
         self._reader = reader
+        self._id = answer_id
         self._writer = writer
         self._joiner = ChunkJoiner()
         self.delivered_bytes = 0
@@ -56,6 +57,8 @@ class Translated:
         for chunk in self._reader.read(data):
             if cut or self._joiner:
                 self._joiner.join(chunk)
+            if self._id:
+                chunk["id"] = self._id
             for choice in chunk["choices"]:
                 self.delivered_bytes += text_bytes(choice, "delta")
             events.append(self._writer.chunk(chunk))
@@ -64,7 +67,10 @@ class Translated:
     @of_shape
     def finish(self, counted: TokenUsage | None) -> str:
         """See `Stream`."""
-        return self._writer.finish(self._reader.tail(counted))
+        tail = self._reader.tail(counted)
+        if tail and self._id:
+            tail["id"] = self._id
+        return self._writer.finish(tail)
 
 
 def translation(call: Call, provider: Provider) -> Exchange:
@@ -85,7 +91,7 @@ def translation(call: Call, provider: Provider) -> Exchange:
         replace(outgoing, dropped=tuple(sorted(dropped))),
         authorize_of(provider),
         adapter.framing,
-        Translated(adapter.reader(call), WithoutThoughts(writer) if is_excluded(call.body) else writer),
+        Translated(adapter.reader(call), WithoutThoughts(writer) if is_excluded(call.body) else writer, call.answer_id),
         of_shape(lambda data: _translated(adapter.parse(data, call), call, provider.protocol)),
     )
 
@@ -110,6 +116,8 @@ def _translated(parsed: Parsed, call: Call, protocol: ProtocolName) -> Answer:
         answer = cast("Completion", parsed.answer)
         if counted:
             answer = {**answer, "usage": usage_json(counted)}
+        if call.answer_id:
+            answer = {**answer, "id": call.answer_id}
         answer = without_thoughts(answer) if is_excluded(call.body) else answer
         if ADAPTERS[protocol].content is not None and functions.are_used(call.body):
             answer = functions.with_function_call(answer)

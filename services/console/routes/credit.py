@@ -3,10 +3,11 @@
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query
+from fastapi import APIRouter, Depends, Header, Query
 from pydantic import Field
 
 from contracts.credit import CreditKind, CreditSettingsSet
+from contracts.labels import MOST_CUSTOMER, MOST_TAG
 from libs.pricing.usd import MOST_USD, parse_usd
 from services.console.answers import Body, Usd
 from services.console.core.authorization import Action
@@ -15,12 +16,23 @@ from services.console.errors import BadInput
 from services.console.session import Call, Owned
 from services.console.store import accounts, credit, organizations, usage
 from services.console.store.credit import Credit, Ordered, OwnedThresholds
-from services.console.store.usage import By, UsageRow
+from services.console.store.usage import By, Only, UsageRow
 
 routes = APIRouter(prefix="/api", tags=["money"])
 IdempotencyKey = Annotated[str | None, Header(min_length=1, max_length=100, pattern=r"^[\x21-\x7e]+$")]
 Since = Annotated[datetime | None, Query(description="From then on (RFC 3339); without it, 30 days ago.")]
 Until = Annotated[datetime | None, Query(description="Before then (RFC 3339); without it, now.")]
+
+
+def _only(
+    key: Annotated[str | None, Query(max_length=64, description="A key's fingerprint.")] = None,
+    tag: Annotated[str | None, Query(max_length=MOST_TAG)] = None,
+    customer: Annotated[str | None, Query(max_length=MOST_CUSTOMER, description="As requests name it.")] = None,
+) -> Only:
+    return Only(key, tag, customer)
+
+
+Filtered = Annotated[Only, Depends(_only)]
 
 
 class CreditOrder(Body):
@@ -69,23 +81,26 @@ async def set_credit_settings(owner: Owned, body: CreditSettings, call: Call) ->
 
 @routes.get("/{kind}/{owner_id}/usage", response_model_exclude_unset=True)
 async def owned_usage(
-    owner: Owned, call: Call, by: By = By.MODEL, since: Since = None, until: Until = None
+    owner: Owned, call: Call, only: Filtered, by: By = By.MODEL, since: Since = None, until: Until = None
 ) -> list[UsageRow]:
     """What an account used, its work for organizations included; or an organization: members see their own part."""
     role = await call.check(owner, Action.SEE)
     over = usage.span(since, until)
     if owner.kind is OwnerKind.ACCOUNTS:
-        return await usage.report(call.connection, by, over, account_id=owner.id)
+        return await usage.report(call.connection, by, over, account_id=owner.id, only=only)
     own_only = None if call.actor.operator or role in usage.SEE_ALL else call.actor.account_id
-    return await usage.report(call.connection, by, over, owner=owner.name, account_id=own_only)
+    return await usage.report(call.connection, by, over, owner=owner.name, account_id=own_only, only=only)
 
 
 @routes.get("/usage", response_model_exclude_unset=True)
-async def whole_usage(call: Call, by: By = By.MODEL, since: Since = None, until: Until = None) -> list[UsageRow]:
+async def whole_usage(
+    call: Call, only: Filtered, by: By = By.MODEL, since: Since = None, until: Until = None
+) -> list[UsageRow]:
     """What everybody used (operator); for an account, what it used."""
     if call.actor.account_id:
         call.check_account(call.actor.account_id)
-    return await usage.report(call.connection, by, usage.span(since, until), account_id=call.actor.account_id)
+    over = usage.span(since, until)
+    return await usage.report(call.connection, by, over, account_id=call.actor.account_id, only=only)
 
 
 def wanted(body: CreditOrder) -> credit.Order:

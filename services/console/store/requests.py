@@ -41,6 +41,8 @@ class Filters:
     """A key's fingerprint."""
     member: str | None = None
     since: datetime | None = None
+    tag: str | None = None
+    customer: str | None = None
 
 
 class Request(Answer):
@@ -97,6 +99,9 @@ class RequestDetails(Request):
     client_version: str | None
     mode: str | None
     quantities: list[dict[str, Any]]
+    customer: str | None
+    tags: list[str]
+    metadata: dict[str, str]
     debit_account: str
     credit_account: str
     amount_microdollars: int
@@ -150,7 +155,8 @@ async def find(connection: Connection, whose: Whose, request_id: UUID) -> Reques
     )
     if row is None:
         return None
-    return RequestDetails(**dict(row) | {name: orjson.loads(row[name] or "[]") for name in ("tiers", "quantities")})
+    lists = {name: orjson.loads(row[name] or "[]") for name in ("tiers", "quantities", "tags")}
+    return RequestDetails(**dict(row) | lists | {"metadata": orjson.loads(row["metadata"] or "{}")})
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +223,8 @@ def _conditions(whose: Whose, filters: Filters) -> tuple[list[str], list[Any]]:
         ("outcome = {0}", filters.outcome),
         (_OF_KEY, filters.key),
         ("account_id = {0}", filters.member),
+        ("tags ? {0}", filters.tag),
+        ("customer = {0}", filters.customer),
         ("request_id >= ledger.first_id({0})", filters.since),
     )
     for condition, value in asked:

@@ -1,6 +1,6 @@
 """Who used what: whole days from the ledger's roll-ups, what is left of a span from its usage rows."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from enum import Enum
 
@@ -33,6 +33,8 @@ class By(Enum):
     MEMBER = "member"
     KEY = "key"
     DAY = "day"
+    TAG = "tag"
+    CUSTOMER = "customer"
 
 
 _GROUPS = {
@@ -48,7 +50,27 @@ _GROUPS = {
         "left join control.api_keys k on k.fingerprint = key_fingerprint",
     ),
     By.DAY: ("day", "day", ""),
+    By.TAG: ("tag", "tag", ""),
+    By.CUSTOMER: ("customer", "customer", ""),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Only:
+    """Which requests are summed up; None: any."""
+
+    key: str | None = None
+    """A key's fingerprint."""
+    tag: str | None = None
+    customer: str | None = None
+
+    def labels(self, by: By) -> dict[str, str | None]:
+        """The names that clients give which a report is about, with the one that is wanted of each."""
+        wanted = {"tag": self.tag, "customer": self.customer}
+        return {name: value for name, value in wanted.items() if value is not None or name == by.value}
+
+
+ALL = Only()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +108,7 @@ def span(since: datetime | None, until: datetime | None) -> Span:
 
 
 class UsageRow(Answer):
-    """A sum. Of the first six fields an answer has those by which it is summed up."""
+    """A sum. Of the first eight fields an answer has those by which it is summed up."""
 
     model: str | None = None
     member: str | None = None
@@ -96,6 +118,10 @@ class UsageRow(Answer):
     name: str | None = None
     """Of the key."""
     day: date | None = None
+    tag: str | None = None
+    """A request with two counts for both."""
+    customer: str | None = None
+    """The client's own, as its requests name it."""
     requests: int
     completed: int
     input_tokens: int
@@ -116,67 +142,134 @@ async def report(
     *,
     owner: str | None = None,
     account_id: str | None = None,
+    only: Only = ALL,
     limit: int = MOST_ROWS,
 ) -> list[UsageRow]:
-    """Usage of one owner, one account, or (both None) everybody; the dearest first, days in order."""
+    """Usage of one owner, one account, or (both None) everybody; the dearest first, days in order.
+
+    By tag or customer, requests without one are left out.
+    """
     group, shown, join = _GROUPS[by]
-    parts = over.rest()
-    (a, b), (c, d) = (parts + [(over.since, over.since)] * 2)[:2]
-    asked = (owner, account_id, *over.whole_days(), a, b, c, d)
-    # A condition that does not hold for all is left out: PostgreSQL would plan for both.
-    whose = (
-        f"{'owner = $1' if owner else '$1::text is null'} and {'account_id = $2' if account_id else '$2::text is null'}"
-    )
-    # What was summed up before: of one account by all that it used, else by this dimension alone.
-    whole, name = ("usage_daily", group) if account_id else ("usage_sums", "name")
-    dimension = "" if account_id else f"and dimension = '{by.value}'"
-    if by is By.DAY:
-        name = "''"
-    sums = ", ".join(_SUMS)
+    source = _source(by, only, owner, account_id)
+    order = "day" if by is By.DAY else f"cost_microdollars desc, {group}"
     rows = await connection.fetch(
         f"""
-        with used as (
-            select day, {name} as name, {sums} from ledger.{whole}
-            where {whose} and day >= $3 and day < $4 {dimension}
-            union all
-            select (accepted_at at time zone 'UTC')::date, {"''" if by is By.DAY else f"coalesce({group}, '')"},
-                1, (outcome = 'completed')::int, input_tokens, output_tokens, cache_read_tokens,
-                cache_write_tokens, reasoning_tokens, cost_microdollars
-            from ledger.usage
-            where {whose} and (
-                (request_id >= ledger.first_id($5) and request_id < ledger.first_id($6))
-                or (request_id >= ledger.first_id($7) and request_id < ledger.first_id($8)))
-        ), summed as (
-            select {"day" if by is By.DAY else f"name as {group}"},
+        with used as ({source.query(over, ", ".join(_SUMS), _ONE)}),
+        summed as (
+            select {"day" if by is By.DAY else "name"} as {group},
                 {", ".join(f"sum({one})::bigint as {one}" for one in _SUMS)} from used group by 1
-            order by {"day" if by is By.DAY else "cost_microdollars desc, 1"} limit {limit}
+            order by {order} limit {limit}
         )
         select {shown}, {", ".join(f"max({one}) as {one}" for one in _SUMS)} from summed {join} group by {group}
-        order by {"day" if by is By.DAY else f"cost_microdollars desc, {group}"}
+        order by {order}
         """,  # noqa: S608
-        *asked,
+        *source.values,
     )
-    units = await _units(connection, group, asked)
+    units = await _units(connection, by, over, only, owner, account_id)
     shown_as = shown.partition(",")[0].split()[-1]
     return [UsageRow(**row, units=units.get(row[shown_as], {}), usd=usd(row["cost_microdollars"])) for row in rows]
 
 
-async def _units(connection: Connection, group: str, asked: tuple[object, ...]) -> dict[object, dict[str, int]]:
-    """What was used beside tokens, by what the report is grouped by; arguments as there."""
+_ONE = (
+    "1 as requests, (outcome = 'completed')::int as completed, input_tokens, output_tokens, "
+    "cache_read_tokens, cache_write_tokens, reasoning_tokens, cost_microdollars"
+)
+_AFTER_ALL = timedelta(days=1)
+
+
+@dataclass(slots=True)
+class _Source:
+    """Where usage is read: whole days from a table of sums, the rest of a span request by request."""
+
+    sums: str | None
+    """None: no table has these sums."""
+    name_in_sums: str
+    """The column that a report is by."""
+    single: str
+    name_in_single: str
+    day_in_single: str = "day"
+    of_sums: str = "true"
+    """What holds for the table of sums alone."""
+    conditions: list[str] = field(default_factory=list)
+    values: list[object] = field(default_factory=list)
+
+    def query(self, over: Span, columns_of_sums: str, columns_of_single: str) -> str:
+        """Rows of day, name and these columns."""
+        where = " and ".join(self.conditions) or "true"
+        parts = over.rest() if self.sums else [(over.since, over.until or datetime.now(UTC) + _AFTER_ALL)]
+        spans = " or ".join(
+            f"(request_id >= ledger.first_id({self.add(begins)}) and request_id < ledger.first_id({self.add(ends)}))"
+            for begins, ends in parts
+        )
+        query = (
+            f"select {self.day_in_single} as day, {self.name_in_single} as name, {columns_of_single} "  # noqa: S608
+            f"from {self.single} where {where} and ({spans or 'false'})"
+        )
+        if self.sums is None:
+            return query
+        first, after = map(self.add, over.whole_days())
+        return (
+            f"select day, {self.name_in_sums} as name, {columns_of_sums} from ledger.{self.sums} "  # noqa: S608
+            f"where {where} and {self.of_sums} and day >= {first} and day < {after} union all {query}"
+        )
+
+    def only(self, condition: str, value: object) -> None:
+        """Adds a condition, if there is a value."""
+        if value is not None:
+            self.conditions.append(condition.format(self.add(value)))
+
+    def add(self, value: object) -> str:
+        """A value's place in the query."""
+        self.values.append(value)
+        return f"${len(self.values)}"
+
+
+def _source(by: By, only: Only, owner: str | None, account_id: str | None) -> _Source:
+    group, labels = _GROUPS[by][0], only.labels(by)
+    name = "''" if by is By.DAY else f"coalesce({group}, '')"
+    if labels:
+        # A request has one customer, and would count once for each of its tags.
+        dimension = by.value if by.value in labels else "customer" if "customer" in labels else "tag"
+        name = "name" if by.value in labels else name
+        source = _Source("labels_daily", name, "ledger.used_labels", name)
+        source.conditions.append(f"dimension = '{dimension}'")
+        if len(labels) == 1:
+            source.only("name = {0}", labels[dimension])
+        else:
+            source.sums = None
+            source.only("customer = {0}", only.customer)
+            source.only("tags ? {0}", only.tag)
+    else:
+        source = _Source("usage_daily", name, "ledger.usage", name, "(accepted_at at time zone 'UTC')::date")
+        if not account_id and not only.key:
+            # Of all of an owner's: by this dimension alone.
+            source.sums, source.of_sums = "usage_sums", f"dimension = '{by.value}'"
+            source.name_in_sums = "name"
+    # A condition that does not hold for all is left out: PostgreSQL would plan for both.
+    source.only("owner = {0}", owner)
+    source.only("account_id = {0}", account_id)
+    source.only("key_fingerprint = {0}", only.key)
+    return source
+
+
+async def _units(
+    connection: Connection, by: By, over: Span, only: Only, owner: str | None, account_id: str | None
+) -> dict[object, dict[str, int]]:
+    """What was used beside tokens, by what the report is by."""
+    source = _source(by, only, owner, account_id)
+    if only.labels(by):
+        source.sums = None
+        source.single += ", jsonb_to_recordset(quantities) as counted (unit text, amount bigint)"
+    else:
+        source.sums, source.name_in_sums, source.of_sums = "units_daily", source.name_in_single, "true"
+        source.single, source.day_in_single = "ledger.used_units", "day"
     rows = await connection.fetch(
         f"""
-        with used as (
-            select {group}, unit, amount from ledger.units_daily
-            where ($1::text is null or owner = $1) and ($2::text is null or account_id = $2) and day >= $3 and day < $4
-            union all
-            select {group}, unit, amount from ledger.used_units
-            where ($1::text is null or owner = $1) and ($2::text is null or account_id = $2) and (
-                (request_id >= ledger.first_id($5) and request_id < ledger.first_id($6))
-                or (request_id >= ledger.first_id($7) and request_id < ledger.first_id($8)))
-        )
-        select {group} as name, unit, sum(amount)::bigint as amount from used group by {group}, unit order by unit
+        with used as ({source.query(over, "unit, amount", "unit, amount")})
+        select {"day" if by is By.DAY else "name"} as name, unit, sum(amount)::bigint as amount
+        from used group by 1, 2 order by 2
         """,  # noqa: S608
-        *asked,
+        *source.values,
     )
     found: dict[object, dict[str, int]] = {}
     for row in rows:

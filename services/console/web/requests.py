@@ -11,6 +11,7 @@ from fastapi import APIRouter, Header, Query, Request
 from starlette.responses import Response, StreamingResponse
 
 from contracts.clock import now_ms
+from contracts.labels import MOST_CUSTOMER
 from services.console.errors import Away, BadInput, NotFound
 from services.console.paging import page_of, slice_of
 from services.console.parts import Parts
@@ -39,11 +40,20 @@ async def list_requests(
     outcome: Text = "",
     key: Text = "",
     member: Text = "",
+    tag: Text = "",
+    customer: Annotated[str, Query(max_length=MOST_CUSTOMER)] = "",
     span: Text = "7d",
     cursor: Text = "",
 ) -> Response:
     """The page."""
-    chosen = {"model": model, "outcome": outcome, "key": key, "member": member}
+    chosen = {
+        "model": model,
+        "outcome": outcome,
+        "key": key,
+        "member": member,
+        "tag": tag,
+        "customer": customer,
+    }
     filters = Filters(**{name: value or None for name, value in chosen.items()}, since=_since(span))
     try:
         found = await requests.rows(visit.session.connection, visit.whose, filters, slice_of(ROWS, cursor))

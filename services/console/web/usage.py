@@ -1,15 +1,18 @@
-"""Usage: spending by day, and by model, member or key; as CSV too."""
+"""Usage: spending by day, and by model, member, key, tag or customer; as CSV too."""
 
 import csv
 import io
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Any
+from urllib.parse import urlencode
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 from starlette.responses import Response
 
+from contracts.labels import MOST_CUSTOMER, MOST_TAG
 from services.console.store import usage
-from services.console.store.usage import MOST_ROWS, By, UsageRow
+from services.console.store.usage import MOST_ROWS, By, Only, UsageRow
 from services.console.web.home import chart
 from services.console.web.pages import SECURITY_HEADERS
 from services.console.web.visits import Visit, Visiting
@@ -17,15 +20,44 @@ from services.console.web.visits import Visit, Visiting
 routes = APIRouter()
 SPANS = (7, 30, 90)
 ROWS = 100
-Days = Annotated[int, Query(ge=1, le=90)]
 _SHOWN = ("requests", "completed", "input_tokens", "output_tokens", "cache_read_tokens", "usd")
 
 
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What is to be shown."""
+
+    by: By
+    days: int
+    only: Only
+
+    def query(self, **changes: Any) -> str:
+        """The address of a page that differs in this."""
+        wanted = {"by": self.by.value, "days": self.days} | {
+            name: getattr(self.only, name) for name in ("key", "tag", "customer")
+        }
+        return urlencode({name: value for name, value in (wanted | changes).items() if value})
+
+
+def _chosen(
+    by: By = By.MODEL,
+    days: Annotated[int, Query(ge=1, le=90)] = 30,
+    key: Annotated[str, Query(max_length=64)] = "",
+    tag: Annotated[str, Query(max_length=MOST_TAG)] = "",
+    customer: Annotated[str, Query(max_length=MOST_CUSTOMER)] = "",
+) -> Chosen:
+    return Chosen(by, days, Only(key or None, tag or None, customer or None))
+
+
+Wanted = Annotated[Chosen, Depends(_chosen)]
+
+
 @routes.get("/{space}/usage")
-async def show_usage(visit: Visiting, by: By = By.MODEL, days: Days = 30) -> Response:
+async def show_usage(visit: Visiting, chosen: Wanted) -> Response:
     """The page."""
-    by_day = await _report(visit, By.DAY, days)
-    rows = by_day if by is By.DAY else await _report(visit, by, days, ROWS + 1)
+    by, days = chosen.by, chosen.days
+    by_day = await _report(visit, By.DAY, chosen)
+    rows = by_day if by is By.DAY else await _report(visit, by, chosen, ROWS + 1)
     most = max((row.cost_microdollars for row in rows), default=0)
     return visit.page(
         "usage.html",
@@ -34,6 +66,7 @@ async def show_usage(visit: Visiting, by: By = By.MODEL, days: Days = 30) -> Res
         names=[name_of(row, by) for row in rows],
         by_day=by_day,
         chart=chart(by_day, days),
+        chosen=chosen,
         by=by,
         dimensions=list(By),
         days=days,
@@ -43,12 +76,13 @@ async def show_usage(visit: Visiting, by: By = By.MODEL, days: Days = 30) -> Res
 
 
 @routes.get("/{space}/usage.csv")
-async def usage_csv(visit: Visiting, by: By = By.MODEL, days: Days = 30) -> Response:
+async def usage_csv(visit: Visiting, chosen: Wanted) -> Response:
     """The table of the page."""
+    by = chosen.by
     out = io.StringIO()
     writer = csv.writer(out)
     writer.writerow([by.value, *_SHOWN])
-    for row in await _report(visit, by, days):
+    for row in await _report(visit, by, chosen):
         writer.writerow([_plain(name_of(row, by)), *(getattr(row, name) for name in _SHOWN)])
     headers = SECURITY_HEADERS | {"Content-Disposition": f'attachment; filename="sluice-usage-by-{by.value}.csv"'}
     return Response(out.getvalue(), media_type="text/csv; charset=utf-8", headers=headers)
@@ -61,6 +95,8 @@ def name_of(row: UsageRow, by: By) -> str:
         By.MEMBER: row.email or row.member,
         By.KEY: row.name or row.key,
         By.DAY: row.day.isoformat() if row.day else "",
+        By.TAG: row.tag,
+        By.CUSTOMER: row.customer,
     }[by]
     return named or "without a key"
 
@@ -70,10 +106,16 @@ def _plain(text: str) -> str:
     return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
-async def _report(visit: Visit, by: By, days: int, limit: int = MOST_ROWS) -> list[UsageRow]:
+async def _report(visit: Visit, by: By, chosen: Chosen, limit: int = MOST_ROWS) -> list[UsageRow]:
     midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    over = usage.span(midnight - timedelta(days=days - 1), None)
+    over = usage.span(midnight - timedelta(days=chosen.days - 1), None)
     whose = visit.whose
     return await usage.report(
-        visit.session.connection, by, over, owner=whose.owner, account_id=whose.account_id, limit=limit
+        visit.session.connection,
+        by,
+        over,
+        owner=whose.owner,
+        account_id=whose.account_id,
+        only=chosen.only,
+        limit=limit,
     )

@@ -16,6 +16,7 @@ from libs.endpoints.registry import ENDPOINTS, can_have
 from services.ingress.core.bodies import Asked
 from services.ingress.core.client_headers import upstream_headers
 from services.ingress.core.errors import BadRequest, Unauthorized, WrongContentType
+from services.ingress.core.labels import labels
 
 MOST_HEADER_CHARACTERS = 256
 _TAGS = {"client_version": "x-kilocode-version", "mode": "x-kilocode-mode"}
@@ -188,6 +189,7 @@ def accept(
         reply_to=reply_to,
         upstream_headers=upstream_headers(headers),
         task_id=_task(headers),
+        labels=labels(asked.named, headers),
         **{field: _tag(headers, name) for field, name in _TAGS.items()},
     )
 

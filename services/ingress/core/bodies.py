@@ -17,6 +17,7 @@ from libs.endpoints.multipart import FormError
 from libs.endpoints.registry import ENDPOINTS
 from libs.pricing.bounds import Size, size_of
 from services.ingress.core.errors import BadRequest
+from services.ingress.core.labels import FIELDS as LABELS
 from services.ingress.core.preferences import NONE, Preferences, preferences
 
 MOST_MODEL_CHARACTERS = 200
@@ -49,6 +50,8 @@ class Asked:
     """The most that it can use beside tokens."""
     body: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
     """As the client sent it: never in a log."""
+    named: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    """The fields of `services.ingress.core.labels`, and others that nobody reads."""
 
     @property
     def free(self) -> bool:
@@ -71,7 +74,7 @@ def parse(surface: Surface, raw: bytes, content_type: str = JSON) -> Asked:
         raise BadRequest("`stream` must be true or false.")
     limit, choices = _PARSERS[surface](body)
     wanted = preferences(body.get("provider"))
-    return Asked(surface, model, bool(stream), limit, choices, size_of(body, len(raw)), wanted, body=body)
+    return Asked(surface, model, bool(stream), limit, choices, size_of(body, len(raw)), wanted, body=body, named=body)
 
 
 def _of_endpoint(surface: Surface, raw: bytes, content_type: str) -> Asked:
@@ -92,6 +95,7 @@ def _of_endpoint(surface: Surface, raw: bytes, content_type: str) -> Asked:
         needs.size,
         preferences(wanted),
         quantities=needs.quantities,
+        named={name: form.get(name) for name in LABELS if name in form.names},
     )
 
 

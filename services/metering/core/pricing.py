@@ -25,5 +25,6 @@ def charge(usage: UsageRecorded, posted_at_ms: int) -> ChargePosted:
         cost_microdollars=cost,
         price_version=version,
         accepted_at_ms=usage.accepted_at_ms,
+        labels=usage.labels,
         posted_at_ms=posted_at_ms,
     )

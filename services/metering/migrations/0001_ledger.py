@@ -93,12 +93,18 @@ _TABLES = (
         client_version text,
         mode text,
         tried text,
-        quantities jsonb
+        quantities jsonb,
+        streamed boolean not null default false,
+        customer text,
+        tags jsonb,
+        metadata jsonb
     ) partition by range (request_id);
     """,
     "create index entries_of_credit on ledger.entries (entry_id) where kind <> 'charge';",
     "create index usage_by_owner on ledger.usage (owner, request_id);",
     "create index usage_by_member on ledger.usage (owner, account_id, request_id);",
+    "create index usage_by_customer on ledger.usage (owner, customer, request_id) where customer is not null;",
+    "create index usage_with_tags on ledger.usage (owner, request_id) where tags is not null;",
     "create index usage_not_completed on ledger.usage (owner, outcome, request_id) where outcome <> 'completed';",
 )
 
@@ -184,6 +190,21 @@ _PROJECTIONS = (
     );
     """,
     "create index usage_sums_by_day on ledger.usage_sums (dimension, day);",
+    # By what clients name their requests: one row for each tag, and one for the customer. Nothing of others.
+    f"""
+    create table ledger.labels_daily (
+        owner text not null,
+        dimension text not null check (dimension in ('tag', 'customer')),
+        name text not null,
+        day date not null,
+        account_id text not null,
+        key_fingerprint text not null,
+        model text not null,
+        {_SUM_COLUMNS},
+        primary key (owner, dimension, name, day, account_id, key_fingerprint, model)
+    );
+    """,
+    "create index labels_daily_by_day on ledger.labels_daily (owner, dimension, day);",
     """
     create table ledger.units_daily (
         owner text not null,
@@ -204,6 +225,33 @@ _PROJECTIONS = (
         from ledger.usage, jsonb_to_recordset(quantities) as used (unit text, amount bigint)
         where quantities is not null;
     """,
+    """
+    create view ledger.used_labels as
+        select request_id, owner, (accepted_at at time zone 'UTC')::date as day, coalesce(account_id, '') as account_id,
+            coalesce(key_fingerprint, '') as key_fingerprint, model, label.dimension, label.name, outcome,
+            input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens, cost_microdollars,
+            quantities, customer, tags
+        from ledger.usage, lateral (
+            select 'customer' as dimension, customer as name where customer is not null
+            union all
+            select 'tag', tag from jsonb_array_elements_text(coalesce(tags, '[]')) as tag
+        ) as label
+        where customer is not null or tags is not null;
+    """,
+    f"""
+    create function ledger.roll_up_labels(ids uuid[]) returns void language sql as $$
+        insert into ledger.labels_daily as known
+        select owner, dimension, name, day, account_id, key_fingerprint, model,
+            count(*), count(*) filter (where outcome = 'completed'),
+            sum(input_tokens), sum(output_tokens), sum(cache_read_tokens), sum(cache_write_tokens),
+            sum(reasoning_tokens), sum(cost_microdollars)
+        from ledger.used_labels where ids is null or request_id = any(ids)
+        group by 1, 2, 3, 4, 5, 6, 7
+        order by 1, 2, 3, 4, 5, 6, 7
+        on conflict (owner, dimension, name, day, account_id, key_fingerprint, model) do update set
+            {_ADDED};
+    $$;
+    """,  # noqa: S608
     f"""
     create function ledger.roll_up() returns trigger language plpgsql as $$
     begin
@@ -238,6 +286,11 @@ _PROJECTIONS = (
             order by 1, 2, 3, 4, 5, 6
             on conflict (owner, day, account_id, key_fingerprint, model, unit) do update set
                 amount = known.amount + excluded.amount;
+        end if;
+        if exists (select from added where customer is not null or tags is not null) then
+            perform ledger.roll_up_labels(
+                array(select request_id from added where customer is not null or tags is not null)
+            );
         end if;
         return null;
     end $$;
@@ -275,6 +328,8 @@ _PROJECTIONS = (
         select owner, day, account_id, key_fingerprint, model, unit, sum(amount)
         from ledger.used_units
         group by 1, 2, 3, 4, 5, 6;
+        delete from ledger.labels_daily;
+        perform ledger.roll_up_labels(null);
     end $$;
     """,
 )

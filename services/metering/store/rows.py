@@ -9,6 +9,7 @@ from uuid import UUID
 import orjson
 
 from contracts.charges import ChargePosted
+from contracts.labels import Labels
 from contracts.quantities import Quantity
 from contracts.usage import UsageRecorded
 from services.metering.core.journal import Entry, charged, owner_of
@@ -20,6 +21,7 @@ ENTRY: tuple[tuple[str, str], ...] = (
     ("credit_account", "text"),
     ("amount_microdollars", "bigint"),
 )
+NO_LABELS = Labels()
 _USAGE: tuple[tuple[str, str], ...] = (
     ("owner", "text"),
     ("subject", "text"),
@@ -57,6 +59,10 @@ _USAGE: tuple[tuple[str, str], ...] = (
     ("task_id", "text"),
     ("client_version", "text"),
     ("mode", "text"),
+    ("streamed", "boolean"),
+    ("customer", "text"),
+    ("tags", "jsonb"),
+    ("metadata", "jsonb"),
 )
 
 
@@ -102,6 +108,7 @@ def entry_values(entry: Entry) -> tuple[object, ...]:
 
 def _usage_values(metered: Metered) -> tuple[object, ...]:
     usage, charge, tokens = metered.usage, metered.charge, metered.usage.tokens
+    labels = usage.labels or NO_LABELS
     return (
         metered.owner,
         usage.subject,
@@ -139,6 +146,10 @@ def _usage_values(metered: Metered) -> tuple[object, ...]:
         usage.task_id,
         usage.client_version,
         usage.mode,
+        usage.streamed,
+        labels.customer,
+        as_json(labels.tags) if labels.tags else None,
+        orjson.dumps(labels.metadata).decode() if labels.metadata else None,
     )
 
 

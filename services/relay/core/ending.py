@@ -79,6 +79,7 @@ def attempt_ended(route: RoutePlanned | RequestRejected, ending: Ending, now_ms:
             tried=ending.tried,
             ended_at_ms=now_ms,
             first_byte_ms=ending.first_byte_ms,
+            streamed=planned.stream if planned else False,
         ),
         reply=ReplyEnded(
             request_id=route.request_id,
