@@ -1,7 +1,9 @@
 """``test`` and ``bench``: what the developers' environment is for."""
 
+import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import typer
@@ -18,14 +20,26 @@ _STATIC = (
 )
 
 
+_SIDE_BY_SIDE = ("--dist", "loadfile", "--no-loadscope-reorder")
+"""Tests of one file share their stack. In the order of their names the long ones come first, and the quick last."""
+MOST_WORKERS = 4
+"""Each has a broker, a database and all services."""
+
+
 def test(context: typer.Context) -> None:
     """Run all checks; with arguments, pytest alone with these."""
-    if not context.args:
-        for what, command in _STATIC:
-            report(f"checking {what}")
-            _run(command, f"{what}: see above")
-    report("running the tests")
-    sys.exit(_call(("pytest", *context.args)))
+    if context.args:
+        sys.exit(_call(("pytest", *context.args)))
+    report("checking " + ", ".join(what for what, _ in _STATIC))
+    with ThreadPoolExecutor() as pool:
+        outcomes = list(pool.map(_captured, (command for _, command in _STATIC)))
+    for (what, _), found in zip(_STATIC, outcomes, strict=True):
+        if found.returncode != 0:
+            sys.stdout.write(found.stdout)
+            fail(f"{what}: see above")
+    workers = min(os.cpu_count() or 1, MOST_WORKERS)
+    report(f"running the tests, {workers} files at a time")
+    sys.exit(_call(("pytest", "-n", str(workers), *_SIDE_BY_SIDE)))
 
 
 def bench(context: typer.Context) -> None:
@@ -41,11 +55,15 @@ def bench(context: typer.Context) -> None:
     sys.exit(subprocess.call([sys.executable, "-m", module, *arguments], cwd=ROOT))  # noqa: S603
 
 
-def _run(command: tuple[str, ...], failure: str) -> None:
-    if _call(command) != 0:
-        fail(failure)
+def _captured(command: tuple[str, ...]) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(  # noqa: S603
+        _program(command), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
 
 
 def _call(command: tuple[str, ...]) -> int:
-    program = Path(sys.executable).with_name(command[0])
-    return subprocess.call([str(program), *command[1:]], cwd=ROOT)  # noqa: S603
+    return subprocess.call(_program(command), cwd=ROOT)  # noqa: S603
+
+
+def _program(command: tuple[str, ...]) -> list[str]:
+    return [str(Path(sys.executable).with_name(command[0])), *command[1:]]
