@@ -7,30 +7,29 @@ import os
 import secrets
 import shutil
 import threading
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
-from pydantic import BaseModel, ConfigDict
 
 from deploy.local.errors import StackError
-from libs.bus.signing import Signer
 
 ROOT = Path(__file__).resolve().parents[2]
 LEAST_FREE_BYTES = 300 * 1024 * 1024
 
 
-class ServiceState(BaseModel):
+@dataclass(frozen=True, slots=True)
+class ServiceState:
     """A process of a running stack."""
 
     pid: int
     health_port: int | None = None
 
 
-class StackState(BaseModel):
+@dataclass(frozen=True, slots=True)
+class StackState:
     """What `sluice status` and the other commands know of a running stack."""
-
-    model_config = ConfigDict(frozen=True)
 
     pid: int
     base_url: str
@@ -39,8 +38,18 @@ class StackState(BaseModel):
     kafka: str
     kafka_partitions: int
     database: str
-    postgres_port: int | None = None
     services: dict[str, ServiceState]
+    postgres_port: int | None = None
+
+    @classmethod
+    def read(cls, text: str) -> "StackState":
+        """What `Home.save` wrote. Raises ValueError where another version did."""
+        try:
+            known = json.loads(text)
+            services = {name: ServiceState(**service) for name, service in known.pop("services").items()}
+            return cls(**known, services=services)
+        except (TypeError, KeyError, AttributeError):
+            raise ValueError("this is no state of a stack") from None
 
 
 class Home:
@@ -125,6 +134,8 @@ class Home:
 
     def trusted_keys(self, service: str) -> str:
         """The public keys of a service that signs: of the present key, of the next and the former where there are."""
+        from libs.bus.signing import Signer  # With Kafka's client and cryptography, which most commands do without.
+
         self.record_key(service)
         names = [f"{age}record-key-{service}" for age in ("", "next-", "former-")]
         private = [
@@ -139,7 +150,7 @@ class Home:
 
     def save(self, state: StackState) -> None:
         """Writes the state of this run for other commands."""
-        write_private(self.path / "state.json", state.model_dump_json(indent=1))
+        write_private(self.path / "state.json", json.dumps(asdict(state), indent=1))
 
     def forget(self) -> None:
         """Removes what is about one run: its state, and which services are debugged."""
@@ -167,7 +178,7 @@ class Home:
         """The state of the run that goes on now, if one does."""
         file = self.path / "state.json"
         try:
-            state = StackState.model_validate_json(file.read_text())
+            state = StackState.read(file.read_text())
         except (OSError, ValueError):
             return None
         return state if _is_ours(state.pid) else None

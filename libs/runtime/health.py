@@ -1,5 +1,7 @@
-"""The page that a supervisor or Kubernetes asks: alive, ready, and how far behind."""
+"""The pages that a supervisor or Kubernetes asks: alive, ready, how far behind, and which version."""
 
+import os
+import platform
 from collections.abc import Callable
 
 from starlette.applications import Starlette
@@ -8,6 +10,10 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from libs.runtime.background import Repeated
+from libs.version import VERSION
+
+STARTING = "start"
+"""Waited for until every part has been started."""
 
 
 class Health:
@@ -43,22 +49,39 @@ class Health:
         self._background.append(work)
 
     def application(self) -> Starlette:
-        """``/healthz`` (alive) and ``/readyz`` (503 until ready)."""
-        return Starlette(routes=[Route("/healthz", self._alive), Route("/readyz", self._ready)])
+        """``/livez`` (200 while the loop turns), ``/readyz`` (503 until ready) and ``/version``."""
+        return Starlette(
+            routes=[
+                Route("/livez", self._alive),
+                Route("/readyz", self._ready),
+                Route("/version", self._version),
+            ]
+        )
+
+    def waits_for(self) -> list[str]:
+        """The names of the conditions that do not hold; empty: ready."""
+        missing = [name for name, is_ready in self._checks.items() if not is_ready()]
+        return missing if self._serving else [STARTING, *missing]
 
     async def _alive(self, _request: Request) -> JSONResponse:
         return JSONResponse({"service": self._service})
 
+    async def _version(self, _request: Request) -> JSONResponse:
+        revision = os.environ.get("SLUICE_REVISION")
+        return JSONResponse(
+            {"service": self._service, "version": VERSION, "revision": revision, "python": platform.python_version()}
+        )
+
     async def _ready(self, _request: Request) -> JSONResponse:
-        checks = {name: is_ready() for name, is_ready in self._checks.items()}
-        ready = self._serving and all(checks.values())
+        missing = self.waits_for()
         body = {
             "service": self._service,
-            "ready": ready,
-            "checks": checks,
+            "ready": not missing,
+            "waits_for": missing,
+            "checks": {name: name not in missing for name in self._checks},
             "lag": sum(count() for count in self._lags),
             "background": {
                 work.name: {"failing": work.failing, "failures": work.failures} for work in self._background
             },
         }
-        return JSONResponse(body, status_code=200 if ready else 503)
+        return JSONResponse(body, status_code=503 if missing else 200)

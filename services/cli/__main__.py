@@ -1,4 +1,4 @@
-"""``python -m services.cli``: all commands, and the one place where errors become an exit code."""
+"""``python -m services.cli``: the one place where a command is found, and where errors become an exit code."""
 
 import logging
 import sys
@@ -6,52 +6,38 @@ import sys
 import typer
 
 from deploy.local.errors import StackError
-from services.cli.accounts import account, key, login, logout, whoami
-from services.cli.audit import audit
-from services.cli.byok import byok
-from services.cli.checks import bench, test
-from services.cli.contracts import contracts
-from services.cli.debug import debug
-from services.cli.demo import demo
-from services.cli.money import balance, credit, usage
-from services.cli.operator import audit_trail, secrets, signing_key, vault
-from services.cli.organizations import organization
+from services.cli.commands import COMMANDS, Command
 from services.cli.output import fail
-from services.cli.policies import policy
-from services.cli.run import down, status, up
 
-app = typer.Typer(
-    name="sluice",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    help="Sluice: an event-driven AI gateway.",
-)
-_pass_on = {"allow_extra_args": True, "ignore_unknown_options": True}
-app.command()(demo)
-app.command()(up)
-app.command()(down)
-app.command()(status)
-app.command()(contracts)
-app.command(context_settings=_pass_on)(test)
-app.command(context_settings=_pass_on)(bench)
-app.command(context_settings=_pass_on)(debug)
-app.add_typer(account, name="account")
-app.add_typer(key, name="key")
-app.add_typer(organization, name="org")
-app.add_typer(policy, name="policy")
-app.add_typer(byok, name="byok")
-app.add_typer(credit, name="credit")
-app.command()(balance)
-app.command()(usage)
-app.command()(audit)
-app.add_typer(vault, name="vault")
-app.add_typer(signing_key, name="signing-key")
-app.command("audit-trail")(audit_trail)
-app.command()(secrets)
-app.command()(login)
-app.command()(logout)
-app.command()(whoami)
+_PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+
+def application(chosen: str | None) -> typer.Typer:
+    """The command that was chosen; for any other word, help and what is near, all of them by name alone."""
+    app = typer.Typer(
+        name="sluice",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        help="Sluice: an event-driven AI gateway.",
+    )
+    # Without a callback a single command would be taken for the program itself.
+    app.callback()(lambda: None)
+    found = [command for command in COMMANDS if command.name == chosen]
+    for command in found or COMMANDS:
+        _add(app, command, named_only=not found)
+    return app
+
+
+def _add(app: typer.Typer, command: Command, *, named_only: bool) -> None:
+    loaded = None if named_only else command.load()
+    if isinstance(loaded, typer.Typer):
+        app.add_typer(loaded, name=command.name)
+    else:
+        settings = _PASS_ON if command.passes_on else None
+        app.command(command.name, context_settings=settings, help=None if loaded else command.help)(
+            loaded or (lambda: None)
+        )
 
 
 def main() -> None:
@@ -59,7 +45,7 @@ def main() -> None:
     # Its warnings while a broker starts are not for users; what matters becomes a StackError.
     logging.getLogger("aiokafka").addHandler(logging.NullHandler())
     try:
-        app()
+        application(next((word for word in sys.argv[1:] if not word.startswith("-")), None))()
     except StackError as error:
         fail(str(error))
     except OSError as error:
@@ -68,4 +54,5 @@ def main() -> None:
         sys.exit(130)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -14,7 +14,7 @@ from deploy.local.home import ROOT, plain_environment
 from deploy.local.postgres import EmbeddedPostgres
 from libs.pricing.usd import usd
 from services.cli.output import Json, err, out
-from services.cli.run import running
+from services.cli.running import running
 from services.cli.times import moment
 
 _ELSEWHERE = ("SLUICE_KAFKA_BOOTSTRAP", "SLUICE_DATABASE_URL")

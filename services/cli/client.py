@@ -5,11 +5,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 from deploy.local.errors import StackError
 from deploy.local.home import write_private
-from services.cli.run import running
+from services.cli.running import running
 
 
 class ManagementClient:
@@ -20,6 +18,9 @@ class ManagementClient:
         Args:
             key: the operator token, or an API key with the scope ``manage``.
         """
+        import httpx  # It takes a third of a command's start, and most commands end before they call.
+
+        self._failures = (httpx.HTTPError, httpx.InvalidURL)
         self._http = httpx.Client(base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=30, trust_env=False)
         self._next: str | None = None
         """Where the list of the last answer goes on."""
@@ -61,7 +62,7 @@ class ManagementClient:
         try:
             response = self._http.request(method, path, json=body, headers=headers)
             content = response.json()
-        except (httpx.HTTPError, httpx.InvalidURL):
+        except self._failures:
             raise StackError(f"the console at {self._http.base_url} does not answer") from None
         except ValueError:
             raise StackError(f"what answers at {self._http.base_url} is no Sluice console") from None

@@ -28,7 +28,7 @@ def contracts(
         str | None, typer.Option(help="Cut this version's baseline, with which later ones must be compatible.")
     ] = None,
 ) -> None:
-    """Write JSON Schemas, AsyncAPI, OpenAPI, ACLs, the table of translation and those of the services' READMEs anew."""
+    """Write schemas, AsyncAPI, OpenAPI, ACLs and the generated tables of documents anew."""
     _write_schemas(GENERATED / "schemas")
     (GENERATED / "asyncapi.yaml").write_text(asyncapi())
     openapi = subprocess.run([sys.executable, "-m", "services.console.openapi"], capture_output=True, check=True)

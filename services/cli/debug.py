@@ -9,8 +9,9 @@ import typer
 
 from deploy.local.errors import StackError
 from deploy.local.stack import SERVICES
+from services.cli.down import DOWN_WITHIN_S
 from services.cli.output import report
-from services.cli.run import DOWN_WITHIN_S, running
+from services.cli.running import running
 
 _OF_THE_TERMINAL = ("TERM", "PYTHONBREAKPOINT")
 

@@ -9,7 +9,7 @@ from rich.progress import Progress
 from deploy.local.compose import filled_in
 from services.cli.api import Api, with_api
 from services.cli.output import as_json, err, report
-from services.cli.run import running
+from services.cli.running import running
 from services.cli.times import duration_s
 
 vault = typer.Typer(no_args_is_help=True, help="The vault of provider keys.")

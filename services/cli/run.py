@@ -1,4 +1,4 @@
-"""``up``, ``down`` and ``status``."""
+"""``up``."""
 
 import asyncio
 import os
@@ -7,18 +7,15 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import httpx
-import psutil
 import typer
 
 from deploy.local.errors import StackError
-from deploy.local.home import ROOT, Home, StackState, default_homes
-from deploy.local.stack import Stack, StackOptions, ask_health
-from services.cli.output import Json, as_json, as_table, fail, out, report
+from deploy.local.home import ROOT, Home, default_homes
+from deploy.local.stack import Stack, StackOptions
+from services.cli.output import fail, out, report
 
-DOWN_WITHIN_S = 60
 DETACHED_WITHIN_S = 180
 
 Config = Annotated[Path | None, typer.Option(help="YAML file of providers, models and limits.")]
@@ -38,48 +35,6 @@ def up(
         _detach(home, config, kafka, port)
     else:
         asyncio.run(_serve(home, StackOptions(config=config, kafka=kafka, port=port)))
-
-
-def down() -> None:
-    """Stop the Sluice that runs from this folder."""
-    state = running()[1]
-    process = psutil.Process(state.pid)
-    process.send_signal(signal.SIGTERM)
-    try:
-        process.wait(DOWN_WITHIN_S)
-    except psutil.TimeoutExpired:
-        fail(f"process {state.pid} did not stop within {DOWN_WITHIN_S} s")
-    report("stopped")
-
-
-def status(json: Json = False) -> None:
-    """Show what runs from this folder, and how it is."""
-    _, state = running()
-    services = asyncio.run(_service_rows(state))
-    ready = all(row["ready"] for row in services)
-    if json:
-        content = state.model_dump(include={"pid", "base_url", "console_url", "broker", "kafka", "database"})
-        by_name = {row["service"]: {name: row[name] for name in ("pid", "ready", "lag")} for row in services}
-        as_json(content | {"ready": ready, "services": by_name})
-    else:
-        out.print(f"base URL  {state.base_url}\nconsole   {state.console_url}", markup=False)
-        out.print(f"broker    {state.broker} at {state.kafka}\ndatabase  {state.database}\n", markup=False)
-        as_table(services, "nothing runs")
-    if not ready:
-        sys.exit(1)
-
-
-def running() -> tuple[Home, StackState]:
-    """The Sluice that runs from this folder.
-
-    Raises:
-        StackError: none does.
-    """
-    for home in default_homes():
-        state = home.running()
-        if state:
-            return home, state
-    raise StackError("no Sluice runs from this folder; `./sluice up` starts one")
 
 
 async def until_stopped() -> None:
@@ -152,29 +107,3 @@ def _detach(home: Home, config: Path | None, kafka: str, port: int) -> None:
         time.sleep(0.2)
     process.terminate()
     fail(f"it was not ready within {DETACHED_WITHIN_S} s; its log: {log}")
-
-
-async def _service_rows(state: StackState) -> list[dict[str, Any]]:
-    async with httpx.AsyncClient(timeout=2) as client:
-
-        async def row(name: str) -> dict[str, Any]:
-            service = state.services[name]
-            if service.health_port is None:
-                return {
-                    "service": name,
-                    "pid": service.pid,
-                    "ready": psutil.pid_exists(service.pid),
-                    "lag": None,
-                    "waits for": "",
-                }
-            answer = await ask_health(client, service.health_port)
-            missing = ", ".join(check for check, good in answer.get("checks", {}).items() if not good)
-            return {
-                "service": name,
-                "pid": service.pid,
-                "ready": bool(answer.get("ready")),
-                "lag": answer.get("lag"),
-                "waits for": missing,
-            }
-
-        return list(await asyncio.gather(*(row(name) for name in state.services)))
