@@ -4,7 +4,7 @@ Typer knows no dependencies of commands. `with_api` is one: it gives a command i
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any, cast
@@ -43,13 +43,21 @@ class Api:
         """The answer's JSON. Raises StackError as `ManagementClient` does."""
         return self._client.call(method, path, body, headers)
 
+    def rows(self, path: str) -> list[Any]:
+        """A list in full. Raises StackError as `call` does."""
+        return self._client.rows(path)
+
+    def pages(self, path: str) -> Iterator[list[Any]]:
+        """The pages of a list. Raises StackError as `call` does."""
+        return self._client.pages(path)
+
     def show(self, method: str, path: str, body: dict[str, Any] | None = None) -> None:
         """Calls and prints the answer: as JSON, as a table, or one field a line. Raises StackError as `call` does."""
         self.print(self.call(method, path, body))
 
     def show_all(self, path: str) -> None:
         """Prints a list in full. Raises StackError as `call` does."""
-        self.print(self._client.rows(path))
+        self.print(self.rows(path))
 
     def print(self, content: Any) -> None:
         """Prints an answer: as JSON, as a table, or one field a line."""

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -73,12 +74,14 @@ class ManagementClient:
 
     def rows(self, path: str) -> list[Any]:
         """A list in full, page by page. Raises StackError as `call` does."""
-        found: list[Any] = []
+        return [row for page in self.pages(path) for row in page]
+
+    def pages(self, path: str) -> Iterator[list[Any]]:
+        """The pages of a list. Raises StackError as `call` does."""
         following: str | None = path
         while following:
-            found += self.call("GET", following)
+            yield self.call("GET", following)
             following = self._next
-        return found
 
 
 class Login:

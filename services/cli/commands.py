@@ -63,6 +63,12 @@ COMMANDS = (
         "audit:audit",
         "Prove from log and ledger that every request ended once, was charged once, and is in its owner's balance.",
     ),
+    Command("import", "importing.commands:importing", "Come from another gateway."),
+    Command(
+        "export",
+        "export:export",
+        "Write everything that an account or an organization owns, without secrets, prompts or answers.",
+    ),
     Command("vault", "operator:vault", "The vault of provider keys."),
     Command("signing-key", "operator:signing_key", "The keys that sign tokens."),
     Command("audit-trail", "operator:audit_trail", "Show who changed what."),

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 import orjson
+from pydantic import BeforeValidator
 
 from libs.database.pool import Connection
 from libs.pricing.usd import usd
@@ -17,7 +18,8 @@ RECENT = 1_000
 """So many of the newest requests are the base of first-token times."""
 _SHOWN = (
     "request_id, accepted_at, ended_at, owner, account_id, key_fingerprint, surface, model, provider_id, outcome, "
-    "status, input_tokens, output_tokens, cache_read_tokens, cost_microdollars, first_byte_ms, byok, free, estimated"
+    "status, input_tokens, output_tokens, cache_read_tokens, cost_microdollars, first_byte_ms, byok, free, estimated, "
+    "customer, tags"
 )
 
 
@@ -45,6 +47,9 @@ class Filters:
     customer: str | None = None
 
 
+Tags = Annotated[list[str], BeforeValidator(lambda value: orjson.loads(value or "[]"))]
+
+
 class Request(Answer):
     """A request that has ended, in the ledger."""
 
@@ -67,6 +72,8 @@ class Request(Answer):
     byok: bool
     free: bool
     estimated: bool
+    customer: str | None
+    tags: Tags
 
     @property
     def duration_ms(self) -> int:
@@ -99,8 +106,6 @@ class RequestDetails(Request):
     client_version: str | None
     mode: str | None
     quantities: list[dict[str, Any]]
-    customer: str | None
-    tags: list[str]
     metadata: dict[str, str]
     debit_account: str
     credit_account: str
@@ -155,7 +160,7 @@ async def find(connection: Connection, whose: Whose, request_id: UUID) -> Reques
     )
     if row is None:
         return None
-    lists = {name: orjson.loads(row[name] or "[]") for name in ("tiers", "quantities", "tags")}
+    lists = {name: orjson.loads(row[name] or "[]") for name in ("tiers", "quantities")}
     return RequestDetails(**dict(row) | lists | {"metadata": orjson.loads(row["metadata"] or "{}")})
 
 

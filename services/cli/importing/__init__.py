@@ -1,0 +1,1 @@
+"""What other gateways' files become here. Pure but for `commands`, `rows` and `applying`."""

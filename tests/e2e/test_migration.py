@@ -1,0 +1,77 @@
+"""Coming from another gateway, and leaving this one, with the commands as people run them."""
+
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from deploy.local.home import ROOT
+from tests.e2e.plane import Plane
+from tests.stacks import Gateway
+
+EXAMPLES = ROOT / "docs/examples/litellm"
+
+
+async def _sluice(gateway: Gateway, *words: str) -> tuple[Any, str]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "services.cli",
+        *words,
+        "--json",
+        "--url",
+        gateway.stack.console_url,
+        "--key",
+        gateway.stack.operator_token(),
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await process.communicate()
+    assert process.returncode == 0, err.decode()
+    return json.loads(out), err.decode()
+
+
+async def test_litellm_s_teams_and_keys_work_here(gateway: Gateway) -> None:
+    files = [f"--{name}={EXAMPLES / file}" for name, file in
+             (("teams", "teams.csv"), ("keys", "keys.json"), ("users", "users.json"))]  # fmt: skip
+    planned, _ = await _sluice(gateway, "import", "litellm", *files)
+    assert {row["make"] for row in planned} >= {"account", "organization", "key", "policy"}
+    made, told = await _sluice(gateway, "import", "litellm", *files, "--apply")
+    assert "not mapped: key old" in told
+    plane = Plane(gateway, 1)
+    by_name = {row["name"]: row for row in made}
+    assert by_name.keys() == {"nightly", "service"}
+    key, organization = by_name["nightly"]["key"], by_name["nightly"]["organization"]
+    await plane.becomes(400, key, organization)
+    assert (await plane.ask(key, organization_id=organization)).status_code == 200
+    assert (await plane.ask(key, organization_id=organization, model="stub/large")).status_code == 403
+    again, _ = await _sluice(gateway, "import", "litellm", *files, "--apply")
+    assert again == []
+
+
+async def test_everything_that_one_owns_is_exported(gateway: Gateway, tmp_path: Path) -> None:
+    plane = Plane(gateway, 1)
+    person = await plane.person()
+    organization = (await plane.call("POST", "/api/organizations", {"name": "Leaves"}, key=person.key))["id"]
+    await plane.becomes(400, person.key, organization)
+    for of in (None, organization):
+        answer = await plane.ask(person.key, organization_id=of, tags=["t"], user="c")
+        await gateway.entry(answer.headers["x-request-id"])
+    counts, _ = await _sluice(gateway, "export", str(tmp_path / "a"), "--account", person.account_id)
+    assert counts["requests"] == 2
+    assert counts["keys"] == 1
+    await _sluice(gateway, "export", str(tmp_path / "o"), "--org", organization)
+    (line,) = (tmp_path / "o/requests.jsonl").read_text().splitlines()
+    assert json.loads(line)["customer"] == "c"
+    assert json.loads((tmp_path / "o/members.json").read_text())[0]["role"] == "owner"
+    everything = "".join(file.read_text() for file in tmp_path.rglob("*") if file.is_file())
+    assert person.key not in everything
+    for file in tmp_path.rglob("*.json*"):
+        assert file.stat().st_mode & 0o077 == 0
+    pages = await plane.call("GET", f"/api/accounts/{person.account_id}/requests?limit=1", key=person.key)
+    assert len(pages) == 1
+    await plane.call("GET", f"/api/accounts/{person.account_id}/requests?cursor=x", key=person.key, status=400)
