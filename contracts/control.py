@@ -3,10 +3,11 @@
 The key of each record is the ID in its first field; a record without a value deletes.
 """
 
+import base64
 from functools import cached_property
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from .patterns import Patterns
 from .record import EpochMs, StateRecord
@@ -20,6 +21,14 @@ class SigningKeyPublished(StateRecord):
     """Base64 of the 32 raw bytes (Ed25519, RFC 8032)."""
     not_after_ms: EpochMs | None = None
     """From then on nothing that it signed is valid; None while it is not being retired."""
+
+    @field_validator("public_key")
+    @classmethod
+    def _is_a_key(cls, text: str) -> str:
+        # What is no point of the curve is refused by its user: here it is enough that it can be one.
+        if len(base64.b64decode(text, validate=True)) != 32:
+            raise ValueError("not 32 bytes")
+        return text
 
     @property
     def state_key(self) -> str:

@@ -10,7 +10,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Generic, TypeVar
 
 import structlog
@@ -69,7 +69,7 @@ class GroupMember(Generic[R]):
         self.group = group
         self._settings = settings
         self._producer = producer
-        self._dead_letters = DeadLetters(producer, group.name)
+        self.dead_letters = DeadLetters(producer, group.name)
         self._make = make
         self._trust = trust
         self._rewind_ms = {topic.name: ms for topic, ms in (rewind_ms or {}).items()}
@@ -80,6 +80,7 @@ class GroupMember(Generic[R]):
         self._stopping = False
         self._busy = asyncio.Lock()
         self._committed: dict[TopicPartition, int] = {}
+        self._held_back: set[str] = set()
         name = group.name
         self._consuming = Repeated(f"{name}: consume", self._consume)
         self.background = [self._consuming, Repeated(f"{name}: commit", self._commit, every_s=COMMIT_EVERY_S)]
@@ -90,6 +91,11 @@ class GroupMember(Generic[R]):
     def ready(self) -> bool:
         """In the group, with whatever its partitions need loaded."""
         return self._turn is not None
+
+    @property
+    def paused(self) -> str | None:
+        """Why records wait although they are here; None where none do."""
+        return self._turn.paused if self._turn else None
 
     def lag(self) -> int:
         """Records on the log behind the newest, over all owned partitions, as far as the client knows."""
@@ -193,8 +199,9 @@ class GroupMember(Generic[R]):
                 await asyncio.sleep(pause_s)
                 pause_s = min(pause_s * 2, RETRY_MOST_S)
         self._committed.clear()
+        self._held_back.clear()
         self._reader.resume(positions)
-        self._turn = Turn(self.group.name, processor, work, self._dead_letters, self._trust)
+        self._turn = Turn(self.group.name, processor, work, self.dead_letters, self._trust)
         log.info(
             "assigned", group=self.group.name, partitions=sorted(f"{name}-{number}" for name, number in partitions)
         )
@@ -230,12 +237,13 @@ class GroupMember(Generic[R]):
                 fetched = await self._reader.fetch(most=MOST_RECORDS)
                 # As of the step in which the records left the reader: what comes during loading is read again.
                 turn = self._turn
-                if turn is None or not fetched:
+                if turn is None or not (fetched or turn.paused):
                     continue
                 raws = [raw for found in fetched.values() for raw in found]
                 async with self._busy:
                     if turn is self._turn and not turn.ending:
                         await turn.process(raws)
+                        self._hold_back(turn.full_topics())
         except Exception as error:
             # A batch that was given up must not be passed over by the next: the partitions are read again from their
             # committed offsets. After a KafkaError the client's membership is over anyway.
@@ -243,6 +251,12 @@ class GroupMember(Generic[R]):
             await self._revoked()
             await self._leave()
             raise
+
+    def _hold_back(self, topics: Collection[str]) -> None:
+        """Fetches nothing of these topics, and of all others of the group."""
+        if set(topics) != self._held_back:
+            self._held_back = set(topics)
+            self._reader.hold_back(self._held_back)
 
     async def _tick(self) -> None:
         async with self._busy:

@@ -106,7 +106,8 @@ class Processor(Generic[R]):
 
         Raises:
             RetryLater: what it needs is away: the same batch comes again after a pause; so with KafkaError.
-            Exception: each record is given alone, and the one that fails again becomes a dead letter.
+            Exception: each record is given alone. One that fails again while others succeed becomes a dead letter;
+                where record after record fails, they are kept and tried again (`libs.bus.suspicion`).
         """
         raise NotImplementedError
 

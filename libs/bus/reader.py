@@ -80,6 +80,12 @@ class PartitionReader:
             self._consumer.seek(partition, offset)
         self._consumer.resume(*positions)
 
+    def hold_back(self, topics: Collection[str]) -> None:
+        """Fetches nothing of these topics' partitions, and goes on with all others where it was."""
+        for partition in self._consumer.assignment():
+            change = self._consumer.pause if partition.topic in topics else self._consumer.resume
+            change(partition)
+
     async def fetch(self, *, most: int | None = None, within_ms: int = 500) -> Fetched:
         """Returns as soon as there is a record, or nothing when the time is over.
 

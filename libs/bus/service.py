@@ -166,6 +166,8 @@ class Service:
         if isinstance(part, GroupMember):
             self.health.lag(part.lag)
             self.health.check(f"group {part.group.name}", lambda: part.ready)
+            self.health.problem(f"group {part.group.name}", lambda: part.paused)
+            self.health.problem(f"dead letters of {part.group.name}", lambda: part.dead_letters.problem)
         elif isinstance(part, Follower):
             self.health.check(part.background.name, lambda: part.ready)
 
@@ -214,6 +216,7 @@ async def _main(spec: ServiceSpec, build: Build, stop: asyncio.Event) -> None:
 
 async def _serve(service: Service, build: Build, stop: asyncio.Event, started: asyncio.Event) -> None:
     await _start(service.producer)
+    service.health.problem("dead letters", lambda: service.dead_letters.problem)
     service.health.background(service.producer.background)
     try:
         async with build(service):

@@ -66,7 +66,9 @@ class BusSettings(BaseSettings):
         return {
             "acks": "all",
             "enable_idempotence": True,
-            "max_batch_size": 2 * 1024 * 1024,
+            # A batch is what the broker bounds: larger than its topic takes, all its records are refused. One record
+            # alone may be larger than this.
+            "max_batch_size": 1_000_000,
             "max_request_size": MAX_REQUEST_BYTES,
             "linger_ms": 1,
         }

@@ -25,6 +25,7 @@ class Health:
         self._checks: dict[str, Callable[[], bool]] = {}
         self._lags: list[Callable[[], int]] = []
         self._background: list[Repeated] = []
+        self._problems: dict[str, Callable[[], str | None]] = {}
 
     def serving(self) -> None:
         """Every part has been started; until then the service is not ready, whatever its checks."""
@@ -43,6 +44,14 @@ class Health:
     def lag(self, count: Callable[[], int]) -> None:
         """Adds a count of records that wait to be handled."""
         self._lags.append(count)
+
+    def problem(self, name: str, ask: Callable[[], str | None]) -> None:
+        """Adds something that an operator should see, and that does not make the service unready.
+
+        Args:
+            ask: what is wrong, in words without secrets; None where nothing is.
+        """
+        self._problems[name] = ask
 
     def background(self, work: Repeated) -> None:
         """Adds work whose failures are shown."""
@@ -79,6 +88,7 @@ class Health:
             "ready": not missing,
             "waits_for": missing,
             "checks": {name: name not in missing for name in self._checks},
+            "problems": {name: found for name, ask in self._problems.items() if (found := ask())},
             "lag": sum(count() for count in self._lags),
             "background": {
                 work.name: {"failing": work.failing, "failures": work.failures} for work in self._background

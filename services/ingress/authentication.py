@@ -123,6 +123,7 @@ class Authenticator:
         return self._public_keys.get(kid)
 
     def _signing_key_changed(self, kid: str, record: SigningKeyPublished | None) -> None:
-        self._public_keys.pop(kid, None)
-        if record is not None:
+        if record is None:
+            self._public_keys.pop(kid, None)
+        else:
             self._public_keys[kid] = Ed25519PublicKey.from_public_bytes(base64.b64decode(record.public_key))

@@ -24,6 +24,7 @@ from contracts.topics import BY_NAME, TOPICS
 from contracts.usage import TokenUsage
 from deploy.local.home import ROOT
 from libs.bus.documents import acls, asyncapi, schemas
+from libs.bus.settings import BusSettings
 from services.cli.contracts import readme, with_table
 from services.console.openapi import document
 from tests.contracts.compatibility import breaks
@@ -221,3 +222,7 @@ def test_reply_addresses_survive_their_header_form() -> None:
     for wrong in ("", "x/i", "-1/i"):
         with pytest.raises(ValueError, match=r".*"):
             ReplyAddress.decode(wrong)
+
+
+def test_no_batch_is_larger_than_what_the_smallest_topic_takes() -> None:
+    assert BusSettings().producing()["max_batch_size"] < min(topic.max_record_bytes for topic in TOPICS)

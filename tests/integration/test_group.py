@@ -213,6 +213,37 @@ async def test_a_broken_record_goes_to_the_dead_letter_queue_and_the_others_on(
     assert all(address is not None and address.ingress_id == "ingress-x" for address in answered)
 
 
+async def test_a_broken_handler_pauses_and_goes_on_where_it_was(bus: BusSettings, producer: Producer, run: str) -> None:
+    seen, letters, broken = Seen(run), list[DeadLetter](), True
+
+    async def process(batch: Batch, _work: Work) -> None:
+        if broken:
+            raise ValueError("a bug that shows with every record")
+        seen.take(batch)
+
+    await publish(producer, run, 2_000)
+    member = _member(bus, producer, run, process, letters=letters)
+    async with _running(member):
+
+        async def full() -> bool | None:
+            return bool(member._held_back) or None
+
+        await until(full, what="a pause", within_s=WITHIN_S)
+        assert member.paused is not None
+        assert "ValueError" in member.paused
+    assert seen.numbers == []
+    member = _member(bus, producer, run, process, letters=letters)
+    async with _running(member):
+        await until(full, what="a pause", within_s=WITHIN_S)
+        broken = False
+        await seen.all(2_000)
+        assert member.paused is None
+    assert len(seen.numbers) == 2_000
+    for offsets in seen.by_partition.values():
+        assert offsets == sorted(offsets)
+    assert not [letter for letter in letters if "handler" in letter.reason]
+
+
 async def test_trouble_elsewhere_brings_the_same_batch_again(bus: BusSettings, producer: Producer, run: str) -> None:
     seen, failures = Seen(run), 3
 

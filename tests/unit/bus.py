@@ -6,6 +6,7 @@ from typing import Any
 
 from aiokafka.errors import KafkaError
 
+from contracts.headers import Headers
 from contracts.record import Record
 from contracts.topic import Topic
 from libs.bus.processor import Processor, Work
@@ -19,6 +20,8 @@ class SilentLog(Producer):
 
     def __init__(self) -> None:
         self.taken: list[Record] = []
+        self.letters: list[tuple[str, bytes | None, bytes | None, Headers]] = []
+        """Dead letters by topic: key, value, headers; they are acknowledged at once."""
         self._unconfirmed: list[Acknowledgement] = []
 
     async def publish(
@@ -27,6 +30,14 @@ class SilentLog(Producer):
         self.taken.append(record)
         self._unconfirmed.append(asyncio.get_running_loop().create_future())
         return self._unconfirmed[-1]
+
+    async def dead_letter(
+        self, topic: Topic[Any], key: bytes | None, value: bytes | None, headers: Headers
+    ) -> Acknowledgement:
+        self.letters.append((topic.name, key, value, headers))
+        acknowledgement: Acknowledgement = asyncio.get_running_loop().create_future()
+        acknowledgement.set_result(None)
+        return acknowledgement
 
     async def has_taken(self, count: int) -> None:
         """Returns once it has been given as many records. Raises TimeoutError where nobody gives them."""

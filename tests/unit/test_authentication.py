@@ -5,11 +5,14 @@ import base64
 import time
 from typing import Any
 
+import orjson
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from contracts import topics
 from contracts.clock import now_ms
 from contracts.control import AccountChanged, KeyRevoked, MembershipChanged, SigningKeyPublished
+from contracts.decoding import NotARecord, decode
 from contracts.requests import Caller
 from libs.identity.tokens import mint, public_bytes, verify
 from services.ingress.authentication import Authenticator
@@ -90,6 +93,21 @@ def test_what_was_verified_is_refused_as_soon_as_a_view_says_so() -> None:
     views.caller(token)
     views.signing.apply("k", None)
     views.refused(token, Unauthorized)
+
+
+@pytest.mark.parametrize("text", ["", "x", "AAAA", "A" * 44, "*" * 44, "\u00e9" * 44, "A" * 43 + "==="])
+def test_a_record_without_a_key_is_no_record(text: str) -> None:
+    with pytest.raises(NotARecord):
+        decode(topics.SIGNING_KEYS, orjson.dumps({"kid": "k", "public_key": text}), [])
+
+
+def test_a_good_key_outlives_a_record_that_holds_none() -> None:
+    views, token = Views(), _token()
+    views.caller(token)
+    no_key = SigningKeyPublished.model_construct(kid="k", public_key="AAAA", not_after_ms=None)
+    with pytest.raises(ValueError, match="32"):
+        views.signing.apply("k", no_key)
+    assert views.caller(token).account_id == "a"
 
 
 def test_a_cached_token_ends_with_its_expiry(monkeypatch: pytest.MonkeyPatch) -> None:
