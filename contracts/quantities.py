@@ -25,6 +25,6 @@ class Quantity(Value):
     """So many of one unit."""
 
     unit: Unit
-    amount: Annotated[int, Field(ge=0)]
+    amount: Annotated[int, Field(ge=0, le=2**40)]
     kind: Annotated[str, Field(pattern=KIND)] = ""
     """What the price may depend on, for example ``hd/1024x1792``; empty where nothing is known of it."""

@@ -152,7 +152,7 @@ CONSOLE = ServiceSpec(
     views=(topics.VAULTS, topics.CREDENTIALS, topics.CREDENTIAL_USES, *_CONTROL),
     writes=(*_CONTROL, topics.VAULT_COMMANDS, topics.ORDERS),
 )
-AUDIT = ServiceSpec("audit", recovers=(topics.REQUESTS, topics.QUOTA_DECISIONS, topics.CHARGES))
+AUDIT = ServiceSpec("audit", recovers=(topics.REQUESTS, topics.QUOTA_DECISIONS, topics.CREDIT, topics.CHARGES))
 
 SERVICES: tuple[ServiceSpec, ...] = (
     INGRESS,

@@ -1,6 +1,6 @@
 """``gateway.usage.v1``: what a request consumed. One record a request, whatever its outcome."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -10,7 +10,9 @@ from .record import EpochMs, Value
 from .replies import Outcome
 from .requests import RequestFacts
 
-Tokens = Annotated[int, Field(ge=0)]
+MOST_TOKENS = 2**40
+"""Of one kind, of one request: far beyond any model, and at any price it fits the ledger's columns."""
+Tokens = Annotated[int, Field(ge=0, le=MOST_TOKENS)]
 EstimatedFrom = Literal["text", "bounds", "time"]
 """``text``: prompt and delivered text, four bytes a token. ``bounds``: the most that the input can have, and what was
 delivered at two bytes a token. ``time``: as bounds, but the time since the call at the model's pace, which is more."""
@@ -28,6 +30,11 @@ class TokenUsage(Value):
     output_image_tokens: Tokens = 0
     input_audio_tokens: Tokens = 0
     output_audio_tokens: Tokens = 0
+
+
+def plausible(count: Any) -> bool:
+    """A provider's count can be one; a sum of a few still fits `Tokens`."""
+    return isinstance(count, int) and not isinstance(count, bool) and 0 <= count <= MOST_TOKENS // 8
 
 
 class UsageRecorded(RequestFacts):

@@ -159,8 +159,10 @@ allow console --operation Write --topic gateway.key-uses.v1.dlq
 allow console --operation Write --topic vault.commands.v1
 allow console --operation Read --group console
 allow audit --operation Read --topic billing.charges.v1
+allow audit --operation Read --topic billing.credit.v1
 allow audit --operation Read --topic gateway.quota-decisions.v1
 allow audit --operation Read --topic gateway.requests.v1
 allow audit --operation Write --topic billing.charges.v1.dlq
+allow audit --operation Write --topic billing.credit.v1.dlq
 allow audit --operation Write --topic gateway.quota-decisions.v1.dlq
 allow audit --operation Write --topic gateway.requests.v1.dlq

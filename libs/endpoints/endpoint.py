@@ -7,7 +7,7 @@ from typing import Any
 from contracts.prices import Price
 from contracts.quantities import Quantity, Unit
 from contracts.record import JSON
-from contracts.usage import TokenUsage
+from contracts.usage import TokenUsage, plausible
 from libs.chat.exact_json import encode
 from libs.endpoints.form import Form
 from libs.pricing.bounds import Size
@@ -103,7 +103,7 @@ def has_price(price: Price | None, unit: Unit) -> bool:
 
 def _count(holder: Any, *names: str) -> int | None:
     for name in names:
-        value = holder.get(name) if isinstance(holder, dict) else None
-        if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-            return value
+        value: Any = holder.get(name) if isinstance(holder, dict) else None
+        if plausible(value):
+            return int(value)
     return None

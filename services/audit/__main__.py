@@ -6,13 +6,13 @@ Environment: ``SLUICE_KAFKA_*`` and ``SLUICE_DATABASE_URL`` of metering's role. 
 import argparse
 import asyncio
 import dataclasses
+import json
 import sys
 from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
 
 import asyncpg
-import orjson
 from aiokafka.errors import KafkaError
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn
@@ -20,6 +20,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn
 from contracts import topics
 from contracts.charges import ChargePosted
 from contracts.clock import now_ms
+from contracts.credit import ReservationExceeded
 from contracts.decisions import QuotaReserved
 from contracts.record import Record
 from contracts.requests import RequestAccepted
@@ -67,6 +68,9 @@ class Auditor:
                 await self._read_ledger(connection, books, since_ms if begins is None else max(begins, since_ms or 0))
         finally:
             await connection.close()
+        async for record in self._read(topics.CREDIT, begins if since_ms is None else since_ms):
+            if isinstance(record, ReservationExceeded):
+                books.announced.add(UUID(record.request_id))
         async for record in self._read(topics.CHARGES, begins if since_ms is None else since_ms):
             if isinstance(record, ChargePosted):
                 books.take_charge(record)
@@ -108,6 +112,11 @@ class Auditor:
                 books.booked[UUID(int=request_id.int)] = Booked(*amounts)
         waiting = await connection.fetch("select event_id from ledger.outbox where topic = $1", topics.CHARGES.name)
         books.unpublished = {UUID(row["event_id"]) for row in waiting}
+        announcing = await connection.fetch(
+            "select event_id from ledger.outbox where topic = $1 and event_id like '%/ReservationExceeded'",
+            topics.CREDIT.name,
+        )
+        books.announced = {UUID(row["event_id"].partition("/")[0]) for row in announcing}
         books.balances = {
             row["owner"]: (row["balance"], row["derived"])
             for row in await connection.fetch(
@@ -117,14 +126,17 @@ class Auditor:
                 "where coalesce(b.balance_microdollars, 0) <> coalesce(d.balance_microdollars, 0)"
             )
         }
-        books.revenue = await connection.fetchval(
-            "select coalesce(sum(amount_microdollars), 0)::bigint from ledger.entries where credit_account = 'revenue'"
+        # Sums are numeric: they need not fit a column.
+        books.revenue = int(
+            await connection.fetchval(
+                "select coalesce(sum(amount_microdollars), 0) from ledger.entries where credit_account = 'revenue'"
+            )
         )
-        books.usage_total = await connection.fetchval(
-            "select coalesce(sum(cost_microdollars), 0)::bigint from ledger.usage"
+        books.usage_total = int(
+            await connection.fetchval("select coalesce(sum(cost_microdollars), 0) from ledger.usage")
         )
-        books.rolled_up = await connection.fetchval(
-            "select coalesce(sum(cost_microdollars), 0)::bigint from ledger.usage_daily"
+        books.rolled_up = int(
+            await connection.fetchval("select coalesce(sum(cost_microdollars), 0) from ledger.usage_daily")
         )
         self._progress.update(task, total=1, completed=1)
 
@@ -151,7 +163,8 @@ def main() -> None:
         report = asyncio.run(run(options.since_ms, options.wait_s))
     except (*AWAY, KafkaError) as error:
         sys.exit(f"sluice audit: log or ledger does not answer ({type(error).__name__})")
-    sys.stdout.write(orjson.dumps(dataclasses.asdict(report)).decode() + "\n")
+    # Not orjson: sums may have more than 64 bits.
+    sys.stdout.write(json.dumps(dataclasses.asdict(report)) + "\n")
     sys.exit(0 if report.holds else 1)
 
 

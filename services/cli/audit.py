@@ -4,9 +4,9 @@ import os
 import subprocess
 import sys
 from datetime import datetime
+from json import loads as parse
 from typing import Annotated
 
-import orjson
 import typer
 
 from deploy.local.errors import StackError
@@ -35,7 +35,7 @@ def audit(
     done = subprocess.run(command, cwd=ROOT, env=_environment(), stdout=subprocess.PIPE, check=False)  # noqa: S603
     if not done.stdout:
         sys.exit(1)
-    report = orjson.loads(done.stdout)
+    report = parse(done.stdout)
     if json:
         sys.stdout.buffer.write(done.stdout)
     else:
@@ -47,6 +47,8 @@ def audit(
         out.print(f"revenue    {usd(report['revenue_microdollars'])} USD in all the ledger", markup=False)
         if report["unreadable"]:
             out.print(f"{report['unreadable']} records of requests could not be read (dead letters)", markup=False)
+        for overrun in report["overruns"]:
+            err.print(f"known: {overrun}; billing was told", markup=False)
         for difference in report["differences"]:
             err.print(difference, style="red", markup=False)
         out.print("the books are exact" if not report["differences"] else "the books differ", markup=False)

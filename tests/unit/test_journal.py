@@ -146,3 +146,26 @@ def test_a_request_that_may_still_end_is_in_flight() -> None:
     books = Books(now_ms=NOW_MS, accepted={UUID(request_id(1)): NOW_MS + 1})
     report = audit(books)
     assert (report.holds, report.in_flight, report.accepted) == (True, 1, 1)
+
+
+def test_an_overrun_of_which_billing_was_told_is_known_and_no_difference() -> None:
+    name, cost = UUID(request_id(1)), 2**70
+    books = Books(
+        now_ms=NOW_MS,
+        accepted={name: NOW_MS},
+        booked={name: Booked("completed", cost, cost, 5)},
+        charged={name: cost},
+        announced={name},
+        revenue=cost,
+        usage_total=cost,
+        rolled_up=cost,
+    )
+    report = audit(books)
+    assert report.holds
+    assert report.overruns == [f"request {name} cost {cost} microdollars, and 5 were held for it"]
+    books.announced.clear()
+    report = audit(books)
+    assert report.overruns == []
+    assert report.differences == [
+        f"request {name} cost {cost} microdollars, and 5 were held for it, and billing was not told"
+    ]

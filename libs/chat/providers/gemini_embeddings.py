@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from pydantic_core import to_json
 
-from contracts.usage import TokenUsage
+from contracts.usage import TokenUsage, plausible
 from libs.chat.completion import JsonObject
 from libs.chat.providers.embeddings import usage_json
 from libs.chat.providers.fields import left_out
@@ -67,5 +67,5 @@ def _base64(values: list[float]) -> str:
 
 
 def _usage(usage: Any) -> TokenUsage | None:
-    count = usage.get("promptTokenCount") if isinstance(usage, dict) else None
-    return TokenUsage(input_tokens=count) if isinstance(count, int) and count >= 0 else None
+    count: Any = usage.get("promptTokenCount") if isinstance(usage, dict) else None
+    return TokenUsage(input_tokens=count) if plausible(count) else None

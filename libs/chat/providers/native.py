@@ -5,7 +5,7 @@ Nothing is translated, so nothing is lost; the model gets the name that the clie
 
 from typing import Any
 
-from contracts.usage import TokenUsage
+from contracts.usage import TokenUsage, plausible
 from libs.chat.completion import JsonObject
 from libs.chat.providers.anthropic_messages.usage import parse_usage as parse_messages_usage
 from libs.chat.providers.halves import EventJoiner
@@ -97,6 +97,7 @@ def _usage(usage: Any) -> TokenUsage | None:
         return None
     if "input_tokens_details" in usage or "output_tokens_details" in usage:
         return parse_responses_usage(usage)
-    if isinstance(usage.get("prompt_tokens"), int):
-        return TokenUsage(input_tokens=usage["prompt_tokens"], output_tokens=usage.get("completion_tokens") or 0)
+    if "prompt_tokens" in usage:
+        counts = usage["prompt_tokens"], usage.get("completion_tokens") or 0
+        return TokenUsage(input_tokens=counts[0], output_tokens=counts[1]) if all(map(plausible, counts)) else None
     return parse_messages_usage(usage)

@@ -37,6 +37,8 @@ class Books:
     """Requests in the ledger that were accepted in the audited span, as far as the log reaches back."""
     held: dict[UUID, int] = field(default_factory=dict)
     """Microdollars that rate-limit held for requests."""
+    announced: set[UUID] = field(default_factory=set)
+    """Requests of which billing was told that they cost more than was held; the events in the outbox are among them."""
     unpublished: set[UUID] = field(default_factory=set)
     """Charges that are in the outbox still."""
     charged: dict[UUID, int] = field(default_factory=dict)
@@ -81,6 +83,9 @@ class Report:
     charged_microdollars: int
     revenue_microdollars: int
     retold: int
+    overruns: list[str]
+    """Requests that cost more than was held for them, and of which billing was told (`ReservationExceeded`): the
+    balance bears it, and below 0 no more is accepted. Known, and no difference."""
     differences: list[str]
 
     @property
@@ -107,6 +112,7 @@ def audit(books: Books) -> Report:
         charged_microdollars=sum(books.charged.get(request_id, 0) for request_id in books.booked),
         revenue_microdollars=books.revenue,
         retold=books.retold,
+        overruns=[_overrun(*one) for one in sorted(_overruns(books)) if one[0] in books.announced],
         differences=list(_differences(books, missing)),
     )
 
@@ -123,11 +129,6 @@ def _differences(books: Books, missing: list[UUID]) -> Iterator[str]:
                 f"request {request_id} cost {booked.cost_microdollars} microdollars, and its entry in the journal says "
                 f"{booked.entry_microdollars}"
             )
-        if booked.reserved_microdollars is not None and booked.cost_microdollars > booked.reserved_microdollars:
-            yield (
-                f"request {request_id} cost {booked.cost_microdollars} microdollars, and "
-                f"{booked.reserved_microdollars} were held for it"
-            )
         if request_id in books.unpublished:
             continue
         if request_id not in books.charged:
@@ -137,6 +138,9 @@ def _differences(books: Books, missing: list[UUID]) -> Iterator[str]:
                 f"request {request_id} cost {booked.cost_microdollars} microdollars, and its charge on the topic says "
                 f"{books.charged[request_id]}"
             )
+    for one in _overruns(books):
+        if one[0] not in books.announced:
+            yield f"{_overrun(*one)}, and billing was not told"
     for charge_id in sorted(books.contradicted):
         yield f"charge {charge_id} was published with different amounts"
     for owner, (balance, sum_of_entries) in sorted(books.balances.items()):
@@ -145,3 +149,14 @@ def _differences(books: Books, missing: list[UUID]) -> Iterator[str]:
         yield f"revenue is {books.revenue} microdollars, and usage {books.usage_total}"
     if books.rolled_up != books.usage_total:
         yield f"the daily roll-ups say {books.rolled_up} microdollars, and the usage under them {books.usage_total}"
+
+
+def _overruns(books: Books) -> Iterator[tuple[UUID, int, int]]:
+    """Requests that cost more than was held: what they cost, and what was held."""
+    for request_id, booked in books.booked.items():
+        if booked.reserved_microdollars is not None and booked.cost_microdollars > booked.reserved_microdollars:
+            yield request_id, booked.cost_microdollars, booked.reserved_microdollars
+
+
+def _overrun(request_id: UUID, cost: int, held: int) -> str:
+    return f"request {request_id} cost {cost} microdollars, and {held} were held for it"

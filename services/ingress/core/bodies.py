@@ -24,6 +24,8 @@ MOST_MODEL_CHARACTERS = 200
 MOST_TOKENS = 2**31 - 1
 """Of one answer, far beyond any model: what comes of it times a price still fits the ledger."""
 MOST_CHOICES = 128
+MOST_PROMPTS = 2_048
+"""Of one request of the old completions API, as OpenAI has it."""
 MOST_NODES = dict.fromkeys(Surface, 100_000) | {Surface.EMBEDDINGS: 400_000}
 """Values in a body: a conversation of a thousand turns with two hundred tools has 30,000. OpenAI takes 300,000 tokens
 to embed, each of which may be a number."""
@@ -177,6 +179,8 @@ def _completions(body: dict[str, Any]) -> _Output:
     if not prompt or not isinstance(prompt, str | list):
         raise BadRequest("`prompt` must be text, or a list of texts.")
     prompts = len(prompt) if isinstance(prompt, list) and not isinstance(prompt[0], int) else 1
+    if prompts > MOST_PROMPTS:
+        raise BadRequest(f"`prompt` must be text, or a list of at most {MOST_PROMPTS} texts.")
     choices = max(_choices(body, "n"), _choices(body, "best_of"))
     return _limit(body, "max_tokens"), choices * prompts
 

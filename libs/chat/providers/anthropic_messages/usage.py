@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from contracts.usage import TokenUsage
+from contracts.usage import TokenUsage, plausible
 
 USAGE = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 
@@ -16,7 +16,7 @@ def parse_usage(usage: Any, names: tuple[str, str, str, str] = USAGE) -> TokenUs
     if not isinstance(usage, dict):
         return None
     counts = [usage.get(name) or 0 for name in names]
-    if usage.get(names[1]) is None or not all(isinstance(n, int) and n >= 0 for n in counts):
+    if usage.get(names[1]) is None or not all(plausible(n) for n in counts):
         return None
     fresh, output, read, written = counts
     return TokenUsage(

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from contracts.usage import TokenUsage
+from contracts.usage import TokenUsage, plausible
 
 
 def parse_usage(usage: Any) -> TokenUsage | None:
@@ -11,7 +11,7 @@ def parse_usage(usage: Any) -> TokenUsage | None:
         return None
     names = ("promptTokenCount", "toolUsePromptTokenCount", "candidatesTokenCount", "thoughtsTokenCount")
     counts = [usage.get(name) or 0 for name in (*names, "cachedContentTokenCount")]
-    if usage.get("promptTokenCount") is None or not all(isinstance(n, int) and n >= 0 for n in counts):
+    if usage.get("promptTokenCount") is None or not all(plausible(n) for n in counts):
         return None
     prompt, tools, text, thought, cached = counts
     read, written = _modalities(usage.get("promptTokensDetails")), _modalities(usage.get("candidatesTokensDetails"))
@@ -31,5 +31,5 @@ def _modalities(details: Any) -> dict[str, int]:
     return {
         str(one.get("modality")): one["tokenCount"]
         for one in (details if isinstance(details, list) else ())
-        if isinstance(one, dict) and isinstance(one.get("tokenCount"), int)
+        if isinstance(one, dict) and plausible(one.get("tokenCount"))
     }

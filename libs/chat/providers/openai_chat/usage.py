@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from contracts.usage import TokenUsage
+from contracts.usage import TokenUsage, plausible
 from libs.chat.completion import Usage
 
 
@@ -11,7 +11,7 @@ def parse_usage(usage: Any) -> TokenUsage | None:
     if not isinstance(usage, dict):
         return None
     counts = (usage.get("prompt_tokens"), usage.get("completion_tokens"))
-    if not all(isinstance(count, int) and count >= 0 for count in counts):
+    if not all(plausible(count) for count in counts):
         return None
     read = usage.get("prompt_tokens_details")
     written = usage.get("completion_tokens_details")
@@ -42,5 +42,5 @@ def usage_json(usage: TokenUsage) -> Usage:
 
 
 def _count(details: Any, name: str) -> int:
-    value = details.get(name) if isinstance(details, dict) else None
-    return value if isinstance(value, int) and value > 0 else 0
+    value: Any = details.get(name) if isinstance(details, dict) else None
+    return value if plausible(value) else 0

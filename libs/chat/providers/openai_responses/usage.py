@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from contracts.usage import TokenUsage
+from contracts.usage import TokenUsage, plausible
 
 
 def parse_usage(usage: Any) -> TokenUsage | None:
@@ -16,7 +16,7 @@ def parse_usage(usage: Any) -> TokenUsage | None:
         read.get("cached_tokens") or 0,
         written.get("reasoning_tokens") or 0,
     )
-    if not all(isinstance(count, int) and count >= 0 for count in counts):
+    if not all(plausible(count) for count in counts):
         return None
     given, output, cached, thought = counts
     return TokenUsage(
