@@ -36,6 +36,8 @@ class Held(Value):
 
     owner: str
     account_id: str | None = None
+    key: str | None = None
+    """The fingerprint of the key that it was made with."""
     model: str
     microdollars: Annotated[int, Field(ge=0)] = 0
     """The most that it can cost."""
@@ -54,6 +56,8 @@ class QuotaReserved(RequestRecord):
     held: Held | None = None
     byok: bool = False
     """No credit was reserved, because the owner has a key of their own: the gateway's must not be used."""
+    waited_ms: Annotated[int, Field(ge=0)] = 0
+    """How long it waited for what others of its owner held."""
 
 
 class SealedGrant(Value):

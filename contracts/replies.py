@@ -32,6 +32,8 @@ class ReplyStarted(RequestRecord):
     reply_to: ReplyAddress
     content_type: str = EVENTS
     windows: list[QuotaWindow] = []
+    waited_ms: Annotated[int, Field(ge=0)] = 0
+    """See `QuotaReserved.waited_ms`."""
     provider_id: str | None = None
     tried: list[str] = []
     """See `ReplyEnded.tried`."""
@@ -77,6 +79,8 @@ class ReplyEnded(RequestRecord):
     chunks: Annotated[int, Field(ge=0)] = 0
     """How many `ReplyChunk` records came before."""
     windows: list[QuotaWindow] = []
+    waited_ms: Annotated[int, Field(ge=0)] = 0
+    """See `QuotaReserved.waited_ms`."""
     provider_id: str | None = None
     """Who answered, or was asked last."""
     tried: list[str] = []

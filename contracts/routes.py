@@ -26,6 +26,8 @@ class RoutePlanned(CallableRequest):
     targets: Annotated[list[Target], Field(min_length=1)]
     """More than one: whoever fails before its first byte is followed by the next. Of a user's own key there is one."""
     windows: list[QuotaWindow] = []
+    waited_ms: Annotated[int, Field(ge=0)] = 0
+    """See `QuotaReserved.waited_ms`."""
     reserved_microdollars: int | None = None
     """None where nobody pays here."""
     planned_at_ms: EpochMs
@@ -38,6 +40,8 @@ class RequestRejected(AddressedRequest):
     failed: bool = False
     """True where Sluice, not a rule, is the reason: a decision that never came, a record that was broken."""
     windows: list[QuotaWindow] = []
+    waited_ms: Annotated[int, Field(ge=0)] = 0
+    """See `QuotaReserved.waited_ms`."""
     rejected_at_ms: EpochMs
 
 

@@ -81,6 +81,7 @@ _CONTROL = (
     topics.REVOCATIONS,
     topics.MEMBERSHIPS,
     topics.POLICIES,
+    topics.LIMITS,
     topics.CREDIT_SETTINGS,
 )
 """The console's states, which it writes and holds against its database."""
@@ -110,9 +111,9 @@ POLICY = ServiceSpec("policy", groups=(POLICY_GROUP,), views=(topics.POLICIES,),
 RATE_LIMIT = ServiceSpec(
     "rate-limit",
     groups=(RATE_LIMIT_GROUP,),
-    views=(topics.POLICIES, topics.CREDENTIALS),
-    recovers=(topics.QUOTA_DECISIONS, topics.QUOTA_STATE),
-    writes=(topics.QUOTA_DECISIONS, topics.QUOTA_STATE),
+    views=(topics.POLICIES, topics.LIMITS, topics.CREDENTIALS),
+    recovers=(topics.QUOTA_DECISIONS, topics.QUOTA_STATE, topics.METERS),
+    writes=(topics.QUOTA_DECISIONS, topics.QUOTA_STATE, topics.METERS),
 )
 KEY_VAULT = ServiceSpec(
     "key-vault",

@@ -7,6 +7,7 @@ from .attempts import Attempt, AttemptEnded, AttemptStarted
 from .charges import ChargePosted
 from .claims import PartitionClaimed
 from .decisions import CredentialGranted, PolicyDecided, QuotaReserved
+from .limits import LimitsSet, MeterSaved
 from .outcomes import OutcomesCounted
 from .prompts import PromptSubmitted
 from .quota import QuotaStateSaved
@@ -94,6 +95,15 @@ OUTCOMES = Topic(
     retention_ms=3600 * 1000,
 )
 KEY_USES = Topic("gateway.key-uses.v1", (KeyUsed,), key=lambda use: use.key_fingerprint, spread=Spread.SINGLE)
+METERS = Topic(
+    "quota.meters.v1",
+    (MeterSaved,),
+    key=lambda saved: saved.state_key,
+    partition_by=lambda saved: saved.owner,
+    compacted=True,
+    # What counts longest is a month.
+    forget_ms=40 * DAY_MS,
+)
 QUOTA_STATE = Topic("quota.state.v1", (QuotaStateSaved,), key=lambda state: state.subject, compacted=True)
 
 # The books.
@@ -143,6 +153,7 @@ ACCOUNTS = _view("control.accounts.v1", control.AccountChanged, signed_by="conso
 REVOCATIONS = _view("control.revocations.v1", control.KeyRevoked, signed_by="console")
 MEMBERSHIPS = _view("control.memberships.v1", control.MembershipChanged, signed_by="console")
 POLICIES = _view("control.policies.v1", control.PolicySet, signed_by="console")
+LIMITS = _view("control.limits.v1", LimitsSet, signed_by="console")
 CREDIT_SETTINGS = _view("control.credit-settings.v1", credit.CreditSettingsSet, signed_by="console")
 VAULTS = _view("control.vaults.v1", control.VaultAnnounced, signed_by="key-vault")
 CREDENTIALS = _view("control.credentials.v1", control.CredentialChanged, signed_by="key-vault")

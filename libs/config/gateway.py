@@ -6,7 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -21,6 +21,7 @@ from libs.config.defaults import Defaults
 from libs.config.description import Description
 from libs.config.section import Section
 from libs.identity.addresses import ForwardedHeader
+from libs.limits.catalog import parse_amount
 
 CONFIG_VARIABLE = "SLUICE_CONFIG"
 DEFAULT_FILE = Path(__file__).with_name("default.yaml")
@@ -190,14 +191,15 @@ class Model(Description):
         )
 
 
-class RateLimits(Section):
-    """Of paid requests; None is without a limit."""
+def _meters(value: object) -> object:
+    if not isinstance(value, dict):
+        return value
+    return {str(name): parse_amount(str(name), most) for name, most in value.items() if most is not None}
 
-    requests_per_minute: int | None = Field(default=None, ge=0)
-    tokens_per_minute: int | None = Field(default=None, ge=0)
-    """Input and output; a request counts with the most that it can use until it has ended, then with what it used."""
-    concurrent: int | None = Field(default=None, ge=0)
-    """Requests in flight."""
+
+Meters = Annotated[dict[str, int], BeforeValidator(_meters)]
+"""Limits of paid requests by meter (`libs.limits.catalog`); of money in US dollars, as a decimal string, kept in
+microdollars. What is not named is without a limit."""
 
 
 class Limits(Section):
@@ -220,14 +222,24 @@ class Limits(Section):
     """Of one ingress; beyond it clients are asked to come again."""
     output_tokens: int = Field(default=16_384, gt=0)
     """Of an answer where neither client nor model sets a limit: credit is reserved for it, so there must be one."""
-    account: RateLimits = RateLimits()
+    wait_s: float = Field(default=3, ge=0, le=10)
+    """How long a request that lacks only what its owner's other requests hold waits for them to settle."""
+    waiting: int = Field(default=200, ge=0, le=10_000)
+    """How many of one owner's requests may wait."""
+    account: Meters = {}
     """Of each account in its own context."""
-    organization: RateLimits = RateLimits()
+    organization: Meters = {}
     """Of each organization, all members together."""
-    member: RateLimits = RateLimits()
+    member: Meters = {}
     """Of each member in the context of an organization."""
-    model: RateLimits = RateLimits()
+    team: Meters = {}
+    """Of each team of an organization."""
+    key: Meters = {}
+    """Of each key; in the context of an organization apart from its account's own."""
+    model: Meters = {}
     """Of each model, for one account or organization."""
+    key_model: Meters = {}
+    """Of each model of each key."""
 
 
 class Overload(Section):

@@ -1,11 +1,12 @@
 """``account``, ``key``, and who calls: ``login``, ``logout``, ``whoami``."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from services.cli.api import Api, with_api
 from services.cli.client import Login, ManagementClient
+from services.cli.limits import parse_settings
 from services.cli.output import as_json, out, read_secret, report
 from services.cli.times import duration_s
 
@@ -75,9 +76,14 @@ def key_create(
     name: Annotated[str, typer.Option(help="To distinguish keys.")] = "default",
     expires: Annotated[str, typer.Option(help="Lifetime: 30m, 12h, 90d, 5y.")] = "5y",
     scope: Annotated[list[str] | None, typer.Option(help="inference, manage; may be given twice.")] = None,
+    limit: Annotated[
+        list[str] | None, typer.Option(help="NAME=MOST as in `limits set`, of this key alone; may be given again.")
+    ] = None,
 ) -> None:
     """Mint an API key; it is shown this once."""
-    body = {"name": name, "ttl_s": duration_s(expires), "scopes": scope or ["inference"]}
+    body: dict[str, Any] = {"name": name, "ttl_s": duration_s(expires), "scopes": scope or ["inference"]}
+    if limit:
+        body["limits"] = parse_settings(limit)
     api.show("POST", f"/api/accounts/{account_id}/keys", body)
 
 

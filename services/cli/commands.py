@@ -50,6 +50,7 @@ COMMANDS = (
     Command("key", "accounts:key", "API keys."),
     Command("org", "organizations:organization", "Organizations."),
     Command("policy", "policies:policy", "Policies of organizations."),
+    Command("limits", "limits:limits", "Limits of accounts and organizations."),
     Command("byok", "byok:byok", "Provider keys of your own."),
     Command("credit", "money:credit", "Prepaid credit."),
     Command(

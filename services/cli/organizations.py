@@ -1,4 +1,4 @@
-"""``org`` and ``org member``."""
+"""``org``, ``org member`` and ``org team``."""
 
 from typing import Annotated
 
@@ -9,8 +9,11 @@ from services.cli.api import Api, OrganizationArgument, with_api
 organization = typer.Typer(no_args_is_help=True, help="Organizations.")
 member = typer.Typer(no_args_is_help=True, help="Members of an organization.")
 organization.add_typer(member, name="member")
+team = typer.Typer(no_args_is_help=True, help="Teams: members that are limited together.")
+organization.add_typer(team, name="team")
 
 MemberArgument = Annotated[str, typer.Argument(metavar="ACCOUNT", help="The account's ID or e-mail address.")]
+TeamArgument = Annotated[str, typer.Argument(metavar="TEAM", help="Lower-case letters, digits, `.`, `_` and `-`.")]
 RoleOption = Annotated[str, typer.Option(help="owner, billing_manager or member.")]
 
 
@@ -93,3 +96,40 @@ def member_remove(
 ) -> None:
     """End a membership."""
     api.show("DELETE", f"/api/organizations/{organization_id}/members/{account_id}")
+
+
+@team.command("list")
+@with_api
+def team_list(api: Api, organization_id: OrganizationArgument) -> None:
+    """List an organization's teams and their members."""
+    api.show("GET", f"/api/organizations/{organization_id}/teams")
+
+
+@team.command("create")
+@with_api
+def team_create(api: Api, organization_id: OrganizationArgument, name: TeamArgument) -> None:
+    """Make a team; `limits set --org ORG team:NAME` limits it."""
+    api.show("PUT", f"/api/organizations/{organization_id}/teams/{name}")
+
+
+@team.command("delete")
+@with_api
+def team_delete(api: Api, organization_id: OrganizationArgument, name: TeamArgument) -> None:
+    """End a team that has no limits."""
+    api.show("DELETE", f"/api/organizations/{organization_id}/teams/{name}")
+
+
+@team.command("add")
+@with_api
+def team_add(api: Api, organization_id: OrganizationArgument, name: TeamArgument, account_id: MemberArgument) -> None:
+    """Put a member into a team; one may be in several."""
+    api.show("PUT", f"/api/organizations/{organization_id}/teams/{name}/members/{account_id}")
+
+
+@team.command("remove")
+@with_api
+def team_remove(
+    api: Api, organization_id: OrganizationArgument, name: TeamArgument, account_id: MemberArgument
+) -> None:
+    """Take a member out of a team."""
+    api.show("DELETE", f"/api/organizations/{organization_id}/teams/{name}/members/{account_id}")

@@ -14,6 +14,7 @@ from services.console.routes import (
     accounts,
     audit,
     credit,
+    limits,
     operator,
     organizations,
     policies,
@@ -31,6 +32,7 @@ ROUTES = (
     audit.routes,
     provider_keys.routes,
     credit.routes,
+    limits.routes,
     operator.routes,
     sign_in_links.routes,
 )

@@ -13,7 +13,7 @@ from contracts.topic import Topic
 from libs.database import outbox
 from libs.database.outbox import Outgoing, OutgoingDeletion
 from libs.database.pool import Connection
-from services.console.core.records import membership, policy, published, revocation
+from services.console.core.records import limits, membership, policy, published, revocation
 
 SCHEMA = "control"
 R = TypeVar("R", bound=Record)
@@ -45,5 +45,7 @@ async def states(connection: Connection) -> AsyncIterator[Outgoing[Any]]:
     async for row in connection.cursor(f"{newest} order by organization_id, version desc"):
         document = orjson.loads(row["document"])
         yield Outgoing(topics.POLICIES, policy(row["organization_id"], row["version"], document))
+    async for row in connection.cursor("select owner, version, document from control.limits"):
+        yield Outgoing(topics.LIMITS, limits(row["owner"], row["version"], orjson.loads(row["document"])))
     async for row in connection.cursor("select * from control.credit_settings"):
         yield Outgoing(topics.CREDIT_SETTINGS, CreditSettingsSet.model_validate(dict(row)))

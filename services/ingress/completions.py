@@ -115,7 +115,7 @@ class Completions:
         while True:
             reply = await waiting.next()
             if isinstance(reply, ReplyStarted):
-                stay.answered(reply.upstream_ms)
+                stay.answered(reply.upstream_ms + reply.waited_ms)
                 await send(stream_start([*headers, *reply_headers(reply)], reply.content_type))
                 sent = "" if reply.content_type == EVENTS else b""
             elif isinstance(reply, ReplyChunk):
@@ -129,7 +129,7 @@ class Completions:
                 return GONE.status
             else:
                 if waiting.answered:
-                    stay.answered(reply.upstream_ms)
+                    stay.answered(reply.upstream_ms + reply.waited_ms)
                 await self._end(request, reply, sent, [*headers, *reply_headers(reply)], send)
                 return reply.status
 

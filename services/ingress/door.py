@@ -50,14 +50,14 @@ class Stay:
         """The request goes onto the log now."""
         self._published_s = self._loop.time()
 
-    def answered(self, upstream_ms: int) -> None:
+    def answered(self, elsewhere_ms: int) -> None:
         """The first of its answer is here.
 
         Args:
-            upstream_ms: for how much of that time a provider was waited for.
+            elsewhere_ms: for how much of that time a provider was waited for, or others of its owner to settle.
         """
         if self._published_s is not None:
-            self._door.sample(self._loop.time() - self._published_s - upstream_ms / 1000)
+            self._door.sample(self._loop.time() - self._published_s - elsewhere_ms / 1000)
         self._leave()
 
     def _leave(self) -> None:

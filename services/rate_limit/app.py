@@ -10,8 +10,9 @@ from libs.bus.service import Service
 from libs.bus.views import View
 from libs.config.catalog import Catalog
 from libs.config.gateway import GatewayConfig
-from services.rate_limit.core.spending import ORPHAN_AFTER_MS, Rules
-from services.rate_limit.handlers import FORGET_EVERY_S, QuotaProcessor
+from services.rate_limit.core.bounds import Rules, Views
+from services.rate_limit.core.verdicts import ORPHAN_AFTER_MS
+from services.rate_limit.handlers import TICK_S, QuotaProcessor
 
 
 @asynccontextmanager
@@ -19,8 +20,8 @@ async def build(service: Service) -> AsyncIterator[None]:
     """Requests, usage and the ledger's facts in; `QuotaReserved` and the changelog out."""
     config = GatewayConfig()
     catalog = Catalog(config)
-    policies, credentials = View(topics.POLICIES), View(topics.CREDENTIALS)
-    views = service.views(policies, credentials)
+    policies, limits, credentials = View(topics.POLICIES), View(topics.LIMITS), View(topics.CREDENTIALS)
+    views = service.views(policies, limits, credentials)
 
     def make(work: Work) -> QuotaProcessor:
         return QuotaProcessor(
@@ -28,12 +29,12 @@ async def build(service: Service) -> AsyncIterator[None]:
             service,
             rules=Rules(config.limits, config.billing),
             catalog=catalog,
-            policies=policies.entries,
+            views=Views(limits.entries, policies.entries),
             credentials=credentials.entries,
             keep_ms=int(config.timeouts.request_s * 1000) + 2 * ORPHAN_AFTER_MS,
         )
 
-    member = service.member(RATE_LIMIT_GROUP, make, tick_s=FORGET_EVERY_S)
+    member = service.member(RATE_LIMIT_GROUP, make, tick_s=TICK_S)
     async with service.running(views):
         await views.wait_ready()
         async with service.running(member):

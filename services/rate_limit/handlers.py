@@ -1,56 +1,39 @@
-"""Records in, verdicts out: keeps the state of each partition that this instance owns."""
+"""Records in, verdicts out: for all subjects of the partitions that this instance owns."""
 
-from collections import defaultdict
-from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Container, Sequence
 from typing import Any
 
 from contracts import topics
 from contracts.charges import ChargePosted
 from contracts.clock import now_ms
-from contracts.control import PolicySet
-from contracts.credit import BalanceChanged, MemberSpent
 from contracts.decisions import QuotaReserved, QuotaWindow
-from contracts.quota import Admission, QuotaStateSaved
-from contracts.record import Record, Refusal, RequestId
+from contracts.record import Refusal
 from contracts.requests import RequestAccepted
-from contracts.topic import Topic
 from contracts.usage import UsageRecorded
 from libs.bus.processor import Processor, Work
-from libs.bus.records import Deleted, Received
+from libs.bus.records import Received
 from libs.bus.service import Service
 from libs.config.catalog import Catalog
 from libs.policy.rules import check
-from libs.pricing.charging import cost_of
 from libs.sealing.credentials import credential_id
-from libs.telemetry.tracing import Step
-from services.rate_limit.core.balances import Balances
-from services.rate_limit.core.budget import day_of
-from services.rate_limit.core.spending import Owner, Rules, decide, reserved, scopes, take
-from services.rate_limit.core.windows import Limit, Window, admit, expired
+from services.rate_limit.core.balances import Balances, day_of
+from services.rate_limit.core.bounds import Rules, Views
+from services.rate_limit.core.refusals import crowded
+from services.rate_limit.core.verdicts import Judge, Lacking, asked, reserved, without_price
+from services.rate_limit.core.waiting import Line, Waiter
+from services.rate_limit.core.windows import Limit
+from services.rate_limit.partition import Fact, Partition, Partitions, Waiting
+from services.rate_limit.publishing import Unpublished
+from services.rate_limit.recovery import recover
 
-FORGET_EVERY_S = 60.0
+TICK_S = 0.2
+FORGET_EVERY_MS = 60_000
 AGAIN_WITHIN_MS = 60_000
 """A request that was decided comes again so soon, or (after a crash) its decision is on the log."""
-
-Fact = UsageRecorded | ChargePosted | BalanceChanged | MemberSpent
-_STATES: tuple[Topic[Any], ...] = (topics.BALANCES, topics.SPENDING)
-_USAGE: Topic[Any] = topics.USAGE
-_CHARGES: Topic[Any] = topics.CHARGES
-
-
-@dataclass(slots=True)
-class _Partition:
-    """What one partition's subjects hold."""
-
-    windows: dict[str, Window] = field(default_factory=dict)
-    owners: dict[str, Owner] = field(default_factory=dict)
-    decided: dict[str, tuple[QuotaReserved, int]] = field(default_factory=dict)
-    """Verdicts on paid requests, and when they were given (ms)."""
-    on_log: dict[str, QuotaReserved] = field(default_factory=dict)
-    """Verdicts of whoever had the partition before."""
-    unposted: dict[str, Received[Record]] = field(default_factory=dict)
-    """Usage whose charge has not come: in work until it does, so that a successor reads it again."""
+MOST_WAITING = 5_000
+"""Requests that wait, over all owners: their records are in memory."""
+ROUTED_WITHIN_MS = 2_000
+"""A request must not wait for longer than so before it has to be routed."""
 
 
 class QuotaProcessor(Processor[RequestAccepted | Fact]):
@@ -63,191 +46,162 @@ class QuotaProcessor(Processor[RequestAccepted | Fact]):
         *,
         rules: Rules,
         catalog: Catalog,
-        policies: Mapping[str, PolicySet],
+        views: Views,
         credentials: Container[str],
         keep_ms: int,
     ) -> None:
         """
         Args:
-            policies: by organization ID.
+            views: policies and limits that users have set.
             credentials: the IDs of users' own provider keys.
             keep_ms: how long a request may take from its acceptance to its end.
         """
         self._work = work
         self._service = service
-        self._rules = rules
-        self._limit = Limit("free", rules.limits.free_requests, rules.limits.free_window_s * 1000)
+        self._limits = rules.limits
+        self._free = Limit("free", rules.limits.free_requests, rules.limits.free_window_s * 1000)
+        self._judge = Judge(rules, views)
         self._catalog = catalog
-        self._policies = policies
         self._credentials = credentials
         self._keep_ms = keep_ms
-        self._partitions: dict[int, _Partition] = defaultdict(_Partition)
+        self._wait_ms = round(rules.limits.wait_s * 1000)
         self._balances = Balances()
+        self._partitions = Partitions(lambda: Partition(self._judge, self._balances, self._free))
+        self._unpublished = Unpublished(work, self._partitions)
+        self._loaded_at_ms = self._forgot_at_ms = 0
 
     async def load(self) -> None:
         """Loads what the partitions must know before their first decision."""
-        owned, now = self._work.partitions_of(topics.REQUESTS), now_ms()
-        await self._load_windows(owned, now)
-        for states in _STATES:
-            async for found in self._service.recover(states, partitions=owned):
-                if isinstance(found, Received):
-                    self._apply(found.record, self._partitions[found.partition], now)
-        since_ms = now - self._keep_ms
-        self._balances.forget(day_of(since_ms))
-        async for verdict in self._service.recover(topics.QUOTA_DECISIONS, partitions=owned, since_ms=since_ms):
-            if isinstance(verdict, Received):
-                self._remember(verdict.record, self._partitions[verdict.partition])
-        # All that has ended and is not charged must be held before the first decision.
-        begin_at = {number: self._work.begins_at(topics.USAGE, number) for number in owned}
-        for facts, begins in ((_USAGE, begin_at), (_CHARGES, None)):
-            async for found in self._service.recover(facts, partitions=owned, since_ms=since_ms, begin_at=begins):
-                if isinstance(found, Received):
-                    self._apply(found.record, self._partitions[found.partition], now)
-
-    async def _load_windows(self, owned: set[int], now: int) -> None:
-        async for found in self._service.recover(topics.QUOTA_STATE, partitions=owned):
-            windows = self._partitions[found.partition].windows
-            if isinstance(found, Deleted):
-                windows.pop(found.key, None)
-                continue
-            state = found.record
-            window = Window(applied_offset=state.applied_offset)
-            window.times_ms.extend(admission.at_ms for admission in state.admissions)
-            window.offsets.extend(admission.offset for admission in state.admissions)
-            windows.pop(state.subject, None)
-            if not expired(window, self._limit, now):
-                windows[state.subject] = window
-
-    def _remember(self, verdict: QuotaReserved, part: _Partition) -> None:
-        part.on_log[verdict.request_id] = verdict
-        held = verdict.held
-        if held:
-            limits = scopes(held.owner, held.account_id, held.model, self._rules.limits)
-            take(self._owner(part, held.owner), verdict.request_id, held, limits)
+        self._loaded_at_ms = now_ms()
+        since_ms = self._loaded_at_ms - self._keep_ms
+        await recover(self._service, self._work, self._partitions, self._balances, since_ms, self._loaded_at_ms)
 
     async def process(self, batch: Sequence[Received[RequestAccepted | Fact]]) -> None:
-        """Takes a batch in. The changelog is on the log before the decisions are, so that none is forgotten."""
+        """Takes a batch in; all that follows from it is on the log when it returns."""
         now = now_ms()
-        changed: dict[str, tuple[int, str]] = {}
-        decisions: list[tuple[QuotaReserved, str]] = []
+        moved: set[tuple[int, str]] = set()
         for received in batch:
             part, record = self._partitions[received.partition], received.record
-            if not isinstance(record, RequestAccepted):
-                if self._apply(record, part, now):
-                    self._hold(received, part)
-                continue
-            if record.request_id in part.on_log:
-                continue
-            if record.free:
-                decision = self._admit(record, part, received.offset)
-                # Also of a request that was counted before: the log may not have taken it then.
-                changed[record.subject] = (received.partition, received.traceparent)
+            if isinstance(record, RequestAccepted):
+                if record.request_id not in part.on_log:
+                    self._on_request(received, record, part, now)
             else:
-                decision = self._decide(record, part, now)
-            decisions.append((decision, received.traceparent))
-        for subject, (number, traceparent) in changed.items():
-            await self._work.publish(topics.QUOTA_STATE, self._state(subject, number), traceparent)
-        await self._work.settle()
-        for decision, traceparent in decisions:
-            step = Step("rate-limit reserve", traceparent)
-            step.note_refusal(decision.refusal.status if decision.refusal else None)
-            await self._work.publish(topics.QUOTA_DECISIONS, decision, step.traceparent)
-            step.end()
+                moved.add((received.partition, self._on_fact(received, record, part, now)))
+        for number, owner in moved:
+            self._partitions[number].move(owner, now, self._give)
+        await self._unpublished.publish()
 
     async def tick(self) -> None:
-        """Drops what does not count any more, here and in the changelog: memory follows the active."""
+        """Ends the wait of who has waited long enough; each minute drops what does not count any more."""
         now = now_ms()
+        for part in self._partitions.values():
+            for owner in list(part.lines):
+                part.move(owner, now, self._give)
+        await self._unpublished.publish()
+        if now - self._forgot_at_ms >= FORGET_EVERY_MS:
+            self._forgot_at_ms = now
+            await self._forget(now)
+
+    async def _forget(self, now: int) -> None:
         self._balances.forget(day_of(now - self._keep_ms))
         for part in self._partitions.values():
-            part.on_log = {}
+            if now - self._loaded_at_ms >= AGAIN_WITHIN_MS:
+                part.on_log.clear()
             part.decided = {name: known for name, known in part.decided.items() if known[1] > now - AGAIN_WITHIN_MS}
-            for name, owner in list(part.owners.items()):
-                for request_id in owner.budget.expire(now):
-                    owner.throttle.ended(request_id, None)
-                owner.budget.forget(now - self._keep_ms)
-                owner.throttle.forget(now)
-                if owner.idle:
-                    del part.owners[name]
-            for subject in [name for name, window in part.windows.items() if expired(window, self._limit, now)]:
-                del part.windows[subject]
+            for subject in part.forget(now, self._keep_ms):
                 await self._work.delete(topics.QUOTA_STATE, subject)
 
-    def _hold(self, usage: Received[Record], part: _Partition) -> None:
-        """Keeps usage in work until its charge comes; of usage that comes again, the first."""
-        request_id: RequestId = usage.record.request_id  # type: ignore[attr-defined]
-        if request_id not in part.unposted:
-            part.unposted[request_id] = usage
-            self._work.hold(usage)
+    # Facts.
 
-    def _apply(self, record: Record, part: _Partition, now: int) -> bool:
-        """Takes in a fact of the ledger, or usage; True for usage whose charge has not come yet."""
+    def _on_fact(self, received: Received[Any], record: Fact, part: Partition, now: int) -> str:
+        """Takes in a fact; returns the owner whose requests may now have room."""
         if isinstance(record, UsageRecorded):
-            return self._ended(record, part)
+            if part.on_usage(record, received.offset, now) and record.request_id not in part.unposted:
+                # In work until its charge comes; of usage that comes again, the first.
+                part.unposted[record.request_id] = received
+                self._work.hold(received)
+            self._leave_line(record.caller.owner, record.request_id, part)
+            return record.caller.owner
         if isinstance(record, ChargePosted):
-            for fact in (record.balance, record.spent):
-                if fact:
-                    self._apply(fact, part, now)
-            if record.balance:
-                self._owner(part, record.balance.owner).budget.charged(record.charge_id, now)
-            waiting = part.unposted.pop(record.charge_id, None)
-            if waiting:
-                self._work.finish(waiting)
-        elif isinstance(record, BalanceChanged | MemberSpent):
-            self._balances.apply(record)
-            live = part.owners.get(record.owner)
-            if live and isinstance(record, BalanceChanged):
-                live.budget.balance_is(record.balance_microdollars, record.version)
-            elif live and isinstance(record, MemberSpent):
-                live.budget.spent_is(record.account_id, record.day, record.spent_microdollars)
-        return False
+            usage = part.on_charge(record, now)
+            if usage:
+                self._work.finish(usage)
+            return record.balance.owner if record.balance else ""
+        part.on_state(record)
+        return record.owner
 
-    def _ended(self, usage: UsageRecorded, part: _Partition) -> bool:
-        if not usage.caller.account_id or usage.free:
-            return False
-        owner, (cost, _) = self._owner(part, usage.caller.owner), cost_of(usage)
-        owner.throttle.ended(usage.request_id, usage.tokens.input_tokens + usage.tokens.output_tokens)
-        owner.budget.ended(usage.request_id, cost, account_id=usage.caller.account_id, at_ms=usage.accepted_at_ms)
-        return owner.budget.unposted(usage.request_id)
+    def _leave_line(self, owner: str, request_id: str, part: Partition) -> None:
+        line = part.lines.get(owner)
+        gone = line.leave(request_id) if line else None
+        if gone:
+            # It has ended, for whatever reason: nobody waits for a verdict.
+            self._work.finish(gone.item.received)
 
-    def _owner(self, part: _Partition, name: str) -> Owner:
-        owner = part.owners.get(name)
-        if owner is None:
-            owner = part.owners[name] = Owner()
-            self._balances.give(name, owner.budget)
-        return owner
+    # Requests.
 
-    def _decide(self, request: RequestAccepted, part: _Partition, now: int) -> QuotaReserved:
+    def _on_request(self, received: Received[Any], request: RequestAccepted, part: Partition, now: int) -> None:
         known = part.decided.get(request.request_id)
         if known:
-            return known[0]
+            self._unpublished.give(known[0], received.traceparent)
+        elif request.free:
+            decision = self._admit(request, part, received.offset)
+            # Also of a request that was counted before: the log may not have taken it then.
+            self._unpublished.window(received.partition, request.subject, received.traceparent)
+            self._unpublished.give(decision, received.traceparent)
+        else:
+            found = self._decide(received, request, part, now)
+            if found:
+                part.decided[request.request_id] = (found, now)
+                self._unpublished.give(found, received.traceparent)
+
+    def _decide(
+        self, received: Received[Any], request: RequestAccepted, part: Partition, now: int
+    ) -> QuotaReserved | None:
+        """The verdict on a paid request; None where it waits for it."""
         owner = request.caller.owner
-        offer = self._catalog.find(request.model)
-        if offer is None:
+        if self._catalog.find(request.model) is None:
             # Policy's words: which of the two refusals the client gets is a matter of milliseconds.
             unknown = check(request.model, self._catalog, None)
-            refusal = Refusal(status=unknown.status, message=unknown.message)
-            decision = reserved(request, refusal=refusal)
-        else:
-            byok = any(
-                credential_id(owner, one.provider_id) in self._credentials for one in self._catalog.open_to(request)
-            )
-            organization = request.caller.organization_id
-            policy = self._policies.get(organization) if organization else None
-            decision = decide(self._owner(part, owner), request, self._rules, policy, byok=byok, now_ms=now)
-        part.decided[request.request_id] = (decision, now)
-        return decision
+            return reserved(request, refusal=Refusal(status=unknown.status, message=unknown.message))
+        offers = self._catalog.open_to(request)
+        byok = any(credential_id(owner, one.provider_id) in self._credentials for one in offers)
+        one = asked(request, request.prices, byok=byok)
+        if one is None:
+            return without_price(request)
+        line, book = part.lines.get(owner) or Line[Waiting](), part.book(owner)
+        if request.request_id in line:
+            return None
+        until_ms = min(request.accepted_at_ms + self._wait_ms, request.route_by_ms - ROUTED_WITHIN_MS)
+        needs = self._judge.needs(book, one) if line and now < until_ms else frozenset()
+        room = len(line) < self._limits.waiting and part.waiting < MOST_WAITING
+        behind = line.behind(needs)
+        if behind and not room:
+            return reserved(request, refusal=crowded(self._limits.waiting))
+        found = (
+            Lacking(needs, behind) if behind else self._judge.decide(book, one, now, last=not room or now >= until_ms)
+        )
+        if isinstance(found, QuotaReserved):
+            return found
+        line.join(Waiter(request.request_id, found.needs, until_ms, Waiting(one, received, now)), found.lacks)
+        part.lines[owner] = line
+        self._work.hold(received)
+        return None
 
-    def _admit(self, request: RequestAccepted, part: _Partition, offset: int) -> QuotaReserved:
+    def _give(self, waiting: Waiting, decision: QuotaReserved) -> None:
+        """The verdict of a request that has waited."""
+        received = waiting.received
+        self._partitions[received.partition].decided[decision.request_id] = (decision, now_ms())
+        self._unpublished.give(decision, received.traceparent, waited=received)
+
+    def _admit(self, request: RequestAccepted, part: Partition, offset: int) -> QuotaReserved:
         """The verdict on a request for a free model."""
-        window = part.windows.get(request.subject)
-        if window is None:
-            window = part.windows[request.subject] = Window()
-        verdict = admit(window, self._limit, at_ms=request.accepted_at_ms, offset=offset)
+        window = part.window(request.subject)
+        verdict = window.admit(at_ms=request.accepted_at_ms, offset=offset)
         reset_s = -(-verdict.reset_ms // 1000)
         state = QuotaWindow(
-            name=self._limit.name,
-            limit=self._limit.count,
-            window_s=self._limit.window_ms // 1000,
+            name=self._free.name,
+            limit=self._free.count,
+            window_s=self._free.window_ms // 1000,
             remaining=max(0, verdict.remaining),
             reset_s=reset_s,
         )
@@ -255,19 +209,8 @@ class QuotaProcessor(Processor[RequestAccepted | Fact]):
         if not verdict.admitted:
             refusal = Refusal(
                 status=429,
-                message=f"Free models answer {self._limit.count} requests an hour to one address; "
+                message=f"Free models answer {self._free.count} requests an hour to one address; "
                 f"try again in {reset_s} s, or use a model that is paid for.",
                 retry_after_s=max(1, reset_s),
             )
         return reserved(request, refusal=refusal, windows=[state])
-
-    def _state(self, subject: str, partition: int) -> QuotaStateSaved:
-        window = self._partitions[partition].windows[subject]
-        return QuotaStateSaved(
-            subject=subject,
-            applied_offset=window.applied_offset,
-            admissions=[
-                Admission(at_ms=at_ms, offset=offset)
-                for at_ms, offset in zip(window.times_ms, window.offsets, strict=True)
-            ],
-        )

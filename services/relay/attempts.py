@@ -95,10 +95,12 @@ class Attempts:
             return
         await self._room.acquire()
         step = Step("relay answer", trace, attributes={"sluice.request.id": route.request_id})
+        stream = ReplyStream(self._producer, route, route.windows, step.traceparent)
+        stream.waited_ms = route.waited_ms
         attempt = Attempt(
             route,
             prompt,
-            ReplyStream(self._producer, route, route.windows, step.traceparent),
+            stream,
             grants=self._grants,
             upstreams=self._upstreams,
             tally=self._tally,

@@ -45,7 +45,8 @@ class ReplyStream:
         self.dropped: list[str] = []
         self.content_type = EVENTS
         self.upstream_ms = 0
-        """All five are published with the first chunk."""
+        self.waited_ms = 0
+        """All six are published with the first chunk."""
 
     @property
     def started(self) -> bool:
@@ -97,6 +98,7 @@ class ReplyStream:
             reply_to=request.reply_to,
             content_type=self.content_type,
             windows=self._windows,
+            waited_ms=self.waited_ms,
             provider_id=self.provider_id,
             tried=self.tried,
             dropped=self.dropped,

@@ -14,13 +14,14 @@ from contracts.control import PolicySet
 from contracts.credit import BalanceChanged
 from contracts.requests import Caller, RequestAccepted
 from libs.config.catalog import Catalog
-from libs.config.gateway import Billing, Limits, Model, Provider, RateLimits
+from libs.config.gateway import Billing, Limits, Model, Provider
 from services.cli.output import as_table, out
 from services.policy.core.rules import decide as decide_policy
 from services.rate_limit.core.balances import Balances
-from services.rate_limit.core.spending import Owner, Rules
-from services.rate_limit.core.spending import decide as decide_spending
-from services.rate_limit.core.windows import Limit, Window, admit
+from services.rate_limit.core.book import Book
+from services.rate_limit.core.bounds import Rules, Views
+from services.rate_limit.core.verdicts import Judge, asked
+from services.rate_limit.core.windows import Limit, Window
 from tests.unit.records import NOW_MS, Config, accepted, request_id
 
 SIZES = (1_000, 100_000, 1_000_000)
@@ -30,9 +31,7 @@ CATALOG = Catalog(
         models=[Model(id=f"stub/m{number}", provider="stub", upstream_model="e") for number in range(50)],
     )
 )
-RULES = Rules(
-    Limits(account=RateLimits(requests_per_minute=10_000), model=RateLimits(tokens_per_minute=10**9)), Billing()
-)
+RULES = Rules(Limits(account={"requests_per_minute": 10_000}, model={"tokens_per_minute": 10**9}), Billing())
 FREE = Limit("free", 200, 3_600_000)
 
 
@@ -87,20 +86,22 @@ def _credit(size: int) -> Callable[[int], Any]:
     balances = Balances()
     for number in range(size):
         balances.apply(BalanceChanged(owner=f"acct:{number}", balance_microdollars=10**12, version=1))
-    owners: dict[str, Owner] = {}
+    books: dict[str, Book] = {}
+    judge, used = Judge(RULES, Views({}, {})), {"requests": 1, "tokens": 500, "usd": 0}
     request = accepted(input_tokens_most=400, output_tokens_most=500)
 
     def verdict(number: int) -> Any:
         account_id = str(number * 7919 % min(size, 10_000))
-        asked = _of(request, number, account_id)
-        name = asked.caller.owner
-        owner = owners.get(name)
-        if owner is None:
-            owner = owners[name] = Owner()
-            balances.give(name, owner.budget)
-        decided = decide_spending(owner, asked, RULES, None, byok=False, now_ms=asked.accepted_at_ms)
-        owner.throttle.ended(asked.request_id, 500)
-        owner.budget.ended(asked.request_id, 0, account_id=account_id, at_ms=asked.accepted_at_ms)
+        accepted_ = _of(request, number, account_id)
+        owner, at_ms = accepted_.caller.owner, accepted_.accepted_at_ms
+        book = books.get(owner)
+        if book is None:
+            book = books[owner] = Book(owner)
+            balances.give(owner, book)
+        one = asked(accepted_, accepted_.prices, byok=False)
+        assert one is not None
+        decided = judge.decide(book, one, at_ms, last=True)
+        book.ended(accepted_.request_id, (), used, at_ms=at_ms, now_ms=at_ms, offset=number)
         return decided
 
     return verdict
@@ -121,11 +122,11 @@ def _of(request: RequestAccepted, number: int, account_id: str) -> RequestAccept
 def _free(size: int) -> Callable[[int], Any]:
     windows: dict[str, Window] = {}
     for number in range(size):
-        window = windows[f"ip:10.{number}"] = Window()
-        admit(window, FREE, at_ms=NOW_MS, offset=number)
+        window = windows[f"ip:10.{number}"] = Window(FREE)
+        window.admit(at_ms=NOW_MS, offset=number)
 
     def verdict(number: int) -> Any:
-        return admit(windows[f"ip:10.{number * 7919 % size}"], FREE, at_ms=NOW_MS + number, offset=size + number)
+        return windows[f"ip:10.{number * 7919 % size}"].admit(at_ms=NOW_MS + number, offset=size + number)
 
     return verdict
 

@@ -22,6 +22,7 @@ from tests.stacks import CONFIG, chat, running_stack, until
 LIMITS = {
     "model": {"requests_per_minute": 10},
     "account": {"tokens_per_minute": 60_000, "concurrent": 4},
+    "wait_s": 0.5,
 }
 
 
@@ -131,6 +132,48 @@ async def test_one_of_an_organization_s_members_cannot_spend_more_than_a_day_s_l
     assert (shown["allowed"], shown["member_daily_limit_microdollars"]) == (True, 50_100)
     assert 0 < shown["spent_today_microdollars"] <= 50_100
     await audited(plane.gateway)
+
+
+async def test_owners_limit_teams_and_keys_and_the_refusal_names_the_limit(plane: Plane) -> None:
+    owner, member = await plane.person(), await plane.person()
+    organization = (await plane.call("POST", "/api/organizations", {"name": "L"}, key=owner.key))["id"]
+    path = f"/api/organizations/{organization}"
+    await plane.call("PUT", f"{path}/members/{member.account_id}", {"role": "member"}, key=owner.key)
+    await fund(plane, path, "10")
+    await plane.becomes(400, member.key, organization)
+    await plane.call("PUT", f"{path}/teams/core", key=owner.key, status=201)
+    await plane.call("PUT", f"{path}/teams/core/members/{member.account_id}", key=owner.key)
+    change = {"scope": "team:core", "meters": {"requests_per_day": 2, "usd_per_month": "5"}}
+    shown = await plane.call("PATCH", f"{path}/limits", change, key=owner.key)
+    assert shown["limits"] == {"team:core": {"requests_per_day": 2, "usd_per_month": "5.000000"}}
+    await plane.call("PATCH", f"{path}/limits", change, key=member.key, status=403)
+    refused = await becomes(plane, 429, member, organization)
+    assert refused.json()["error"]["metadata"]["limit"] == "team-requests-day"
+    assert 0 < int(refused.headers["retry-after"]) <= 86_400
+    assert '"team-requests-day";q=2;w=86400' in refused.headers["ratelimit-policy"]
+    assert (await ask(plane, owner, organization)).status_code == 200, "who is not in the team is not limited by it"
+    account = f"/api/accounts/{owner.account_id}"
+    await fund(plane, account, "10")
+    await becomes(plane, 200, owner)
+    issued = await plane.call("POST", f"{account}/keys", {"limits": {"usd_per_month": "0.001"}}, key=owner.key)
+    limited = Person(owner.account_id, issued["id"], issued["key"])
+    refused = await becomes(plane, 402, limited)
+    assert refused.json()["error"]["metadata"]["limit"] == "key-usd-month"
+    assert (await ask(plane, owner)).status_code == 200
+    await plane.call(
+        "POST", f"{account}/keys", {"limits": {"concurrent": 1}, "scopes": ["manage"]}, key=owner.key, status=400
+    )
+
+
+async def test_who_lacks_only_what_others_hold_waits_for_it(plane: Plane) -> None:
+    person = await plane.person()
+    await fund(plane, f"/api/accounts/{person.account_id}", "0.06")
+    await becomes(plane, 200, person)
+    answers = await asyncio.gather(*(ask(plane, person, text="[[stub gap_ms=100]]") for _ in range(4)))
+    assert [answer.status_code for answer in answers] == [200] * 4, "each holds most of the credit, and needs little"
+    waited = sorted(int(answer.headers.get("x-sluice-waited-ms", 0)) for answer in answers)
+    assert waited[0] == 0
+    assert all(waited[1:])
 
 
 async def test_who_brings_their_own_key_needs_no_credit(plane: Plane) -> None:

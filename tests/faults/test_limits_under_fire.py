@@ -155,6 +155,40 @@ async def test_a_member_s_day_is_never_overrun(plane: Plane) -> None:
     assert 0.8 * 500_000 <= spent <= 500_000
 
 
+async def test_a_team_s_month_is_never_overrun_while_rate_limit_alone_is_killed(plane: Plane) -> None:
+    owner, member = await plane.person(), await plane.person()
+    organization = (await plane.call("POST", "/api/organizations", {"name": "T"}, key=owner.key))["id"]
+    path = f"/api/organizations/{organization}"
+    await plane.call("PUT", f"{path}/members/{member.account_id}", {"role": "member"}, key=owner.key)
+    await plane.call("PUT", f"{path}/teams/core", key=owner.key)
+    await plane.call("PUT", f"{path}/teams/core/members/{member.account_id}", key=owner.key)
+    change = {"scope": "team:core", "meters": {"requests_per_month": 40, "usd_per_week": "1"}}
+    await plane.call("PATCH", f"{path}/limits", change, key=owner.key)
+    await fund(plane, path, "100")
+    await plane.becomes(400, member.key, organization)
+
+    async def limited() -> bool | None:
+        response = await plane.ask(member.key, "hi", organization, max_tokens=130_000)
+        return response.status_code == 402 or None
+
+    await until(limited, what="the team's limit")
+    asking = [asyncio.create_task(_ask(plane, member, organization)) for _ in range(60)]
+    for _ in range(3):
+        plane.gateway.stack.children["rate-limit"].kill()
+        await asyncio.wait(asking, timeout=2, return_when=asyncio.FIRST_COMPLETED)
+        await _ready(plane)
+    await asyncio.gather(*asking)
+    await audited(plane.gateway)
+    row = await plane.gateway.database.fetchrow(
+        "select count(*) as made, sum(cost_microdollars)::bigint as spent from ledger.usage "
+        "where account_id = $1 and outcome <> 'rejected'",
+        member.account_id,
+    )
+    assert row is not None
+    assert row["made"] <= 40
+    assert 0.8 * 1_000_000 <= row["spent"] <= 1_000_000
+
+
 async def test_with_postgresql_away_for_longer_than_a_deadline_no_credit_is_spent_twice(plane: Plane) -> None:
     person = await plane.person()
     await fund(plane, f"/api/accounts/{person.account_id}", "0.20")

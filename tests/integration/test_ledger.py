@@ -44,11 +44,11 @@ from libs.runtime.health import Health
 from services.metering.core.pricing import charge
 from services.metering.store.ledger import Ledger
 from services.metering.store.rows import Metered
-from services.rate_limit.core.spending import Rules
+from services.rate_limit.core.bounds import Rules, Views
 from services.rate_limit.handlers import QuotaProcessor
 from tests.integration.publishing import running_producer
 from tests.stacks import CONFIG, Gateway
-from tests.unit.bus import SilentLog
+from tests.unit.bus import PromptLog
 from tests.unit.records import NOW_MS, PRICE, accepted, policy
 
 MONTHS_MS = (NOW_MS, NOW_MS - 40 * 86_400_000, NOW_MS + 40 * 86_400_000)
@@ -410,13 +410,13 @@ async def test_a_member_s_day_outlives_all_that_rate_limit_reads_back(
         for topic, record in [(BY_NAME[row["topic"]], row["record"]) for row in rows]:
             if topic.compacted:
                 await settle([await producer.publish(topic, topic.records[0].decode(record, ""))])
-    log = SilentLog()
+    log = PromptLog()
     processor = QuotaProcessor(
         Work(log, {TopicPartition(topic.name, n): 0 for topic in (REQUESTS, USAGE) for n in range(bus.partitions)}),
         Service(RATE_LIMIT, bus, log, Health("rate-limit"), DeadLetters(log, "rate-limit"), NOBODY),
         rules=Rules(Limits(), Billing(prepaid=False)),
         catalog=Catalog(load_config(CONFIG)),
-        policies={organization: policy(organization_id=organization, member_daily_limit_microdollars=1_500)},
+        views=Views({}, {organization: policy(organization_id=organization, member_daily_limit_microdollars=1_500)}),
         credentials={},
         keep_ms=0,
     )

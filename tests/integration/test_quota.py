@@ -22,7 +22,7 @@ from libs.bus.signing import NOBODY
 from libs.config.catalog import Catalog
 from libs.config.gateway import Billing, GatewayConfig, Limits
 from libs.runtime.health import Health
-from services.rate_limit.core.spending import Rules
+from services.rate_limit.core.bounds import Rules, Views
 from services.rate_limit.handlers import QuotaProcessor
 from tests.integration.publishing import key_in
 from tests.unit.records import accepted
@@ -46,7 +46,7 @@ def _processor(service: Service, limits: Limits) -> tuple[QuotaProcessor, Work]:
         service,
         rules=Rules(limits, Billing()),
         catalog=Catalog(GatewayConfig()),
-        policies={},
+        views=Views({}, {}),
         credentials={},
         keep_ms=720_000,
     )

@@ -58,6 +58,17 @@ class SilentLog(Producer):
         self._unconfirmed = []
 
 
+class PromptLog(SilentLog):
+    """Has at once what it is given."""
+
+    async def publish(
+        self, topic: Topic[Any], record: Record, trace: str = "", *, newer_than: int = 0
+    ) -> Acknowledgement:
+        acknowledgement = await super().publish(topic, record, trace, newer_than=newer_than)
+        self.confirm()
+        return acknowledgement
+
+
 class OnePartition(Work):
     """Work whose topics are all one partition."""
 

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from contracts.control import KeyRevoked, MembershipChanged, PolicySet, SigningKeyPublished
+from contracts.limits import LimitsSet
 
 
 def membership_id(organization_id: str, account_id: str) -> str:
@@ -27,6 +28,11 @@ def membership(organization_id: str, account_id: str, role: str) -> MembershipCh
 def policy(organization_id: str, version: int, document: dict[str, Any]) -> PolicySet:
     """A policy as the other services learn it."""
     return PolicySet.model_validate({"organization_id": organization_id, "version": version, **document})
+
+
+def limits(owner: str, version: int, document: dict[str, Any]) -> LimitsSet:
+    """An owner's limits and teams as the other services learn them."""
+    return LimitsSet.model_validate({"owner": owner, "version": version, **document})
 
 
 def organization_of(owner: str) -> str | None:

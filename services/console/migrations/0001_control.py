@@ -14,7 +14,7 @@ depends_on = None
 
 def upgrade() -> None:
     """Creates the tables of the schema ``control``."""
-    for statement in (*_ACCOUNTS, *_ORGANIZATIONS, *_CREDIT, *_AUDIT, *_OUTBOX):
+    for statement in (*_ACCOUNTS, *_ORGANIZATIONS, *_LIMITS, *_CREDIT, *_AUDIT, *_OUTBOX):
         op.execute(statement)
 
 
@@ -101,6 +101,18 @@ _ORGANIZATIONS = (
         set_by text not null,
         set_at timestamptz not null default now(),
         primary key (organization_id, version)
+    );
+    """,
+)
+
+_LIMITS = (
+    """
+    create table control.limits (
+        owner text primary key,
+        version integer not null check (version >= 1),
+        document text not null,
+        set_by text not null,
+        set_at timestamptz not null default now()
     );
     """,
 )

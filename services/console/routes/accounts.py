@@ -5,7 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic import Field
 
-from libs.identity.tokens import API_KEY_TTL_S, INFERENCE, SCOPES
+from libs.identity.tokens import API_KEY_TTL_S, INFERENCE, MANAGE, SCOPES, fingerprint
+from libs.limits.catalog import METERS
 from services.console.answers import Answer, Body
 from services.console.core.cursors import Slice
 from services.console.errors import BadInput, NotFound
@@ -39,6 +40,8 @@ class KeyCreate(Body):
     ttl_s: Annotated[int, Field(gt=0, le=API_KEY_TTL_S)] = API_KEY_TTL_S
     """Seconds."""
     scopes: Annotated[list[Scope], Field(min_length=1)] = [INFERENCE]
+    limits: Annotated[dict[str, Annotated[str, Field(max_length=20)] | int], Field(max_length=len(METERS))] = {}
+    """Of this key alone, by name as in docs/limits.md: whole numbers, or US dollars as decimal strings."""
 
 
 class Created(Answer):
@@ -114,7 +117,11 @@ async def create_key(account_id: str, body: KeyCreate, call: Call) -> IssuedKey:
     """Mint an API key; it is shown this once."""
     call.check_account(account_id)
     scopes = sorted(set(body.scopes))
-    return await keys.create(call.connection, call.actor, call.parts.signing, account_id, body.name, body.ttl_s, scopes)
+    if body.limits and MANAGE in scopes:
+        raise BadInput("a key with the scope `manage` could take its own limits away; mint one without")
+    return await keys.create(
+        call.connection, call.actor, call.parts.signing, account_id, body.name, body.ttl_s, scopes, body.limits
+    )
 
 
 @routes.get("/accounts/{account_id}/keys")
@@ -134,7 +141,7 @@ async def revoke_key(key_id: str, call: Call) -> Revoked:
 
 @routes.post("/keys/{key_id}/rotate", status_code=201)
 async def rotate_key(key_id: str, call: Call) -> IssuedKey:
-    """Revoke a key and mint one of the same name, scopes and lifetime."""
+    """Revoke a key and mint one of the same name, scopes, lifetime and limits."""
     old = await own_key(call, key_id)
     if old.key.revoked_at:
         raise BadInput("this key is revoked; create a new one")
@@ -142,6 +149,7 @@ async def rotate_key(key_id: str, call: Call) -> IssuedKey:
     issued = await keys.create(
         call.connection, call.actor, call.parts.signing, old.account_id, old.key.name, ttl_s, old.key.scopes
     )
+    await keys.pass_limits_on(call.connection, call.actor, old.account_id, old.key.fingerprint, fingerprint(issued.key))
     await keys.revoke(call.connection, call.actor, key_id)
     return issued
 

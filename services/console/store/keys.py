@@ -1,6 +1,7 @@
 """API keys. Every change, its audit entry and its records are one transaction."""
 
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -13,11 +14,12 @@ from libs.identity.tokens import fingerprint
 from services.console.answers import Answer
 from services.console.core.authorization import Actor
 from services.console.core.cursors import Position, Slice
+from services.console.core.limits_document import changed, renamed
 from services.console.core.records import revocation
 from services.console.errors import NotFound
 from services.console.outbox import enqueue
 from services.console.signing import SigningKeys
-from services.console.store import accounts
+from services.console.store import accounts, limits
 from services.console.store.audit import note
 
 _COLUMNS = "id, name, scopes, fingerprint, created_at, expires_at, last_used_at, revoked_at"
@@ -70,8 +72,16 @@ async def create(
     name: str,
     ttl_s: int,
     scopes: list[str],
+    meters: Mapping[str, str | int] | None = None,
 ) -> IssuedKey:
-    """Mints an API key. Raises NotFound or BadInput as `accounts.token_epoch` does."""
+    """Mints an API key.
+
+    Args:
+        meters: limits of its own, as `limits_document.changed` has them.
+
+    Raises:
+        NotFound or BadInput: as `accounts.token_epoch` and `limits_document.changed` do.
+    """
     epoch = await accounts.token_epoch(connection, account_id)
     key_id = secrets.token_hex(12)
     expires_at = datetime.now(UTC) + timedelta(seconds=ttl_s)
@@ -89,6 +99,10 @@ async def create(
         " ".join(scopes),
     )
     await note(connection, actor, "key.create", key_id, account=account_id, name=name, scopes=scopes)
+    if meters:
+        before = await limits.current(connection, f"acct:{account_id}", lock=True)
+        new = changed(before, f"key:{fingerprint(token)}", meters)
+        await limits.put(connection, actor, new, "limits.set", key=key_id, meters=dict(meters))
     return IssuedKey(id=key_id, key=token, expires_at=expires_at)
 
 
@@ -120,13 +134,21 @@ async def revoke(connection: Connection, actor: Actor, key_id: str) -> None:
     """Stops a key from working; doing it twice is fine. Raises NotFound."""
     row = await connection.fetchrow(
         "update control.api_keys set revoked_at = coalesce(revoked_at, now()) where id = $1 "
-        "returning revoked_at, expires_at, account_id",
+        "returning revoked_at, expires_at, account_id, fingerprint",
         key_id,
     )
     if row is None:
         raise no_key(key_id)
     await enqueue(connection, topics.REVOCATIONS, revocation(key_id, row["revoked_at"], row["expires_at"]))
+    await pass_limits_on(connection, actor, row["account_id"], row["fingerprint"], None)
     await note(connection, actor, "key.revoke", key_id, account=row["account_id"])
+
+
+async def pass_limits_on(connection: Connection, actor: Actor, account_id: str, old: str, new: str | None) -> None:
+    """A key's own limits, by fingerprint, become another's; with None they end."""
+    after = renamed(await limits.current(connection, f"acct:{account_id}", lock=True), old, new)
+    if after:
+        await limits.put(connection, actor, after, "limits.set", key=old, passed_on_to=new)
 
 
 async def note_used(connection: Connection, used: dict[str, datetime]) -> None:

@@ -8,9 +8,11 @@ from libs.database.pool import Connection
 from services.console.answers import Answer
 from services.console.core.authorization import Actor, Role
 from services.console.core.cursors import Position, Slice
+from services.console.core.limits_document import without_member
 from services.console.core.records import membership, membership_id
 from services.console.errors import Conflict, NotFound
 from services.console.outbox import enqueue, enqueue_deletion
+from services.console.store import limits
 from services.console.store.audit import note
 
 
@@ -160,17 +162,21 @@ async def remove_member(connection: Connection, actor: Actor, organization_id: s
     if not gone:
         raise NotFound(f"the account {account_id!r} is not a member of this organization")
     await enqueue_deletion(connection, topics.MEMBERSHIPS, membership_id(organization_id, account_id))
+    set_ = without_member(await limits.current(connection, f"org:{organization_id}", lock=True), account_id)
+    if set_:
+        await limits.put(connection, actor, set_, "team.change", removed=account_id)
     await note(connection, actor, "member.remove", account_id, organization_id=organization_id)
 
 
 async def delete(connection: Connection, actor: Actor, organization_id: str) -> None:
-    """Ends an organization, its memberships and policies. Lock it first. Running requests run to their end."""
+    """Ends an organization, its memberships, policies and limits. Lock it first. Running requests run to their end."""
     gone = await connection.fetch(
         "select account_id from control.memberships where organization_id = $1", organization_id
     )
     for row in gone:
         await enqueue_deletion(connection, topics.MEMBERSHIPS, membership_id(organization_id, row["account_id"]))
     await enqueue_deletion(connection, topics.POLICIES, organization_id)
+    await limits.remove(connection, f"org:{organization_id}")
     await connection.execute("delete from control.organizations where id = $1", organization_id)
     await note(connection, actor, "organization.delete", organization_id, organization_id=organization_id)
 

@@ -34,8 +34,10 @@ def error_body(refusal: Refusal, surface: Surface = Surface.CHAT_COMPLETIONS) ->
 
 
 def reply_headers(reply: ReplyStarted | ReplyEnded) -> RawHeaders:
-    """Where quotas stand, who answered, who was tried before, and what was not sent."""
+    """Where quotas stand, how long one waited for them, who answered, who was tried before, and what was not sent."""
     headers = quota_headers(reply.windows)
+    if reply.waited_ms:
+        headers.append((b"x-sluice-waited-ms", str(reply.waited_ms).encode()))
     if reply.provider_id:
         headers.append((b"x-sluice-provider", reply.provider_id.encode()))
     if reply.tried:

@@ -1,9 +1,14 @@
 """What the ledger has published of all owners, small enough for a million of them. Pure."""
 
-from datetime import date
+from datetime import UTC, date, datetime
 
 from contracts.credit import BalanceChanged, MemberSpent
-from services.rate_limit.core.budget import Budget
+from services.rate_limit.core.book import Book
+
+
+def day_of(at_ms: int) -> date:
+    """The UTC day of a moment."""
+    return datetime.fromtimestamp(at_ms / 1000, UTC).date()
 
 
 class Balances:
@@ -23,13 +28,13 @@ class Balances:
         members, spender = self._spent.setdefault(record.owner, {}), (record.account_id, record.day)
         members[spender] = max(record.spent_microdollars, members.get(spender, 0))
 
-    def give(self, owner: str, budget: Budget) -> None:
-        """Hands an owner's budget what is known."""
+    def give(self, owner: str, book: Book) -> None:
+        """Hands an owner's book what is known."""
         known = self._balances.get(owner)
         if known:
-            budget.balance_is(*known)
+            book.balance_is(*known)
         for (account_id, day), microdollars in self._spent.get(owner, {}).items():
-            budget.spent_is(account_id, day, microdollars)
+            book.spent_is(account_id, day, microdollars)
 
     def forget(self, before: date) -> None:
         """Forgets what members spent on earlier days."""

@@ -1,4 +1,4 @@
-"""Sliding-window limits, exact in whatever window one looks. Pure: times and offsets are arguments.
+"""Free models' windows: a sliding counter of requests, for each subject. Pure: times and offsets are arguments.
 
 A subject's state is its admitted requests of the last window, each with its offset in ``gateway.requests``. One writer
 holds a subject, so no lock is needed; a request that is delivered again is answered as it was the first time.
@@ -6,7 +6,11 @@ holds a subject, so no lock is needed; a request that is delivered again is answ
 
 from bisect import bisect_left
 from collections import deque
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from contracts.quota import Admission
+from services.rate_limit.core.counters import Sliding
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,15 +20,6 @@ class Limit:
     name: str
     count: int
     window_ms: int
-
-
-@dataclass(slots=True)
-class Window:
-    """The admissions of one subject, oldest first."""
-
-    times_ms: deque[int] = field(default_factory=deque)
-    offsets: deque[int] = field(default_factory=deque)
-    applied_offset: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,33 +34,55 @@ class Verdict:
     """The request had been decided before; the window did not change."""
 
 
-def admit(window: Window, limit: Limit, *, at_ms: int, offset: int) -> Verdict:
-    """Decides one request and counts it if it is admitted.
+class Window:
+    """The admissions of one subject, oldest first."""
 
-    Args:
-        at_ms: the request's own time. A subject's time never runs backwards: an earlier one counts as the last seen.
-        offset: in its partition; a redelivery is known by it.
-    """
-    if offset <= window.applied_offset:
-        return Verdict(_was_admitted(window, offset), limit.count - len(window.times_ms), 0, again=True)
-    window.applied_offset = offset
-    now_ms = max(at_ms, window.times_ms[-1]) if window.times_ms else at_ms
-    while window.times_ms and window.times_ms[0] <= now_ms - limit.window_ms:
-        window.times_ms.popleft()
-        window.offsets.popleft()
-    if len(window.times_ms) >= limit.count:
-        until_ms = window.times_ms[0] + limit.window_ms - now_ms if window.times_ms else limit.window_ms
-        return Verdict(False, 0, until_ms)
-    window.times_ms.append(now_ms)
-    window.offsets.append(offset)
-    return Verdict(True, limit.count - len(window.times_ms), window.times_ms[0] + limit.window_ms - now_ms)
+    __slots__ = ("_counter", "_limit", "_offsets", "applied_offset")
 
+    def __init__(self, limit: Limit, applied_offset: int = -1, admissions: Iterable[Admission] = ()) -> None:
+        self._limit = limit
+        self._counter = Sliding(limit.window_ms)
+        self._offsets: deque[int] = deque()
+        self.applied_offset = applied_offset
+        for admission in admissions:
+            self._count(admission.at_ms, admission.offset)
 
-def _was_admitted(window: Window, offset: int) -> bool:
-    index = bisect_left(window.offsets, offset)
-    return index < len(window.offsets) and window.offsets[index] == offset
+    @property
+    def admissions(self) -> list[Admission]:
+        """As the changelog has them."""
+        return [
+            Admission(at_ms=taken.at_ms, offset=offset)
+            for taken, offset in zip(self._counter.recent, self._offsets, strict=True)
+        ]
 
+    def admit(self, *, at_ms: int, offset: int) -> Verdict:
+        """Decides one request and counts it if it is admitted.
 
-def expired(window: Window, limit: Limit, now_ms: int) -> bool:
-    """True if nothing of the window matters any more."""
-    return not window.times_ms or window.times_ms[-1] <= now_ms - limit.window_ms
+        Args:
+            at_ms: the request's own time. A subject's time never runs backwards: an earlier one counts as the last.
+            offset: in its partition; a redelivery is known by it.
+        """
+        if offset <= self.applied_offset:
+            return Verdict(self._was_admitted(offset), self._limit.count - len(self._offsets), 0, again=True)
+        self.applied_offset = offset
+        recent = self._counter.recent
+        now_ms = max(at_ms, recent[-1].at_ms) if recent else at_ms
+        left = self._limit.count - self._counter.used(now_ms)
+        while len(self._offsets) > len(recent):
+            self._offsets.popleft()
+        if left <= 0:
+            return Verdict(False, 0, self._counter.wait_ms(now_ms, 1))
+        self._count(now_ms, offset)
+        return Verdict(True, left - 1, recent[0].at_ms + self._limit.window_ms - now_ms)
+
+    def expired(self, now_ms: int) -> bool:
+        """True if nothing of the window matters any more."""
+        return self._counter.reset_ms(now_ms) <= 0
+
+    def _count(self, at_ms: int, offset: int) -> None:
+        self._counter.settle(self._counter.take(at_ms, 1), 1)
+        self._offsets.append(offset)
+
+    def _was_admitted(self, offset: int) -> bool:
+        index = bisect_left(self._offsets, offset)
+        return index < len(self._offsets) and self._offsets[index] == offset

@@ -92,6 +92,7 @@ def attempt_ended(route: RoutePlanned | RequestRejected, ending: Ending, now_ms:
             tail=ending.tail,
             chunks=ending.chunks,
             windows=route.windows,
+            waited_ms=route.waited_ms,
             provider_id=provider_id,
             tried=ending.tried,
             dropped=ending.dropped,

@@ -2,7 +2,7 @@
 
 from math import ceil
 
-from contracts.decisions import QuotaWindow
+from contracts.decisions import QuotaReserved
 from contracts.record import Refusal
 from contracts.requests import AddressedRequest, CallableRequest, ProviderSort, RequestAccepted, carried
 from contracts.routes import RequestRejected, RoutePlanned, Target
@@ -24,11 +24,11 @@ def plan(
         if offer.provider_id in verdict.policy.provider_ids and offer.provider_id in grants
     ]
     if not offers:
-        return _rejected(request, _nobody(request, catalog), not request.chooses, quota.windows, now_ms)
+        return _rejected(request, _nobody(request, catalog), not request.chooses, quota, now_ms)
     if quota.byok and not grants[offers[0].provider_id].byok:
         # Rate-limit and vault saw the owner's keys at different moments: nobody has reserved credit for ours.
         refusal = Refusal(status=503, message="Your own keys are being changed; try again.", retry_after_s=1)
-        return _rejected(request, refusal, True, quota.windows, now_ms)
+        return _rejected(request, refusal, True, quota, now_ms)
     byok = grants[offers[0].provider_id].byok
     if not byok:
         offers = ordered(offers, request, health, sort, now_ms)
@@ -37,7 +37,7 @@ def plan(
             health.tried(trial.provider_id, now_ms)
             offers = [trial, *(offer for offer in offers if offer is not trial)]
         elif health.standing(offers[0].provider_id, now_ms) is Standing.DOWN:
-            return _rejected(request, _down(request, offers, health, now_ms), True, quota.windows, now_ms)
+            return _rejected(request, _down(request, offers, health, now_ms), True, quota, now_ms)
     return RoutePlanned(
         **carried(request, CallableRequest),
         targets=[
@@ -50,6 +50,7 @@ def plan(
             for offer in (offers if request.allow_fallbacks and not byok else offers[:1])
         ],
         windows=quota.windows,
+        waited_ms=quota.waited_ms,
         reserved_microdollars=quota.held.microdollars if quota.held and not byok else None,
         planned_at_ms=now_ms,
     )
@@ -84,13 +85,17 @@ def _down(request: RequestAccepted, offers: list[Offer], health: Health, now_ms:
 
 def reject(verdict: Refused[Source], now_ms: int) -> RequestRejected:
     """The end of a request that one refuses."""
-    windows = verdict.quota.windows if verdict.quota else []
-    return _rejected(verdict.request, verdict.refusal, verdict.failed, windows, now_ms)
+    return _rejected(verdict.request, verdict.refusal, verdict.failed, verdict.quota, now_ms)
 
 
 def _rejected(
-    request: RequestAccepted, refusal: Refusal, failed: bool, windows: list[QuotaWindow], now_ms: int
+    request: RequestAccepted, refusal: Refusal, failed: bool, quota: QuotaReserved | None, now_ms: int
 ) -> RequestRejected:
     return RequestRejected(
-        **carried(request, AddressedRequest), refusal=refusal, failed=failed, windows=windows, rejected_at_ms=now_ms
+        **carried(request, AddressedRequest),
+        refusal=refusal,
+        failed=failed,
+        windows=quota.windows if quota else [],
+        waited_ms=quota.waited_ms if quota else 0,
+        rejected_at_ms=now_ms,
     )

@@ -1,0 +1,1 @@
+"""Limits: what they count, and by whom requests are counted."""
