@@ -14,6 +14,7 @@ organization.add_typer(team, name="team")
 
 MemberArgument = Annotated[str, typer.Argument(metavar="ACCOUNT", help="The account's ID or e-mail address.")]
 TeamArgument = Annotated[str, typer.Argument(metavar="TEAM", help="Lower-case letters, digits, `.`, `_` and `-`.")]
+InvitationArgument = Annotated[str, typer.Argument(metavar="INVITATION", help="Its ID.")]
 RoleOption = Annotated[str, typer.Option(help="owner, billing_manager or member.")]
 
 
@@ -73,6 +74,46 @@ def member_list(api: Api, organization_id: OrganizationArgument) -> None:
     api.show_all(f"/api/organizations/{organization_id}/members")
 
 
+@organization.command("invite")
+@with_api
+def invite(
+    api: Api, organization_id: OrganizationArgument, account: MemberArgument, role: RoleOption = "member"
+) -> None:
+    """Invite an account; it accepts or declines."""
+    api.show("POST", f"/api/organizations/{organization_id}/invitations", {"account": account, "role": role})
+
+
+@organization.command("invitations")
+@with_api
+def invitations(
+    api: Api,
+    organization_id: Annotated[str | None, typer.Argument(help="Of this organization; without it, yours.")] = None,
+) -> None:
+    """List open invitations."""
+    api.show_all(f"/api/organizations/{organization_id}/invitations" if organization_id else "/api/invitations")
+
+
+@organization.command("accept")
+@with_api
+def accept_invitation(api: Api, invitation_id: InvitationArgument) -> None:
+    """Accept an invitation."""
+    api.show("POST", f"/api/invitations/{invitation_id}/accept")
+
+
+@organization.command("decline")
+@with_api
+def decline_invitation(api: Api, invitation_id: InvitationArgument) -> None:
+    """Decline an invitation."""
+    api.show("DELETE", f"/api/invitations/{invitation_id}")
+
+
+@organization.command("withdraw")
+@with_api
+def withdraw_invitation(api: Api, organization_id: OrganizationArgument, invitation_id: InvitationArgument) -> None:
+    """Take an invitation back."""
+    api.show("DELETE", f"/api/organizations/{organization_id}/invitations/{invitation_id}")
+
+
 @member.command("add")
 @member.command("set")
 @with_api
@@ -82,7 +123,7 @@ def member_set(
     account_id: MemberArgument,
     role: RoleOption = "member",
 ) -> None:
-    """Make an account a member, or change its role."""
+    """Change a member's role; the operator makes an account a member by it."""
     path = f"/api/organizations/{organization_id}/members/{account_id}"
     api.show("PUT", path, {"role": role})
 

@@ -14,6 +14,7 @@ from services.console.routes import (
     accounts,
     audit,
     credit,
+    invitations,
     limits,
     operator,
     organizations,
@@ -28,6 +29,7 @@ API_PATHS = ("/api/", "/.well-known/", "/openapi.json")
 ROUTES = (
     accounts.routes,
     organizations.routes,
+    invitations.routes,
     policies.routes,
     audit.routes,
     provider_keys.routes,

@@ -41,7 +41,8 @@ async def authenticate(
     )
     if row is None or row["disabled"] or row["revoked_at"] or claims.token_epoch < row["token_epoch"]:
         raise NotAllowed("this API key was revoked, or its account is gone")
-    return Actor(claims.account_id, claims.scopes, origin)
+    ends_at = datetime.fromtimestamp(claims.expires_at_s, UTC)
+    return Actor(claims.account_id, claims.scopes, origin, ends_at)
 
 
 def key_of(token: str) -> str:

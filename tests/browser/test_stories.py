@@ -104,8 +104,7 @@ async def test_an_owner_builds_an_organization(visitor: Visitor, plane: Plane) -
 async def test_a_member_sees_its_own_and_changes_nothing(visitor: Visitor, plane: Plane) -> None:
     owner, member = await plane.person(), await plane.person()
     organization = (await plane.call("POST", "/api/organizations", {"name": "Team"}, key=owner.key))["id"]
-    path = f"/api/organizations/{organization}/members/{member.account_id}"
-    await plane.call("PUT", path, {"role": "member"}, key=owner.key)
+    await plane.join(organization, owner, member)
     for person in (owner, member):
         await plane.becomes(400, person.key, organization)
         answer = await plane.ask(person.key, organization_id=organization)

@@ -54,6 +54,12 @@ class Plane:
         issued = await self.call("POST", f"/api/accounts/{account_id}/keys", body)
         return Person(account_id, issued["id"], issued["key"])
 
+    async def join(self, organization: str, owner: Person, person: Person, role: str = "member") -> None:
+        """The owner invites, and the person accepts."""
+        invited = {"account": person.account_id, "role": role}
+        made = await self.call("POST", f"/api/organizations/{organization}/invitations", invited, key=owner.key)
+        await self.call("POST", f"/api/invitations/{made['id']}/accept", key=person.key)
+
     async def knock(self, door: str, key: str, organization_id: str | None = None) -> int:
         """The status of a request that is refused for its body, unless it is refused for its key before."""
         headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}

@@ -161,7 +161,7 @@ async def test_owners_see_all_usage_of_their_organization_and_members_their_own(
     owner, member, stranger = await plane.person(), await plane.person(), await plane.person()
     organization = (await plane.call("POST", "/api/organizations", {"name": "U"}, key=owner.key))["id"]
     path = f"/api/organizations/{organization}"
-    await plane.call("PUT", f"{path}/members/{member.account_id}", {"role": "member"}, key=owner.key)
+    await plane.join(organization, owner, member)
     for person in (owner, member):
         await plane.becomes(400, person.key, organization)
     for person, count in ((owner, 2), (member, 3)):

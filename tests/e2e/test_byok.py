@@ -161,7 +161,7 @@ async def test_the_organization_s_key_is_used_in_its_context_and_managed_by_owne
     organization = (await plane.call("POST", "/api/organizations", {"name": "K"}, key=owner.key))["id"]
     path = f"/api/organizations/{organization}"
     for person, role in ((billing, "billing_manager"), (member, "member")):
-        await plane.call("PUT", f"{path}/members/{person.account_id}", {"role": role}, key=owner.key)
+        await plane.join(organization, owner, person, role)
     await plane.becomes(LET_IN, member.key, organization)
     keys = f"{path}/provider-keys"
     await plane.call("PUT", f"{keys}/stub", {"key": OURS}, key=member.key, status=403)

@@ -34,6 +34,8 @@ PAGES = {
 ACTIONS = {
     "members": ({"account": "nobody@example.com", "role": "member"}, OWNER, 400),
     "members/acct_00000000000000000000/remove": ({}, OWNER, 404),
+    "invitations": ({"account": "nobody", "role": "member"}, OWNER, 400),
+    "invitations/inv_00000000000000000000/withdraw": ({}, OWNER, 404),
     "policy": ({"version": "0", "do": "preview"}, OWNER, 200),
     "provider-keys": ({"provider": "nothing", "key": "x"}, MANAGER, 400),
     "provider-keys/stub/test": ({}, MANAGER, 404),
@@ -45,6 +47,7 @@ ACTIONS = {
 }
 """What is sent, the least role that may, and the status where it may (nothing is changed by it)."""
 OWN = {
+    "invitations/{invitation_id}/accept", "invitations/{invitation_id}/decline",
     "sign-out", "playground", "keys", "keys/{key_id}/rotate", "keys/{key_id}/revoke", "organizations",
     "requests/live", "requests/{request_id}", "operator",
 }  # fmt: skip
@@ -98,7 +101,12 @@ async def test_all_pages_are_in_the_table() -> None:
     known = {
         *PAGES,
         *OWN,
-        *(re.sub("acct_0+", "{account_id}", one).replace("/stub/", "/{provider}/") for one in ACTIONS),
+        *(
+            re.sub("acct_0+", "{account_id}", one)
+            .replace("inv_" + "0" * 20, "{invitation_id}")
+            .replace("/stub/", "/{provider}/")
+            for one in ACTIONS
+        ),
     }
     assert {path for path, _method in routes} == known
 
@@ -108,8 +116,7 @@ async def test_each_page_and_action_by_role(plane: Plane, desk: Desk, rank: int 
     owner, person = await plane.person(), await plane.person()
     organization = await _organization(plane, owner)
     if rank:
-        path = f"/api/organizations/{organization}/members/{person.account_id}"
-        await plane.call("PUT", path, {"role": ROLES[rank]}, key=owner.key)
+        await plane.join(organization, owner, person, ROLES[rank])
     await desk.sign_in(person.key)
     for page, least in PAGES.items():
         status = (await desk.http.get(f"/{organization}/{page}")).status_code

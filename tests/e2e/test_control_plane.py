@@ -4,6 +4,7 @@ import asyncio
 import json
 import random
 from collections.abc import AsyncIterator
+from datetime import datetime
 from typing import Any
 
 import asyncpg
@@ -30,7 +31,7 @@ async def test_a_member_acts_for_the_organization_by_token_and_by_header(plane: 
     owner, member, outsider = [await plane.person() for _ in range(3)]
     organization = (await plane.call("POST", "/api/organizations", {"name": "Acme"}, key=owner.key))["id"]
     path = f"/api/organizations/{organization}"
-    await plane.call("PUT", f"{path}/members/{member.account_id}", {"role": "member"}, key=owner.key)
+    await plane.join(organization, owner, member)
     await plane.becomes(LET_IN, member.key, organization)
     taken = await plane.call("POST", f"{path}/token", key=member.key)
     assert taken["role"] == "member"
@@ -124,7 +125,7 @@ async def test_roles_may_what_they_may_and_no_more(plane: Plane) -> None:
     organization = (await plane.call("POST", "/api/organizations", {"name": "R"}, key=owner.key))["id"]
     path = f"/api/organizations/{organization}"
     for person, role in ((billing, "billing_manager"), (member, "member")):
-        await plane.call("PUT", f"{path}/members/{person.account_id}", {"role": role}, key=owner.key)
+        await plane.join(organization, owner, person, role)
     # Escalation, in every way.
     for person in (member, billing):
         await plane.call("PUT", f"{path}/members/{person.account_id}", {"role": "owner"}, key=person.key, status=403)
@@ -150,11 +151,63 @@ async def test_roles_may_what_they_may_and_no_more(plane: Plane) -> None:
     assert [row["role"] for row in await plane.call("GET", f"{path}/members", key=billing.key)] == ["owner"]
 
 
+async def test_nobody_becomes_a_member_unasked_and_an_owner_learns_of_no_account(plane: Plane) -> None:
+    owner, invited, other = [await plane.person() for _ in range(3)]
+    organization = (await plane.call("POST", "/api/organizations", {"name": "I"}, key=owner.key))["id"]
+    path = f"/api/organizations/{organization}"
+    accounts = await plane.call("GET", "/api/accounts?limit=1000")
+    emails = {row["id"]: row["email"] for row in accounts}
+    seen: list[set[str]] = []
+    for name in (emails[invited.account_id], "nobody@example.com"):
+        refused = await plane.call("PUT", f"{path}/members/{name}", {"role": "member"}, key=owner.key, status=404)
+        gone = await plane.call("DELETE", f"{path}/members/{name}", key=owner.key, status=404)
+        made = await plane.call("POST", f"{path}/invitations", {"account": name.upper()}, key=owner.key, status=201)
+        assert made["invited"] == name
+        seen.append({json.dumps(answer).replace(name, "X") for answer in (refused, gone)} | set(made))
+    assert seen[0] == seen[1]
+    assert len(await plane.call("GET", f"{path}/invitations", key=owner.key)) == 2
+    await plane.call("GET", f"{path}/invitations", key=invited.key, status=404)
+    (mine,) = await plane.call("GET", "/api/invitations", key=invited.key)
+    assert (mine["organization"], mine["role"], mine["invited_by"]) == ("I", "member", owner.account_id)
+    assert await plane.call("GET", "/api/organizations", key=invited.key) == []
+    for method, rest in (("POST", "/accept"), ("DELETE", "")):
+        await plane.call(method, f"/api/invitations/{mine['id']}{rest}", key=other.key, status=404)
+    await plane.call("POST", f"/api/invitations/{mine['id']}/accept", key=invited.key)
+    assert [one["role"] for one in await plane.call("GET", "/api/organizations", key=invited.key)] == ["member"]
+    await plane.call("POST", f"/api/invitations/{mine['id']}/accept", key=invited.key, status=404)
+    await plane.call("POST", f"{path}/invitations", {"account": invited.account_id}, key=owner.key, status=409)
+    # Declined, withdrawn, or of an owner who is one no more: nobody joins.
+    for end in ("decline", "withdraw", "demote"):
+        body = {"account": other.account_id, "role": "owner"}
+        made = await plane.call("POST", f"{path}/invitations", body, key=owner.key, status=201)
+        if end == "decline":
+            await plane.call("DELETE", f"/api/invitations/{made['id']}", key=other.key)
+        elif end == "withdraw":
+            await plane.call("DELETE", f"{path}/invitations/{made['id']}", key=owner.key)
+        else:
+            await plane.call("PUT", f"{path}/members/{invited.account_id}", {"role": "owner"}, key=owner.key)
+            await plane.call("PUT", f"{path}/members/{owner.account_id}", {"role": "member"}, key=invited.key)
+        await plane.call("POST", f"/api/invitations/{made['id']}/accept", key=other.key, status=404)
+    assert await plane.call("GET", "/api/invitations", key=other.key) == []
+
+
+async def test_a_key_mints_none_that_outlives_it(plane: Plane) -> None:
+    person = await plane.person()
+    body = {"scopes": ["inference", "manage"], "ttl_s": 600}
+    short = await plane.call("POST", f"/api/accounts/{person.account_id}/keys", body)
+    more = await plane.call("POST", f"/api/accounts/{person.account_id}/keys", {}, key=short["key"])
+    rotated = await plane.call("POST", f"/api/keys/{person.key_id}/rotate", key=short["key"])
+    for minted in (more, rotated):
+        assert minted["expires_at"] <= short["expires_at"]
+        claims = jwt.decode(minted["key"], options={"verify_signature": False})
+        assert claims["exp"] <= datetime.fromisoformat(short["expires_at"]).timestamp()
+
+
 async def test_two_owners_cannot_leave_at_the_same_time(plane: Plane) -> None:
     first, second = await plane.person(), await plane.person()
     organization = (await plane.call("POST", "/api/organizations", {"name": "T"}, key=first.key))["id"]
     path = f"/api/organizations/{organization}/members"
-    await plane.call("PUT", f"{path}/{second.account_id}", {"role": "owner"}, key=first.key)
+    await plane.join(organization, first, second, "owner")
 
     async def leave(person: Any) -> int:
         response = await plane.gateway.http.delete(

@@ -111,7 +111,7 @@ async def test_one_of_an_organization_s_members_cannot_spend_more_than_a_day_s_l
     owner, member = await plane.person(), await plane.person()
     organization = (await plane.call("POST", "/api/organizations", {"name": "D"}, key=owner.key))["id"]
     path = f"/api/organizations/{organization}"
-    await plane.call("PUT", f"{path}/members/{member.account_id}", {"role": "member"}, key=owner.key)
+    await plane.join(organization, owner, member)
     await fund(plane, path, "10")
     await plane.becomes(400, member.key, organization)
     await becomes(plane, 200, owner, organization)

@@ -127,7 +127,7 @@ async def test_a_member_s_day_is_never_overrun(plane: Plane) -> None:
     owner, member = await plane.person(), await plane.person()
     organization = (await plane.call("POST", "/api/organizations", {"name": "L"}, key=owner.key))["id"]
     path = f"/api/organizations/{organization}"
-    await plane.call("PUT", f"{path}/members/{member.account_id}", {"role": "member"}, key=owner.key)
+    await plane.join(organization, owner, member)
     await plane.call("PUT", f"{path}/policy", {"member_daily_limit_usd": "0.5"}, key=owner.key)
     await fund(plane, path, "100")
     await plane.becomes(400, member.key, organization)

@@ -5,6 +5,7 @@ account may not even know of is answered like what does not exist.
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum
 
 from libs.identity.tokens import INFERENCE, MANAGE
@@ -30,6 +31,8 @@ class Actor:
     scopes: frozenset[str]
     origin: str
     """The address that the call came from, for the audit trail."""
+    ends_at: datetime | None = None
+    """When the key ends by which the actor is known; None: not known by a key."""
 
     @property
     def operator(self) -> bool:

@@ -94,6 +94,19 @@ _ORGANIZATIONS = (
     """,
     "create index memberships_by_account on control.memberships (account_id);",
     """
+    create table control.invitations (
+        id text primary key,
+        organization_id text not null references control.organizations (id) on delete cascade,
+        invited text not null,
+        role text not null check (role in ('owner', 'billing_manager', 'member')),
+        invited_by text not null,
+        created_at timestamptz not null default now(),
+        expires_at timestamptz not null,
+        unique (organization_id, invited)
+    );
+    """,
+    "create index invitations_by_invited on control.invitations (invited);",
+    """
     create table control.policies (
         organization_id text not null references control.organizations (id) on delete cascade,
         version integer not null check (version >= 1),

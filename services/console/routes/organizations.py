@@ -105,9 +105,13 @@ async def list_members(organization_id: str, call: Call, page: Page) -> list[Mem
 
 @routes.put("/{organization_id}/members/{account}")
 async def set_member(organization_id: str, account: str, body: MemberSet, call: Call) -> Membership:
-    """Make an account, named by its ID or e-mail address, a member, or change its role."""
+    """Change the role of a member, named by its ID or e-mail address. The operator makes an account a member by it;
+    others invite."""
     await call.check_organization(organization_id, Action.CHANGE_MEMBERS)
-    account_id = await accounts.find(call.connection, account)
+    if call.actor.operator:
+        account_id = await accounts.find(call.connection, account)
+    else:
+        account_id = await organizations.member_of(call.connection, organization_id, account)
     await organizations.set_member(call.connection, call.actor, organization_id, account_id, body.role)
     return Membership(organization=organization_id, account=account_id, role=body.role)
 
@@ -117,7 +121,7 @@ async def remove_member(organization_id: str, account: str, call: Call) -> Membe
     """End a membership; every member may end its own."""
     own = call.actor.account_id == account
     await call.check_organization(organization_id, Action.LEAVE if own else Action.CHANGE_MEMBERS)
-    account_id = await accounts.find(call.connection, account)
+    account_id = await organizations.member_of(call.connection, organization_id, account)
     await organizations.remove_member(call.connection, call.actor, organization_id, account_id)
     return MembershipEnded(organization=organization_id, account=account_id)
 

@@ -16,11 +16,14 @@ from services.console.core.authorization import Actor
 from services.console.core.cursors import Position, Slice
 from services.console.core.limits_document import changed, renamed
 from services.console.core.records import revocation
-from services.console.errors import NotFound
+from services.console.errors import Conflict, NotFound
 from services.console.outbox import enqueue
 from services.console.signing import SigningKeys
 from services.console.store import accounts, limits
 from services.console.store.audit import note
+
+MOST_WORKING = 1_000
+"""Keys of one account."""
 
 _COLUMNS = "id, name, scopes, fingerprint, created_at, expires_at, last_used_at, revoked_at"
 
@@ -74,15 +77,24 @@ async def create(
     scopes: list[str],
     meters: Mapping[str, str | int] | None = None,
 ) -> IssuedKey:
-    """Mints an API key.
+    """Mints an API key. One that is minted by another key ends with it at the latest.
 
     Args:
         meters: limits of its own, as `limits_document.changed` has them.
 
     Raises:
-        NotFound or BadInput: as `accounts.token_epoch` and `limits_document.changed` do.
+        NotFound, BadInput: as `accounts.token_epoch` and `limits_document.changed` do.
+        Conflict: the account has too many that work.
     """
     epoch = await accounts.token_epoch(connection, account_id)
+    working = await connection.fetchval(
+        "select count(*) from control.api_keys where account_id = $1 and revoked_at is null and expires_at > now()",
+        account_id,
+    )
+    if working >= MOST_WORKING:
+        raise Conflict(f"{MOST_WORKING} keys of this account work; revoke some first")
+    if actor.ends_at:
+        ttl_s = max(1, min(ttl_s, int((actor.ends_at - datetime.now(UTC)).total_seconds())))
     key_id = secrets.token_hex(12)
     expires_at = datetime.now(UTC) + timedelta(seconds=ttl_s)
     token = await signing.sign(

@@ -15,6 +15,9 @@ from services.console.outbox import enqueue, enqueue_deletion
 from services.console.store import limits
 from services.console.store.audit import note
 
+MOST_OWNED = 100
+"""Organizations that an account may make for itself."""
+
 
 class Organization(Answer):
     """An organization, and the caller's role in it."""
@@ -50,7 +53,13 @@ async def create(connection: Connection, actor: Actor, name: str, owner: str) ->
 
     Raises:
         NotFound: no such account as its owner.
+        Conflict: the account owns too many.
     """
+    owned = await connection.fetchval(
+        "select count(*) from control.memberships where account_id = $1 and role = 'owner'", owner
+    )
+    if owned >= MOST_OWNED and not actor.operator:
+        raise Conflict(f"you own {MOST_OWNED} organizations; delete one, or ask the operator")
     organization_id = f"org_{secrets.token_hex(10)}"
     await connection.execute("insert into control.organizations (id, name) values ($1, $2)", organization_id, name)
     await note(connection, actor, "organization.create", organization_id, organization_id=organization_id, name=name)
@@ -81,6 +90,29 @@ async def role_of(connection: Connection, organization_id: str, account_id: str 
         account_id,
     )
     return Role(role) if role else None
+
+
+async def find_member(connection: Connection, organization_id: str, id_or_email: str) -> str | None:
+    """The account of a member that is named by its ID or its e-mail address."""
+    found: str | None = await connection.fetchval(
+        "select a.id from control.memberships m join control.accounts a on a.id = m.account_id "
+        "where m.organization_id = $1 and (a.id = $2 or a.email = lower($2))",
+        organization_id,
+        id_or_email,
+    )
+    return found
+
+
+async def member_of(connection: Connection, organization_id: str, id_or_email: str) -> str:
+    """The same, of whom there must be.
+
+    Raises:
+        NotFound: no member; the answer is the same whether there is such an account.
+    """
+    found = await find_member(connection, organization_id, id_or_email)
+    if found is None:
+        raise NotFound(f"{id_or_email!r} is not a member of this organization; invite whom you want to be one")
+    return found
 
 
 async def name_of(connection: Connection, organization_id: str) -> str:

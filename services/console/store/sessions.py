@@ -47,14 +47,14 @@ async def find(
 ) -> Actor | None:
     """Whose session this is; None where it ended, or its key, account or operator token did."""
     row = await connection.fetchrow(
-        "select s.account_id, s.operator from control.sessions s left join control.accounts a on a.id = s.account_id "
+        "select s.account_id, k.expires_at from control.sessions s left join control.accounts a on a.id = s.account_id "
         "left join control.api_keys k on k.id = s.key_id where s.id = $1 and s.expires_at > now() and ("
         "s.operator = $2 or (not a.disabled and a.token_epoch = s.token_epoch and "
         "(s.key_id is null or (k.revoked_at is null and k.expires_at > now()))))",
         _hash(token),
         _hash(operator_token),
     )
-    return None if row is None else Actor(row["account_id"], scopes, origin)
+    return None if row is None else Actor(row["account_id"], scopes, origin, row["expires_at"])
 
 
 async def end(connection: Connection, actor: Actor, token: str) -> None:

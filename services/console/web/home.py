@@ -11,7 +11,8 @@ from services.console.core.cursors import Slice
 from services.console.core.snippets import snippets
 from services.console.errors import NotFound
 from services.console.session import connected, origin, parts_of
-from services.console.store import credit, policies, requests, sessions, usage
+from services.console.store import credit, invitations, policies, requests, sessions, usage
+from services.console.store.invitations import Invitation
 from services.console.store.requests import Filters
 from services.console.store.usage import By, UsageRow
 from services.console.web.pages import money
@@ -46,6 +47,7 @@ async def home(visit: Visiting) -> Response:
     example = next(iter(sorted(call.parts.catalog.offers)), "provider/model")
     return visit.page(
         "home.html",
+        invitations=await _invitations(visit),
         balance=await credit.balance_of(call.connection, whose.owner) if whose.owner else None,
         days=days,
         chart=chart(days, DAYS),
@@ -56,6 +58,13 @@ async def home(visit: Visiting) -> Response:
         limit=limit,
         snippets=snippets(call.parts.gateway_url, newest[0].model if newest else example),
     )
+
+
+async def _invitations(visit: Visit) -> list[Invitation]:
+    account_id = visit.session.actor.account_id
+    if visit.space.organization or account_id is None:
+        return []
+    return await invitations.of_account(visit.session.connection, account_id, Slice(20))
 
 
 def chart(days: list[UsageRow], length: int) -> Chart | None:

@@ -9,12 +9,14 @@ from starlette.responses import RedirectResponse, Response
 
 from libs.policy.rules import check
 from services.console.core.authorization import Action, Role
+from services.console.core.cursors import Slice
 from services.console.core.policy_document import PolicyDocument, shown, stored
 from services.console.core.records import policy
-from services.console.errors import BadInput, Conflict, ConsoleError
+from services.console.errors import BadInput, Conflict, ConsoleError, NotFound
 from services.console.paging import page_of, slice_of
+from services.console.routes.invitations import Invite
 from services.console.routes.policies import replayed
-from services.console.store import accounts, audit, organizations, policies
+from services.console.store import accounts, audit, invitations, organizations, policies
 from services.console.store.usage import Span
 from services.console.web.visits import Visit, Visiting
 
@@ -49,18 +51,61 @@ async def list_members(visit: Visiting, cursor: Annotated[str, Query(max_length=
 
 @routes.post("/{space}/members")
 async def set_member(visit: Visiting) -> Response:
-    """Adds a member, or changes a role."""
+    """Changes a role; the operator makes an account a member."""
     await visit.check(Action.CHANGE_MEMBERS)
-    call = visit.session
+    call, account = visit.session, visit.form.get("account")
     try:
         role = Role(visit.form.get("role"))
-        account_id = await accounts.find(call.connection, visit.form.get("account"))
+        if call.actor.operator:
+            account_id = await accounts.find(call.connection, account)
+        else:
+            account_id = await organizations.member_of(call.connection, visit.owner.id, account)
         await organizations.set_member(call.connection, call.actor, visit.owner.id, account_id, role)
     except ValueError:
         return await _members(visit, "Choose a role.")
     except ConsoleError as error:
         return await _members(visit, str(error))
     return visit.go("members", "member-set")
+
+
+@routes.post("/{space}/invitations")
+async def invite(visit: Visiting) -> Response:
+    """Invites an account."""
+    await visit.check(Action.CHANGE_MEMBERS)
+    call = visit.session
+    try:
+        asked = Invite.model_validate({"account": visit.form.get("account"), "role": visit.form.get("role")})
+        await invitations.invite(call.connection, call.actor, visit.owner.id, asked.account, asked.role)
+    except ValidationError:
+        return await _members(visit, "Give an e-mail address or an account's ID, and choose a role.")
+    except ConsoleError as error:
+        return await _members(visit, str(error))
+    return visit.go("members", "invited")
+
+
+@routes.post("/{space}/invitations/{invitation_id}/withdraw")
+async def withdraw_invitation(visit: Visiting, invitation_id: str) -> Response:
+    """Takes an invitation back."""
+    await visit.check(Action.CHANGE_MEMBERS)
+    call = visit.session
+    await invitations.withdraw(call.connection, call.actor, visit.owner.id, invitation_id)
+    return visit.go("members", "invitation-withdrawn")
+
+
+@routes.post("/{space}/invitations/{invitation_id}/accept")
+async def accept_invitation(visit: Visiting, invitation_id: str) -> Response:
+    """Makes who is signed in a member, and shows the organization."""
+    call = visit.session
+    taken = await invitations.accept(call.connection, call.actor, _account(visit), invitation_id)
+    return RedirectResponse(f"/{taken.organization_id}/home", 303)
+
+
+@routes.post("/{space}/invitations/{invitation_id}/decline")
+async def decline_invitation(visit: Visiting, invitation_id: str) -> Response:
+    """Declines an invitation."""
+    call = visit.session
+    await invitations.decline(call.connection, call.actor, _account(visit), invitation_id)
+    return visit.go("home", "invitation-declined")
 
 
 @routes.post("/{space}/members/{account_id}/remove")
@@ -75,11 +120,33 @@ async def remove_member(visit: Visiting, account_id: str) -> Response:
     return RedirectResponse("/me/home", 303) if own else visit.go("members", "member-removed")
 
 
+def _account(visit: Visit) -> str:
+    account_id = visit.session.actor.account_id
+    if account_id is None:
+        raise NotFound("invitations are for accounts, and the operator is none")
+    return account_id
+
+
 async def _members(visit: Visit, problem: str = "", cursor: str = "") -> Response:
     await visit.check(Action.SEE)
     found = await organizations.members(visit.session.connection, visit.owner.id, slice_of(ROWS, cursor))
     rows, more = page_of(found, ROWS)
-    return visit.page("members.html", 400 if problem else 200, rows=rows, more=more, roles=list(Role), problem=problem)
+    may_change = visit.session.actor.operator or visit.space.role is Role.OWNER
+    open_ones = (
+        await invitations.of_organization(visit.session.connection, visit.owner.id, Slice(invitations.MOST_OPEN))
+        if may_change
+        else []
+    )
+    return visit.page(
+        "members.html",
+        400 if problem else 200,
+        rows=rows,
+        more=more,
+        roles=list(Role),
+        may_change=may_change,
+        invitations=open_ones,
+        problem=problem,
+    )
 
 
 @routes.get("/{space}/policy")
