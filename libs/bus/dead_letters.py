@@ -13,6 +13,7 @@ from contracts import headers as names
 from libs.bus.producer import Producer, settle
 from libs.bus.records import DeadLetter, Raw, dead_letter
 from libs.runtime.background import Tasks
+from libs.telemetry.instruments import DEAD_LETTERS
 
 log = structlog.get_logger()
 
@@ -70,6 +71,7 @@ class DeadLetters:
 
         A record that is too large even there is written without its value.
         """
+        DEAD_LETTERS.add(1, self._reader, raw.topic)
         log.error("dead letter", topic=raw.topic, partition=raw.partition, offset=raw.offset, reason=reason)
         self._count()
         letter = dead_letter(raw, reason)

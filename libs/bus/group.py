@@ -10,7 +10,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
 import structlog
@@ -29,6 +29,7 @@ from libs.bus.settings import BusSettings
 from libs.bus.signing import NOBODY, Trust
 from libs.bus.turn import RETRY_FIRST_S, RETRY_MOST_S, Turn
 from libs.runtime.background import Repeated
+from libs.telemetry.metrics import Labels
 
 log = structlog.get_logger()
 
@@ -99,10 +100,15 @@ class GroupMember(Generic[R]):
 
     def lag(self) -> int:
         """Records on the log behind the newest, over all owned partitions, as far as the client knows."""
+        return int(sum(count for count, _ in self.lags()))
+
+    def lags(self) -> Iterator[tuple[float, Labels]]:
+        """The same by group and topic, as `sluice.consumer.lag` shows it."""
         turn, reader = self._turn, self._joined
         if turn is None or reader is None:
-            return 0
-        return sum(max(0, reader.end_seen(partition) - offset) for partition, offset in turn.work.committable().items())
+            return
+        for partition, offset in turn.work.committable().items():
+            yield max(0, reader.end_seen(partition) - offset), (self.group.name, partition.topic)
 
     async def start(self) -> None:
         """Joins the group. Raises KafkaError where no broker answers."""

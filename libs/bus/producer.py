@@ -24,6 +24,7 @@ from contracts.topic import Topic
 from libs.bus.settings import BusSettings
 from libs.bus.signing import Signer
 from libs.runtime.background import Repeated
+from libs.telemetry.instruments import SENT
 
 log = structlog.get_logger()
 
@@ -204,6 +205,7 @@ class Producer:
             name, value, key=key, headers=headers, partition=partition
         )
         acknowledgement.add_done_callback(self._acknowledged)
+        SENT.add(1, name)
         return acknowledgement
 
 

@@ -29,6 +29,9 @@ from libs.runtime.background import Repeated
 from libs.runtime.health import Health
 from libs.runtime.process import collect_garbage_seldom, run_process
 from libs.runtime.server import HttpServer
+from libs.telemetry.instruments import ALL, LAG
+from libs.telemetry.otlp_metrics import MetricsExport
+from libs.telemetry.resource import resource
 
 log = structlog.get_logger()
 
@@ -165,6 +168,7 @@ class Service:
             self.health.background(work)
         if isinstance(part, GroupMember):
             self.health.lag(part.lag)
+            LAG.observe(part.group.name, part.lags)
             self.health.check(f"group {part.group.name}", lambda: part.ready)
             self.health.problem(f"group {part.group.name}", lambda: part.paused)
             self.health.problem(f"dead letters of {part.group.name}", lambda: part.dead_letters.problem)
@@ -200,6 +204,9 @@ async def _main(spec: ServiceSpec, build: Build, stop: asyncio.Event) -> None:
         int(os.environ.get("SLUICE_HEALTH_PORT", "0")),
     )
     await page.start()
+    export = MetricsExport(resource(spec.name), ALL)
+    exporting = Repeated("export metrics", export.send, every_s=export.every_s)
+    await exporting.start()
     service = Service(spec, bus, producer, health, DeadLetters(producer, spec.name), trust)
     started = asyncio.Event()
     serving = asyncio.create_task(_serve(service, build, stop, started))
@@ -211,6 +218,8 @@ async def _main(spec: ServiceSpec, build: Build, stop: asyncio.Event) -> None:
         await serving
     except asyncio.CancelledError:
         log.info("stopped before it was ready")
+    await exporting.stop()
+    await export.send()
     await page.stop()
 
 

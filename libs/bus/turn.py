@@ -12,7 +12,7 @@
 
 import asyncio
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -27,6 +27,7 @@ from libs.bus.processor import Processor, RetryLater, Work
 from libs.bus.records import PoisonError, Raw, Received, decode
 from libs.bus.signing import Trust
 from libs.bus.suspicion import Suspicion
+from libs.telemetry.instruments import CONSUMED, PROCESS_DURATION
 from libs.telemetry.logs import where
 
 log = structlog.get_logger()
@@ -93,6 +94,7 @@ class Turn(Generic[R]):
     async def process(self, raws: Sequence[Raw]) -> None:
         """Processes what was fetched, and what was kept once its time has come. It may raise: then nothing of it is
         finished."""
+        began_s = time.perf_counter()
         batch: list[_Pending[R]] = []
         for raw in raws:
             try:
@@ -108,6 +110,9 @@ class Turn(Generic[R]):
                 await self._process_alone([one for records in self._kept.values() for one in records])
         except _Abandoned:
             return
+        PROCESS_DURATION.record(time.perf_counter() - began_s, self._group)
+        for topic, count in Counter(raw.topic for raw in raws).items():
+            CONSUMED.add(count, self._group, topic)
         for raw in raws:
             self._newest[TopicPartition(raw.topic, raw.partition)] = raw.offset
         self.work.passed(self._passed())

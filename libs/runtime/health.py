@@ -1,15 +1,19 @@
-"""The pages that a supervisor or Kubernetes asks: alive, ready, how far behind, and which version."""
+"""The pages that a supervisor or Kubernetes asks: alive, ready, how far behind, and which version, and all metrics."""
 
 import os
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from libs.runtime.background import Repeated
+from libs.telemetry.instruments import ALL, FAILURES, PROBLEMS, READY
+from libs.telemetry.metrics import Labels
+from libs.telemetry.prometheus import CONTENT_TYPE, expose
+from libs.telemetry.resource import resource
 from libs.version import VERSION
 
 STARTING = "start"
@@ -26,6 +30,9 @@ class Health:
         self._lags: list[Callable[[], int]] = []
         self._background: list[Repeated] = []
         self._problems: dict[str, Callable[[], str | None]] = {}
+        READY.observe("health", lambda: [(float(not self.waits_for()), ())])
+        FAILURES.observe("health", self._failures)
+        PROBLEMS.observe("health", lambda: [(float(bool(ask())), (name,)) for name, ask in self._problems.items()])
 
     def serving(self) -> None:
         """Every part has been started; until then the service is not ready, whatever its checks."""
@@ -58,12 +65,13 @@ class Health:
         self._background.append(work)
 
     def application(self) -> Starlette:
-        """``/livez`` (200 while the loop turns), ``/readyz`` (503 until ready) and ``/version``."""
+        """``/livez`` (200 while the loop turns), ``/readyz`` (503 until ready), ``/version`` and ``/metrics``."""
         return Starlette(
             routes=[
                 Route("/livez", self._alive),
                 Route("/readyz", self._ready),
                 Route("/version", self._version),
+                Route("/metrics", self._metrics),
             ]
         )
 
@@ -74,6 +82,14 @@ class Health:
 
     async def _alive(self, _request: Request) -> JSONResponse:
         return JSONResponse({"service": self._service})
+
+    async def _metrics(self, _request: Request) -> Response:
+        attributes = {name: str(value) for name, value in resource(self._service).attributes.items()}
+        return Response(expose(ALL, attributes), media_type=CONTENT_TYPE)
+
+    def _failures(self) -> Iterator[tuple[float, Labels]]:
+        for work in self._background:
+            yield work.failures, (work.name,)
 
     async def _version(self, _request: Request) -> JSONResponse:
         revision = os.environ.get("SLUICE_REVISION")

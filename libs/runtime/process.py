@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import logging
 import os
 import resource
 import signal
@@ -13,6 +14,7 @@ import structlog
 from pydantic import ValidationError
 
 from libs.telemetry.logs import configure_logs
+from libs.telemetry.process import observe_process
 from libs.telemetry.tracing import configure_tracing, shutdown_tracing
 
 log = structlog.get_logger()
@@ -34,6 +36,7 @@ def run_process(name: str, main: Main) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     configure_logs(name, os.environ.get("SLUICE_LOG_LEVEL", "INFO"))
     configure_tracing(name)
+    observe_process()
     try:
         _runner()(_with_signals(main))
     except ValidationError as error:
@@ -45,6 +48,7 @@ def run_process(name: str, main: Main) -> None:
         sys.exit(2)
     finally:
         shutdown_tracing()
+        logging.shutdown()
 
 
 def collect_garbage_seldom() -> None:

@@ -1,11 +1,16 @@
-"""One JSON object a line on stderr."""
+"""One JSON object a line on stderr, and by OTLP where a collector is named."""
 
 import logging
 import sys
 import time
 import traceback
+from collections.abc import MutableMapping
+from typing import Any
 
 import structlog
+
+from libs.telemetry.otlp_metrics import is_exported
+from libs.telemetry.resource import resource
 
 REPEAT_AFTER_S = 10.0
 
@@ -33,11 +38,12 @@ def configure_logs(service: str, level: str = "INFO") -> None:
     """Sends our own logs and those of libraries through one formatter.
 
     Values that are exceptions are written by type only where a library logs them with arguments; nothing here
-    formats request bodies or headers.
+    formats request bodies or headers. A line about a request is given its ``traceparent``.
     """
     shared: list[structlog.typing.Processor] = [
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _traced,
     ]
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -57,15 +63,29 @@ def configure_logs(service: str, level: str = "INFO") -> None:
             ],
         )
     )
-    handler.addFilter(_RateLimit())
+    handlers: list[logging.Handler] = [handler]
+    if is_exported("LOGS"):
+        from libs.telemetry.otlp_logs import OtlpHandler
+
+        handlers.append(OtlpHandler(resource(service)))
+    for each in handlers:
+        each.addFilter(_RateLimit())
     root = logging.getLogger()
-    root.handlers[:] = [handler]
+    root.handlers[:] = handlers
     root.setLevel(level)
     for noisy in ("aiokafka", "faststream", "httpx", "uvicorn", "alembic"):
         logging.getLogger(noisy).setLevel("WARNING")
     # The second warns of each header that a client sends too long.
     for warning in ("aiokafka.consumer.group_coordinator", "opentelemetry.trace.propagation"):
         logging.getLogger(warning).setLevel("ERROR")
+
+
+def _traced(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Puts OpenTelemetry's two IDs in the place of a ``traceparent``."""
+    trace = event.pop("traceparent", None)
+    if isinstance(trace, str) and len(trace) == 55:
+        event["trace_id"], event["span_id"] = trace[3:35], trace[36:52]
+    return event
 
 
 def where(error: BaseException) -> dict[str, object]:

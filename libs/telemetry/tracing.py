@@ -1,10 +1,10 @@
 """One trace a request, through HTTP and both sides of Kafka.
 
 The W3C ``traceparent`` travels as a string in record headers. An unsampled request costs no span object: its header
-is handed on as it came. Names follow OpenTelemetry's semantic conventions (messaging, gen_ai).
+is handed on as it came. A step that fails is kept all the same, as a span that is made at its end. Names follow
+OpenTelemetry's semantic conventions (messaging, gen_ai).
 """
 
-import os
 import secrets
 import time
 from collections.abc import Mapping
@@ -12,19 +12,21 @@ from collections.abc import Mapping
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from libs.version import VERSION
+from libs.telemetry.otlp_metrics import is_exported
+from libs.telemetry.resource import resource
 
 Attributes = Mapping[str, str | int | float | bool]
 
 _SAMPLED = frozenset("13579bdf")
 """Last digits of headers whose flag ``sampled``, the lowest bit, is set. Most are not, and not parsed for it."""
 _NO_CONTEXT = Context()
+MOST_FAILURES = 20
+"""Spans a second of failed steps whose requests are not sampled: an outage is to be seen, and not to be made worse."""
 
 _propagator = TraceContextTextMapPropagator()
 _provider: TracerProvider | None = None
@@ -34,13 +36,9 @@ _tracer: trace.Tracer | None = None
 def configure_tracing(service: str) -> None:
     """Exports spans to ``OTEL_EXPORTER_OTLP_ENDPOINT``; without it, only the header travels."""
     global _provider, _tracer
-    if not os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
+    if not is_exported("TRACES"):
         return
-    _provider = TracerProvider(
-        resource=Resource.create(
-            {"service.name": f"sluice-{service}", "service.namespace": "sluice", "service.version": VERSION}
-        )
-    )
+    _provider = TracerProvider(resource=resource(service))
     _provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(), schedule_delay_millis=500))
     _tracer = _provider.get_tracer("sluice")
 
@@ -75,10 +73,29 @@ def new_traceparent(sample_ratio: float, incoming: str | None = None) -> str:
     return f"00-{random[:16].hex()}-{random[16:].hex()}-{'01' if sampled else '00'}"
 
 
-class Step:
-    """One service's part of a trace. Costs a string where the request is not sampled."""
+class _Failures:
+    """How many failed steps are kept in this second."""
 
-    __slots__ = ("_span", "traceparent")
+    def __init__(self) -> None:
+        self._second = 0
+        self._kept = 0
+
+    def take(self, now_ns: int) -> bool:
+        """Counts one in; False: there are enough."""
+        second = now_ns // 1_000_000_000
+        if second != self._second:
+            self._second, self._kept = second, 0
+        self._kept += 1
+        return self._kept <= MOST_FAILURES
+
+
+_failures = _Failures()
+
+
+class Step:
+    """One service's part of a trace. Costs a few references where the request is not sampled."""
+
+    __slots__ = ("_attributes", "_kind", "_name", "_span", "_started_ns", "traceparent")
 
     def __init__(
         self,
@@ -97,21 +114,26 @@ class Step:
         """
         self._span: trace.Span | None = None
         self.traceparent = parent
-        if _tracer is None or parent[-1:] not in _SAMPLED or (context := _extract(parent)) is None:
+        if _tracer is None:
             return
-        self._span = _tracer.start_span(
-            name,
-            context,
-            kind=kind,
-            attributes=dict(attributes) if attributes else None,
-            start_time=started_ns or time.time_ns(),
+        self._name, self._kind, self._attributes = name, kind, attributes
+        self._started_ns = started_ns or time.time_ns()
+        if parent[-1:] in _SAMPLED and (context := _extract(parent)) is not None:
+            self._span = self._begin(_tracer, context)
+            self.traceparent = _header(self._span.get_span_context())
+
+    def _begin(self, tracer: trace.Tracer, context: Context) -> trace.Span:
+        attributes = dict(self._attributes) if self._attributes else None
+        return tracer.start_span(
+            self._name, context, kind=self._kind, attributes=attributes, start_time=self._started_ns
         )
-        self.traceparent = _header(self._span.get_span_context())
 
     def note(self, attributes: Attributes) -> None:
         """Adds attributes. Never give it a prompt, a key or a header."""
         if self._span:
             self._span.set_attributes(dict(attributes))
+        elif _tracer is not None:
+            self._attributes = {**(self._attributes or {}), **attributes}
 
     def note_refusal(self, status: int | None) -> None:
         """Notes the HTTP status with which a request is refused, if it is."""
@@ -119,9 +141,20 @@ class Step:
             self.note({"sluice.refusal.status": status})
 
     def end(self, error: str | None = None) -> None:
-        """Ends the step; ``error`` is a short class of failure."""
-        if self._span:
+        """Ends the step.
+
+        Args:
+            error: a short class of failure, or an HTTP status. It is kept though the request is not sampled,
+                unless it is the client's own (400 to 499).
+        """
+        span = self._span
+        if span is None and error and _tracer is not None and not ("400" <= error < "500"):
+            # The parent's header with the flag: all that failed of one request is one trace.
+            context = _extract(f"{self.traceparent[:-1]}1")
+            if context is not None and _failures.take(time.time_ns()):
+                span = self._begin(_tracer, context)
+        if span:
             if error:
-                self._span.set_attribute("error.type", error)
-                self._span.set_status(Status(StatusCode.ERROR))
-            self._span.end()
+                span.set_attribute("error.type", error)
+                span.set_status(Status(StatusCode.ERROR))
+            span.end()

@@ -13,12 +13,14 @@ import typer
 from contracts.services import SERVICES, ServiceSpec
 from deploy.local.home import ROOT
 from libs.bus.documents import acls, asyncapi, schemas, topic_table
-from libs.chat.table import document
+from libs.chat.table import document as translation
+from libs.telemetry.table import document as metrics
 from services.cli.output import fail, report
 
 GENERATED = ROOT / "contracts" / "generated"
 RELEASED = ROOT / "contracts" / "released"
 TRANSLATION = ROOT / "docs" / "translation.md"
+METRICS = ROOT / "docs" / "metrics.md"
 ACLS = ROOT / "deploy" / "kafka" / "acls.sh"
 TABLE = re.compile(r"(<!-- topics: begin \(./sluice contracts\) -->\n).*?(<!-- topics: end -->)", re.DOTALL)
 
@@ -35,13 +37,13 @@ def contracts(
     (GENERATED / "management-openapi.json").write_bytes(openapi.stdout)
     ACLS.write_text(acls())
     ACLS.chmod(0o755)
-    TRANSLATION.write_text(document())
+    TRANSLATION.write_text(translation())
+    METRICS.write_text(metrics())
     for spec in SERVICES:
         file = readme(spec)
         file.write_text(with_table(file.read_text(), spec))
-    report(
-        f"written: {GENERATED.relative_to(ROOT)}, {ACLS.relative_to(ROOT)}, docs/translation.md, services/*/README.md"
-    )
+    written = (GENERATED, ACLS, TRANSLATION, METRICS, ROOT / "services/*/README.md")
+    report(f"written: {', '.join(str(path.relative_to(ROOT)) for path in written)}")
     if release:
         folder = RELEASED / release
         if folder.exists():

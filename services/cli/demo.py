@@ -13,11 +13,11 @@ import httpx
 import orjson
 import typer
 
+from deploy.local.collector import Collector, Span
 from deploy.local.errors import StackError
 from deploy.local.home import Home, default_homes
 from deploy.local.ports import LOOPBACK, free_port
 from deploy.local.stack import STUB_CONFIG, Stack, StackOptions
-from deploy.local.traces import Span, TraceCollector
 from libs.chat.providers.sse import ServerSentEvents
 from libs.chat.surfaces.chat.stream import DONE
 from libs.runtime.server import HttpServer
@@ -55,7 +55,7 @@ async def _demo(home: Home, *, once: bool, port: int) -> None:
 
 
 async def _show(home: Home, port: int, stopping: "asyncio.Task[None]", *, once: bool) -> None:
-    collector = TraceCollector()
+    collector = Collector()
     async with _started(home, port, collector) as stack:
         key = await asyncio.to_thread(_demo_key, stack)
         out.print(f"\nbase URL   {stack.base_url}\nAPI key    {key}\n\n{_curl(stack.base_url, key)}\n", markup=False)
@@ -68,7 +68,7 @@ async def _show(home: Home, port: int, stopping: "asyncio.Task[None]", *, once: 
 
 
 @asynccontextmanager
-async def _started(home: Home, port: int, collector: TraceCollector) -> AsyncIterator[Stack]:
+async def _started(home: Home, port: int, collector: Collector) -> AsyncIterator[Stack]:
     trace_port = free_port()
     receiver = HttpServer(collector.application(), LOOPBACK, trace_port)
     options = StackOptions(config=STUB_CONFIG, stub=True, port=port, otlp_endpoint=f"http://{LOOPBACK}:{trace_port}")
@@ -132,7 +132,7 @@ async def _stream(base_url: str, key: str) -> tuple[str, str]:
         return response.headers["x-request-id"], trace_id
 
 
-async def _spans(collector: TraceCollector, trace_id: str) -> list[Span]:
+async def _spans(collector: Collector, trace_id: str) -> list[Span]:
     """The trace, once every service has exported its spans."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(WITHIN_S):

@@ -1,6 +1,7 @@
 """Requests of all surfaces: in, onto the log; off the log, out."""
 
 import asyncio
+import time
 from functools import partial
 from typing import Any
 
@@ -18,6 +19,7 @@ from services.ingress.core.errors import IngressError, Unavailable
 from services.ingress.door import Door, Stay
 from services.ingress.entrance import Admitted, Entrance
 from services.ingress.gate import Gate
+from services.ingress.measuring import measure_admitted, measure_refused
 from services.ingress.publishing import Publishing
 from services.ingress.visitors import Visitors
 from services.ingress.waiting import Waiting, WaitingRoom
@@ -55,6 +57,7 @@ class Completions:
         return _Endpoint(partial(self._serve, surface))
 
     async def _serve(self, surface: Surface, scope: Scope, receive: Receive, send: Send) -> None:
+        began_s = time.perf_counter()
         try:
             if len(self._room) >= self._limits.in_flight:
                 raise Unavailable("The gateway is full; try again in a moment.", retry_after_s=1)
@@ -62,14 +65,17 @@ class Completions:
             self._gate.remember(scope["headers"], visitor.owner)
             with await self._door.enter(visitor.owner) as stay:
                 admitted = await self._entrance.admit(surface, visitor, receive)
-                await self._serve_admitted(admitted, stay, receive, send)
+                await self._serve_admitted(admitted, stay, receive, send, began_s)
         except IngressError as error:
+            measure_refused(surface, error.status, began_s)
             for message in refused(error.refusal, [], surface):
                 await send(message)
         except ClientGone:
             return
 
-    async def _serve_admitted(self, admitted: Admitted, stay: Stay, receive: Receive, send: Send) -> None:
+    async def _serve_admitted(
+        self, admitted: Admitted, stay: Stay, receive: Receive, send: Send, began_s: float
+    ) -> None:
         request, step = admitted.request, admitted.step
         headers = [(b"x-request-id", request.request_id.encode())]
         waiting = self._room.enter(request.request_id, request.reply_to)
@@ -98,6 +104,7 @@ class Completions:
             self._room.leave(request.request_id)
             if not waiting.answered:
                 self._publishing.cancel(request, step.traceparent)
+            measure_admitted(request, status, began_s, step.traceparent)
             step.note({"http.response.status_code": status})
             step.end(None if status < 400 else str(status))
 

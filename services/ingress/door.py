@@ -4,6 +4,8 @@ import asyncio
 from types import TracebackType
 
 from libs.config.gateway import Overload
+from libs.telemetry.instruments import PLACES, SHEDS
+from libs.telemetry.metrics import Labels
 from services.ingress.core.concurrency import AdaptiveLimit
 from services.ingress.core.errors import IngressError, RateLimited, Unavailable
 from services.ingress.core.shares import Place, Shares, State
@@ -73,6 +75,11 @@ class Door:
         self._limit = AdaptiveLimit()
         self._shares = Shares(lambda: self._limit.value, lambda owner: overload.weights.get(owner, 1.0))
         self._waiting: dict[Place, asyncio.Future[None]] = {}
+        PLACES.observe("door", self._places)
+
+    def _places(self) -> list[tuple[float, Labels]]:
+        shares = self._shares
+        return [(shares.inside, ("inside",)), (shares.waiting, ("waiting",)), (self._limit.value, ("limit",))]
 
     @property
     def patience_s(self) -> float:
@@ -137,4 +144,6 @@ class Door:
             waiting.set_result(None)
 
     def _refusal(self, owner: str) -> IngressError:
-        return ALONE if self._shares.alone(owner) else SHARED
+        alone = self._shares.alone(owner)
+        SHEDS.add(1, "alone" if alone else "shared")
+        return ALONE if alone else SHARED

@@ -8,6 +8,7 @@ from contracts.headers import header
 from contracts.record import Refusal, ReplyAddress, RequestId
 from contracts.replies import Reply, ReplyChunk, ReplyEnded, ReplyStarted, refused
 from libs.bus.records import DeadLetter, Raw, Received
+from libs.telemetry.instruments import REPLY_BUFFER, WAITING
 
 KNOWN_TYPES = frozenset(names.TYPE_PREFIX + kind.__name__ for kind in (ReplyStarted, ReplyChunk, ReplyEnded))
 MOST_BUFFERED = 8 * 1024 * 1024
@@ -41,6 +42,11 @@ class Waiting:
         self._buffered = 0
         self._next_seq = 0
         self._wake: asyncio.Future[None] | None = None
+
+    @property
+    def buffered(self) -> int:
+        """Bytes that were not sent yet."""
+        return self._buffered
 
     async def next(self) -> Reply:
         """The next record; `ReplyEnded` is the last."""
@@ -89,6 +95,8 @@ class WaitingRoom:
 
     def __init__(self) -> None:
         self._waiting: dict[RequestId, Waiting] = {}
+        WAITING.observe("room", lambda: [(len(self), ())])
+        REPLY_BUFFER.observe("room", lambda: [(sum(one.buffered for one in self._waiting.values()), ())])
 
     def __len__(self) -> int:
         return len(self._waiting)

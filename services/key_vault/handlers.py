@@ -6,6 +6,7 @@ from contracts import topics
 from contracts.requests import RequestAccepted
 from libs.bus.processor import Processor, Work
 from libs.bus.records import Received
+from libs.telemetry.instruments import DECISIONS
 from libs.telemetry.tracing import Step
 from services.key_vault.core.epochs import Epochs
 from services.key_vault.core.granting import Granting
@@ -26,5 +27,6 @@ class GrantingProcessor(Processor[RequestAccepted]):
             step = Step("key-vault grant", received.traceparent)
             granted = self._granting.grant(received.record, epoch)
             step.note_refusal(granted.refusal.status if granted.refusal else None)
+            DECISIONS.add(1, "key-vault", str(granted.refusal.status if granted.refusal else 200))
             await self._work.publish(topics.CREDENTIAL_GRANTS, granted, step.traceparent)
             step.end()

@@ -10,6 +10,7 @@ from libs.bus.records import Received
 from libs.database.outbox import Outbox
 from libs.database.pool import AWAY
 from libs.runtime.background import Repeated
+from libs.telemetry.instruments import COST, ENDED
 from libs.telemetry.tracing import Step
 from services.metering.core.pricing import charge
 from services.metering.store.ledger import Ledger
@@ -48,6 +49,9 @@ class MeteringProcessor(Processor[UsageRecorded | CreditOrdered]):
             raise RetryLater(f"the ledger's database is away ({type(error).__name__})") from None
         for step in steps:
             step.end()
+        for one in metered:
+            ENDED.add(1, one.usage.model, one.usage.outcome.value)
+            COST.add(one.charge.cost_microdollars, one.usage.model, one.usage.provider_id or "none")
         self._outbox.wake()
 
 

@@ -9,6 +9,7 @@ from libs.bus.processor import Processor, Work
 from libs.bus.records import Received
 from libs.bus.views import View
 from libs.config.catalog import Catalog
+from libs.telemetry.instruments import DECISIONS
 from libs.telemetry.tracing import Step
 from services.policy.core.rules import decide
 
@@ -31,5 +32,6 @@ class PolicyProcessor(Processor[RequestAccepted]):
             step = Step("policy decide", received.traceparent)
             decision = decide(received.record, self._catalog, self._policies.entries, self._policies.disputed)
             step.note_refusal(decision.refusal.status if decision.refusal else None)
+            DECISIONS.add(1, "policy", str(decision.refusal.status if decision.refusal else 200))
             await self._work.publish(topics.POLICY_DECISIONS, decision, step.traceparent)
             step.end()

@@ -35,6 +35,7 @@ from services.relay.core.tally import Tally
 from services.relay.counting import Counting
 from services.relay.grants import Grants
 from services.relay.left import MOST_READ_ON, Left
+from services.relay.measuring import measure_call, operation_of
 from services.relay.reply_stream import ReplyStream
 from services.relay.upstream import UpstreamError, Upstreams, read_answer, read_events, read_pieces
 
@@ -78,6 +79,8 @@ class Attempt:
         self._catalog = catalog
         self._timeouts = timeouts
         self._traceparent = traceparent
+        self._about = {"request_id": route.request_id, "traceparent": traceparent}
+        """Of log lines."""
         self._task: asyncio.Task[None] | None = None
         self._stop_as: Outcome | None = None
         self._read_on_bytes: int | None = None
@@ -166,7 +169,7 @@ class Attempt:
                         if target is self._route.targets[-1] or self._stop_as or not self._may_turn_away(error):
                             raise
                         self._tried.append(f"{target.provider_id}={error.refusal.status}")
-                        log.info("falling back", request_id=self._route.request_id, tried=self._tried)
+                        log.info("falling back", **self._about, tried=self._tried)
         except TimeoutError:
             refusal = timed_out(self._at.provider_id, "end its answer before the deadline")
             if self._first_byte_ms is None:
@@ -199,7 +202,7 @@ class Attempt:
             self._traceparent,
             kind=SpanKind.CLIENT,
             attributes={
-                "gen_ai.operation.name": "chat",
+                "gen_ai.operation.name": operation_of(self._route.surface),
                 "gen_ai.provider.name": at.provider_id,
                 "gen_ai.request.model": at.upstream_model,
             },
@@ -221,13 +224,24 @@ class Attempt:
                 }
             )
             step.end(error)
+            if self._called_at:
+                measure_call(
+                    self._route.surface,
+                    at.provider_id,
+                    self._route.model,
+                    tokens,
+                    seconds=time.monotonic() - self._called_at,
+                    first_byte_ms=self._first_byte_ms if self._stream.started else None,
+                    error=error,
+                    trace=step.traceparent,
+                )
 
     async def _ask(self) -> None:
         at, request = self._at, self._route
         try:
             key = await self._grants.open(at.grant, request.request_id)
         except SealError as error:
-            log.error("grant refused", request_id=request.request_id, reason=str(error))
+            log.error("grant refused", **self._about, reason=str(error))
             raise UpstreamError(NO_GRANT) from None
         call = self._exchange()
         self._call = call
@@ -350,7 +364,7 @@ class Attempt:
                 async with asyncio.timeout(STALLED_S):
                     await self._stream.drain()
             if self._stream.full and self._stream.unread:
-                log.warning("the client does not read", request_id=self._route.request_id)
+                log.warning("the client does not read", **self._about)
                 self.stop(Outcome.CANCELLED)
                 await asyncio.sleep(0)
 

@@ -90,7 +90,7 @@ class Attempts:
         """
         owner, size = _owner(route), _held_bytes(prompt.content)
         if not self._held.take(owner, size):
-            log.warning("too many bytes are held", request_id=route.request_id)
+            log.warning("too many bytes are held", traceparent=trace, request_id=route.request_id)
             self.end(route, failed(FULL, attempts=0), trace, on_ended)
             return
         await self._room.acquire()
@@ -201,7 +201,7 @@ class Attempts:
         try:
             await self._producer.publish_until_acknowledged(topics.ATTEMPTS, ended, trace)
         except MessageSizeTooLargeError:
-            log.error("answer is too large for the log", request_id=ended.request_id)
+            log.error("answer is too large for the log", traceparent=trace, request_id=ended.request_id)
             ended = attempt_ended(route, undeliverable(ending, TOO_LARGE), now_ms())
             await self._producer.publish_until_acknowledged(topics.ATTEMPTS, ended, trace)
         await self._publish_effects(ended, trace)

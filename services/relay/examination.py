@@ -90,7 +90,12 @@ class Examination:
     async def _interrupted(self, examine: Examine) -> Ending:
         """The books get what the dead relay had delivered: it is on the log."""
         request = examine.route
-        log.warning("attempt was interrupted", request_id=request.request_id, relay_id=examine.started.relay_id)
+        log.warning(
+            "attempt was interrupted",
+            traceparent=examine.traceparent,
+            request_id=request.request_id,
+            relay_id=examine.started.relay_id,
+        )
         ending = failed(INTERRUPTED)
         ending.outcome, ending.estimated_from = Outcome.INTERRUPTED, "text"
         delivered = await self._delivered_bytes(request, examine.started.started_at_ms)

@@ -16,6 +16,7 @@ from contracts.routes import RequestRejected, Route
 from libs.bus.processor import Processor, Work
 from libs.bus.records import DeadLetter, Received
 from libs.config.catalog import Catalog
+from libs.telemetry.instruments import JOINS, ROUTES
 from libs.telemetry.tracing import Step
 from services.router.core.health import Health
 from services.router.core.join import Allowed, Join, Refused
@@ -67,8 +68,12 @@ class RouterProcessor(Processor[RequestAccepted | Decision]):
     async def tick(self) -> None:
         """Refuses requests that nobody decides."""
         now = now_ms()
+        JOINS.set(self._join.waiting())
         for verdict in self._join.expire(now):
-            log.warning("request expired", request_id=verdict.request.request_id, why=verdict.refusal.message)
+            trace = verdict.traceparent
+            log.warning(
+                "request expired", traceparent=trace, request_id=verdict.request.request_id, why=verdict.refusal.message
+            )
             self._unpublished.append(verdict)
         await self._publish(now)
 
@@ -94,7 +99,8 @@ class RouterProcessor(Processor[RequestAccepted | Decision]):
                 await self._publish_route(verdict, now)
             except MessageSizeTooLargeError:
                 # A request is bounded far below its route. None may hold up the others.
-                log.exception("route is too large", request_id=verdict.request.request_id)
+                trace = verdict.traceparent
+                log.exception("route is too large", traceparent=trace, request_id=verdict.request.request_id)
         await self._work.settle()
         self._unpublished.clear()
         self._finish(verdict.source for verdict in verdicts)
@@ -106,6 +112,7 @@ class RouterProcessor(Processor[RequestAccepted | Decision]):
     async def _publish_route(self, verdict: Verdict, now: int) -> None:
         step = Step("router plan", verdict.traceparent)
         route = self._route(verdict, now)
+        ROUTES.add(1, str(route.refusal.status if isinstance(route, RequestRejected) else 200))
         if isinstance(route, RequestRejected):
             step.note_refusal(route.refusal.status)
         else:
@@ -120,7 +127,8 @@ class RouterProcessor(Processor[RequestAccepted | Decision]):
             return plan(verdict, self._catalog, self._health, self._sort, now)
         except Exception:
             # The batch that comes again has no verdict: raised from here, the request would have no ending.
-            log.exception("route cannot be planned", request_id=verdict.request.request_id)
+            trace = verdict.traceparent
+            log.exception("route cannot be planned", traceparent=trace, request_id=verdict.request.request_id)
             return reject(
                 Refused(
                     request=verdict.request,

@@ -8,8 +8,8 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from deploy.local.collector import Collector
 from deploy.local.ports import LOOPBACK, free_port
-from deploy.local.traces import TraceCollector
 from libs.runtime.server import HttpServer
 from tests.e2e.plane import Person, Plane
 from tests.stacks import Gateway, chat, running_stack, until
@@ -20,9 +20,9 @@ TRACE = "5ca1ab1e" * 4
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def traces() -> AsyncIterator[tuple[TraceCollector, str]]:
+async def traces() -> AsyncIterator[tuple[Collector, str]]:
     """Where the stack sends its spans."""
-    receiver, port = TraceCollector(), free_port()
+    receiver, port = Collector(), free_port()
     server = HttpServer(receiver.application(), LOOPBACK, port)
     await server.start()
     yield receiver, f"http://{LOOPBACK}:{port}"
@@ -31,12 +31,15 @@ async def traces() -> AsyncIterator[tuple[TraceCollector, str]]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def duo(
-    kafka: str, tmp_path_factory: pytest.TempPathFactory, traces: tuple[TraceCollector, str]
+    kafka: str, tmp_path_factory: pytest.TempPathFactory, traces: tuple[Collector, str]
 ) -> AsyncIterator[Gateway]:
     """Two routers that share the accounts between them; a breaker that opens stays open."""
     options: dict[str, Any] = {"instances": {"router": 2}, "partitions": 4, "otlp_endpoint": traces[1]}
-    async with running_stack(tmp_path_factory.mktemp("duo"), kafka, config=CONFIG, **options) as started:
-        yield started
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("OTEL_METRIC_EXPORT_INTERVAL", "500")
+        environment.setenv("OTEL_BLRP_SCHEDULE_DELAY", "200")
+        async with running_stack(tmp_path_factory.mktemp("duo"), kafka, config=CONFIG, **options) as started:
+            yield started
 
 
 def _who(response: httpx.Response) -> tuple[int, str | None, str | None]:
@@ -73,7 +76,41 @@ async def test_what_no_gateway_can_promise_is_refused_in_words(duo: Gateway) -> 
     assert response.status_code == 200
 
 
-async def test_each_attempt_is_a_span_of_its_own(duo: Gateway, traces: tuple[TraceCollector, str]) -> None:
+async def test_metrics_and_logs_of_a_stream_come_by_otlp(duo: Gateway, traces: tuple[Collector, str]) -> None:
+    """With the same trace ID, and without a word of the prompt."""
+    receiver, trace_id = traces[0], "0b5e7fab" * 4
+    prompt = "metrics-canary [[stub chunks=3]]"
+    body = chat(prompt, model="duo/failing", stream=True)
+    response = await duo.post(body, traceparent=f"00-{trace_id}-{'1' * 16}-01")
+    assert response.status_code == 200
+
+    def of(service: str, metric: str, **labels: str) -> list[Any]:
+        points = receiver.points.get((service, metric), [])
+        found = [(one, {pair.key: pair.value.string_value for pair in one.attributes}) for one in points]
+        return [one for one, attributes in found if labels.items() <= attributes.items()]
+
+    async def arrived() -> bool | None:
+        model = {"gen_ai.request.model": "duo/failing"}
+        there = (
+            of("ingress", "sluice.requests", **model, **{"http.response.status_code": "200"}),
+            of("relay", "gen_ai.client.operation.duration", **model, **{"error.type": "502"}),
+            of("relay", "gen_ai.client.operation.time_to_first_chunk", **model),
+            of("relay", "gen_ai.client.token.usage", **model, **{"gen_ai.token.type": "output"}),
+            of("router", "sluice.routes"),
+            of("policy", "sluice.decisions", **{"sluice.decider": "policy"}),
+            of("metering", "sluice.requests.ended", **model, **{"sluice.outcome": "completed"}),
+            of("metering", "sluice.consumer.lag", **{"messaging.consumer.group.name": "metering"}),
+            [line for line in receiver.lines if line.trace_id == trace_id and line.body == "falling back"],
+        )
+        return True if all(there) else None
+
+    await until(arrived, what="all metrics and the log line")
+    durations = of("relay", "gen_ai.client.operation.duration", **{"gen_ai.request.model": "duo/failing"})
+    assert trace_id in {one.trace_id.hex() for point in durations for one in point.exemplars}
+    assert "metrics-canary" not in str(receiver.lines) + str(receiver.points)
+
+
+async def test_each_attempt_is_a_span_of_its_own(duo: Gateway, traces: tuple[Collector, str]) -> None:
     response = await duo.post(chat("hi", model="duo/failing"), traceparent=f"00-{TRACE}-{'1' * 16}-01")
     assert _who(response) == (200, "stub", "first=502")
     names = {"relay answer", "chat fails:error=500", "chat echo-1"}

@@ -49,6 +49,33 @@ def test_a_step_is_a_child_of_the_one_before(spans: InMemorySpanExporter) -> Non
     assert inner.attributes == {"error.type": "Refused"}
 
 
+UNSAMPLED = f"{SOUND[:-2]}00"
+
+
+def test_a_failure_is_kept_though_its_request_is_not_sampled(
+    spans: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracing, "_failures", tracing._Failures())
+    step = Step("relay answer", UNSAMPLED, attributes={"a": 1})
+    step.note({"b": 2})
+    step.end("503")
+    (kept,) = spans.get_finished_spans()
+    assert kept.context and kept.parent and kept.attributes == {"a": 1, "b": 2, "error.type": "503"}
+    assert (f"{kept.context.trace_id:032x}", f"{kept.parent.span_id:016x}") == (TRACE, PARENT)
+    assert step.traceparent == UNSAMPLED
+    Step("relay answer", UNSAMPLED).end("429")
+    Step("relay answer", UNSAMPLED).end()
+    assert len(spans.get_finished_spans()) == 1, "the client's own, and what went well"
+
+
+def test_an_outage_is_no_flood_of_spans(spans: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracing, "_failures", tracing._Failures())
+    monkeypatch.setattr("time.time_ns", lambda: 1_000_000_000)
+    for _ in range(100):
+        Step("relay answer", UNSAMPLED).end("stopped")
+    assert len(spans.get_finished_spans()) == tracing.MOST_FAILURES
+
+
 UNSOUND = [
     "",
     "01",
