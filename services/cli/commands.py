@@ -33,6 +33,12 @@ COMMANDS = (
     Command("up", "run:up", "Start Sluice and keep it running."),
     Command("down", "down:down", "Stop the Sluice that runs from this folder."),
     Command("status", "status:status", "Show what runs from this folder, and how it is."),
+    Command("top", "top:top", "Show rate, latency, lag, spend and refusals of the Sluice of this folder, live."),
+    Command(
+        "tail",
+        "tail:tail",
+        "Show records as they come onto the log: who, what and how it ended, without prompts, answers and secrets.",
+    ),
     Command(
         "contracts",
         "contracts:contracts",
