@@ -159,7 +159,11 @@ MONEY = Dashboard(
             ((f"{_rate(_COST)} / 1e6 / {_rate('sluice_requests_ended_total')}", "mean"),),
         ),
         Panel("Held credit", "currencyUSD", (("sum (sluice_holds_microdollars) / 1e6", "held"),)),
-        Panel("Requests that hold credit", "short", (("sum (sluice_holds)", "requests"),)),
+        Panel(
+            "Requests that hold something, and that wait for room",
+            "short",
+            (("sum (sluice_holds)", "hold"), ("sum (sluice_line_waiting)", "wait")),
+        ),
         Panel(
             "Entries by outcome",
             "ops",

@@ -46,8 +46,14 @@ DECISIONS = Counter(
     ("sluice.decider", STATUS),
     "Verdicts of policy, key-vault and rate-limit: the status of the refusal, or 200.",
 )
-HOLDS = Gauge("sluice.holds", "{request}", (), "Requests for which credit is held, counted once a minute.")
-HELD = Gauge("sluice.holds.microdollars", "{microdollar}", (), "Credit that is held, counted once a minute.")
+HOLDS = Gauge(
+    "sluice.holds",
+    "{request}",
+    (),
+    "Requests that hold something of a limit or a credit, of the first 20,000 owners.",
+)
+HELD = Gauge("sluice.holds.microdollars", "{microdollar}", (), "Credit that is held, likewise.")
+LINES = Gauge("sluice.line.waiting", "{request}", (), "Requests that wait until a limit has room for them.")
 JOINS = Gauge("sluice.joins.pending", "{request}", (), "Requests at a router that wait for a decision.")
 ROUTES = Counter("sluice.routes", "{route}", (STATUS,), "Routes by the status of the rejection; 200: planned.")
 STANDING = Gauge(

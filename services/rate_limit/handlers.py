@@ -22,6 +22,7 @@ from services.rate_limit.core.refusals import crowded
 from services.rate_limit.core.verdicts import Judge, Lacking, asked, reserved, without_price
 from services.rate_limit.core.waiting import Line, Waiter
 from services.rate_limit.core.windows import Limit
+from services.rate_limit.measuring import observe
 from services.rate_limit.partition import Fact, Partition, Partitions, Waiting
 from services.rate_limit.publishing import Unpublished
 from services.rate_limit.recovery import recover
@@ -68,6 +69,7 @@ class QuotaProcessor(Processor[RequestAccepted | Fact]):
         self._balances = Balances()
         self._partitions = Partitions(lambda: Partition(self._judge, self._balances, self._free))
         self._unpublished = Unpublished(work, self._partitions)
+        observe(self._partitions)
         self._loaded_at_ms = self._forgot_at_ms = 0
 
     async def load(self) -> None:

@@ -127,6 +127,11 @@ class Book:
         return len(self._running)
 
     @property
+    def held(self) -> int:
+        """Microdollars of credit that are held, or owed and not charged yet."""
+        return self._credit.used(0)
+
+    @property
     def idle(self) -> bool:
         """Nothing is held, counts, or may come again; a balance may be known."""
         return len(self._counters) == 1 and not (self._running or self._ended or self._over or self._charged)
