@@ -44,12 +44,14 @@ class ServiceSpec:
     recovers: Topics = ()
     """Topics from which state is rebuilt when partitions are assigned, or that are read once."""
     writes: Topics = ()
+    republishes: Topics = ()
+    """Topics whose dead letters it reads, and whose records it may publish again as they are."""
 
     @property
     def reads(self) -> frozenset[Topic[Any]]:
         """All topics that it reads, for whatever reason."""
         grouped = [topic for group in self.groups for topic in group.topics]
-        return frozenset((*grouped, *self.views, *self.follows, *self.recovers))
+        return frozenset((*grouped, *self.views, *self.follows, *self.recovers, *self.republishes))
 
     @property
     def signs(self) -> bool:
@@ -166,3 +168,11 @@ SERVICES: tuple[ServiceSpec, ...] = (
     CONSOLE,
     AUDIT,
 )
+
+OPERATOR = ServiceSpec(
+    "operator",
+    recovers=(topics.RESOLUTIONS,),
+    writes=(topics.RESOLUTIONS,),
+    republishes=tuple(topic for topic in topics.TOPICS if topic is not topics.RESOLUTIONS),
+)
+"""``./sluice dlq``. It runs in no container; its credentials are for those who may see who asked for what."""

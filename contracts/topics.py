@@ -8,6 +8,7 @@ from .charges import ChargePosted
 from .claims import PartitionClaimed
 from .decisions import CredentialGranted, PolicyDecided, QuotaReserved
 from .limits import LimitsSet, MeterSaved
+from .letters import DeadLetterResolved
 from .outcomes import OutcomesCounted
 from .prompts import PromptSubmitted
 from .quota import QuotaStateSaved
@@ -130,6 +131,16 @@ SPENDING = Topic(
     partition_by=lambda spent: spent.owner,
     compacted=True,
     forget_ms=3 * DAY_MS,
+)
+
+# What the operator did.
+RESOLUTIONS = Topic(
+    "operator.dead-letters.v1",
+    (DeadLetterResolved,),
+    key=lambda resolved: resolved.letter_id,
+    spread=Spread.SINGLE,
+    compacted=True,
+    forget_ms=MONTH_MS,
 )
 
 # Orders and states of the control plane.

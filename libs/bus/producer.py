@@ -21,6 +21,8 @@ from contracts.headers import TYPE, Headers, event_headers
 from contracts.record import Record
 from contracts.services import ServiceSpec
 from contracts.topic import Topic
+from contracts.topics import BY_NAME
+from libs.bus.records import Raw
 from libs.bus.settings import BusSettings
 from libs.bus.signing import Signer
 from libs.runtime.background import Repeated
@@ -69,6 +71,7 @@ class Producer:
         self._source = f"/services/{spec.name}"
         self._client_id = f"sluice-{spec.name}"
         self._writes = frozenset(spec.writes)
+        self._republishes = frozenset(spec.republishes)
         self._kafka = self._new_client()
         self._broken = False
         self.background = Repeated("keep the producer usable", self._replace_if_broken, every_s=CHECK_EVERY_S)
@@ -162,6 +165,18 @@ class Producer:
     ) -> Acknowledgement:
         """Queues a record as it came for the topic's dead-letter queue. Raises as `publish` does."""
         return await self._queue(topic.dead_letters, topic.dead_letter_bytes, key, value, headers, None)
+
+    async def republish(self, raw: Raw) -> Acknowledgement:
+        """Queues a record as it lies on its topic once more, in its partition, signature included. For operators.
+
+        Raises:
+            PermissionError: the service's `ServiceSpec` does not list the topic under ``republishes``.
+        """
+        topic = BY_NAME[raw.topic]
+        if topic not in self._republishes:
+            raise PermissionError(f"{self._source} may not publish records of {topic.name} again")
+        headers = list(raw.headers)
+        return await self._queue(topic.name, topic.max_record_bytes, raw.key, raw.value, headers, raw.partition)
 
     def _partition(self, topic: Topic[R], record: R) -> int | None:
         if topic.partition:

@@ -17,7 +17,7 @@ from libs.bus.settings import BusSettings
 MOVES_WITHIN_S = 15.0
 
 
-async def read_to_end(
+def read_to_end(
     settings: BusSettings,
     topic: Topic[Any],
     *,
@@ -39,7 +39,28 @@ async def read_to_end(
     """
     name = topic.dead_letters if dead_letters else topic.name
     numbers = partitions if partitions is not None else range(settings.partitions_of(topic, dead_letters=dead_letters))
-    chosen = [TopicPartition(name, number) for number in numbers]
+    begins = {TopicPartition(name, number): offset for number, offset in (begin_at or {}).items()}
+    return _read(settings, [TopicPartition(name, number) for number in numbers], since_ms, begins)
+
+
+def read_queues(
+    settings: BusSettings, topics: Collection[Topic[Any]], *, since_ms: int | None = None
+) -> AsyncGenerator[Raw, None]:
+    """All dead letters of some topics; otherwise as `read_to_end`."""
+    chosen = [
+        TopicPartition(topic.dead_letters, number)
+        for topic in topics
+        for number in range(settings.partitions_of(topic, dead_letters=True))
+    ]
+    return _read(settings, chosen, since_ms, {})
+
+
+async def _read(
+    settings: BusSettings,
+    chosen: Collection[TopicPartition],
+    since_ms: int | None,
+    begin_at: Mapping[TopicPartition, int],
+) -> AsyncGenerator[Raw, None]:
     if not chosen:
         return
     reader = PartitionReader(settings)
@@ -51,7 +72,7 @@ async def read_to_end(
         if since_ms is not None:
             found = await reader.offsets_since(dict.fromkeys(chosen, since_ms))
             starts = {partition: ends[partition] if offset is None else offset for partition, offset in found.items()}
-        wanted = {partition: (begin_at or {}).get(partition.partition, ends[partition]) for partition in chosen}
+        wanted = {partition: begin_at.get(partition, ends[partition]) for partition in chosen}
         starts = {partition: min(starts[partition], wanted[partition]) for partition in chosen}
         behind = {partition: starts[partition] for partition in chosen if starts[partition] < ends[partition]}
         reader.resume(behind)
@@ -59,9 +80,10 @@ async def read_to_end(
         while behind:
             if time.monotonic() - moved_s > MOVES_WITHIN_S:
                 stuck = ", ".join(
-                    f"{partition.partition} at {at} of {ends[partition]}" for partition, at in behind.items()
+                    f"{name}-{number} at {at} of {ends[TopicPartition(name, number)]}"
+                    for (name, number), at in behind.items()
                 )
-                raise KafkaTimeoutError(f"{name} cannot be read to its end (partition {stuck})")
+                raise KafkaTimeoutError(f"not read to the end: {stuck}")
             for raws in (await reader.fetch(within_ms=200)).values():
                 for raw in raws:
                     partition = TopicPartition(raw.topic, raw.partition)

@@ -70,6 +70,7 @@ COMMANDS = (
         "audit:audit",
         "Prove from log and ledger that every request ended once, was charged once, and is in its owner's balance.",
     ),
+    Command("dlq", "dlq:dlq", "Dead letters: records that could not be handled."),
     Command("import", "importing.commands:importing", "Come from another gateway."),
     Command(
         "export",

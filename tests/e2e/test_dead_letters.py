@@ -1,18 +1,22 @@
 """A broken record on any topic that a service reads: it is in the dead-letter queue, and the gateway goes on."""
 
 import asyncio
+import json
 import signal
 from typing import Any
 
 import pytest
 from aiokafka import ConsumerRecord
+from typer.testing import CliRunner
 
 from contracts import headers as names
 from contracts import topics
 from contracts.claims import PartitionClaimed
 from contracts.headers import header
 from contracts.topic import Topic
+from deploy.local.errors import StackError
 from libs.bus.reading import read_to_end
+from services.cli.dlq import dlq, show_letter
 from tests.faults.books import accepted_ids
 from tests.integration.publishing import raw_producer
 from tests.stacks import Gateway, chat, until
@@ -70,6 +74,59 @@ async def test_the_reader_goes_on_and_the_record_is_kept(gateway: Gateway, topic
     await until(kept, what=f"dead letters of {topic.name}")
     response = await gateway.post(chat("hi"))
     assert response.status_code == 200
+
+
+async def _dlq(*words: str, code: int = 0) -> Any:
+    """What ``./sluice dlq`` answers; it must not quote the record."""
+    done = await asyncio.to_thread(CliRunner().invoke, dlq, [*words, "--json"])
+    assert done.exit_code == code, done.output
+    assert "canary" not in done.output
+    return json.loads(done.output)
+
+
+async def test_the_operator_finds_retries_and_drops_letters(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLUICE_KAFKA_BOOTSTRAP", gateway.stack.bus.bootstrap)
+    topic, value = topics.REQUESTS, b'{"canary-value'
+    headers = [
+        (names.TYPE, b"dev.sluice.RequestAccepted"),
+        (names.SUBJECT, b"operated"),
+        ("sluice-signature", b"\xff\0"),
+    ]
+    async with raw_producer(gateway.stack.bus) as producer:
+        sent = await producer.send_and_wait(topic.name, value, key=b"k", headers=headers, partition=2)
+    letter_id = f"{topic.name}/2/{sent.offset}"
+
+    async def listed() -> dict[str, Any] | None:
+        rows = [row for row in await _dlq("list", "--topic", topic.name, "--since", "1h") if row["id"] == letter_id]
+        return rows[0] if rows and set(rows[0]["readers"].split(", ")) == READ_BY[topic] else None
+
+    row = await until(listed, what="one letter of four readers")
+    assert (row["subject"], row["type"], row["state"]) == ("operated", "RequestAccepted", "open")
+    shown = await _dlq("show", letter_id)
+    assert (shown["key"], shown["bytes"], shown["resolved_by"]) == ("k", len(value), None)
+    assert await _dlq("retry", letter_id, "--by", "ann") == [{"id": letter_id, "result": "retried"}]
+    assert await _dlq("retry", letter_id, "--by", "bob") == [{"id": letter_id, "result": "done before"}]
+    copies = [
+        raw
+        async for raw in read_to_end(gateway.stack.bus, topic)
+        if header(raw.headers, names.SUBJECT) == "operated" and raw.partition == 2
+    ]
+    assert len(copies) == 2, "published once again"
+    assert all((raw.key, raw.value, list(raw.headers)) == (b"k", value, headers) for raw in copies)
+    shown = await _dlq("show", letter_id)
+    assert (shown["state"], shown["resolved_by"]) == ("retried", "ann")
+    again = f"{topic.name}/2/{copies[1].offset}"
+
+    async def counted() -> bool | None:
+        rows = await _dlq("list", "--topic", topic.name)
+        return {letter_id, again} & {row["id"] for row in rows} == {again} or None
+
+    await until(counted, what="the letter of the copy")
+    assert await _dlq("drop", again) == [{"id": again, "result": "dropped"}]
+    assert again not in {row["id"] for row in await _dlq("list")}
+    assert all(row["letters"] for row in await _dlq("list", "--all", "--count"))
+    with pytest.raises(StackError, match="no dead letter"):
+        await asyncio.to_thread(show_letter, f"{topic.name}/9/9")
 
 
 async def _claimed(gateway: Gateway) -> int:
