@@ -7,8 +7,8 @@ from .attempts import Attempt, AttemptEnded, AttemptStarted
 from .charges import ChargePosted
 from .claims import PartitionClaimed
 from .decisions import CredentialGranted, PolicyDecided, QuotaReserved
-from .limits import LimitsSet, MeterSaved
 from .letters import DeadLetterResolved
+from .limits import LimitsSet, MeterSaved
 from .outcomes import OutcomesCounted
 from .prompts import PromptSubmitted
 from .quota import QuotaStateSaved
