@@ -39,6 +39,8 @@ class ReplyStarted(RequestRecord):
     """See `ReplyEnded.tried`."""
     dropped: list[str] = []
     """See `ReplyEnded.dropped`."""
+    cached_s: Annotated[int, Field(ge=0)] | None = None
+    """See `ReplyEnded.cached_s`."""
     upstream_ms: Annotated[int, Field(ge=0)] = 0
     """See `ReplyEnded.upstream_ms`."""
 
@@ -87,6 +89,8 @@ class ReplyEnded(RequestRecord):
     """Providers that failed before, as ``provider=status``."""
     dropped: list[str] = []
     """Fields of the client's request that the provider was not sent: its protocol lacks them, or it refuses them."""
+    cached_s: Annotated[int, Field(ge=0)] | None = None
+    """How old the answer is that came from the cache; None: of a provider."""
     upstream_ms: Annotated[int, Field(ge=0)] = 0
     """How long providers were waited for, until a stream's first byte or the end of a whole answer: the rest is the
     gateway's own delay."""

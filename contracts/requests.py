@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from .answers import CacheUse
 from .labels import Labels
 from .prices import Price
 from .quantities import Quantity
@@ -101,6 +102,7 @@ class CallableRequest(AddressedRequest):
     """How much the model is to think, where the client leaves it open; of a model that was chosen for them."""
     verbosity: str | None = None
     """How much it is to say, likewise."""
+    cache: CacheUse | None = None
     upstream_headers: dict[str, str] = {}
     """The client's headers that are for the provider, as its reference has them (``anthropic-beta``)."""
 

@@ -107,6 +107,7 @@ INGRESS = ServiceSpec(
         topics.CLAIMS,
         topics.KEY_USES,
         topics.RESPONSE_INDEX,
+        topics.ANSWERS,
     ),
 )
 POLICY = ServiceSpec("policy", groups=(POLICY_GROUP,), views=(topics.POLICIES,), writes=(topics.POLICY_DECISIONS,))
@@ -130,7 +131,7 @@ RELAY = ServiceSpec(
     "relay",
     groups=(RELAY_GROUP,),
     views=(topics.RELAYS, topics.GRANT_KEYS),
-    follows=(topics.CANCELLATIONS,),
+    follows=(topics.CANCELLATIONS, topics.ANSWERS),
     recovers=(topics.ATTEMPTS, topics.REPLIES),
     writes=(
         topics.ATTEMPTS,
@@ -141,6 +142,7 @@ RELAY = ServiceSpec(
         topics.CREDENTIAL_USES,
         topics.RESPONSES,
         topics.RESPONSE_INDEX,
+        topics.ANSWERS,
     ),
 )
 METERING = ServiceSpec(

@@ -3,6 +3,7 @@
 from typing import Any, TypeVar
 
 from . import control, credit
+from .answers import AnswerCached, AnswersForgotten
 from .attempts import Attempt, AttemptEnded, AttemptStarted
 from .charges import ChargePosted
 from .claims import PartitionClaimed
@@ -85,6 +86,15 @@ RESPONSE_INDEX: Topic[StoreEvent] = Topic(
     key=lambda event: event.locator,
     spread=Spread.SINGLE,
     retention_ms=MONTH_MS,
+)
+
+# Answers that are given again. A relay that starts takes the last hour in.
+ANSWERS: Topic[AnswerCached | AnswersForgotten] = Topic(
+    "gateway.answers.v1",
+    (AnswerCached, AnswersForgotten),
+    key=lambda record: record.event_subject,
+    spread=Spread.SINGLE,
+    retention_ms=3600 * 1000,
 )
 
 # What services report.

@@ -63,3 +63,5 @@ class UsageRecorded(RequestFacts):
     first_byte_ms: Annotated[int, Field(ge=0)] | None = None
     """From the call of the provider to its first byte."""
     streamed: bool = False
+    cached_percent: Annotated[int, Field(ge=0, le=100)] | None = None
+    """The answer came from the cache, and so much of what it would have cost is charged; None: of a provider."""

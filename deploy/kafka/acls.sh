@@ -25,6 +25,7 @@ allow ingress --operation Write --topic control.memberships.v1.dlq
 allow ingress --operation Write --topic control.policies.v1.dlq
 allow ingress --operation Write --topic control.revocations.v1.dlq
 allow ingress --operation Write --topic control.signing-keys.v1.dlq
+allow ingress --operation Write --topic gateway.answers.v1
 allow ingress --operation Write --topic gateway.cancellations.v1
 allow ingress --operation Write --topic gateway.claims.v1
 allow ingress --operation Write --topic gateway.claims.v1.dlq
@@ -102,6 +103,7 @@ allow router --operation Write --topic gateway.routes.v1
 allow router --operation Read --group router
 allow relay --operation Read --topic control.grant-keys.v1
 allow relay --operation Read --topic control.relays.v1
+allow relay --operation Read --topic gateway.answers.v1
 allow relay --operation Read --topic gateway.attempts.v1
 allow relay --operation Read --topic gateway.cancellations.v1
 allow relay --operation Read --topic gateway.prompts.v1
@@ -111,6 +113,8 @@ allow relay --operation Write --topic control.credential-uses.v1
 allow relay --operation Write --topic control.grant-keys.v1.dlq
 allow relay --operation Write --topic control.relays.v1
 allow relay --operation Write --topic control.relays.v1.dlq
+allow relay --operation Write --topic gateway.answers.v1
+allow relay --operation Write --topic gateway.answers.v1.dlq
 allow relay --operation Write --topic gateway.attempts.v1
 allow relay --operation Write --topic gateway.attempts.v1.dlq
 allow relay --operation Write --topic gateway.cancellations.v1.dlq

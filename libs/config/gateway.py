@@ -14,6 +14,7 @@ from pydantic_settings import (
     YamlConfigSettingsSource,
 )
 
+from contracts.answers import MOST_TTL_S
 from contracts.quantities import Unit
 from contracts.requests import ProviderSort, Surface, is_free
 from libs.config.auto import AutoModel
@@ -258,6 +259,21 @@ class Billing(Section):
     """Sent to clients without credit, as ``metadata.buyCreditsUrl``."""
 
 
+class AnswerCaching(Section):
+    """Answers that are given again to the same request of the same owner."""
+
+    enabled: bool = False
+    """For every request that does not say otherwise; else for those that ask."""
+    ttl_s: int = Field(default=3600, gt=0, le=MOST_TTL_S)
+    """Where the client names none."""
+    cost_percent: int = Field(default=0, ge=0, le=100)
+    """Of what the answer would have cost, charged for one that is given again."""
+    entry_bytes: int = Field(default=1024 * 1024, ge=1024, le=2 * 1024 * 1024)
+    """A longer answer is not kept."""
+    relay_bytes: int = Field(default=64 * 1024 * 1024, ge=0)
+    """That one relay keeps, packed and sealed: a quarter of it for one owner."""
+
+
 class Breaker(Section):
     """When a provider is left alone for a while, and when it is tried again."""
 
@@ -328,6 +344,7 @@ class GatewayConfig(BaseSettings):
     overload: Overload = Overload()
     timeouts: Timeouts = Timeouts()
     billing: Billing = Billing()
+    answer_cache: AnswerCaching = AnswerCaching()
     routing: Routing = Routing()
     telemetry: Telemetry = Telemetry()
     trusted_proxies: int = Field(default=0, ge=0)

@@ -15,7 +15,10 @@ def cost_of(usage: UsageRecorded) -> tuple[int, str]:
     """The cost in microdollars and the price's version: nothing where it is free, paid to the provider directly, or
     used nothing.
     """
-    return cost_in(usage.tokens, usage.quantities, usage.price, byok=usage.byok, free=usage.free)
+    cost, version = cost_in(usage.tokens, usage.quantities, usage.price, byok=usage.byok, free=usage.free)
+    if usage.cached_percent is not None:
+        return cost * usage.cached_percent // 100, "cached" if not usage.cached_percent else version
+    return cost, version
 
 
 def cost_in(

@@ -24,6 +24,7 @@ from services.ingress.core.generations import generation, request
 from services.ingress.counting import TokenCountPage
 from services.ingress.door import Door
 from services.ingress.entrance import Entrance
+from services.ingress.forgetting import ForgetPage
 from services.ingress.gate import Gate
 from services.ingress.generations import GenerationPage, Generations
 from services.ingress.models import CatalogRoutes
@@ -71,6 +72,7 @@ async def build(service: Service) -> AsyncIterator[None]:
         input_items=StoredPage(visitors, stored, {"GET": items}),
         generation=GenerationPage(visitors, generations, generation),
         request=GenerationPage(visitors, generations, request),
+        answer_cache=ForgetPage(visitors, service.producer),
     )
     views = service.views(*authenticator.views, balances, policies)
     service.health.check("reply partition", lambda: claimant.held is not None and replies.ready)

@@ -119,11 +119,12 @@ class Completions:
     ) -> int:
         sent: str | bytes | None = None
         read = noted = 0
+        looked_up = request.cache is not None
         while True:
             reply = await waiting.next()
             if isinstance(reply, ReplyStarted):
                 stay.answered(reply.upstream_ms + reply.waited_ms)
-                await send(stream_start([*headers, *reply_headers(reply)], reply.content_type))
+                await send(stream_start([*headers, *reply_headers(reply, looked_up=looked_up)], reply.content_type))
                 sent = "" if reply.content_type == EVENTS else b""
             elif isinstance(reply, ReplyChunk):
                 await send(stream_data(reply.sent))
@@ -137,7 +138,7 @@ class Completions:
             else:
                 if waiting.answered:
                     stay.answered(reply.upstream_ms + reply.waited_ms)
-                await self._end(request, reply, sent, [*headers, *reply_headers(reply)], send)
+                await self._end(request, reply, sent, [*headers, *reply_headers(reply, looked_up=looked_up)], send)
                 return reply.status
 
     async def _end(

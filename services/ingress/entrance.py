@@ -127,6 +127,7 @@ class Entrance:
             limits=config.limits,
             timeouts=config.timeouts,
             now_ms=accepted_ms,
+            caching=config.answer_cache,
         )
 
     def _has_balance(self, owner: str) -> bool:

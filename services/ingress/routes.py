@@ -49,6 +49,7 @@ def application(
     input_items: ASGIApp,
     generation: ASGIApp,
     request: ASGIApp,
+    answer_cache: ASGIApp,
 ) -> Starlette:
     """All routes.
 
@@ -62,6 +63,7 @@ def application(
         input_items: of ``GET /responses/{id}/input_items``.
         generation: of ``GET /generation?id=``.
         request: of ``GET /requests/{id}``.
+        answer_cache: of ``DELETE /cache``.
     """
 
     routes = []
@@ -73,6 +75,7 @@ def application(
             Route(f"{prefix}{PATHS[Surface.RESPONSES]}/{{id}}/input_items", input_items),
             Route(f"{prefix}/balance", balance),
             Route(f"{prefix}/generation", generation),
+            Route(f"{prefix}/cache", answer_cache, methods=["DELETE"]),
             Route(f"{prefix}/requests/{{id}}", request),
             *(Route(f"{prefix}{path}", page) for path, page in catalog.by_path.items()),
             *(Route(f"{prefix}{path}", page) for path, page in catalog.of_organization.items()),

@@ -14,6 +14,7 @@ from libs.bus.upkeep import Upkeep
 from libs.bus.views import View
 from libs.config.catalog import Catalog
 from libs.config.gateway import GatewayConfig
+from services.relay.answer_cache import AnswerCache
 from services.relay.attempts import Attempts
 from services.relay.core.tally import Tally
 from services.relay.examination import Examination
@@ -33,6 +34,7 @@ async def build(service: Service) -> AsyncIterator[None]:
     grant_keys = View(topics.GRANT_KEYS, on_change=grants.epoch_key_sealed)
     tally = Tally()
     upstreams = Upstreams(config.providers, config.timeouts)
+    cache = AnswerCache(service.producer, grants, config.answer_cache)
     attempts = Attempts(
         relay_id,
         service.producer,
@@ -41,6 +43,7 @@ async def build(service: Service) -> AsyncIterator[None]:
         tally=tally,
         catalog=Catalog(config),
         timeouts=config.timeouts,
+        cache=cache,
     )
     keep_ms = int(config.timeouts.route_s * 2_000) + RECALL_BEFORE_MS
 
@@ -52,9 +55,10 @@ async def build(service: Service) -> AsyncIterator[None]:
     views = service.views(relays, grant_keys)
     announcement = Upkeep(service.producer, relays, lambda: {relay_id: grants.announcement(now_ms())})
     clients = service.follower(topics.CANCELLATIONS, attempts.on_client, begin=From.END)
+    answers = service.follower(topics.ANSWERS, cache.receive, begin=From.BEGINNING)
     service.health.check("epoch key", lambda: grants.ready)
     async with service.running(views):
         await views.wait_ready()
         reports = reporting(service.producer, tally, relay_id)
-        async with service.running(announcement, clients, upstreams, reports, member):
+        async with service.running(announcement, clients, answers, cache.background, upstreams, reports, member):
             yield

@@ -26,6 +26,7 @@ from libs.config.gateway import Timeouts
 from libs.endpoints.registry import ENDPOINTS
 from libs.sealing.hybrid import SealError
 from libs.telemetry.tracing import Step
+from services.relay.answer_cache import AnswerCache, Hit
 from services.relay.calls import prepare
 from services.relay.core.costing import costs as priced
 from services.relay.core.ending import Ending, failed
@@ -36,6 +37,7 @@ from services.relay.counting import Counting
 from services.relay.grants import Grants
 from services.relay.left import MOST_READ_ON, Left
 from services.relay.measuring import measure_call, operation_of
+from services.relay.replay import replay
 from services.relay.reply_stream import ReplyStream
 from services.relay.upstream import UpstreamError, Upstreams, read_answer, read_events, read_pieces
 
@@ -66,8 +68,11 @@ class Attempt:
         left: Left,
         catalog: Catalog,
         timeouts: Timeouts,
+        cache: AnswerCache,
         traceparent: str,
     ) -> None:
+        self._lookup = cache.lookup(route, prompt) if route.cache else None
+        self._cost_percent = cache.settings.cost_percent
         self._route = route
         self._prompt = prompt
         self._stream = stream
@@ -128,6 +133,33 @@ class Attempt:
 
     async def run(self) -> Ending:
         """Calls the providers, one after the other until one answers, and relays the answer."""
+        if self._lookup is None:
+            return await self._answer()
+        ending = None
+        try:
+            if hit := await self._lookup.find():
+                return await self._replay(hit)
+            ending = await self._answer()
+            return ending
+        finally:
+            self._lookup.end(ending)
+
+    async def _replay(self, hit: Hit) -> Ending:
+        ending = await replay(hit, self._stream, cost_percent=self._cost_percent, stopped=lambda: self._stop_as)
+        if costs.are_wanted(self._prompt.body):
+            shown = priced(
+                ending.tokens,
+                ending.quantities,
+                hit.target.price,
+                byok=hit.target.grant.byok,
+                free=self._route.free,
+                percent=self._cost_percent,
+            )
+            ending.body = ending.body and costs.with_costs(ending.body, shown)
+            ending.tail = ending.tail and costs.with_costs(ending.tail, shown)
+        return ending
+
+    async def _answer(self) -> Ending:
         try:
             ending = await self._run()
         finally:
@@ -320,6 +352,8 @@ class Attempt:
                     raise UpstreamError(refusal)
                 if self._read_on_bytes is None:
                     self._stream.write(text)
+                    if self._lookup:
+                        self._lookup.add(text)
                     self._sent = text or self._sent
                 else:
                     self._read_on(len(data))

@@ -22,6 +22,7 @@ from libs.config.gateway import Timeouts
 from libs.runtime.background import Tasks
 from libs.runtime.budget import Budget
 from libs.telemetry.tracing import Step
+from services.relay.answer_cache import AnswerCache
 from services.relay.attempt import Attempt
 from services.relay.core.ending import Ending, attempt_ended, failed, undeliverable
 from services.relay.core.estimating import Paces
@@ -64,7 +65,9 @@ class Attempts:
         tally: Tally,
         catalog: Catalog,
         timeouts: Timeouts,
+        cache: AnswerCache,
     ) -> None:
+        self._cache = cache
         self._relay_id = relay_id
         self._producer = producer
         self._grants = grants
@@ -108,6 +111,7 @@ class Attempts:
             left=self._left,
             catalog=self._catalog,
             timeouts=self._timeouts,
+            cache=self._cache,
             traceparent=step.traceparent,
         )
         task = self._tasks.spawn(self._run(route, attempt, step))
@@ -179,7 +183,7 @@ class Attempts:
             )
             step.end(None if ending.refusal is None else str(ending.refusal.status))
             await self._end(route, ending, step.traceparent)
-            used = self._own_keys.used(route, ending, now_ms())
+            used = self._own_keys.used(route, ending, now_ms()) if ending.attempts else None
             if used:
                 publish = self._producer.publish_until_acknowledged(topics.CREDENTIAL_USES, used, step.traceparent)
                 self._tasks.spawn(publish)

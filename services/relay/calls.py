@@ -23,8 +23,8 @@ from services.relay.core.auto import as_client_asked, in_manner
 from services.relay.core.keeping import Keeper, is_kept
 from services.relay.upstream import UpstreamError
 
-FOR_US = frozenset({"provider", "tags"})
-"""Fields of requests: the client's preferences among providers, and its names for reports."""
+FOR_US = frozenset({"provider", "tags", "cache"})
+"""Fields of requests: preferences among providers, names for reports, what the answer cache may do."""
 
 
 def prepare(

@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 
 import structlog
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from contracts.clock import now_ms
 from contracts.control import EpochKeySealed, RelayAnnounced
@@ -65,6 +67,13 @@ class Grants:
             with contextlib.suppress(SealError):
                 return pair.open_epoch_key(sealed.sealed_key, epoch_id=sealed.epoch_id, relay_id=self._relay_id)
         return None
+
+    def secrets(self) -> list[bytes]:
+        """One for each epoch, the newest first: vaults give all relays the same, and nobody else any."""
+        return [
+            HKDF(SHA256(), 32, salt=None, info=b"sluice answer cache").derive(key)
+            for key, _ in reversed(self._epochs.values())
+        ]
 
     async def open(self, grant: SealedGrant, request_id: str) -> Secret:
         """The provider key in a grant; waits a little for an epoch key that is still on its way.

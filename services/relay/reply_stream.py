@@ -43,10 +43,11 @@ class ReplyStream:
         self.provider_id: str | None = None
         self.tried: list[str] = []
         self.dropped: list[str] = []
+        self.cached_s: int | None = None
         self.content_type = EVENTS
         self.upstream_ms = 0
         self.waited_ms = 0
-        """All six are published with the first chunk."""
+        """All seven are published with the first chunk."""
 
     @property
     def started(self) -> bool:
@@ -102,6 +103,7 @@ class ReplyStream:
             provider_id=self.provider_id,
             tried=self.tried,
             dropped=self.dropped,
+            cached_s=self.cached_s,
             upstream_ms=self.upstream_ms,
         )
         first: list[Reply] = [started]

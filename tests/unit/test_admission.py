@@ -13,7 +13,7 @@ from contracts.prompts import PromptSubmitted
 from contracts.record import ReplyAddress
 from contracts.requests import Caller, Surface
 from libs.config.catalog import Offer
-from libs.config.gateway import Limits, Model, Provider, Timeouts
+from libs.config.gateway import AnswerCaching, Limits, Model, Provider, Timeouts
 from libs.pricing.bounds import Size
 from services.ingress.core.admission import accept, bearer_token, content_type_of, header_map
 from services.ingress.core.answers import error_body
@@ -49,6 +49,7 @@ def _accept(chat: Asked, caller: Caller | None, headers: dict[str, str] | None =
         limits=Limits(),
         timeouts=Timeouts(),
         now_ms=NOW_MS,
+        caching=AnswerCaching(),
     )
 
 
@@ -197,6 +198,7 @@ def test_output_is_bounded_by_what_is_asked_for_or_what_the_relay_will_say() -> 
             limits=Limits(output_tokens=500),
             timeouts=Timeouts(),
             now_ms=NOW_MS,
+            caching=AnswerCaching(),
         )
         return request.output_tokens_most, request.cap_tokens
 
@@ -225,6 +227,7 @@ def test_what_certainly_does_not_fit_the_context_window_is_refused_with_both_num
             limits=Limits(),
             timeouts=Timeouts(),
             now_ms=NOW_MS,
+            caching=AnswerCaching(),
         )
 
     assert ask(1_600).input_tokens_most == 100

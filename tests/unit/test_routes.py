@@ -67,6 +67,7 @@ def _client() -> httpx.AsyncClient:
         input_items=_nothing,
         generation=_nothing,
         request=_nothing,
+        answer_cache=_nothing,
     )
     return httpx.AsyncClient(transport=httpx.ASGITransport(made), base_url="http://gateway")
 

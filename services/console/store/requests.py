@@ -105,6 +105,7 @@ class RequestDetails(Request):
     task_id: str | None
     client_version: str | None
     mode: str | None
+    cached_percent: int | None
     quantities: list[dict[str, Any]]
     metadata: dict[str, str]
     debit_account: str

@@ -10,15 +10,17 @@ from libs.chat.surfaces.registry import DIALECTS
 from libs.chat.surfaces.writer import SurfaceError
 from libs.config.auto import AutoModel, choose
 from libs.config.catalog import Offer
-from libs.config.gateway import Limits, Timeouts
+from libs.config.gateway import AnswerCaching, Limits, Timeouts
 from libs.endpoints import multipart
 from libs.endpoints.registry import ENDPOINTS, can_have
 from services.ingress.core.bodies import Asked
+from services.ingress.core.caching import cache_use
 from services.ingress.core.client_headers import upstream_headers
 from services.ingress.core.errors import BadRequest, Unauthorized, WrongContentType
 from services.ingress.core.labels import labels
 
 MOST_HEADER_CHARACTERS = 256
+NO_CACHING = AnswerCaching()
 _TAGS = {"client_version": "x-kilocode-version", "mode": "x-kilocode-mode"}
 _TASKS = ("x-kilocode-taskid", "x-kilo-session")
 """What names a task; Kilo Code's newer clients name a session in its place."""
@@ -128,6 +130,7 @@ def accept(
     limits: Limits,
     timeouts: Timeouts,
     now_ms: int,
+    caching: AnswerCaching = NO_CACHING,
 ) -> RequestAccepted:
     """The record of a request that is let in.
 
@@ -190,6 +193,7 @@ def accept(
         upstream_headers=upstream_headers(headers),
         task_id=_task(headers),
         labels=labels(asked.named, headers),
+        cache=cache_use(asked.surface, asked.body, headers, caller, caching),
         **{field: _tag(headers, name) for field, name in _TAGS.items()},
     )
 

@@ -33,8 +33,12 @@ def error_body(refusal: Refusal, surface: Surface = Surface.CHAT_COMPLETIONS) ->
     return orjson.dumps({"error": error})
 
 
-def reply_headers(reply: ReplyStarted | ReplyEnded) -> RawHeaders:
-    """Where quotas stand, how long one waited for them, who answered, who was tried before, and what was not sent."""
+def reply_headers(reply: ReplyStarted | ReplyEnded, *, looked_up: bool = False) -> RawHeaders:
+    """Where quotas stand, how long one waited for them, who answered, who was tried before, and what was not sent.
+
+    Args:
+        looked_up: the answer could have come from the cache.
+    """
     headers = quota_headers(reply.windows)
     if reply.waited_ms:
         headers.append((b"x-sluice-waited-ms", str(reply.waited_ms).encode()))
@@ -42,6 +46,10 @@ def reply_headers(reply: ReplyStarted | ReplyEnded) -> RawHeaders:
         headers.append((b"x-sluice-provider", reply.provider_id.encode()))
     if reply.tried:
         headers.append((b"x-sluice-tried", ", ".join(reply.tried).encode()))
+    if reply.cached_s is not None:
+        headers += [(b"x-sluice-cache", b"hit"), (b"age", str(reply.cached_s).encode())]
+    elif looked_up:
+        headers.append((b"x-sluice-cache", b"miss"))
     if reply.dropped:
         headers.append((b"x-sluice-dropped", ", ".join(reply.dropped).encode()))
     return headers

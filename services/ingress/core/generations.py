@@ -101,6 +101,7 @@ def request(usage: UsageRecorded) -> dict[str, Any]:
                 "first_byte_ms",
                 "task_id",
                 "streamed",
+                "cached_percent",
             },
         ),
         "labels": (usage.labels or NO_LABELS).model_dump(),

@@ -95,6 +95,7 @@ _TABLES = (
         tried text,
         quantities jsonb,
         streamed boolean not null default false,
+        cached_percent smallint,
         customer text,
         tags jsonb,
         metadata jsonb

@@ -11,11 +11,20 @@ from libs.pricing.cost import MILLION, cost_microdollars
 
 
 def costs(
-    tokens: TokenUsage, quantities: Sequence[Quantity], price: Price | None, *, byok: bool, free: bool
+    tokens: TokenUsage,
+    quantities: Sequence[Quantity],
+    price: Price | None,
+    *,
+    byok: bool,
+    free: bool,
+    percent: int = 100,
 ) -> JsonObject:
     """``cost``, ``is_byok`` and ``cost_details``, in USD, as OpenRouter's ``usage`` has them.
 
     With a user's own key the cost is 0, and the details say what the provider asks by the configured prices.
+
+    Args:
+        percent: that is charged, of an answer of the cache.
     """
     cost, _ = cost_in(tokens, quantities, price, byok=byok, free=free)
     details: JsonObject = {"upstream_inference_cost": None}
@@ -30,4 +39,4 @@ def costs(
             "upstream_inference_prompt_cost": of_prompt / MILLION,
             "upstream_inference_completions_cost": (whole - of_prompt) / MILLION,
         }
-    return {"cost": cost / MILLION, "is_byok": byok, "cost_details": details}
+    return {"cost": cost * percent // 100 / MILLION, "is_byok": byok, "cost_details": details}

@@ -35,6 +35,9 @@ class Ending:
     """Who was asked last; None: the first of the route."""
     tried: list[str] = field(default_factory=list)
     """Who failed before, as ``provider=status``."""
+    cached_s: int | None = None
+    cached_percent: int | None = None
+    """Of an answer from the cache; see `contracts.usage`."""
     dropped: list[str] = field(default_factory=list)
     """What the provider was not sent."""
 
@@ -80,6 +83,7 @@ def attempt_ended(route: RoutePlanned | RequestRejected, ending: Ending, now_ms:
             ended_at_ms=now_ms,
             first_byte_ms=ending.first_byte_ms,
             streamed=planned.stream if planned else False,
+            cached_percent=ending.cached_percent,
         ),
         reply=ReplyEnded(
             request_id=route.request_id,
@@ -96,6 +100,7 @@ def attempt_ended(route: RoutePlanned | RequestRejected, ending: Ending, now_ms:
             provider_id=provider_id,
             tried=ending.tried,
             dropped=ending.dropped,
+            cached_s=ending.cached_s,
             upstream_ms=ending.upstream_ms,
         ),
     )

@@ -1,0 +1,42 @@
+"""An answer of the cache on its way to the client: as a stream, if that is how it came."""
+
+from collections.abc import Callable
+
+from contracts.clock import now_ms
+from contracts.replies import Outcome
+from services.relay.answer_cache import Hit
+from services.relay.core.ending import Ending
+from services.relay.reply_stream import ReplyStream
+
+PIECE = 16 * 1024
+
+
+async def replay(hit: Hit, stream: ReplyStream, *, cost_percent: int, stopped: Callable[[], Outcome | None]) -> Ending:
+    """Gives an answer again.
+
+    Args:
+        cost_percent: see `contracts.usage.UsageRecorded.cached_percent`.
+        stopped: as what the client or the relay has ended it meanwhile.
+    """
+    answer = hit.answer
+    age_s = max(0, now_ms() - answer.cached_at_ms) // 1000
+    stream.provider_id, stream.cached_s = answer.provider_id, age_s
+    for start in range(0, len(answer.events), PIECE):
+        stream.write(answer.events[start : start + PIECE])
+        await stream.drain()
+    await stream.close()
+    cancelled = stopped() is Outcome.CANCELLED
+    return Ending(
+        Outcome.CANCELLED if cancelled else Outcome.COMPLETED,
+        status=499 if cancelled else 200,
+        body=None if cancelled else answer.body,
+        content_type=answer.content_type,
+        tail=None if cancelled else answer.tail or None,
+        chunks=stream.chunks,
+        tokens=answer.tokens,
+        quantities=answer.quantities,
+        attempts=0,
+        target=hit.target,
+        cached_s=age_s,
+        cached_percent=cost_percent,
+    )
