@@ -18,6 +18,8 @@ class PolicyDecided(RequestRecord):
     subject: Subject
     refusal: Refusal | None = None
     provider_ids: list[str] = []
+    stand_ins: dict[str, list[str]] = {}
+    """Of the models that may stand in, those that the policy leaves, and the providers of each."""
     policy_version: int = 0
 
 

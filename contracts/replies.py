@@ -39,6 +39,8 @@ class ReplyStarted(RequestRecord):
     """See `ReplyEnded.tried`."""
     dropped: list[str] = []
     """See `ReplyEnded.dropped`."""
+    model: str | None = None
+    """See `ReplyEnded.model`."""
     cached_s: Annotated[int, Field(ge=0)] | None = None
     """See `ReplyEnded.cached_s`."""
     upstream_ms: Annotated[int, Field(ge=0)] = 0
@@ -89,6 +91,8 @@ class ReplyEnded(RequestRecord):
     """Providers that failed before, as ``provider=status``."""
     dropped: list[str] = []
     """Fields of the client's request that the provider was not sent: its protocol lacks them, or it refuses them."""
+    model: str | None = None
+    """Which model stood in; None: the one that was asked for, or that its name stands for."""
     cached_s: Annotated[int, Field(ge=0)] | None = None
     """How old the answer is that came from the cache; None: of a provider."""
     upstream_ms: Annotated[int, Field(ge=0)] = 0

@@ -11,6 +11,7 @@ from .prices import Price
 from .quantities import Quantity
 from .record import EpochMs, Record, ReplyAddress, RequestRecord, Subject, Value
 
+MOST_STAND_INS = 8
 FIM_MOST_TOKENS = 1_000
 """Of a fill-in-the-middle answer."""
 
@@ -59,6 +60,11 @@ class Caller(Value):
 def is_free(model: str) -> bool:
     """Anybody may ask for the model, and nobody pays."""
     return model.endswith(":free")
+
+
+def price_key(model: str, provider_id: str) -> str:
+    """Of a stand-in, in `RequestAccepted.prices`."""
+    return f"{model}@{provider_id}"
 
 
 class RequestFacts(RequestRecord):
@@ -129,8 +135,11 @@ class RequestAccepted(CallableRequest):
 
     asked_model: str | None = None
     """What the client named, where that stands for another (``kilo-auto/*``)."""
+    stand_ins: Annotated[list[str], Field(max_length=MOST_STAND_INS)] = []
+    """Models that answer where those before them cannot, in this order."""
     prices: dict[str, Price] = {}
-    """By provider: what the request will be charged by, whatever the price is when it ends. None of free models."""
+    """By provider, and of stand-ins by ``model@provider``: what the request will be charged by, whatever the price is
+    when it ends. None of free models."""
     provider_order: list[str] = []
     """Providers that the client wants asked first, in this order."""
     provider_only: list[str] = []
@@ -147,6 +156,10 @@ class RequestAccepted(CallableRequest):
     """A request without a route by then is failed."""
     quantities_most: list[Quantity] = []
     """Of other units than tokens."""
+
+    def price(self, model: str, provider_id: str) -> Price | None:
+        """Of one of its models at a provider."""
+        return self.prices.get(provider_id if model == self.model else price_key(model, provider_id))
 
     @property
     def chooses(self) -> bool:

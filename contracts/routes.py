@@ -15,6 +15,8 @@ class Target(Value):
 
     provider_id: str
     upstream_model: str
+    model: str | None = None
+    """A model that stands in for the request's; None: that itself."""
     grant: SealedGrant
     price: Price | None = None
     """None where nobody pays, or the model has none."""
@@ -24,7 +26,7 @@ class RoutePlanned(CallableRequest):
     """Call these providers for this request, one after the other until one answers."""
 
     targets: Annotated[list[Target], Field(min_length=1)]
-    """More than one: whoever fails before its first byte is followed by the next. Of a user's own key there is one."""
+    """More than one: whoever fails before its first byte is followed by the next. Nobody follows a user's own key."""
     windows: list[QuotaWindow] = []
     waited_ms: Annotated[int, Field(ge=0)] = 0
     """See `QuotaReserved.waited_ms`."""

@@ -1,9 +1,10 @@
 """``kilo-auto/*``: which model a request for "whatever suits" gets. The mapping is data; the choice is pure."""
 
 import hashlib
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 
 from libs.config.section import Section
 
@@ -16,6 +17,8 @@ class Choice(Section):
     """How much it thinks."""
     verbosity: Literal["low", "medium", "high"] | None = None
     """How much it says."""
+    weight: Annotated[float, Field(gt=0)] = 1
+    """Of the choice among several: how many tasks get it, beside the others."""
 
 
 def _by_name(value: Any) -> Any:
@@ -39,7 +42,7 @@ class AutoModel(Section):
     surfaces: dict[str, Chosen] = {}
     """By the API that the client calls, for example ``chat.completions``."""
     one_of: list[Chosen] = []
-    """One of these, the same for a task."""
+    """One of these by weight, the same for a task; a request without a task is one of its own."""
     without_balance: Chosen | None = None
     """For callers who have no credit."""
 
@@ -63,6 +66,18 @@ def choose(auto: AutoModel, *, mode: str | None, surface: str, affinity: str, ha
     if not has_balance and auto.without_balance:
         return auto.without_balance
     if auto.one_of:
-        index = int.from_bytes(hashlib.sha256(affinity.encode()).digest()[:8], "big")
-        return auto.one_of[index % len(auto.one_of)]
+        return _drawn(auto.one_of, int.from_bytes(hashlib.sha256(affinity.encode()).digest()[:8], "big") / 2**64)
     return auto.modes.get((mode or "").lower()) or auto.surfaces.get(surface) or auto.default
+
+
+def _drawn(choices: Sequence[Choice], part: float) -> Choice:
+    """
+    Args:
+        part: from 0 to 1, as evenly as a hash.
+    """
+    left = part * sum(choice.weight for choice in choices)
+    for choice in choices:
+        left -= choice.weight
+        if left < 0:
+            return choice
+    return choices[-1]

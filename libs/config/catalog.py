@@ -44,9 +44,9 @@ class Catalog:
         """A model at all its providers, as they are configured."""
         return self._all.get(model_id, ())
 
-    def open_to(self, request: RequestAccepted) -> tuple[Offer, ...]:
-        """A request's model at the providers that its client's preferences leave."""
-        offers = self.all_of(request.model)
+    def open_to(self, request: RequestAccepted, model: str | None = None) -> tuple[Offer, ...]:
+        """A request's model, or one that stands in for it, at the providers that its client's preferences leave."""
+        offers = self.all_of(model or request.model)
         if not request.chooses:
             return offers
         return tuple(

@@ -16,7 +16,7 @@ from pydantic_settings import (
 
 from contracts.answers import MOST_TTL_S
 from contracts.quantities import Unit
-from contracts.requests import ProviderSort, Surface, is_free
+from contracts.requests import MOST_STAND_INS, ProviderSort, Surface, is_free
 from libs.config.auto import AutoModel
 from libs.config.defaults import Defaults
 from libs.config.description import Description
@@ -339,6 +339,9 @@ class GatewayConfig(BaseSettings):
     models: list[Model] = []
     auto: dict[str, AutoModel] = {}
     """By the name that clients use."""
+    fallbacks: dict[str, Annotated[list[str], Field(max_length=MOST_STAND_INS)]] = {}
+    """By model: those that stand in where it fails, is at its limit, is too small, or its filter refuses; for clients
+    that name no `models` and do not forbid it."""
     defaults: Defaults = Defaults()
     limits: Limits = Limits()
     overload: Overload = Overload()
@@ -383,6 +386,12 @@ class GatewayConfig(BaseSettings):
                 raise ValueError(f"auto {name}: there is no model {', '.join(unknown)}")
             if name in seen:
                 raise ValueError(f"auto {name}: this is the ID of a model")
+        for name, stand_ins in self.fallbacks.items():
+            unknown = sorted({name, *stand_ins} - seen)
+            if unknown:
+                raise ValueError(f"fallbacks {name}: there is no model {', '.join(unknown)}")
+            if any(is_free(one) is not is_free(name) for one in stand_ins):
+                raise ValueError(f"fallbacks {name}: free models and others do not stand in for each other")
         for name in self.defaults.models - seen - self.auto.keys():
             raise ValueError(f"defaults: there is no model {name}")
         return self

@@ -22,6 +22,7 @@ from services.ingress.body import Body
 from services.ingress.core import admission, bodies
 from services.ingress.core.bodies import Asked
 from services.ingress.core.nodes import check_nodes
+from services.ingress.core.stand_ins import StandIn, first_that_fits, stand_ins
 from services.ingress.publishing import Publishing
 from services.ingress.stored import StoredResponses
 from services.ingress.visitors import Visitor, Visitors
@@ -110,8 +111,20 @@ class Entrance:
         if asked.model in self._catalog.auto:
             has_balance = caller is not None and (not config.billing.prepaid or self._has_balance(caller.owner))
             asked = admission.resolve(
-                asked, caller, visitor.headers, autos=self._catalog.auto, ip=ip, has_balance=has_balance
+                asked,
+                caller,
+                visitor.headers,
+                autos=self._catalog.auto,
+                ip=ip,
+                has_balance=has_balance,
+                request_id=str(request_id),
             )
+        others: list[StandIn] = []
+        if asked.stand_ins or config.fallbacks:
+            others = stand_ins(
+                asked, self._catalog, lambda model: self._prices.find(model, accepted_ms), config.fallbacks
+            )
+            asked, others = first_that_fits(asked, self._catalog.all_of(asked.model), others)
         if caller and len(raw) >= WORTH_BYTES and not asked.free and asked.model in self._catalog.by_o200k:
             asked = replace(asked, size=await _counted(asked, len(raw)))
         return admission.accept(
@@ -128,6 +141,7 @@ class Entrance:
             timeouts=config.timeouts,
             now_ms=accepted_ms,
             caching=config.answer_cache,
+            others=others,
         )
 
     def _has_balance(self, owner: str) -> bool:

@@ -100,6 +100,7 @@ class Lookup:
         answer = CachedAnswer(
             provider_id=target.provider_id,
             upstream_model=target.upstream_model,
+            model=target.model,
             body=ending.body,
             events="".join(self._events or ()),
             tail=ending.tail or "",
@@ -148,7 +149,7 @@ class AnswerCache:
                 log.warning("a cached answer does not open", request_id=route.request_id)
                 continue
             for target in route.targets:
-                if target.provider_id == answer.provider_id:
+                if (target.provider_id, target.model) == (answer.provider_id, answer.model):
                     return Hit(answer, target.model_copy(update={"upstream_model": answer.upstream_model}))
         return None
 

@@ -31,6 +31,7 @@ from services.relay.calls import prepare
 from services.relay.core.costing import costs as priced
 from services.relay.core.ending import Ending, failed
 from services.relay.core.estimating import Paces
+from services.relay.core.falling_back import after
 from services.relay.core.keeping import Keeper, Kept
 from services.relay.core.tally import Tally
 from services.relay.counting import Counting
@@ -192,13 +193,16 @@ class Attempt:
         remaining_s = (self._route.deadline_ms - now_ms()) / 1000
         try:
             async with asyncio.timeout(remaining_s):
-                for target in self._route.targets:
+                left = list(self._route.targets)
+                while True:
+                    target = left.pop(0)
                     self._turn_to(target)
                     try:
                         await self._call_in_step()
                         return
                     except UpstreamError as error:
-                        if target is self._route.targets[-1] or self._stop_as or not self._may_turn_away(error):
+                        left = [] if self._stop_as or self._stream.started else after(error.refusal, target, left)
+                        if not left:
                             raise
                         self._tried.append(f"{target.provider_id}={error.refusal.status}")
                         log.info("falling back", **self._about, tried=self._tried)
@@ -212,12 +216,7 @@ class Attempt:
         self._at, self._call, self._called_at, self._first_byte_ms = target, None, 0.0, None
         self._keeper = None
         self._stream.provider_id, self._stream.tried, self._stream.dropped = target.provider_id, self._tried, []
-
-    def _may_turn_away(self, error: UpstreamError) -> bool:
-        """The client has nothing yet, and what is wrong is not the request."""
-        if self._stream.started:
-            return False
-        return error.refusal.status == 429 or error.refusal.status >= 500
+        self._stream.model = target.model
 
     def _count(self, refusal: Refusal | None) -> None:
         """Counts for the routers how the provider did, if it was asked, and with our own key."""
@@ -304,7 +303,7 @@ class Attempt:
 
     def _exchange(self) -> Exchange:
         request, at = self._route, self._at
-        provider = self._catalog.at(request.model, at.provider_id)
+        provider = self._catalog.at(at.model or request.model, at.provider_id)
         if provider is None:
             raise UpstreamError(unreachable(at.provider_id))
         found, self._keeper = prepare(request, self._prompt, at, provider)
@@ -425,7 +424,7 @@ class Attempt:
             # The provider has worked on the prompt, whether or not a byte came back.
             ending.quantities = list(self._call.quantities())
             if outcome is Outcome.CANCELLED and not ending.quantities:
-                provider = self._catalog.at(self._route.model, self._at.provider_id)
+                provider = self._catalog.at(self._at.model or self._route.model, self._at.provider_id)
                 worked_s = time.monotonic() - self._called_at
                 counted = self._counting.of_left(self._call, self._at, provider, worked_s)
                 ending.tokens, ending.estimated_from = counted

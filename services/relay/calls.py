@@ -23,8 +23,8 @@ from services.relay.core.auto import as_client_asked, in_manner
 from services.relay.core.keeping import Keeper, is_kept
 from services.relay.upstream import UpstreamError
 
-FOR_US = frozenset({"provider", "tags", "cache"})
-"""Fields of requests: preferences among providers, names for reports, what the answer cache may do."""
+FOR_US = frozenset({"provider", "tags", "cache", "models", "route"})
+"""Fields of requests: the choice of provider and model, names for reports, what the answer cache may do."""
 
 
 def prepare(
@@ -65,7 +65,7 @@ def _chat(
     call = Call(
         request.surface,
         with_hashed_users(body, request.surface, target.provider_id, request.caller),
-        request.model,
+        target.model or request.model,
         target.upstream_model,
         request.stream,
         # Who pays with a key of their own is not held to what we reserve.
@@ -107,7 +107,7 @@ def _endpoint(request: CallableRequest, prompt: PromptSubmitted, target: Target,
         request.surface,
         form.with_fields(**{name: value for name, value in named.items() if value != users[name]}),
         provider,
-        model=request.model,
+        model=target.model or request.model,
         upstream_model=target.upstream_model,
         streamed=request.stream,
         price=target.price,

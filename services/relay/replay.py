@@ -20,7 +20,7 @@ async def replay(hit: Hit, stream: ReplyStream, *, cost_percent: int, stopped: C
     """
     answer = hit.answer
     age_s = max(0, now_ms() - answer.cached_at_ms) // 1000
-    stream.provider_id, stream.cached_s = answer.provider_id, age_s
+    stream.provider_id, stream.model, stream.cached_s = answer.provider_id, answer.model, age_s
     for start in range(0, len(answer.events), PIECE):
         stream.write(answer.events[start : start + PIECE])
         await stream.drain()

@@ -44,10 +44,11 @@ class ReplyStream:
         self.tried: list[str] = []
         self.dropped: list[str] = []
         self.cached_s: int | None = None
+        self.model: str | None = None
         self.content_type = EVENTS
         self.upstream_ms = 0
         self.waited_ms = 0
-        """All seven are published with the first chunk."""
+        """All eight are published with the first chunk."""
 
     @property
     def started(self) -> bool:
@@ -104,6 +105,7 @@ class ReplyStream:
             tried=self.tried,
             dropped=self.dropped,
             cached_s=self.cached_s,
+            model=self.model,
             upstream_ms=self.upstream_ms,
         )
         first: list[Reply] = [started]

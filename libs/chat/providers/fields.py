@@ -23,11 +23,13 @@ COMMON = frozenset(
     }
 )
 """Fields of a chat completion that every protocol has a form for, or need not have."""
-ENVELOPE = frozenset({"model", "messages", "stream", "stream_options", "store", "metadata", "usage", "tags", "cache"})
+ENVELOPE = frozenset(
+    {"model", "messages", "stream", "stream_options", "store", "metadata", "usage", "tags", "cache", "models", "route"}
+)
 """Fields without an effect on the answer."""
-GATEWAYS = frozenset({"usage", "transforms", "tags", "cache"})
+GATEWAYS = frozenset({"usage", "transforms", "tags", "cache", "models", "route"})
 """Fields that ask a gateway, as OpenRouter and LiteLLM have them; providers refuse them. ``usage`` is honoured
-(`ChatWriter`), and so are ``tags`` and ``cache``."""
+(`ChatWriter`), and so are the others but ``transforms``."""
 MOST_NAMED = 20
 _NAME = re.compile(r"[A-Za-z0-9_]{1,64}\Z")
 _NEUTRAL: JsonObject = {

@@ -10,7 +10,7 @@ from libs.chat.surfaces.registry import DIALECTS
 from libs.chat.surfaces.writer import SurfaceError
 from libs.config.auto import AutoModel, choose
 from libs.config.catalog import Offer
-from libs.config.gateway import AnswerCaching, Limits, Timeouts
+from libs.config.gateway import AnswerCaching, Limits, Model, Timeouts
 from libs.endpoints import multipart
 from libs.endpoints.registry import ENDPOINTS, can_have
 from services.ingress.core.bodies import Asked
@@ -18,6 +18,7 @@ from services.ingress.core.caching import cache_use
 from services.ingress.core.client_headers import upstream_headers
 from services.ingress.core.errors import BadRequest, Unauthorized, WrongContentType
 from services.ingress.core.labels import labels
+from services.ingress.core.stand_ins import StandIn
 
 MOST_HEADER_CHARACTERS = 256
 NO_CACHING = AnswerCaching()
@@ -101,6 +102,7 @@ def resolve(
     autos: Mapping[str, AutoModel],
     ip: str,
     has_balance: bool,
+    request_id: str,
 ) -> Asked:
     """The same request for the model that its name stands for; most names stand for themselves."""
     auto = autos.get(asked.model)
@@ -110,7 +112,7 @@ def resolve(
         auto,
         mode=_tag(headers, _TAGS["mode"]),
         surface=asked.surface.value,
-        affinity=f"{caller.owner if caller else ip}/{_task(headers) or ''}",
+        affinity=f"{caller.owner if caller else ip}/{_task(headers) or request_id}",
         has_balance=has_balance,
     )
     return replace(asked, model=chosen.model, asked_model=asked.model, effort=chosen.effort, verbosity=chosen.verbosity)
@@ -131,6 +133,7 @@ def accept(
     timeouts: Timeouts,
     now_ms: int,
     caching: AnswerCaching = NO_CACHING,
+    others: Sequence[StandIn] = (),
 ) -> RequestAccepted:
     """The record of a request that is let in.
 
@@ -139,6 +142,7 @@ def accept(
         ip: the client's, as `libs.identity.addresses.Clients` names it; free models count against it whoever asks.
         prices: of the model, now, by provider.
         offers: of the model, if it is served here.
+        others: models that may stand in.
 
     Raises:
         Unauthorized: a paid model without a key.
@@ -156,8 +160,8 @@ def accept(
         raise BadRequest(f"{asked.model!r} is for {', '.join(model.surfaces)}; GET /models lists others.")
     cap = 0
     if asked.max_tokens is None:
-        cap = (model.max_output_tokens if model else None) or limits.output_tokens
-        cap = min(cap, (model.max_completion_tokens if model else None) or cap)
+        # Whichever model answers takes it.
+        cap = min(_cap(one, limits) for one in (model, *(other.model for other in others)))
     context = model.context_length if model else None
     if context and asked.size.tokens_least > context:
         raise BadRequest(
@@ -174,7 +178,8 @@ def accept(
         effort=asked.effort,
         verbosity=asked.verbosity,
         stream=asked.stream,
-        prices=prices,
+        stand_ins=[one.model.id for one in others],
+        prices={**prices, **{name: price for one in others for name, price in one.priced.items()}},
         provider_order=list(asked.wanted.order),
         provider_only=list(_providers(asked, offers)),
         provider_ignore=list(asked.wanted.ignore),
@@ -186,7 +191,7 @@ def accept(
         deadline_ms=now_ms + int(timeouts.request_s * 1000),
         prompt_bytes=prompt_bytes,
         cap_tokens=cap or None,
-        input_tokens_most=min(asked.size.tokens_most, context or asked.size.tokens_most),
+        input_tokens_most=min(asked.size.tokens_most, _largest(model, others) or asked.size.tokens_most),
         output_tokens_most=(asked.max_tokens if asked.max_tokens is not None else cap) * asked.choices,
         quantities_most=list(asked.quantities),
         reply_to=reply_to,
@@ -196,6 +201,18 @@ def accept(
         cache=cache_use(asked.surface, asked.body, headers, caller, caching),
         **{field: _tag(headers, name) for field, name in _TAGS.items()},
     )
+
+
+def _cap(model: Model | None, limits: Limits) -> int:
+    """Of an answer whose client sets no limit."""
+    cap = (model.max_output_tokens if model else None) or limits.output_tokens
+    return min(cap, (model.max_completion_tokens if model else None) or cap)
+
+
+def _largest(model: Model | None, others: Sequence[StandIn]) -> int | None:
+    """The context window of the largest; None where that of any is not known."""
+    windows = [one.context_length if one else None for one in (model, *(other.model for other in others))]
+    return None if None in windows else max(window or 0 for window in windows)
 
 
 def _providers(asked: Asked, offers: Sequence[Offer]) -> Sequence[str]:

@@ -50,6 +50,8 @@ def reply_headers(reply: ReplyStarted | ReplyEnded, *, looked_up: bool = False) 
         headers += [(b"x-sluice-cache", b"hit"), (b"age", str(reply.cached_s).encode())]
     elif looked_up:
         headers.append((b"x-sluice-cache", b"miss"))
+    if reply.model:
+        headers.append((b"x-sluice-model", reply.model.encode()))
     if reply.dropped:
         headers.append((b"x-sluice-dropped", ", ".join(reply.dropped).encode()))
     return headers

@@ -11,7 +11,7 @@ from pydantic_core import from_json
 
 from contracts.quantities import Quantity
 from contracts.record import JSON
-from contracts.requests import FIM_MOST_TOKENS, Surface, is_free
+from contracts.requests import FIM_MOST_TOKENS, MOST_STAND_INS, Surface, is_free
 from libs.endpoints.form import Form, RequestError
 from libs.endpoints.multipart import FormError
 from libs.endpoints.registry import ENDPOINTS
@@ -43,6 +43,8 @@ class Asked:
     size: Size
     wanted: Preferences = NONE
     """Of the choice among providers."""
+    stand_ins: tuple[str, ...] = ()
+    """Models that the client names beside the first."""
     asked_model: str | None = None
     """What the client named, where that stands for another."""
     effort: str | None = None
@@ -70,13 +72,25 @@ def parse(surface: Surface, raw: bytes, content_type: str = JSON) -> Asked:
     if surface in ENDPOINTS:
         return _of_endpoint(surface, raw, content_type)
     body = _object(raw)
-    model = _model(body)
+    stand_ins = _stand_ins(body)
+    model = _model(body if body.get("model") else {"model": next(iter(stand_ins), None)})
     stream = body.get("stream", False)
     if stream is not None and not isinstance(stream, bool):
         raise BadRequest("`stream` must be true or false.")
     limit, choices = _PARSERS[surface](body)
     wanted = preferences(body.get("provider"))
-    return Asked(surface, model, bool(stream), limit, choices, size_of(body, len(raw)), wanted, body=body, named=body)
+    return Asked(
+        surface,
+        model,
+        bool(stream),
+        limit,
+        choices,
+        size_of(body, len(raw)),
+        wanted,
+        stand_ins=stand_ins,
+        body=body,
+        named=body,
+    )
 
 
 def _of_endpoint(surface: Surface, raw: bytes, content_type: str) -> Asked:
@@ -119,6 +133,22 @@ def _model(body: dict[str, Any]) -> str:
     if len(model) > MOST_MODEL_CHARACTERS or not model.isprintable():
         raise BadRequest(f"`model` must be at most {MOST_MODEL_CHARACTERS} printable characters.")
     return model
+
+
+def _stand_ins(body: dict[str, Any]) -> tuple[str, ...]:
+    """``models``, as OpenRouter has it ("Model Routing"): who answers where the model before cannot."""
+    if body.get("route") not in (None, "fallback"):
+        raise BadRequest('`route` must be "fallback".')
+    named = body.get("models")
+    if named is None:
+        return ()
+    if not isinstance(named, list) or len(named) > MOST_STAND_INS or not all(map(_is_name, named)):
+        raise BadRequest(f"`models` must be a list of at most {MOST_STAND_INS} models of GET /models.")
+    return tuple(dict.fromkeys(named))
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= MOST_MODEL_CHARACTERS and value.isprintable()
 
 
 _Output = tuple[int | None, int]

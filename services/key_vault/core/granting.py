@@ -1,6 +1,7 @@
 """Which key a request is granted."""
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Container, Iterator, Mapping
 
 from contracts.decisions import CredentialGranted, SealedGrant
 from contracts.record import Refusal
@@ -50,7 +51,25 @@ class Granting:
                 f"The gateway has no key for the provider {first.provider_id}; its operator can set the environment "
                 f"variable {first.provider.api_key_variable} and restart it, or you add your own key.",
             )
+        for model in request.stand_ins:
+            have = {grant.provider_id for grant in grants}
+            grants += self._of_stand_in(request, model, have, epoch)
         return CredentialGranted(request_id=request.request_id, subject=request.subject, grants=grants)
+
+    def _of_stand_in(
+        self, request: RequestAccepted, model: str, have: Container[str], epoch: EpochKey
+    ) -> Iterator[SealedGrant]:
+        """Keys that are not there yet: the caller's own where there is one. One that does not open is passed over."""
+        for offer in self._catalog.open_to(request, model):
+            provider_id = offer.provider_id
+            if provider_id in have:
+                continue
+            credential = self._book.find(request, provider_id)
+            if credential:
+                with contextlib.suppress(EnvelopeError, OSError):
+                    yield self._seal(request, self._open(credential), provider_id, epoch, byok=True)
+            elif (secret := self._own_keys.get(provider_id)) is not None:
+                yield self._seal(request, secret, provider_id, epoch, byok=False)
 
     def _own(
         self, request: RequestAccepted, credential: Credential, provider_id: str, epoch: EpochKey

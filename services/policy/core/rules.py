@@ -42,5 +42,10 @@ def decide(
         subject=request.subject,
         refusal=refusal,
         provider_ids=list(verdict.provider_ids),
+        stand_ins={
+            model: list(left)
+            for model in request.stand_ins
+            if not refusal and (left := check(model, catalog, policy).provider_ids)
+        },
         policy_version=policy.version if policy else 0,
     )

@@ -48,6 +48,8 @@ class CachedAnswer(Value):
 
     provider_id: str
     upstream_model: str
+    model: str | None = None
+    """Which stood in for the request's."""
     body: str | None = None
     """Of an answer that was not streamed."""
     events: str = ""

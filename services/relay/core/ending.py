@@ -66,7 +66,7 @@ def attempt_ended(route: RoutePlanned | RequestRejected, ending: Ending, now_ms:
     return AttemptEnded(
         request_id=route.request_id,
         usage=UsageRecorded(
-            **carried(route, RequestFacts),
+            **carried(route, RequestFacts) | ({"model": target.model} if target and target.model else {}),
             provider_id=provider_id,
             upstream_model=target.upstream_model if target else None,
             outcome=ending.outcome,
@@ -100,6 +100,7 @@ def attempt_ended(route: RoutePlanned | RequestRejected, ending: Ending, now_ms:
             provider_id=provider_id,
             tried=ending.tried,
             dropped=ending.dropped,
+            model=target.model if target else None,
             cached_s=ending.cached_s,
             upstream_ms=ending.upstream_ms,
         ),

@@ -1,8 +1,9 @@
 """From an allowed request to a route. Pure, but that a request that tries a broken provider is noted as its trial."""
 
+from collections.abc import Iterator, Mapping, Sequence
 from math import ceil
 
-from contracts.decisions import QuotaReserved
+from contracts.decisions import QuotaReserved, SealedGrant
 from contracts.record import Refusal
 from contracts.requests import AddressedRequest, CallableRequest, ProviderSort, RequestAccepted, carried
 from contracts.routes import RequestRejected, RoutePlanned, Target
@@ -23,37 +24,75 @@ def plan(
         for offer in catalog.open_to(request)
         if offer.provider_id in verdict.policy.provider_ids and offer.provider_id in grants
     ]
-    if not offers:
+    # With a key of one's own nothing was reserved for anybody else.
+    others = [] if quota.byok else _stand_ins(verdict, catalog, grants, health, sort, now_ms)
+    if not offers and not others:
         return _rejected(request, _nobody(request, catalog), not request.chooses, quota, now_ms)
-    if quota.byok and not grants[offers[0].provider_id].byok:
+    byok = bool(offers) and grants[offers[0].provider_id].byok
+    if quota.byok and offers and not byok:
         # Rate-limit and vault saw the owner's keys at different moments: nobody has reserved credit for ours.
         refusal = Refusal(status=503, message="Your own keys are being changed; try again.", retry_after_s=1)
         return _rejected(request, refusal, True, quota, now_ms)
-    byok = grants[offers[0].provider_id].byok
-    if not byok:
+    if offers and not byok:
         offers = ordered(offers, request, health, sort, now_ms)
         trial = _trial(offers, request, health, now_ms)
         if trial:
             health.tried(trial.provider_id, now_ms)
             offers = [trial, *(offer for offer in offers if offer is not trial)]
         elif health.standing(offers[0].provider_id, now_ms) is Standing.DOWN:
-            return _rejected(request, _down(request, offers, health, now_ms), True, quota, now_ms)
+            if not others:
+                return _rejected(request, _down(request, offers, health, now_ms), True, quota, now_ms)
+            offers = []
+    chosen = [*(offers if request.allow_fallbacks and not byok else offers[:1]), *([] if byok else others)]
     return RoutePlanned(
         **carried(request, CallableRequest),
         targets=[
             Target(
                 provider_id=offer.provider_id,
                 upstream_model=offer.model.upstream_model,
+                model=None if offer.model.id == request.model else offer.model.id,
                 grant=grants[offer.provider_id],
-                price=request.prices.get(offer.provider_id),
+                price=request.price(offer.model.id, offer.provider_id),
             )
-            for offer in (offers if request.allow_fallbacks and not byok else offers[:1])
+            for offer in _until_own_key(chosen, grants)
         ],
         windows=quota.windows,
         waited_ms=quota.waited_ms,
         reserved_microdollars=quota.held.microdollars if quota.held and not byok else None,
         planned_at_ms=now_ms,
     )
+
+
+def _stand_ins(
+    verdict: Allowed[Source],
+    catalog: Catalog,
+    grants: Mapping[str, SealedGrant],
+    health: Health,
+    sort: ProviderSort,
+    now_ms: int,
+) -> list[Offer]:
+    """The models that may answer in place of the request's, each at its providers that are not out of order."""
+    request, found = verdict.request, list[Offer]()
+    for model in request.stand_ins:
+        allowed = verdict.policy.stand_ins.get(model, ())
+        offers = [
+            offer
+            for offer in catalog.open_to(request, model)
+            if offer.provider_id in allowed
+            and offer.provider_id in grants
+            and (request.free or grants[offer.provider_id].byok or request.price(model, offer.provider_id))
+            and health.standing(offer.provider_id, now_ms) is not Standing.DOWN
+        ]
+        found += ordered(offers, request, health, sort, now_ms)
+    return found
+
+
+def _until_own_key(offers: Sequence[Offer], grants: Mapping[str, SealedGrant]) -> Iterator[Offer]:
+    """What fails with a user's own key ends there: the gateway's is never tried after it."""
+    for offer in offers:
+        yield offer
+        if grants[offer.provider_id].byok:
+            return
 
 
 def _trial(offers: list[Offer], request: RequestAccepted, health: Health, now_ms: int) -> Offer | None:
