@@ -43,6 +43,8 @@ class Gateway:
     http: httpx.AsyncClient
     database: "asyncpg.Connection[Any]"
     started_ms: int
+    issuer: str
+    """Of single sign-on; a test that wants it to answer starts it."""
 
     @property
     def base_url(self) -> str:
@@ -120,6 +122,13 @@ async def running_stack(folder: Path, kafka: str, **options: Any) -> AsyncIterat
     """A stack in ``folder``, with an account and a key. Every provider is the stub, but for ``absent``."""
     environment: dict[str, str] = {"SLUICE_TEST_WRONG_KEY": WRONG_KEY} | options.pop("environment", {})
     config = options.pop("config", CONFIG)
+    issuer = f"http://localhost:{free_port()}"
+    environment |= {
+        "SLUICE_CONSOLE_OIDC_ISSUER": issuer,
+        "SLUICE_CONSOLE_OIDC_CLIENT_ID": "sluice",
+        "SLUICE_CONSOLE_OIDC_CLIENT_SECRET": "test-only",
+        "SLUICE_CONSOLE_OIDC_DOMAINS": "sluice.example",
+    }
     home = Home(folder)
     stack = Stack(
         home,
@@ -150,7 +159,7 @@ async def running_stack(folder: Path, kafka: str, **options: Any) -> AsyncIterat
         database = await asyncpg.connect(stack.postgres.admin_url())
         limits = httpx.Limits(max_connections=500)
         async with httpx.AsyncClient(timeout=60, limits=limits, trust_env=False) as http:
-            yield Gateway(stack, key["key"], account["id"], http, database, started_ms)
+            yield Gateway(stack, key["key"], account["id"], http, database, started_ms, issuer)
         await database.close()
     finally:
         await stack.stop()

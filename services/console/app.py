@@ -10,6 +10,7 @@ from libs.config.gateway import GatewayConfig
 from libs.database.outbox import Outbox
 from libs.database.pool import Database
 from libs.database.settings import DatabaseSettings
+from libs.runtime.process import SettingsError
 from libs.runtime.server import HttpServer
 from libs.sealing.key_encryption import key_ring
 from services.console.api import application
@@ -20,6 +21,18 @@ from services.console.parts import Parts
 from services.console.provider_keys import ProviderKeys
 from services.console.settings import ConsoleSettings
 from services.console.signing import SigningKeys
+from services.console.single_sign_on import SingleSignOn
+
+
+def _sign_on(settings: ConsoleSettings) -> SingleSignOn | None:
+    if settings.oidc_issuer is None:
+        return None
+    try:
+        return SingleSignOn(
+            settings.oidc_issuer, settings.oidc_client_id, settings.oidc_client_secret, settings.oidc_name
+        )
+    except ValueError as error:
+        raise SettingsError(f"SLUICE_CONSOLE_OIDC_ISSUER: {error}") from None
 
 
 @asynccontextmanager
@@ -41,6 +54,9 @@ async def build(service: Service) -> AsyncIterator[None]:
         gateway_url=settings.gateway_url,
         playground_url=settings.playground_url or settings.gateway_url,
         changed=outbox.wake,
+        sign_on=_sign_on(settings),
+        sign_on_domains=frozenset(one.strip().lower() for one in settings.oidc_domains.split(",") if one.strip()),
+        public_url=settings.public_url,
         proxies=config.trusted_proxies,
         forwarded_header=config.forwarded_header,
     )

@@ -9,6 +9,7 @@ from libs.identity.addresses import ForwardedHeader
 from services.console.core.attempts import SignInAttempts
 from services.console.provider_keys import ProviderKeys
 from services.console.signing import SigningKeys
+from services.console.single_sign_on import SingleSignOn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -24,6 +25,11 @@ class Parts:
     """Where clients send requests, for snippets."""
     playground_url: str
     """Where the playground sends them."""
+    sign_on: SingleSignOn | None = None
+    sign_on_domains: frozenset[str] = frozenset()
+    """Who has an e-mail address of one of these is made an account by signing in."""
+    public_url: str | None = None
+    """Where browsers reach the console; None: where they say that they do."""
     changed: Callable[[], None]
     """Called after each change, so that the outbox is published at once."""
     proxies: int = 0

@@ -15,6 +15,16 @@ class ConsoleSettings(BaseSettings):
     """Where clients send requests, as the web console shows it."""
     playground_url: str | None = None
     """Where this console itself reaches it, for the playground; None: at the same address."""
+    public_url: str | None = None
+    """Where browsers reach the console, for the way back from single sign-on; None: where they say that they do."""
+    oidc_issuer: str | None = None
+    """The OpenID Connect provider for single sign-on; None: there is none."""
+    oidc_client_id: str = ""
+    oidc_client_secret: str = Field(default="", repr=False)
+    oidc_name: str = "single sign-on"
+    """On the button."""
+    oidc_domains: str = ""
+    """Who signs in with a verified e-mail address of one of these, separated by commas, is made an account."""
     operator_token: str = Field(min_length=32, repr=False)
     """Who has it may do everything."""
     key_encryption_keys: str = Field(repr=False)

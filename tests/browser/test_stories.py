@@ -38,8 +38,11 @@ async def test_an_owner_builds_an_organization(visitor: Visitor, plane: Plane) -
     await page.wait_for_url("**/members")
     organization = page.url.split("/")[-2]
     await page.get_by_label("E-mail address or account ID").fill(member.account_id)
-    await page.get_by_role("button", name="Add", exact=True).click()
-    await expect(page.get_by_role("status")).to_have_text("The member is set.")
+    await page.get_by_role("button", name="Invite", exact=True).click()
+    await expect(page.get_by_role("status")).to_have_text("The invitation is made. It is open for seven days.")
+    invited = await plane.call("GET", "/api/invitations", key=member.key)
+    await plane.call("POST", f"/api/invitations/{invited[0]['id']}/accept", key=member.key)
+    await page.reload()
     await expect(page.get_by_role("row")).to_have_count(3)
 
     # A policy: previewed, not yet set; then set, and it holds.

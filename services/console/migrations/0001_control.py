@@ -63,6 +63,16 @@ _ACCOUNTS = (
     );
     """,
     """
+    create table control.identities (
+        issuer text not null,
+        subject text not null,
+        account_id text not null references control.accounts (id),
+        bound_at timestamptz not null default now(),
+        primary key (issuer, subject),
+        unique (issuer, account_id)
+    );
+    """,
+    """
     create table control.signing_keys (
         kid text primary key,
         public_key bytea not null,

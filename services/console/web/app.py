@@ -19,13 +19,14 @@ from services.console.web import (
     organization,
     playground,
     requests,
+    sign_on,
     signing_in,
     usage,
 )
 from services.console.web.pages import SECURITY_HEADERS, STATIC, page
 from services.console.web.visits import SignInFirst, sign_in_address
 
-PAGES = (signing_in, home, requests, keys, organization, usage, models, playground, operator)
+PAGES = (signing_in, sign_on, home, requests, keys, organization, usage, models, playground, operator)
 
 
 def web_application(parts: Parts) -> FastAPI:

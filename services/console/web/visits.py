@@ -133,6 +133,11 @@ def csrf(token: str) -> str:
     return hmac.new(token.encode(), b"sluice console form", hashlib.sha256).hexdigest()
 
 
+def encrypted(request: Request) -> bool:
+    """The browser speaks HTTPS, to this service or to a proxy before it."""
+    return request.url.scheme == "https" or request.headers.get("x-forwarded-proto") == "https"
+
+
 def check_origin(request: Request) -> None:
     """Raises Forbidden for a form that another site sent.
 
