@@ -108,7 +108,7 @@ def balance(
 @with_api
 def usage(
     api: Api,
-    by: Annotated[str, typer.Option(help="model, member, key, day, tag or customer.")] = "model",
+    by: Annotated[str, typer.Option(help="model, member, key, day, tag, customer or provider.")] = "model",
     since: Annotated[str, typer.Option(help="30d, 12h, or a time such as 2026-11-01T00:00:00Z.")] = "30d",
     until: Annotated[str | None, typer.Option(help="The same forms; without it, now.")] = None,
     account_id: OwnerAccount = None,

@@ -23,8 +23,8 @@ from services.relay.core.auto import as_client_asked, in_manner
 from services.relay.core.keeping import Keeper, is_kept
 from services.relay.upstream import UpstreamError
 
-FOR_US = frozenset({"provider", "tags", "cache", "models", "route"})
-"""Fields of requests: the choice of provider and model, names for reports, what the answer cache may do."""
+FOR_US = frozenset({"provider", "tags", "cache", "models", "route", "session_id"})
+"""Fields of requests: the choice of provider and model, names of tasks and for reports, what the answer cache may do."""
 
 
 def prepare(

@@ -21,6 +21,7 @@ from libs.telemetry.tracing import Step
 from services.router.core.health import Health
 from services.router.core.join import Allowed, Join, Refused
 from services.router.core.plan import plan, reject
+from services.router.core.sticky import Sticky
 
 log = structlog.get_logger()
 
@@ -46,6 +47,7 @@ class RouterProcessor(Processor[RequestAccepted | Decision]):
         self._catalog = catalog
         self._health = health
         self._sort = sort
+        self._sticky = Sticky()
         self._join: Join[Source] = Join(keep_ms)
         self._unpublished: list[Verdict] = []
         """The join gives a verdict once: those that the log has not acknowledged."""
@@ -124,7 +126,7 @@ class RouterProcessor(Processor[RequestAccepted | Decision]):
         if isinstance(verdict, Refused):
             return reject(verdict, now)
         try:
-            return plan(verdict, self._catalog, self._health, self._sort, now)
+            return plan(verdict, self._catalog, self._health, self._sort, now, self._sticky)
         except Exception:
             # The batch that comes again has no verdict: raised from here, the request would have no ending.
             trace = verdict.traceparent

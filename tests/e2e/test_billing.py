@@ -180,6 +180,7 @@ async def test_owners_see_all_usage_of_their_organization_and_members_their_own(
     assert await requests(f"/api/accounts/{member.account_id}", member.key) == {member.account_id: 4}
     assert await requests("/api", member.key) == {member.account_id: 4}
     assert await requests(path, owner.key, "model") == {"stub/echo": 5}
+    assert await requests(path, owner.key, "provider") == {"stub": 5}
     assert await requests(path, owner.key, "day") == {datetime.now(UTC).date().isoformat(): 5}
     assert sum((await requests(path, owner.key, "key")).values()) == 5
     await plane.call("GET", f"{path}/usage", key=stranger.key, status=404)

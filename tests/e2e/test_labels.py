@@ -115,6 +115,8 @@ async def test_reports_by_tag_and_customer_with_filters(plane: Plane, gateway: G
         assert await counts("model", key=fingerprint) == {"stub/echo": 2}
         assert await counts("day", tag="a") == {datetime.now(UTC).date().isoformat(): 2}
         assert await counts("tag", customer="nobody") == {}
+        assert await counts("provider") == {"stub": 4}
+        assert await counts("provider", tag="b") == {"stub": 2}
     async with httpx.AsyncClient(base_url=gateway.stack.console_url, trust_env=False) as http:
         desk = Desk(http)
         await desk.sign_in(person.key)

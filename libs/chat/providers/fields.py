@@ -24,10 +24,23 @@ COMMON = frozenset(
 )
 """Fields of a chat completion that every protocol has a form for, or need not have."""
 ENVELOPE = frozenset(
-    {"model", "messages", "stream", "stream_options", "store", "metadata", "usage", "tags", "cache", "models", "route"}
+    {
+        "model",
+        "messages",
+        "stream",
+        "stream_options",
+        "store",
+        "metadata",
+        "usage",
+        "tags",
+        "cache",
+        "models",
+        "route",
+        "session_id",
+    }
 )
 """Fields without an effect on the answer."""
-GATEWAYS = frozenset({"usage", "transforms", "tags", "cache", "models", "route"})
+GATEWAYS = frozenset({"usage", "transforms", "tags", "cache", "models", "route", "session_id"})
 """Fields that ask a gateway, as OpenRouter and LiteLLM have them; providers refuse them. ``usage`` is honoured
 (`ChatWriter`), and so are the others but ``transforms``."""
 MOST_NAMED = 20

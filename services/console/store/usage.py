@@ -35,6 +35,7 @@ class By(Enum):
     DAY = "day"
     TAG = "tag"
     CUSTOMER = "customer"
+    PROVIDER = "provider"
 
 
 _GROUPS = {
@@ -52,6 +53,7 @@ _GROUPS = {
     By.DAY: ("day", "day", ""),
     By.TAG: ("tag", "tag", ""),
     By.CUSTOMER: ("customer", "customer", ""),
+    By.PROVIDER: ("provider_id", "provider_id as provider", ""),
 }
 
 
@@ -108,7 +110,7 @@ def span(since: datetime | None, until: datetime | None) -> Span:
 
 
 class UsageRow(Answer):
-    """A sum. Of the first eight fields an answer has those by which it is summed up."""
+    """A sum. Of the first nine fields an answer has those by which it is summed up."""
 
     model: str | None = None
     member: str | None = None
@@ -122,6 +124,7 @@ class UsageRow(Answer):
     """A request with two counts for both."""
     customer: str | None = None
     """The client's own, as its requests name it."""
+    provider: str | None = None
     requests: int
     completed: int
     input_tokens: int
@@ -130,6 +133,8 @@ class UsageRow(Answer):
     cache_write_tokens: int
     reasoning_tokens: int
     cost_microdollars: int
+    cache_hit_percent: float
+    """Of the input tokens, those that the provider had in its prompt cache."""
     units: dict[str, int]
     """What was used beside tokens, by unit."""
     usd: str
@@ -167,7 +172,15 @@ async def report(
     )
     units = await _units(connection, by, over, only, owner, account_id)
     shown_as = shown.partition(",")[0].split()[-1]
-    return [UsageRow(**row, units=units.get(row[shown_as], {}), usd=usd(row["cost_microdollars"])) for row in rows]
+    return [
+        UsageRow(
+            **row,
+            cache_hit_percent=round(100 * row["cache_read_tokens"] / max(1, row["input_tokens"]), 1),
+            units=units.get(row[shown_as], {}),
+            usd=usd(row["cost_microdollars"]),
+        )
+        for row in rows
+    ]
 
 
 _ONE = (
@@ -245,6 +258,9 @@ def _source(by: By, only: Only, owner: str | None, account_id: str | None) -> _S
             # Of all of an owner's: by this dimension alone.
             source.sums, source.of_sums = "usage_sums", f"dimension = '{by.value}'"
             source.name_in_sums = "name"
+    if by is By.PROVIDER and source.name_in_sums != "name":
+        # Which provider it was is in the sums of whole owners alone.
+        source.sums = None
     # A condition that does not hold for all is left out: PostgreSQL would plan for both.
     source.only("owner = {0}", owner)
     source.only("account_id = {0}", account_id)
@@ -257,7 +273,7 @@ async def _units(
 ) -> dict[object, dict[str, int]]:
     """What was used beside tokens, by what the report is by."""
     source = _source(by, only, owner, account_id)
-    if only.labels(by):
+    if only.labels(by) or by is By.PROVIDER:
         source.sums = None
         source.single += ", jsonb_to_recordset(quantities) as counted (unit text, amount bigint)"
     else:

@@ -97,6 +97,7 @@ def name_of(row: UsageRow, by: By) -> str:
         By.DAY: row.day.isoformat() if row.day else "",
         By.TAG: row.tag,
         By.CUSTOMER: row.customer,
+        By.PROVIDER: row.provider,
     }[by]
     return named or "without a key"
 

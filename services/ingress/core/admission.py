@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from contracts.prices import Price
 from contracts.record import JSON, ReplyAddress
@@ -23,8 +24,8 @@ from services.ingress.core.stand_ins import StandIn
 MOST_HEADER_CHARACTERS = 256
 NO_CACHING = AnswerCaching()
 _TAGS = {"client_version": "x-kilocode-version", "mode": "x-kilocode-mode"}
-_TASKS = ("x-kilocode-taskid", "x-kilo-session")
-"""What names a task; Kilo Code's newer clients name a session in its place."""
+_TASKS = ("x-kilocode-taskid", "x-kilo-session", "x-session-id")
+"""What names a task; Kilo Code's newer clients name a session in its place, and so do OpenRouter's."""
 ANONYMOUS = "anonymous"
 """Kilo Code's clients send this key where they have none."""
 ORGANIZATION_HEADER = "x-kilocode-organizationid"
@@ -196,7 +197,7 @@ def accept(
         quantities_most=list(asked.quantities),
         reply_to=reply_to,
         upstream_headers=upstream_headers(headers),
-        task_id=_task(headers),
+        task_id=_task(headers) or _session(asked.named),
         labels=labels(asked.named, headers),
         cache=cache_use(asked.surface, asked.body, headers, caller, caching),
         **{field: _tag(headers, name) for field, name in _TAGS.items()},
@@ -245,6 +246,16 @@ def _providers(asked: Asked, offers: Sequence[Offer]) -> Sequence[str]:
 
 def _task(headers: Mapping[str, str]) -> str | None:
     return next((task for name in _TASKS if (task := _tag(headers, name))), None)
+
+
+def _session(body: Mapping[str, Any]) -> str | None:
+    """``session_id`` of a body. Source: OpenRouter, "Prompt Caching", sticky routing."""
+    value = body.get("session_id")
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str) or len(value) > MOST_HEADER_CHARACTERS or not value.isprintable():
+        raise BadRequest(f"`session_id` must be at most {MOST_HEADER_CHARACTERS} printable characters.")
+    return value
 
 
 def _tag(headers: Mapping[str, str], name: str) -> str | None:

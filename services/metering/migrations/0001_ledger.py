@@ -183,7 +183,7 @@ _PROJECTIONS = (
     f"""
     create table ledger.usage_sums (
         owner text not null,
-        dimension text not null check (dimension in ('day', 'model', 'member', 'key')),
+        dimension text not null check (dimension in ('day', 'model', 'member', 'key', 'provider')),
         day date not null,
         name text not null,
         {_SUM_COLUMNS},
@@ -229,7 +229,7 @@ _PROJECTIONS = (
     """
     create view ledger.used_labels as
         select request_id, owner, (accepted_at at time zone 'UTC')::date as day, coalesce(account_id, '') as account_id,
-            coalesce(key_fingerprint, '') as key_fingerprint, model, label.dimension, label.name, outcome,
+            coalesce(key_fingerprint, '') as key_fingerprint, model, provider_id, label.dimension, label.name, outcome,
             input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens, cost_microdollars,
             quantities, customer, tags
         from ledger.usage, lateral (
@@ -272,7 +272,7 @@ _PROJECTIONS = (
             sum(input_tokens), sum(output_tokens), sum(cache_read_tokens), sum(cache_write_tokens),
             sum(reasoning_tokens), sum(cost_microdollars)
         from added, lateral (values ('day', ''), ('model', model), ('member', coalesce(account_id, '')),
-            ('key', coalesce(key_fingerprint, ''))) as summed (dimension, name)
+            ('key', coalesce(key_fingerprint, '')), ('provider', coalesce(provider_id, ''))) as summed (dimension, name)
         group by 1, 2, 3, 4
         order by 1, 2, 3, 4
         on conflict (owner, dimension, day, name) do update set
@@ -323,7 +323,13 @@ _PROJECTIONS = (
             sum(cache_read_tokens), sum(cache_write_tokens), sum(reasoning_tokens), sum(cost_microdollars)
         from ledger.usage_daily, lateral (values ('day', ''), ('model', model), ('member', account_id),
             ('key', key_fingerprint)) as summed (dimension, name)
-        group by 1, 2, 3, 4;
+        group by 1, 2, 3, 4
+        union all
+        select owner, 'provider', (accepted_at at time zone 'UTC')::date, coalesce(provider_id, ''), count(*),
+            count(*) filter (where outcome = 'completed'), sum(input_tokens), sum(output_tokens),
+            sum(cache_read_tokens), sum(cache_write_tokens), sum(reasoning_tokens), sum(cost_microdollars)
+        from ledger.usage
+        group by 1, 3, 4;
         delete from ledger.units_daily;
         insert into ledger.units_daily
         select owner, day, account_id, key_fingerprint, model, unit, sum(amount)

@@ -18,7 +18,7 @@ SHARED = "shared"
 """The owner of answers that are given to all who share."""
 _SHARE = 4
 """One owner's answers have at most this part of the room."""
-_NAMES = frozenset({"cache", "metadata", "prompt_cache_key", "safety_identifier", "tags", "user"})
+_NAMES = frozenset({"cache", "metadata", "prompt_cache_key", "safety_identifier", "session_id", "tags", "user"})
 """Fields without an effect on the answer: of whom it is, and how it is made sooner."""
 
 

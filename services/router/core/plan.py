@@ -11,10 +11,16 @@ from libs.config.catalog import Catalog, Offer
 from services.router.core.health import Health, Standing
 from services.router.core.join import Allowed, Refused, Source
 from services.router.core.order import ordered
+from services.router.core.sticky import Sticky
 
 
 def plan(
-    verdict: Allowed[Source], catalog: Catalog, health: Health, sort: ProviderSort, now_ms: int
+    verdict: Allowed[Source],
+    catalog: Catalog,
+    health: Health,
+    sort: ProviderSort,
+    now_ms: int,
+    sticky: Sticky | None = None,
 ) -> RoutePlanned | RequestRejected:
     """The route of a request that all three allow: to who is left by client and policy, and has a key in the vault."""
     request, quota = verdict.request, verdict.quota
@@ -35,6 +41,9 @@ def plan(
         return _rejected(request, refusal, True, quota, now_ms)
     if offers and not byok:
         offers = ordered(offers, request, health, sort, now_ms)
+        if sticky:
+            offers = sticky.ordered(offers, request, health, now_ms)
+            sticky.note(request, offers[0].provider_id, now_ms)
         trial = _trial(offers, request, health, now_ms)
         if trial:
             health.tried(trial.provider_id, now_ms)
