@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
+from .guardrails import Guardrails
 from .patterns import Patterns
 from .record import EpochMs, StateRecord
 
@@ -89,6 +90,7 @@ class PolicySet(StateRecord):
     """What each member may spend from one midnight UTC to the next."""
     member_daily_limits: dict[str, Annotated[int, Field(ge=0)]] = {}
     """Microdollars by account ID, for members with a limit of their own."""
+    guardrails: Guardrails | None = None
 
     @property
     def state_key(self) -> str:

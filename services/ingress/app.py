@@ -55,7 +55,7 @@ async def build(service: Service) -> AsyncIterator[None]:
         service.producer, watch, claimant, replies, ingress_id=ingress_id, within_s=config.timeouts.publish_s
     )
     stored = StoredResponses(service, config.limits)
-    entrance = Entrance(config, catalog, balances, publishing, visitors, stored)
+    entrance = Entrance(config, catalog, balances, policies, publishing, visitors, stored)
     door = Door(config.overload)
     gate = Gate(door, completion_paths(), completion_paths(Surface.MESSAGES))
     completions = Completions(door, gate, visitors, entrance, publishing, room, config.limits, config.timeouts)

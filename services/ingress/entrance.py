@@ -5,15 +5,18 @@ from dataclasses import dataclass, replace
 
 import uuid_utils
 from opentelemetry.trace import SpanKind
+from pydantic_core import to_json
 from starlette.types import Receive
 
 from contracts.clock import now_ms
+from contracts.control import PolicySet
 from contracts.credit import BalanceChanged
 from contracts.record import JSON, ReplyAddress
 from contracts.requests import RequestAccepted, Surface
 from libs.bus.views import View
 from libs.config.catalog import Catalog
 from libs.config.gateway import GatewayConfig
+from libs.policy.guardrails import Checked
 from libs.pricing.book import PriceBook
 from libs.pricing.bounds import Size
 from libs.pricing.tokenizing import WORTH_BYTES, o200k, spared_tokens
@@ -21,6 +24,7 @@ from libs.telemetry.tracing import Step, new_traceparent
 from services.ingress.body import Body
 from services.ingress.core import admission, bodies
 from services.ingress.core.bodies import Asked
+from services.ingress.core.errors import Forbidden
 from services.ingress.core.nodes import check_nodes
 from services.ingress.core.stand_ins import StandIn, first_that_fits, stand_ins
 from services.ingress.publishing import Publishing
@@ -46,6 +50,7 @@ class Entrance:
         config: GatewayConfig,
         catalog: Catalog,
         balances: View[BalanceChanged],
+        policies: View[PolicySet],
         publishing: Publishing,
         visitors: Visitors,
         stored: StoredResponses,
@@ -54,6 +59,7 @@ class Entrance:
         self._catalog = catalog
         self._prices = PriceBook(catalog)
         self._balances = balances
+        self._policies = policies
         self._publishing = publishing
         self._visitors = visitors
         self._stored = stored
@@ -76,6 +82,7 @@ class Entrance:
         try:
             if surface is Surface.RESPONSES:
                 await self._put_in_full(body, visitor.owner)
+            await self._guard(visitor, body, content_type)
             request = await self._accept(surface, visitor, body.data, content_type, address)
         except BaseException:
             body.release()
@@ -91,6 +98,20 @@ class Entrance:
             attributes={"sluice.request.id": request.request_id, "gen_ai.request.model": request.model},
         )
         return Admitted(request, body, content_type, step)
+
+    async def _guard(self, visitor: Visitor, body: Body, content_type: str) -> None:
+        """What an organization's guardrails leave of a request. Raises Forbidden, naming the rule."""
+        organization = visitor.caller.organization_id if visitor.caller else None
+        policy = self._policies.get(organization) if organization else None
+        if policy is None or policy.guardrails is None or content_type != JSON:
+            return
+        checked = Checked(bodies.fields_of(body.data), policy.guardrails)
+        for _ in checked.steps():
+            await asyncio.sleep(0)
+        if checked.refused:
+            raise Forbidden(checked.refused.message, rule=checked.refused.rule)
+        if checked.changed:
+            body.replace(to_json(checked.body))
 
     async def _put_in_full(self, body: Body, owner: str | None) -> None:
         """A response that the request goes on with counts as if the client had sent it."""

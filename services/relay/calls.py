@@ -24,7 +24,7 @@ from services.relay.core.keeping import Keeper, is_kept
 from services.relay.upstream import UpstreamError
 
 FOR_US = frozenset({"provider", "tags", "cache", "models", "route", "session_id"})
-"""Fields of requests: the choice of provider and model, names of tasks and for reports, what the answer cache may do."""
+"""Fields of requests: the choice of provider and model, names of tasks and for reports, what the cache may do."""
 
 
 def prepare(

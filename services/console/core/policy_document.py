@@ -5,12 +5,32 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from contracts.guardrails import MOST_WORDS, Kind
 from libs.pricing.usd import parse_usd, usd
 from services.console.answers import Body, Usd
 from services.console.errors import BadInput
 
 MOST_PATTERNS = 1_000
 MOST_SLOW_PATTERNS = 100
+
+
+class GuardrailsDocument(Body):
+    """Rules about single requests."""
+
+    max_request_usd: Usd | None = None
+    """The most that a request can cost, by the bounds that credit is held by."""
+    tools_allow: (
+        Annotated[list[Annotated[str, Field(min_length=1, max_length=200)]], Field(max_length=MOST_WORDS)] | None
+    ) = None
+    """Names or wildcards of tools that a request may offer."""
+    redact: Annotated[list[Kind], Field(max_length=len(Kind))] | None = None
+    """What is replaced in prompts before they are on the log."""
+    deny: Annotated[list[Kind], Field(max_length=len(Kind))] | None = None
+    """What no prompt may have."""
+    words_deny: (
+        Annotated[list[Annotated[str, Field(min_length=1, max_length=200)]], Field(max_length=MOST_WORDS)] | None
+    ) = None
+    """Texts that no prompt may have; case does not matter."""
 
 
 class PolicyDocument(Body):
@@ -29,6 +49,7 @@ class PolicyDocument(Body):
     """What each member may spend from one midnight UTC to the next."""
     member_daily_limits_usd: dict[str, Usd] | None = None
     """By account ID, for members with a limit of their own."""
+    guardrails: GuardrailsDocument | None = None
 
 
 def stored(document: PolicyDocument) -> dict[str, Any]:
@@ -39,13 +60,20 @@ def stored(document: PolicyDocument) -> dict[str, Any]:
     """
     if sum("*" in pattern.rstrip("*") for pattern in document.model_allow or ()) > MOST_SLOW_PATTERNS:
         raise BadInput(f"at most {MOST_SLOW_PATTERNS} patterns of model_allow may have a * elsewhere than at the end")
-    kept = document.model_dump(exclude_none=True, exclude={"member_daily_limit_usd", "member_daily_limits_usd"})
+    kept = document.model_dump(
+        exclude_none=True, exclude={"member_daily_limit_usd", "member_daily_limits_usd", "guardrails"}
+    )
     if document.member_daily_limit_usd is not None:
         kept["member_daily_limit_microdollars"] = _limit(document.member_daily_limit_usd)
     if document.member_daily_limits_usd:
         kept["member_daily_limits"] = {
             account_id: _limit(text) for account_id, text in document.member_daily_limits_usd.items()
         }
+    if document.guardrails is not None:
+        rules = document.guardrails
+        kept["guardrails"] = rules.model_dump(mode="json", exclude_none=True, exclude={"max_request_usd"})
+        if rules.max_request_usd is not None:
+            kept["guardrails"]["max_request_microdollars"] = _limit(rules.max_request_usd)
     return kept
 
 
@@ -57,11 +85,16 @@ def shown(document: Mapping[str, Any]) -> PolicyDocument:
     if "member_daily_limits" in document:
         limits = document["member_daily_limits"].items()
         fields["member_daily_limits_usd"] = {account_id: usd(amount) for account_id, amount in limits}
+    if "guardrails" in document:
+        rules = dict(document["guardrails"])
+        if "max_request_microdollars" in rules:
+            rules["max_request_usd"] = usd(rules.pop("max_request_microdollars"))
+        fields["guardrails"] = rules
     return PolicyDocument.model_validate(fields)
 
 
 def _limit(text: str) -> int:
     amount = parse_usd(text)
     if amount < 0:
-        raise BadInput("a daily limit is 0 or more")
+        raise BadInput("a limit is 0 or more")
     return amount

@@ -115,6 +115,11 @@ def _of_endpoint(surface: Surface, raw: bytes, content_type: str) -> Asked:
     )
 
 
+def fields_of(raw: bytes) -> dict[str, Any]:
+    """All fields of a request in JSON. Raises BadRequest as `parse` does."""
+    return _object(raw)
+
+
 def measured(raw: bytes) -> tuple[str, Size]:
     """The model and the size of a request of the Messages surface that is only to be counted.
 

@@ -8,19 +8,24 @@ class IngressError(Exception):
 
     status = 400
 
-    def __init__(self, message: str, *, retry_after_s: int | None = None, code: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, retry_after_s: int | None = None, code: str | None = None, rule: str | None = None
+    ) -> None:
         """
         Args:
             code: the stable name of the cause, by which clients decide what to do.
+            rule: of a policy, that refuses.
         """
         super().__init__(message)
         self.retry_after_s = retry_after_s
         self.code = code
+        self.rule = rule
 
     @property
     def refusal(self) -> Refusal:
         """The error as a record has it."""
-        metadata = {"error_code": self.code} if self.code else {}
+        named = {"error_code": self.code, "rule": self.rule}
+        metadata: dict[str, str | int | float | bool | None] = {name: value for name, value in named.items() if value}
         return Refusal(status=self.status, message=str(self), retry_after_s=self.retry_after_s, metadata=metadata)
 
 

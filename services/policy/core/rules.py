@@ -4,10 +4,13 @@ from collections.abc import Collection, Mapping
 
 from contracts.control import PolicySet
 from contracts.decisions import PolicyDecided
+from contracts.guardrails import Guardrails
 from contracts.record import Refusal
 from contracts.requests import RequestAccepted
 from libs.config.catalog import Catalog
-from libs.policy.rules import check
+from libs.policy.rules import Verdict, check
+from libs.pricing.cost import most_microdollars
+from libs.pricing.usd import usd
 
 _UNKNOWN = Refusal(
     status=503,
@@ -31,6 +34,8 @@ def decide(
         return PolicyDecided(request_id=request.request_id, subject=request.subject, refusal=_UNKNOWN, policy_version=0)
     policy = policies.get(organization) if organization else None
     verdict = check(request.model, catalog, policy)
+    if not verdict.rule and policy and policy.guardrails:
+        verdict = too_dear(request, policy.guardrails) or verdict
     refusal = None
     if verdict.rule:
         metadata: dict[str, str | int | float | bool | None] = {"rule": verdict.rule}
@@ -49,3 +54,24 @@ def decide(
         },
         policy_version=policy.version if policy else 0,
     )
+
+
+def too_dear(request: RequestAccepted, rules: Guardrails) -> Verdict | None:
+    """The refusal of a request that can cost more than one may; None where it cannot."""
+    limit = rules.max_request_microdollars
+    if limit is None:
+        return None
+    most = max(
+        (
+            most_microdollars(price, request.input_tokens_most, request.output_tokens_most, request.quantities_most)
+            for price in request.prices.values()
+        ),
+        default=0,
+    )
+    if most <= limit:
+        return None
+    message = (
+        f"This request can cost {usd(most)} USD, and your organization allows {usd(limit)}: send less, or set a lower "
+        "limit of output tokens."
+    )
+    return Verdict(rule="guardrails.max_request_usd", status=403, message=message)

@@ -1,0 +1,49 @@
+"""What an organization's requests may not bring, cost or use: part of its policy."""
+
+from enum import StrEnum
+from functools import cached_property
+from typing import Annotated
+
+from pydantic import Field
+
+from .patterns import Patterns
+from .record import Value
+
+MOST_WORDS = 200
+
+
+class Kind(StrEnum):
+    """What is found in texts by its form."""
+
+    EMAIL = "email"
+    PHONE = "phone"
+    CREDIT_CARD = "credit_card"
+    IBAN = "iban"
+    IP = "ip"
+    SECRET = "secret"  # noqa: S105
+    """Keys of providers and clouds, private keys, tokens."""
+
+
+class Guardrails(Value):
+    """Rules about single requests. A refusal names its rule, for example ``guardrails.tools_allow``."""
+
+    max_request_microdollars: Annotated[int, Field(ge=0)] | None = None
+    """The most that a request can cost, by the bounds that credit is held by."""
+    tools_allow: list[str] | None = None
+    """Names or wildcards of tools that a request may offer; None: any."""
+    redact: list[Kind] = []
+    """Replaced by its name, for example ``[EMAIL]``, before the prompt is on the log."""
+    deny: list[Kind] = []
+    """A request with one is refused."""
+    words_deny: Annotated[list[Annotated[str, Field(min_length=1, max_length=200)]], Field(max_length=MOST_WORDS)] = []
+    """Texts that no request may have; case does not matter."""
+
+    @cached_property
+    def tools(self) -> Patterns | None:
+        """The allow list of tools, compiled."""
+        return None if self.tools_allow is None else Patterns(self.tools_allow)
+
+    @property
+    def read_texts(self) -> bool:
+        """The texts of requests matter."""
+        return bool(self.redact or self.deny or self.words_deny)

@@ -1,0 +1,213 @@
+"""What stands in a request's texts, and what is left of it. Pure.
+
+The forms are ours, and each part of them is bounded, so a text takes as long as it is long. Numbers of cards and
+accounts are checked by their check digits (Luhn, ISO/IEC 7812; ISO 13616): not every long number is one.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from contracts.guardrails import Guardrails, Kind
+
+PIECE = 8 * 1024
+"""Characters that are searched at a time; others go on in between."""
+_TEXTS = ("messages", "input", "prompt", "suffix", "system", "instructions", "query", "documents")
+"""Fields of requests that hold texts."""
+_NO_TEXTS = frozenset(
+    {
+        "call_id",
+        "data",
+        "encrypted_content",
+        "file_data",
+        "file_id",
+        "id",
+        "image_url",
+        "input_audio",
+        "name",
+        "role",
+        "signature",
+        "tool_call_id",
+        "tool_use_id",
+        "type",
+        "url",
+    }
+)
+"""Fields within them that are no texts of a person's."""
+
+
+def _luhn(text: str) -> int:
+    digits = [int(one) for one in text if one.isdigit()]
+    doubled = [digit * 2 - 9 * (digit > 4) if place % 2 else digit for place, digit in enumerate(reversed(digits))]
+    return len(text) if 13 <= len(digits) <= 19 and sum(doubled) % 10 == 0 else 0
+
+
+def _iban(text: str) -> int:
+    """What follows a number may look as if it went on."""
+    while text:
+        plain = text.replace(" ", "").upper()
+        if 15 <= len(plain) <= 34 and int("".join(str(int(one, 36)) for one in plain[4:] + plain[:4])) % 97 == 1:
+            return len(text)
+        text = text.rpartition(" ")[0]
+    return 0
+
+
+def _phone(text: str) -> int:
+    return len(text) if 8 <= sum(one.isdigit() for one in text) <= 15 else 0
+
+
+def _ip(text: str) -> int:
+    return len(text) if all(int(part) < 256 for part in text.split(".")) else 0
+
+
+_Holds = Callable[[str], int]
+"""How much of what has the form is one; 0: nothing."""
+_FORMS: dict[Kind, tuple[re.Pattern[str], _Holds]] = {
+    Kind.SECRET: (
+        re.compile(
+            r"\b(?:sk-[A-Za-z0-9_-]{16,200}|gsk_[A-Za-z0-9]{20,200}|xai-[A-Za-z0-9]{20,200}|AIza[A-Za-z0-9_-]{35}"
+            r"|AKIA[A-Z0-9]{16}|gh[pousr]_[A-Za-z0-9]{36,200}|xox[abprs]-[A-Za-z0-9-]{10,200}"
+            r"|eyJ[A-Za-z0-9_-]{10,2000}\.[A-Za-z0-9_-]{10,4000}\.[A-Za-z0-9_-]{10,1000})"
+            r"|-----BEGIN [A-Z ]{0,20}PRIVATE KEY-----[A-Za-z0-9+/=\s]{0,10000}"
+            r"(?:-----END [A-Z ]{0,20}PRIVATE KEY-----)?"
+        ),
+        len,
+    ),
+    Kind.EMAIL: (re.compile(r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,8}"), len),
+    Kind.IBAN: (re.compile(r"\b[A-Za-z]{2}\d{2}(?: ?[A-Za-z0-9]{4}){2,7}(?: ?[A-Za-z0-9]{1,3})?\b"), _iban),
+    Kind.CREDIT_CARD: (re.compile(r"(?<!\d)\d(?:[ -]?\d){12,18}(?!\d)"), _luhn),
+    Kind.IP: (re.compile(r"(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?![\d.])"), _ip),
+    Kind.PHONE: (re.compile(r"(?<![\w.])(?<!\d )(?:\+|00)\d[\d ()/.-]{6,22}\d(?!\w)"), _phone),
+}
+"""In the order in which they are looked for: a card's number is no phone's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Why a request is not let in."""
+
+    rule: str
+    message: str
+
+
+class Checked:
+    """One request under guardrails. Its texts are searched piece by piece, as the caller has time."""
+
+    def __init__(self, body: dict[str, Any], rules: Guardrails) -> None:
+        self.body = body
+        """With what is left, once all `steps` are done."""
+        self.refused: Refused | None = None
+        self.changed = False
+        self._rules = rules
+        self._words = [word.lower() for word in rules.words_deny]
+
+    def steps(self) -> Iterator[None]:
+        """Does the work, and yields now and then; ends early where the request is refused."""
+        self._check_tools()
+        if self.refused or not self._rules.read_texts:
+            return
+        for name in _TEXTS:
+            if name in self.body:
+                found: list[Any] = [None]
+                yield from self._walk(self.body[name], found)
+                if self.refused:
+                    return
+                if self.changed:
+                    self.body = {**self.body, name: found[0]}
+
+    def _check_tools(self) -> None:
+        allowed = self._rules.tools
+        if allowed is None:
+            return
+        for tool in _names_of_tools(self.body):
+            if not allowed.match(tool):
+                self._refuse("tools_allow", f"The tool {tool[:64]!r} is not one that your organization allows")
+                return
+
+    def _refuse(self, rule: str, what: str) -> None:
+        self.refused = Refused(f"guardrails.{rule}", f"{what}; its owner can change that.")
+
+    def _walk(self, value: Any, found: list[Any]) -> Iterator[None]:
+        """Puts what is left of a value into the list."""
+        if isinstance(value, str):
+            pieces = []
+            for piece in pieces_of(value):
+                pieces.append(self._searched(piece))
+                if self.refused:
+                    return
+                yield
+            found[0] = "".join(pieces)
+        elif isinstance(value, list):
+            items = []
+            for one in value:
+                inner: list[Any] = [None]
+                yield from self._walk(one, inner)
+                items.append(inner[0])
+            found[0] = items
+        elif isinstance(value, dict):
+            kept = {}
+            for name, one in value.items():
+                inner = [one]
+                if name not in _NO_TEXTS:
+                    yield from self._walk(one, inner)
+                kept[name] = inner[0]
+            found[0] = kept
+        else:
+            found[0] = value
+
+    def _searched(self, text: str) -> str:
+        lower = text.lower() if self._words else ""
+        for word in self._words:
+            if word in lower:
+                self._refuse("words_deny", "The request has a text that your organization does not allow")
+                return text
+        for kind in self._rules.deny:
+            form, holds = _FORMS[kind]
+            if any(holds(match[0]) for match in form.finditer(text)):
+                self._refuse("deny", f"The request has what looks like {kind.value.replace('_', ' ')}")
+                return text
+        for kind, (form, holds) in _FORMS.items():
+            if kind in self._rules.redact:
+                text = form.sub(partial(self._redacted, kind, holds), text)
+        return text
+
+    def _redacted(self, kind: Kind, holds: _Holds, match: re.Match[str]) -> str:
+        found = match[0]
+        length = holds(found)
+        if not length:
+            return found
+        self.changed = True
+        return f"[{kind.value.upper()}]{found[length:]}"
+
+
+def pieces_of(text: str) -> Iterator[str]:
+    """The text in pieces, cut at an end of a line, else where no number or address goes on."""
+    at = 0
+    while len(text) - at > PIECE:
+        end = text.rfind("\n", at, at + PIECE) + 1
+        if end <= at:
+            end = next((one + 1 for one in range(at + PIECE, at, -1) if _may_cut(text, one)), at + PIECE)
+        yield text[at:end]
+        at = end
+    yield text[at:]
+
+
+def _may_cut(text: str, at: int) -> bool:
+    """After this character; a card's or an account's number may have spaces in it."""
+    return text[at].isspace() and text[at - 1] in ".,;:!?"
+
+
+def _names_of_tools(body: dict[str, Any]) -> Iterator[str]:
+    """Of all surfaces; a tool of a provider's own goes by its type."""
+    for field in ("tools", "functions"):
+        tools = body.get(field)
+        for tool in tools if isinstance(tools, list) else ():
+            if isinstance(tool, dict):
+                function = tool.get("function")
+                named = function if isinstance(function, dict) else tool
+                yield str(named.get("name") or tool.get("type") or "")
+    servers = body.get("mcp_servers")
+    for server in servers if isinstance(servers, list) else ():
+        yield str(server.get("name") if isinstance(server, dict) else server)
