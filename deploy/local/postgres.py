@@ -23,6 +23,8 @@ with warnings.catch_warnings():
 DATABASE = "sluice"
 SCHEMAS = {"console": "control", "key-vault": "vault", "metering": "ledger"}
 """The schema that each service owns, and nobody else may write to."""
+GUEST = "grafana"
+"""Who has a role that may read usage and balances, where it is given a password."""
 READERS = {"console": "metering"}
 """Who may read another's schema: the console shows usage and balances."""
 
@@ -101,19 +103,20 @@ class EmbeddedPostgres:
 
 
 async def provision(admin_url: str, passwords: dict[str, str]) -> None:
-    """Makes each service's role and schema, and takes from the public what PostgreSQL gives it."""
+    """Makes each service's role and schema (and `GUEST`'s role), and takes from the public what PostgreSQL gives it."""
     connection = await _connect_patiently(admin_url)
     try:
         await connection.execute("revoke all on schema public from public")
         for service, password in passwords.items():
-            role, schema = _role(service), SCHEMAS[service]
+            role = _role(service)
             if not await connection.fetchval("select 1 from pg_roles where rolname = $1", role):
                 await connection.execute(f"create role {role} login")
             if not re.fullmatch(r"[A-Za-z0-9_=-]+", password):
                 raise StackError("a database password has characters that were not expected")
             await connection.execute(f"alter role {role} password '{password}'")
-            await connection.execute(f"create schema if not exists {schema} authorization {role}")
-        for reader, owner in READERS.items():
+            if service in SCHEMAS:
+                await connection.execute(f"create schema if not exists {SCHEMAS[service]} authorization {role}")
+        for reader, owner in {**READERS, **({GUEST: "metering"} if GUEST in passwords else {})}.items():
             schema = SCHEMAS[owner]
             await connection.execute(f"grant usage on schema {schema} to {_role(reader)}")
             await connection.execute(f"grant select on all tables in schema {schema} to {_role(reader)}")

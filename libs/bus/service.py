@@ -219,7 +219,7 @@ async def _main(spec: ServiceSpec, build: Build, stop: asyncio.Event) -> None:
     except asyncio.CancelledError:
         log.info("stopped before it was ready")
     await exporting.stop()
-    await export.send()
+    await export.stop()
     await page.stop()
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import structlog
 from pydantic import ValidationError
 
+from libs.runtime.secret_files import SecretFileError, read_secret_files
 from libs.telemetry.logs import configure_logs
 from libs.telemetry.process import observe_process
 from libs.telemetry.tracing import configure_tracing, shutdown_tracing
@@ -38,12 +39,13 @@ def run_process(name: str, main: Main) -> None:
     configure_tracing(name)
     observe_process()
     try:
+        read_secret_files(os.environ)
         _runner()(_with_signals(main))
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False))
         log.error("settings are not usable", problems=problems)
         sys.exit(2)
-    except SettingsError as error:
+    except (SettingsError, SecretFileError) as error:
         log.error("settings are not usable", problems=str(error))
         sys.exit(2)
     finally:

@@ -16,14 +16,14 @@ REPEAT_AFTER_S = 10.0
 
 
 class _RateLimit(logging.Filter):
-    """Drops aiokafka's repetitions: it logs an unreachable broker hundreds of times a second."""
+    """Drops repetitions of libraries: aiokafka logs an unreachable broker hundreds of times a second."""
 
     def __init__(self) -> None:
         super().__init__()
         self._logged_at: dict[str, float] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if not record.name.startswith("aiokafka"):
+        if not record.name.startswith(("aiokafka", "opentelemetry")):
             return True
         now = time.monotonic()
         if now - self._logged_at.get(record.msg, -REPEAT_AFTER_S) < REPEAT_AFTER_S:

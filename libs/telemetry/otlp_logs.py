@@ -10,6 +10,8 @@ from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.trace import TraceFlags
 
+from libs.telemetry.ending import shut_down_within
+
 _SEVERITY = {
     logging.DEBUG: SeverityNumber.DEBUG,
     logging.INFO: SeverityNumber.INFO,
@@ -27,13 +29,15 @@ class OtlpHandler(logging.Handler):
     def __init__(self, resource: Resource) -> None:
         super().__init__()
         self._provider = LoggerProvider(resource, shutdown_on_exit=False)
-        self._provider.add_log_record_processor(BatchLogRecordProcessor(OTLPLogExporter()))
+        self._exporter = OTLPLogExporter()
+        self._provider.add_log_record_processor(BatchLogRecordProcessor(self._exporter))
+        self._closed = False
+        # A filter is asked before the handler's lock is taken: `logging` holds it while it closes.
+        self.addFilter(lambda record: not record.name.startswith(_OWN))
         self._logger = self._provider.get_logger("sluice")
 
     def emit(self, record: logging.LogRecord) -> None:
         """Queues a line."""
-        if record.name.startswith(_OWN):
-            return
         fields: dict[str, Any] = dict(record.msg) if isinstance(record.msg, dict) else {"event": record.getMessage()}
         trace_id, span_id = fields.pop("trace_id", None), fields.pop("span_id", None)
         body = str(fields.pop("event", ""))
@@ -53,8 +57,10 @@ class OtlpHandler(logging.Handler):
         )
 
     def close(self) -> None:
-        """Sends what is left."""
-        self._provider.shutdown()
+        """Sends what is left; `logging` calls it again when the interpreter ends."""
+        if not self._closed:
+            self._closed = True
+            shut_down_within(self._provider.shutdown, self._exporter.shutdown)
         super().close()
 
 

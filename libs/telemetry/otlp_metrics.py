@@ -12,6 +12,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from libs.telemetry import metrics
+from libs.telemetry.ending import WITHIN_S
 from libs.telemetry.metrics import Counter, Distribution, Gauge, Histogram, Instrument, Labels
 from libs.version import VERSION
 
@@ -30,6 +31,13 @@ class MetricsExport:
         self._exporter = OTLPMetricExporter() if wanted else None
         self.every_s = float(os.environ.get("OTEL_METRIC_EXPORT_INTERVAL", "60000")) / 1000
         """Between two exports: OpenTelemetry's variable (ms) and default."""
+
+    async def stop(self) -> None:
+        """Sends the last totals; gives up after `WITHIN_S`."""
+        if self._exporter:
+            giving_up = asyncio.get_running_loop().call_later(WITHIN_S, self._exporter.shutdown)
+            await self.send()
+            giving_up.cancel()
 
     async def send(self) -> None:
         """Sends all series once; what a collector does not take now it is given in the next total."""

@@ -17,6 +17,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from libs.telemetry.ending import shut_down_within
 from libs.telemetry.otlp_metrics import is_exported
 from libs.telemetry.resource import resource
 
@@ -30,23 +31,25 @@ MOST_FAILURES = 20
 
 _propagator = TraceContextTextMapPropagator()
 _provider: TracerProvider | None = None
+_exporter: OTLPSpanExporter | None = None
 _tracer: trace.Tracer | None = None
 
 
 def configure_tracing(service: str) -> None:
     """Exports spans to ``OTEL_EXPORTER_OTLP_ENDPOINT``; without it, only the header travels."""
-    global _provider, _tracer
+    global _exporter, _provider, _tracer
     if not is_exported("TRACES"):
         return
-    _provider = TracerProvider(resource=resource(service))
-    _provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(), schedule_delay_millis=500))
+    _exporter = OTLPSpanExporter()
+    _provider = TracerProvider(resource=resource(service), shutdown_on_exit=False)
+    _provider.add_span_processor(BatchSpanProcessor(_exporter, schedule_delay_millis=500))
     _tracer = _provider.get_tracer("sluice")
 
 
 def shutdown_tracing() -> None:
     """Exports what is left."""
-    if _provider:
-        _provider.shutdown()
+    if _provider and _exporter:
+        shut_down_within(_provider.shutdown, _exporter.shutdown)
 
 
 def _extract(traceparent: str) -> Context | None:

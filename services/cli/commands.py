@@ -80,7 +80,11 @@ COMMANDS = (
     Command("vault", "operator:vault", "The vault of provider keys."),
     Command("signing-key", "operator:signing_key", "The keys that sign tokens."),
     Command("audit-trail", "operator:audit_trail", "Show who changed what."),
-    Command("secrets", "operator:secrets", "Print the .env of docker-compose.yml with newly drawn secrets."),
+    Command(
+        "secrets",
+        "operator:secrets",
+        "Draw the secrets of docker-compose.yml, one file each; those that are there stay.",
+    ),
     Command(
         "login",
         "accounts:login",

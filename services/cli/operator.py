@@ -1,12 +1,13 @@
 """What the operator of a Sluice looks after: ``vault``, ``signing-key``, ``audit-trail``, ``secrets``."""
 
 import time
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.progress import Progress
 
-from deploy.local.compose import filled_in
+from deploy.local.compose import FOLDER, draw
 from services.cli.api import Api, with_api
 from services.cli.output import as_json, err, report
 from services.cli.running import running
@@ -16,9 +17,12 @@ vault = typer.Typer(no_args_is_help=True, help="The vault of provider keys.")
 signing_key = typer.Typer(no_args_is_help=True, help="The keys that sign tokens.")
 
 
-def secrets() -> None:
-    """Print the .env of docker-compose.yml with newly drawn secrets."""
-    print(filled_in(), end="")
+def secrets(
+    folder: Annotated[Path, typer.Argument(help="Where the files go.", show_default=False)] = FOLDER,
+) -> None:
+    """Draw the secrets of docker-compose.yml, one file each; those that are there stay."""
+    written = draw(folder)
+    report(f"written to {folder}: {', '.join(written)}" if written else f"{folder} has all of them")
 
 
 @vault.command("show")

@@ -2,24 +2,31 @@
 
 import asyncio
 import base64
+import os
+import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import asyncpg
+import httpx
 import pytest
 import yaml
 
 from contracts.services import SERVICES as ALL
-from deploy.local.compose import filled_in
+from deploy.local.compose import draw, trusted_file
+from deploy.local.errors import StackError
 from deploy.local.home import ROOT, plain_environment
+from deploy.local.ports import LOOPBACK, free_port
 from deploy.local.postgres import READERS, SCHEMAS
 from deploy.local.stack import SERVICES
 from libs.bus.settings import BusSettings
-from libs.bus.signing import SigningSettings, trusted_variable
-from tests.stacks import Gateway
+from libs.bus.signing import SigningSettings
+from libs.runtime.secret_files import read_secret_files
+from tests.stacks import Gateway, until
 
 COMPOSE = ROOT / "docker-compose.yml"
 SPECS = {spec.name: spec for spec in ALL}
@@ -42,50 +49,149 @@ def test_every_service_is_there_with_its_own_entry_point_and_no_more_than_it_nee
     assert set(SERVICES) <= set(services)
     for name in SERVICES:
         service = services[name]
+        given = set(service["environment"])
         assert service["command"] == ["python", "-m", f"services.{name.replace('-', '_')}"]
-        assert ("SLUICE_DATABASE_URL" in service["environment"]) == (name in SCHEMAS)
+        assert ("SLUICE_DATABASE_URL_FILE" in given) == (name in SCHEMAS)
         assert ("env_file" in service) == (name == "key-vault")
         assert service["cap_drop"] == ["ALL"]
-        assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
-        secrets = [key for key in service["environment"] if "TOKEN" in key or "ENCRYPTION" in key]
+        assert "ports" not in service, "it could not be there twice"
+        secrets = [key for key in given if "TOKEN" in key or "ENCRYPTION" in key]
         assert bool(secrets) == (name in ("console", "key-vault"))
-        assert ("SLUICE_RECORD_KEY" in service["environment"]) == SPECS[name].signs
+        assert ("SLUICE_RECORD_KEY_FILE" in given) == SPECS[name].signs
+        mounted = {f"/run/secrets/{secret}" for secret in service["secrets"]}
+        assert {str(value) for key, value in service["environment"].items() if key.endswith("_FILE")} == mounted
 
 
-def test_every_variable_is_in_the_example() -> None:
-    example = (ROOT / "deploy/compose.env.example").read_text()
-    needed = {part.split(":?")[0] for part in COMPOSE.read_text().split("${")[1:] if ":?" in part.split("}")[0]}
-    assert needed
-    assert {name for name in needed if f"\n{name}=" not in example} == set()
+def test_no_secret_is_a_variable_and_every_container_is_bounded() -> None:
+    assert "${" not in COMPOSE.read_text().replace("${SLUICE_REVISION:-}", "")
+    for name, service in _services().items():
+        assert service["deploy"]["resources"]["limits"].keys() >= {"cpus", "memory", "pids"}, name
+        assert "healthcheck" in service, name
+        assert service.get("image", "").rpartition(":")[2].count(".") >= 1, f"{name} is of no exact version"
+        assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
 
 
-def test_the_secrets_that_are_drawn_are_those_that_services_start_with(monkeypatch: pytest.MonkeyPatch) -> None:
-    drawn = dict(line.split("=", 1) for line in filled_in().splitlines() if line and not line.startswith("#"))
-    assert all(drawn.values())
-    assert len(set(drawn.values())) == len(drawn)
-    for name, container in _services().items():
-        if name in SPECS:
-            for variable, text in container["environment"].items():
-                known = str(text).startswith("${") and drawn.get(text.removeprefix("${").removesuffix(":?}"))
-                monkeypatch.setenv(variable, known or str(text))
+def test_every_file_that_is_mounted_is_there(tmp_path: Path) -> None:
+    document = yaml.safe_load(COMPOSE.read_text())
+    assert not [one["file"] for one in document["configs"].values() if not (ROOT / one["file"]).is_file()]
+    drawn = set(draw(tmp_path))
+    assert {Path(one["file"]).name for one in document["secrets"].values()} == drawn
+    used = {secret for service in document["services"].values() for secret in service.get("secrets", [])}
+    assert used == drawn
+    for service in document["services"].values():
+        for volume in service.get("volumes", []):
+            source = volume.split(":")[0]
+            assert source in document["volumes"] or (ROOT / source).is_dir()
+
+
+def test_the_image_is_given_what_it_copies_and_no_secret() -> None:
+    kept = {line[1:].strip("/") for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    copied = [line.split()[1:-1] for line in (ROOT / "deploy/Dockerfile").read_text().splitlines() if "COPY " in line]
+    sources = {source for one in copied for source in one if not source.startswith(("--", "/"))}
+    assert sources == kept
+    assert "deploy/secrets" not in kept
+
+
+def test_secrets_are_drawn_once(tmp_path: Path) -> None:
+    folder = tmp_path / "secrets"
+    names = draw(folder)
+    before = {name: (folder / name).read_text() for name in names}
+    assert len(set(before.values())) == len(names)
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert draw(folder) == []
+    (folder / "record-key-relay").unlink()
+    with pytest.raises(StackError, match="belong together"):
+        draw(folder)
+    (folder / trusted_file("relay")).unlink()
+    assert set(draw(folder)) == {"record-key-relay", trusted_file("relay")}
+    changed = {name for name in names if (folder / name).read_text() != before[name]}
+    assert changed == {"record-key-relay", trusted_file("relay")}
+
+
+def _environment(name: str, secrets: Path) -> dict[str, str]:
+    given = {key: str(value) for key, value in _services()[name]["environment"].items()}
+    return {key: value.replace("/run/secrets", str(secrets)) for key, value in given.items()}
+
+
+def test_the_secrets_that_are_drawn_are_those_that_services_start_with(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    draw(tmp_path)
+    for name in SERVICES:
+        with monkeypatch.context() as patched:
+            for variable, text in _environment(name, tmp_path).items():
+                patched.setenv(variable, text)
+            changed = dict(os.environ)
+            read_secret_files(changed)
+            for variable in changed.keys() - os.environ.keys():
+                patched.setenv(variable, changed[variable])
             settings = SigningSettings()
             settings.trust(SPECS[name])
             signer = settings.signer(SPECS[name])
             if signer:
-                public = drawn[trusted_variable(name)]
-                assert base64.b64encode(signer.public_key).decode() == public
+                assert base64.b64encode(signer.public_key).decode() == (tmp_path / trusted_file(name)).read_text()
 
 
-async def test_the_setup_container_s_command_works_and_works_again(gateway: Gateway, bus: BusSettings) -> None:
+async def test_every_entry_point_starts_with_its_container_s_environment(tmp_path: Path) -> None:
+    """As far as a broker is needed: each waits for one, says so, and ends when it is told to."""
+    draw(tmp_path)
+    ports = {name: free_port() for name in SERVICES}
+    processes = {
+        name: await asyncio.create_subprocess_exec(
+            sys.executable,
+            *_services()[name]["command"][1:],
+            env=plain_environment()
+            | _environment(name, tmp_path)
+            | {
+                "SLUICE_CONFIG": str(ROOT / "deploy/compose/sluice.yaml"),
+                "SLUICE_KAFKA_BOOTSTRAP": f"{LOOPBACK}:{free_port()}",
+                "SLUICE_HEALTH_PORT": str(ports[name]),
+                "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{LOOPBACK}:{free_port()}",
+            },
+            stderr=(tmp_path / f"{name}.log").open("wb"),
+        )
+        for name in SERVICES
+    }
+    try:
+        async with httpx.AsyncClient(trust_env=False) as client:
+            for name, process in processes.items():
+
+                async def page(path: str, port: int = ports[name], process: Any = process) -> httpx.Response | None:
+                    if process.returncode is not None:
+                        raise AssertionError(f"it ended with {process.returncode}")
+                    try:
+                        return await client.get(f"http://{LOOPBACK}:{port}{path}")
+                    except httpx.ConnectError:
+                        return None
+
+                assert (await until(partial(page, "/livez"), what=f"a sign of life of {name}")).status_code == 200
+                waiting = await page("/readyz")
+                assert waiting is not None
+                assert waiting.status_code == 503
+                assert "start" in waiting.json()["waits_for"]
+    finally:
+        for process in processes.values():
+            if process.returncode is None:
+                process.send_signal(signal.SIGTERM)
+        codes = {name: await process.wait() for name, process in processes.items()}
+    assert set(codes.values()) == {0}, codes
+
+
+async def test_the_setup_container_s_command_works_and_works_again(
+    gateway: Gateway, bus: BusSettings, tmp_path: Path
+) -> None:
     database = "setup_test"
     await gateway.database.execute(f"drop database if exists {database}")
     await gateway.database.execute(f"create database {database}")
     url = gateway.stack.postgres.admin_url().rpartition("/")[0] + f"/{database}"
-    passwords = {
-        f"SLUICE_PASSWORD_{service.upper().replace('-', '_')}": urlsplit(gateway.stack.postgres.url(service)).password
-        for service in SCHEMAS
-    }
-    environment = plain_environment(SLUICE_KAFKA_BOOTSTRAP=bus.bootstrap, SLUICE_ADMIN_DATABASE_URL=url, **passwords)
+    draw(tmp_path)
+    for service in SCHEMAS:
+        file = tmp_path / f"password-{service}"
+        file.chmod(0o600)
+        file.write_text(str(urlsplit(gateway.stack.postgres.url(service)).password))
+    (tmp_path / "admin-database-url").chmod(0o600)
+    (tmp_path / "admin-database-url").write_text(url)
+    environment = plain_environment() | _environment("setup", tmp_path) | {"SLUICE_KAFKA_BOOTSTRAP": bus.bootstrap}
     for _ in range(2):
         process = await asyncio.create_subprocess_exec(sys.executable, "-m", "deploy.local.setup", env=environment)
         assert await process.wait() == 0
@@ -95,6 +201,9 @@ async def test_the_setup_container_s_command_works_and_works_again(gateway: Gate
             "select nspname as schema, pg_get_userbyid(nspowner) as role from pg_namespace where nspname = any($1)",
             list(SCHEMAS.values()),
         )
+        guest = await connection.fetchval("select has_schema_privilege('sluice_grafana', 'vault', 'usage')")
+        assert guest is False
+        assert await connection.fetchval("select has_schema_privilege('sluice_grafana', 'ledger', 'usage')")
     finally:
         await connection.close()
     assert {row["schema"]: row["role"] for row in rows} == {
