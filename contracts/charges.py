@@ -32,6 +32,8 @@ class ChargePosted(Record):
     """How the tokens were estimated; see `contracts.usage`."""
     byok: bool
     cost_microdollars: Annotated[int, Field(ge=0)]
+    catalog_version: Annotated[int, Field(ge=0)] = 0
+    """That the request was accepted under; 0 only of charges of tests and of other software."""
     price_version: str
     accepted_at_ms: EpochMs = 0
     labels: Labels | None = None

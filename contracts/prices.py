@@ -1,11 +1,14 @@
-"""What a token or another unit costs. A price travels with its request: what was promised is what is charged."""
+"""What a token or another unit costs. Versions of the catalog hold prices; records name the version."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from pydantic import Field
 
 from .quantities import KIND, Unit
-from .record import Value
+from .record import EpochMs, Value
+
+DAY_S = 24 * 3600
 
 Rate = Annotated[int, Field(ge=0)]
 """Microdollars per million tokens, which is USD per million tokens times 1,000,000; always a whole number. Of other
@@ -45,3 +48,31 @@ class Price(Value):
     """By ascending ``above_input_tokens``; the first begins at 0."""
     units: list[UnitRate] = []
     """Of what is not counted in tokens."""
+
+
+class PriceRule(Value):
+    """A price, and when it holds. Of several that hold, the last one counts."""
+
+    price: Price
+    from_ms: EpochMs = 0
+    daily_from_s: Annotated[int, Field(ge=0, lt=DAY_S)] | None = None
+    """Seconds after midnight UTC; with ``daily_until_s``, which may be the smaller: then it is past midnight."""
+    daily_until_s: Annotated[int, Field(ge=0, le=DAY_S)] | None = None
+
+    def holds(self, at_ms: int) -> bool:
+        """Whether it does at a time."""
+        if at_ms < self.from_ms:
+            return False
+        if self.daily_from_s is None or self.daily_until_s is None:
+            return True
+        second = at_ms // 1000 % DAY_S
+        if self.daily_until_s < self.daily_from_s:
+            return second >= self.daily_from_s or second < self.daily_until_s
+        return self.daily_from_s <= second < self.daily_until_s
+
+
+def price_at(rules: Sequence[PriceRule], at_ms: int) -> Price | None:
+    """The price at a time; None where there is none."""
+    if len(rules) == 1:
+        return rules[0].price
+    return next((rule.price for rule in reversed(rules) if rule.holds(at_ms)), rules[0].price if rules else None)

@@ -7,7 +7,6 @@ from pydantic import Field
 
 from .answers import CacheUse
 from .labels import Labels
-from .prices import Price
 from .quantities import Quantity
 from .record import EpochMs, Record, ReplyAddress, RequestRecord, Subject, Value
 
@@ -62,18 +61,15 @@ def is_free(model: str) -> bool:
     return model.endswith(":free")
 
 
-def price_key(model: str, provider_id: str) -> str:
-    """Of a stand-in, in `RequestAccepted.prices`."""
-    return f"{model}@{provider_id}"
-
-
 class RequestFacts(RequestRecord):
-    """What the ledger keeps of a request, whatever becomes of it: who asked for what, and when."""
+    """What the ledger keeps of a request, whatever becomes of it: who asked for what, when, and by which catalog."""
 
     subject: Subject
     caller: Caller
     surface: Surface
     model: str
+    catalog_version: Annotated[int, Field(ge=1)]
+    """Of the catalog that it was accepted under: models, providers, prices."""
     accepted_at_ms: EpochMs
     task_id: str | None = None
     client_version: str | None = None
@@ -137,9 +133,6 @@ class RequestAccepted(CallableRequest):
     """What the client named, where that stands for another (``kilo-auto/*``)."""
     stand_ins: Annotated[list[str], Field(max_length=MOST_STAND_INS)] = []
     """Models that answer where those before them cannot, in this order."""
-    prices: dict[str, Price] = {}
-    """By provider, and of stand-ins by ``model@provider``: what the request will be charged by, whatever the price is
-    when it ends. None of free models."""
     provider_order: list[str] = []
     """Providers that the client wants asked first, in this order."""
     provider_only: list[str] = []
@@ -156,10 +149,6 @@ class RequestAccepted(CallableRequest):
     """A request without a route by then is failed."""
     quantities_most: list[Quantity] = []
     """Of other units than tokens."""
-
-    def price(self, model: str, provider_id: str) -> Price | None:
-        """Of one of its models at a provider."""
-        return self.prices.get(provider_id if model == self.model else price_key(model, provider_id))
 
     @property
     def chooses(self) -> bool:

@@ -5,7 +5,6 @@ from typing import Annotated
 from pydantic import Field
 
 from .decisions import QuotaWindow, SealedGrant
-from .prices import Price
 from .record import EpochMs, Refusal, Value
 from .requests import AddressedRequest, CallableRequest
 
@@ -18,8 +17,6 @@ class Target(Value):
     model: str | None = None
     """A model that stands in for the request's; None: that itself."""
     grant: SealedGrant
-    price: Price | None = None
-    """None where nobody pays, or the model has none."""
 
 
 class RoutePlanned(CallableRequest):

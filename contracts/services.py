@@ -85,6 +85,7 @@ _CONTROL = (
     topics.POLICIES,
     topics.LIMITS,
     topics.CREDIT_SETTINGS,
+    topics.CATALOG,
 )
 """The console's states, which it writes and holds against its database."""
 
@@ -97,6 +98,7 @@ INGRESS = ServiceSpec(
         topics.MEMBERSHIPS,
         topics.POLICIES,
         topics.BALANCES,
+        topics.CATALOG,
     ),
     follows=(topics.REPLIES, topics.CLAIMS, topics.RESPONSE_INDEX),
     recovers=(topics.RESPONSES, topics.USAGE),
@@ -110,27 +112,33 @@ INGRESS = ServiceSpec(
         topics.ANSWERS,
     ),
 )
-POLICY = ServiceSpec("policy", groups=(POLICY_GROUP,), views=(topics.POLICIES,), writes=(topics.POLICY_DECISIONS,))
+POLICY = ServiceSpec(
+    "policy", groups=(POLICY_GROUP,), views=(topics.POLICIES, topics.CATALOG), writes=(topics.POLICY_DECISIONS,)
+)
 RATE_LIMIT = ServiceSpec(
     "rate-limit",
     groups=(RATE_LIMIT_GROUP,),
-    views=(topics.POLICIES, topics.LIMITS, topics.CREDENTIALS),
+    views=(topics.POLICIES, topics.LIMITS, topics.CREDENTIALS, topics.CATALOG),
     recovers=(topics.QUOTA_DECISIONS, topics.QUOTA_STATE, topics.METERS),
     writes=(topics.QUOTA_DECISIONS, topics.QUOTA_STATE, topics.METERS),
 )
 KEY_VAULT = ServiceSpec(
     "key-vault",
     groups=(KEY_VAULT_GROUP, VAULT_COMMANDS_GROUP),
-    views=(topics.RELAYS, topics.GRANT_KEYS, topics.VAULTS, topics.CREDENTIALS),
+    views=(topics.RELAYS, topics.GRANT_KEYS, topics.VAULTS, topics.CREDENTIALS, topics.CATALOG),
     writes=(topics.CREDENTIAL_GRANTS, topics.GRANT_KEYS, topics.VAULTS, topics.CREDENTIALS, topics.CREDENTIAL_USES),
 )
 ROUTER = ServiceSpec(
-    "router", groups=(ROUTER_GROUP,), follows=(topics.OUTCOMES,), writes=(topics.ROUTES, topics.REPLIES)
+    "router",
+    groups=(ROUTER_GROUP,),
+    views=(topics.CATALOG,),
+    follows=(topics.OUTCOMES,),
+    writes=(topics.ROUTES, topics.REPLIES),
 )
 RELAY = ServiceSpec(
     "relay",
     groups=(RELAY_GROUP,),
-    views=(topics.RELAYS, topics.GRANT_KEYS),
+    views=(topics.RELAYS, topics.GRANT_KEYS, topics.CATALOG),
     follows=(topics.CANCELLATIONS, topics.ANSWERS),
     recovers=(topics.ATTEMPTS, topics.REPLIES),
     writes=(
@@ -148,7 +156,7 @@ RELAY = ServiceSpec(
 METERING = ServiceSpec(
     "metering",
     groups=(METERING_GROUP,),
-    views=(topics.CREDIT_SETTINGS,),
+    views=(topics.CREDIT_SETTINGS, topics.CATALOG),
     writes=(topics.CHARGES, topics.CREDIT, topics.BALANCES, topics.SPENDING),
 )
 CONSOLE = ServiceSpec(

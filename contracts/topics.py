@@ -2,7 +2,7 @@
 
 from typing import Any, TypeVar
 
-from . import control, credit
+from . import catalog, control, credit
 from .answers import AnswerCached, AnswersForgotten
 from .attempts import Attempt, AttemptEnded, AttemptStarted
 from .charges import ChargePosted
@@ -175,6 +175,7 @@ REVOCATIONS = _view("control.revocations.v1", control.KeyRevoked, signed_by="con
 MEMBERSHIPS = _view("control.memberships.v1", control.MembershipChanged, signed_by="console")
 POLICIES = _view("control.policies.v1", control.PolicySet, signed_by="console")
 LIMITS = _view("control.limits.v1", LimitsSet, signed_by="console")
+CATALOG = _view("control.catalog.v1", catalog.CatalogPublished, signed_by="console")
 CREDIT_SETTINGS = _view("control.credit-settings.v1", credit.CreditSettingsSet, signed_by="console")
 VAULTS = _view("control.vaults.v1", control.VaultAnnounced, signed_by="key-vault")
 CREDENTIALS = _view("control.credentials.v1", control.CredentialChanged, signed_by="key-vault")

@@ -4,7 +4,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from .prices import Price
 from .quantities import Quantity
 from .record import EpochMs, Value
 from .replies import Outcome
@@ -52,8 +51,6 @@ class UsageRecorded(RequestFacts):
     estimated_from: EstimatedFrom | None = None
     """What was counted instead."""
     byok: bool = False
-    price: Price | None = None
-    """Of the provider, as the route had it. None where nobody pays, or the model has none."""
     reserved_microdollars: int | None = None
     """What was held for it; None where nothing was."""
     attempts: Annotated[int, Field(ge=0)] = 0

@@ -120,7 +120,7 @@ def chat(text: str, *, model: str = "stub/echo", **more: Any) -> dict[str, Any]:
 @asynccontextmanager
 async def running_stack(folder: Path, kafka: str, **options: Any) -> AsyncIterator[Gateway]:
     """A stack in ``folder``, with an account and a key. Every provider is the stub, but for ``absent``."""
-    environment: dict[str, str] = {"SLUICE_TEST_WRONG_KEY": WRONG_KEY} | options.pop("environment", {})
+    environment: dict[str, str] = {"TEST_WRONG_KEY": WRONG_KEY} | options.pop("environment", {})
     config = options.pop("config", CONFIG)
     issuer = f"http://localhost:{free_port()}"
     environment |= {

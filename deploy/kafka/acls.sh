@@ -10,6 +10,7 @@ allow() {
 }
 allow ingress --operation Read --topic billing.balances.v1
 allow ingress --operation Read --topic control.accounts.v1
+allow ingress --operation Read --topic control.catalog.v1
 allow ingress --operation Read --topic control.memberships.v1
 allow ingress --operation Read --topic control.policies.v1
 allow ingress --operation Read --topic control.revocations.v1
@@ -21,6 +22,7 @@ allow ingress --operation Read --topic responses.contents.v1
 allow ingress --operation Read --topic responses.index.v1
 allow ingress --operation Write --topic billing.balances.v1.dlq
 allow ingress --operation Write --topic control.accounts.v1.dlq
+allow ingress --operation Write --topic control.catalog.v1.dlq
 allow ingress --operation Write --topic control.memberships.v1.dlq
 allow ingress --operation Write --topic control.policies.v1.dlq
 allow ingress --operation Write --topic control.revocations.v1.dlq
@@ -37,8 +39,10 @@ allow ingress --operation Write --topic gateway.usage.v1.dlq
 allow ingress --operation Write --topic responses.contents.v1.dlq
 allow ingress --operation Write --topic responses.index.v1
 allow ingress --operation Write --topic responses.index.v1.dlq
+allow policy --operation Read --topic control.catalog.v1
 allow policy --operation Read --topic control.policies.v1
 allow policy --operation Read --topic gateway.requests.v1
+allow policy --operation Write --topic control.catalog.v1.dlq
 allow policy --operation Write --topic control.policies.v1.dlq
 allow policy --operation Write --topic gateway.policy-decisions.v1
 allow policy --operation Write --topic gateway.requests.v1.dlq
@@ -46,6 +50,7 @@ allow policy --operation Read --group policy
 allow rate-limit --operation Read --topic billing.balances.v1
 allow rate-limit --operation Read --topic billing.charges.v1
 allow rate-limit --operation Read --topic billing.spending.v1
+allow rate-limit --operation Read --topic control.catalog.v1
 allow rate-limit --operation Read --topic control.credentials.v1
 allow rate-limit --operation Read --topic control.limits.v1
 allow rate-limit --operation Read --topic control.policies.v1
@@ -57,6 +62,7 @@ allow rate-limit --operation Read --topic quota.state.v1
 allow rate-limit --operation Write --topic billing.balances.v1.dlq
 allow rate-limit --operation Write --topic billing.charges.v1.dlq
 allow rate-limit --operation Write --topic billing.spending.v1.dlq
+allow rate-limit --operation Write --topic control.catalog.v1.dlq
 allow rate-limit --operation Write --topic control.credentials.v1.dlq
 allow rate-limit --operation Write --topic control.limits.v1.dlq
 allow rate-limit --operation Write --topic control.policies.v1.dlq
@@ -69,12 +75,14 @@ allow rate-limit --operation Write --topic quota.meters.v1.dlq
 allow rate-limit --operation Write --topic quota.state.v1
 allow rate-limit --operation Write --topic quota.state.v1.dlq
 allow rate-limit --operation Read --group rate-limit
+allow key-vault --operation Read --topic control.catalog.v1
 allow key-vault --operation Read --topic control.credentials.v1
 allow key-vault --operation Read --topic control.grant-keys.v1
 allow key-vault --operation Read --topic control.relays.v1
 allow key-vault --operation Read --topic control.vaults.v1
 allow key-vault --operation Read --topic gateway.requests.v1
 allow key-vault --operation Read --topic vault.commands.v1
+allow key-vault --operation Write --topic control.catalog.v1.dlq
 allow key-vault --operation Write --topic control.credential-uses.v1
 allow key-vault --operation Write --topic control.credentials.v1
 allow key-vault --operation Write --topic control.credentials.v1.dlq
@@ -88,11 +96,13 @@ allow key-vault --operation Write --topic gateway.requests.v1.dlq
 allow key-vault --operation Write --topic vault.commands.v1.dlq
 allow key-vault --operation Read --group key-vault
 allow key-vault --operation Read --group key-vault-commands
+allow router --operation Read --topic control.catalog.v1
 allow router --operation Read --topic gateway.credential-grants.v1
 allow router --operation Read --topic gateway.outcomes.v1
 allow router --operation Read --topic gateway.policy-decisions.v1
 allow router --operation Read --topic gateway.quota-decisions.v1
 allow router --operation Read --topic gateway.requests.v1
+allow router --operation Write --topic control.catalog.v1.dlq
 allow router --operation Write --topic gateway.credential-grants.v1.dlq
 allow router --operation Write --topic gateway.outcomes.v1.dlq
 allow router --operation Write --topic gateway.policy-decisions.v1.dlq
@@ -101,6 +111,7 @@ allow router --operation Write --topic gateway.replies.v1
 allow router --operation Write --topic gateway.requests.v1.dlq
 allow router --operation Write --topic gateway.routes.v1
 allow router --operation Read --group router
+allow relay --operation Read --topic control.catalog.v1
 allow relay --operation Read --topic control.grant-keys.v1
 allow relay --operation Read --topic control.relays.v1
 allow relay --operation Read --topic gateway.answers.v1
@@ -109,6 +120,7 @@ allow relay --operation Read --topic gateway.cancellations.v1
 allow relay --operation Read --topic gateway.prompts.v1
 allow relay --operation Read --topic gateway.replies.v1
 allow relay --operation Read --topic gateway.routes.v1
+allow relay --operation Write --topic control.catalog.v1.dlq
 allow relay --operation Write --topic control.credential-uses.v1
 allow relay --operation Write --topic control.grant-keys.v1.dlq
 allow relay --operation Write --topic control.relays.v1
@@ -128,6 +140,7 @@ allow relay --operation Write --topic responses.contents.v1
 allow relay --operation Write --topic responses.index.v1
 allow relay --operation Read --group relay
 allow metering --operation Read --topic billing.orders.v1
+allow metering --operation Read --topic control.catalog.v1
 allow metering --operation Read --topic control.credit-settings.v1
 allow metering --operation Read --topic gateway.usage.v1
 allow metering --operation Write --topic billing.balances.v1
@@ -135,10 +148,12 @@ allow metering --operation Write --topic billing.charges.v1
 allow metering --operation Write --topic billing.credit.v1
 allow metering --operation Write --topic billing.orders.v1.dlq
 allow metering --operation Write --topic billing.spending.v1
+allow metering --operation Write --topic control.catalog.v1.dlq
 allow metering --operation Write --topic control.credit-settings.v1.dlq
 allow metering --operation Write --topic gateway.usage.v1.dlq
 allow metering --operation Read --group metering
 allow console --operation Read --topic control.accounts.v1
+allow console --operation Read --topic control.catalog.v1
 allow console --operation Read --topic control.credential-uses.v1
 allow console --operation Read --topic control.credentials.v1
 allow console --operation Read --topic control.credit-settings.v1
@@ -152,6 +167,8 @@ allow console --operation Read --topic gateway.key-uses.v1
 allow console --operation Write --topic billing.orders.v1
 allow console --operation Write --topic control.accounts.v1
 allow console --operation Write --topic control.accounts.v1.dlq
+allow console --operation Write --topic control.catalog.v1
+allow console --operation Write --topic control.catalog.v1.dlq
 allow console --operation Write --topic control.credential-uses.v1.dlq
 allow console --operation Write --topic control.credentials.v1.dlq
 allow console --operation Write --topic control.credit-settings.v1

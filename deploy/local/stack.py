@@ -7,7 +7,6 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +30,7 @@ from libs.bus.signing import Signer, trusted_variable
 from libs.bus.topics import create_topics
 from libs.config.catalog import Catalog
 from libs.config.gateway import CONFIG_VARIABLE, load_config
-from libs.pricing.book import NoPriceError, PriceBook
+from libs.pricing.book import NoPriceError, check_prices
 
 SERVICES = ("console", "key-vault", "policy", "rate-limit", "router", "relay", "metering", "ingress")
 READY_WITHIN_S = 90.0
@@ -244,7 +243,7 @@ class Stack:
         if self._options.config and not self._options.config.is_file():
             raise StackError(f"there is no configuration file {self._options.config}")
         try:
-            PriceBook(Catalog(load_config(self._options.config))).check(datetime.now(UTC))
+            check_prices(Catalog(load_config(self._options.config)))
         except NoPriceError as error:
             raise StackError(f"the configuration is not right: {error}") from None
         except ValidationError as error:

@@ -2,11 +2,12 @@
 
 import os
 import re
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Protocol
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, PlainSerializer, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -22,7 +23,7 @@ from libs.config.defaults import Defaults
 from libs.config.description import Description
 from libs.config.section import Section
 from libs.identity.addresses import ForwardedHeader
-from libs.limits.catalog import parse_amount
+from libs.limits.catalog import METERS, parse_amount, shown_amount
 
 CONFIG_VARIABLE = "SLUICE_CONFIG"
 DEFAULT_FILE = Path(__file__).with_name("default.yaml")
@@ -30,6 +31,7 @@ DEFAULT_FILE = Path(__file__).with_name("default.yaml")
 UsdPerToken = Annotated[Decimal, Field(ge=0)]
 UnitKind = Annotated[str, Field(pattern=rf"^({'|'.join(Unit)})(/[a-z0-9_.-]{{1,40}}){{0,4}}$")]
 """A unit, or one kind of it: ``image``, ``image/hd``, ``image/hd/1024x1792``."""
+_STUB_KEY = "env:SLUICE_STUB_KEY"
 _ENV_REFERENCE = re.compile(r"^env:([A-Za-z_][A-Za-z0-9_]*)$")
 
 
@@ -133,6 +135,9 @@ class Provider(Section):
     def _only_a_reference(cls, value: str | None) -> str | None:
         if value is not None and not _ENV_REFERENCE.match(value):
             raise ValueError("must be env:NAME, the name of the environment variable that holds the key")
+        if value is not None and value.startswith("env:SLUICE_") and value != _STUB_KEY:
+            # Whoever may change the catalog must not have the vault send its own secrets to an address of theirs.
+            raise ValueError("must not name a variable of Sluice itself")
         return value
 
     def speaks(self, surface: Surface) -> bool:
@@ -198,7 +203,12 @@ def _meters(value: object) -> object:
     return {str(name): parse_amount(str(name), most) for name, most in value.items() if most is not None}
 
 
-Meters = Annotated[dict[str, int], BeforeValidator(_meters)]
+def _shown_meters(value: dict[str, int]) -> dict[str, int | str]:
+    """As people write them: what is dumped can be read again."""
+    return {name: shown_amount(METERS[name], most) for name, most in value.items()}
+
+
+Meters = Annotated[dict[str, int], BeforeValidator(_meters), PlainSerializer(_shown_meters, when_used="json")]
 """Limits of paid requests by meter (`libs.limits.catalog`); of money in US dollars, as a decimal string, kept in
 microdollars. What is not named is without a limit."""
 
@@ -321,6 +331,30 @@ class Telemetry(Section):
     sample_ratio: float = Field(default=0.05, ge=0, le=1)
 
 
+StandIns = Annotated[list[str], Field(max_length=MOST_STAND_INS)]
+
+
+class HasCatalog(Protocol):
+    """What a catalog is made of: a `GatewayConfig`, or the document of a version."""
+
+    @property
+    def providers(self) -> dict[str, Provider]: ...
+    @property
+    def models(self) -> list[Model]: ...
+    @property
+    def auto(self) -> dict[str, AutoModel]: ...
+    @property
+    def fallbacks(self) -> dict[str, StandIns]: ...
+    @property
+    def defaults(self) -> Defaults: ...
+    @property
+    def limits(self) -> Limits: ...
+    @property
+    def billing(self) -> Billing: ...
+    @property
+    def routing(self) -> Routing: ...
+
+
 class GatewayConfig(BaseSettings):
     """Everything that an operator writes down. Services read it at start; none of it is secret."""
 
@@ -339,7 +373,7 @@ class GatewayConfig(BaseSettings):
     models: list[Model] = []
     auto: dict[str, AutoModel] = {}
     """By the name that clients use."""
-    fallbacks: dict[str, Annotated[list[str], Field(max_length=MOST_STAND_INS)]] = {}
+    fallbacks: dict[str, StandIns] = {}
     """By model: those that stand in where it fails, is at its limit, is too small, or its filter refuses; for clients
     that name no `models` and do not forbid it."""
     defaults: Defaults = Defaults()
@@ -370,31 +404,40 @@ class GatewayConfig(BaseSettings):
 
     @model_validator(mode="after")
     def _references_exist(self) -> "GatewayConfig":
-        seen: set[str] = set()
-        offered: set[tuple[str, str]] = set()
-        for model in self.models:
-            if model.provider not in self.providers:
-                known = ", ".join(sorted(self.providers))
-                raise ValueError(f"model {model.id}: unknown provider {model.provider!r}; there are: {known}")
-            if (model.id, model.provider) in offered:
-                raise ValueError(f"model {model.id} is listed twice for the provider {model.provider}")
-            offered.add((model.id, model.provider))
-            seen.add(model.id)
-        for name, auto in self.auto.items():
-            unknown = sorted(auto.models.keys() - seen)
-            if unknown:
-                raise ValueError(f"auto {name}: there is no model {', '.join(unknown)}")
-            if name in seen:
-                raise ValueError(f"auto {name}: this is the ID of a model")
-        for name, stand_ins in self.fallbacks.items():
-            unknown = sorted({name, *stand_ins} - seen)
-            if unknown:
-                raise ValueError(f"fallbacks {name}: there is no model {', '.join(unknown)}")
-            if any(is_free(one) is not is_free(name) for one in stand_ins):
-                raise ValueError(f"fallbacks {name}: free models and others do not stand in for each other")
-        for name in self.defaults.models - seen - self.auto.keys():
-            raise ValueError(f"defaults: there is no model {name}")
+        for _where, problem in broken_references(self):
+            raise ValueError(problem)
         return self
+
+
+DocumentPath = tuple[str | int, ...]
+"""To a place in the document: names and indexes."""
+
+
+def broken_references(config: "HasCatalog") -> Iterator[tuple[DocumentPath, str]]:
+    """Where parts of a catalog name others that there are not, or name something twice; and what is wrong."""
+    seen: set[str] = set()
+    offered: set[tuple[str, str]] = set()
+    for index, model in enumerate(config.models):
+        if model.provider not in config.providers:
+            known = ", ".join(sorted(config.providers))
+            reason = f"model {model.id}: unknown provider {model.provider!r}; there are: {known}"
+            yield ("models", index, "provider"), reason
+        if (model.id, model.provider) in offered:
+            yield ("models", index, "id"), f"model {model.id} is listed twice for the provider {model.provider}"
+        offered.add((model.id, model.provider))
+        seen.add(model.id)
+    for name, auto in config.auto.items():
+        if unknown := sorted(auto.models.keys() - seen):
+            yield ("auto", name), f"auto {name}: there is no model {', '.join(unknown)}"
+        if name in seen:
+            yield ("auto", name), f"auto {name}: this is the ID of a model"
+    for name, stand_ins in config.fallbacks.items():
+        if unknown := sorted({name, *stand_ins} - seen):
+            yield ("fallbacks", name), f"fallbacks {name}: there is no model {', '.join(unknown)}"
+        if any(is_free(one) is not is_free(name) for one in stand_ins):
+            yield ("fallbacks", name), f"fallbacks {name}: free models and others do not stand in for each other"
+    for name in sorted(config.defaults.models - seen - config.auto.keys()):
+        yield ("defaults",), f"defaults: there is no model {name}"
 
 
 def load_config(path: Path | None) -> GatewayConfig:

@@ -11,7 +11,6 @@ from typing import Any
 
 from contracts.decisions import Held
 from contracts.usage import UsageRecorded
-from libs.pricing.charging import cost_of
 from libs.pricing.usd import parse_usd, usd
 
 MINUTE_MS = 60_000
@@ -64,17 +63,17 @@ class Quantity:
     name: str
     held: Callable[[Held], int]
     """The most that an admitted request can use."""
-    used: Callable[[UsageRecorded], int]
-    """What it did use."""
+    used: Callable[[UsageRecorded, int], int]
+    """What it did use; given its cost in microdollars, too."""
     returns: bool = True
     """A request may use less than it held, so that others need but wait."""
 
 
-REQUESTS = Quantity("requests", lambda _: 1, lambda _: 1, returns=False)
+REQUESTS = Quantity("requests", lambda _: 1, lambda _usage, _cost: 1, returns=False)
 TOKENS = Quantity(
-    "tokens", lambda held: held.tokens, lambda usage: usage.tokens.input_tokens + usage.tokens.output_tokens
+    "tokens", lambda held: held.tokens, lambda usage, _cost: usage.tokens.input_tokens + usage.tokens.output_tokens
 )
-USD = Quantity("usd", lambda held: held.microdollars, lambda usage: cost_of(usage)[0])
+USD = Quantity("usd", lambda held: held.microdollars, lambda _usage, cost: cost)
 """Counted in microdollars; people write US dollars."""
 QUANTITIES = (REQUESTS, TOKENS, USD)
 
@@ -87,9 +86,9 @@ def amounts_held(held: Held) -> Amounts:
     return {quantity.name: quantity.held(held) for quantity in QUANTITIES}
 
 
-def amounts_used(usage: UsageRecorded) -> Amounts:
+def amounts_used(usage: UsageRecorded, microdollars: int) -> Amounts:
     """What it did use."""
-    return {quantity.name: quantity.used(usage) for quantity in QUANTITIES}
+    return {quantity.name: quantity.used(usage, microdollars) for quantity in QUANTITIES}
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,8 +22,7 @@ def check(model: str, catalog: Catalog, policy: PolicySet | None) -> Verdict:
     """The verdict on a model under an organization's policy; None allows all."""
     offer = catalog.find(model)
     if offer is None:
-        message = f"The model {model!r} is not served here; GET /models lists those that are."
-        return Verdict(rule="model", status=400, message=message)
+        return Verdict(rule="model", status=400, message=unknown_model(model))
     providers = tuple(one.provider_id for one in catalog.all_of(model))
     if policy is None:
         return Verdict(providers)
@@ -39,6 +38,11 @@ def check(model: str, catalog: Catalog, policy: PolicySet | None) -> Verdict:
         if not providers:
             return _refused("provider_allow", f"No provider of {model!r} is on your organization's provider allow list")
     return Verdict(providers)
+
+
+def unknown_model(model: str) -> str:
+    """What its client is told."""
+    return f"The model {model!r} is not served here; GET /models lists those that are."
 
 
 def daily_limit(policy: PolicySet | None, account_id: str | None) -> int | None:

@@ -3,14 +3,21 @@
 import contextlib
 import hashlib
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time
 from decimal import ROUND_HALF_UP, Decimal
 from importlib.metadata import version
 
 from genai_prices import Usage, calc_price
-from genai_prices.types import ModelPrice, TieredPrices
+from genai_prices.types import (
+    ConditionalPrice,
+    ModelPrice,
+    StartDateConstraint,
+    TieredPrices,
+    TimeOfDateConstraint,
+)
 
-from contracts.prices import Price, Rates, UnitRate
+from contracts.catalog import PriceList
+from contracts.prices import DAY_S, Price, PriceRule, Rates, UnitRate
 from contracts.quantities import Unit
 from libs.config.catalog import Catalog, Offer
 from libs.config.gateway import Pricing
@@ -29,61 +36,86 @@ _RATES = {
     "output_image": "output_image_mtok",
     "output_audio": "output_audio_mtok",
 }
-_MINUTE_MS = 60_000
 
 
 class NoPriceError(Exception):
     """A paid model has no price. The message explains how to configure one."""
 
 
-class PriceBook:
-    """Prices by model ID, as they are at a time: some providers' depend on the hour."""
+def price_list(catalog: Catalog, before: Catalog | None = None) -> PriceList:
+    """The prices of all models that cost money; those without one are left out.
 
-    def __init__(self, catalog: Catalog) -> None:
-        self._catalog = catalog
-        self._known: dict[str, tuple[int, dict[str, Price]]] = {}
-
-    def find(self, model_id: str, now_ms: int) -> dict[str, Price]:
-        """The prices of a model by provider; none of free models, and of those that are not served here."""
-        minute = now_ms // _MINUTE_MS
-        known = self._known.get(model_id)
-        if known and known[0] == minute:
-            return known[1]
-        prices: dict[str, Price] = {}
-        for offer in self._catalog.all_of(model_id):
+    Args:
+        before: the version that this one follows. What it took from genai-prices stays until ``prices update``: a
+            change of something else changes no price.
+    """
+    prices: PriceList = {}
+    for model_id in catalog.offers:
+        for offer in catalog.all_of(model_id):
             if not offer.model.free:
                 with contextlib.suppress(NoPriceError):
-                    prices[offer.provider_id] = price_of(offer, datetime.fromtimestamp(now_ms / 1000, UTC))
-        if prices:
-            self._known[model_id] = (minute, prices)
-        return prices
-
-    def check(self, now: datetime) -> None:
-        """Raises NoPriceError for the first model that costs money and has no price."""
-        for model_id in self._catalog.offers:
-            for offer in self._catalog.all_of(model_id):
-                if not offer.model.free:
-                    price_of(offer, now)
+                    prices.setdefault(model_id, {})[offer.provider_id] = _kept(offer, before) or rules_of(offer)
+    return prices
 
 
-def price_of(offer: Offer, at: datetime) -> Price:
-    """An offer's price at a time.
+def is_from_genai(offer: Offer) -> bool:
+    """Its price is that of genai-prices."""
+    return not offer.model.free and offer.model.pricing is None
+
+
+def _kept(offer: Offer, before: Catalog | None) -> list[PriceRule]:
+    known = before.offer(offer.model.id, offer.provider_id) if before else None
+    if known is None or not is_from_genai(offer) or not is_from_genai(known):
+        return []
+    same = known.model.upstream_model == offer.model.upstream_model and known.provider.prices == offer.provider.prices
+    return list(known.prices) if same else []
+
+
+def check_prices(catalog: Catalog) -> None:
+    """Raises NoPriceError for the first model that costs money and has no price."""
+    for model_id in catalog.offers:
+        for offer in catalog.all_of(model_id):
+            if not offer.model.free:
+                rules_of(offer)
+
+
+def rules_of(offer: Offer) -> list[PriceRule]:
+    """An offer's prices, and when each of them holds.
 
     Raises:
         NoPriceError: neither the file nor genai-prices knows one.
     """
     if offer.model.pricing:
-        return _price(CONFIGURED, [_configured(offer.model.pricing)], _units(offer.model.pricing))
+        price = _price(CONFIGURED, [_configured(offer.model.pricing)], _units(offer.model.pricing))
+        return [PriceRule(price=price)]
     try:
-        found = calc_price(
-            Usage(), offer.model.upstream_model, provider_id=offer.provider.prices or "", genai_request_timestamp=at
-        ).model_price
+        found = calc_price(Usage(), offer.model.upstream_model, provider_id=offer.provider.prices or "").model.prices
     except LookupError:
         raise NoPriceError(
             f"model {offer.model.id} has no price: add `pricing` to it in the configuration (USD per token; 0 if it "
             'costs nothing, for example pricing: {prompt: "0", completion: "0"})'
         ) from None
-    return _price(GENAI, _tiers(found))
+    if isinstance(found, ModelPrice):
+        return [PriceRule(price=_price(GENAI, _tiers(found)))]
+    return [_rule(one) for one in found]
+
+
+def _rule(one: ConditionalPrice) -> PriceRule:
+    price = _price(GENAI, _tiers(one.prices))
+    if isinstance(one.constraint, StartDateConstraint):
+        begins = datetime.combine(one.constraint.start_date, time(), UTC)
+        return PriceRule(price=price, from_ms=int(begins.timestamp() * 1000))
+    if isinstance(one.constraint, TimeOfDateConstraint):
+        begins_s, ends_s = _second(one.constraint.start_time), _second(one.constraint.end_time)
+        return PriceRule(price=price, daily_from_s=begins_s, daily_until_s=ends_s)
+    return PriceRule(price=price)
+
+
+def _second(moment: time) -> int:
+    """After midnight UTC; a time without a zone is UTC."""
+    offset = moment.utcoffset()
+    second = moment.hour * 3600 + moment.minute * 60 + moment.second
+    return (second - (int(offset.total_seconds()) if offset else 0)) % DAY_S
 
 
 def _price(source: str, tiers: list[Rates], units: Sequence[UnitRate] = ()) -> Price:

@@ -11,7 +11,7 @@ import typer
 from deploy.local.home import ROOT
 from services.cli.output import fail, report
 
-_BENCHES = ("console", "decisions", "fairness", "growth", "idle", "ledger", "outage", "overload", "takeover")
+_BENCHES = ("console", "decisions", "fairness", "growth", "idle", "ledger", "outage", "overload", "quick", "takeover")
 _STATIC = (
     ("formatting", ("ruff", "format", "--check", "--quiet", ".")),
     ("lint", ("ruff", "check", "--quiet", ".")),
@@ -43,14 +43,14 @@ def test(context: typer.Context) -> None:
 
 
 def bench(context: typer.Context) -> None:
-    """Measure throughput and latency against the stub provider.
+    """Measure throughput, delays and CPU a request: side by side with the mock provider, a bare chain, a commit.
 
-    Or: ``console``,
+    Or: ``quick`` (this tree alone), ``console``,
     ``decisions``, ``fairness``, ``growth``, ``idle``, ``ledger``, ``outage``, ``overload``, ``takeover``.
     """
     first = context.args[0] if context.args else ""
     module, arguments = (
-        (f"tests.bench.{first}", context.args[1:]) if first in _BENCHES else ("tests.bench", context.args)
+        (f"tests.bench.{first}", context.args[1:]) if first in _BENCHES else ("tests.bench.record", context.args)
     )
     sys.exit(subprocess.call([sys.executable, "-m", module, *arguments], cwd=ROOT))  # noqa: S603
 

@@ -45,7 +45,12 @@ COMMANDS = (
         "Write schemas, AsyncAPI, OpenAPI, ACLs and the generated tables of documents anew.",
     ),
     Command("test", "checks:test", "Run all checks; with arguments, pytest alone with these.", passes_on=True),
-    Command("bench", "checks:bench", "Measure throughput and latency against the stub provider.", passes_on=True),
+    Command(
+        "bench",
+        "checks:bench",
+        "Measure throughput, delays and CPU a request: side by side with the mock provider, a bare chain, a commit.",
+        passes_on=True,
+    ),
     Command(
         "debug",
         "debug:debug",
@@ -56,6 +61,7 @@ COMMANDS = (
     Command("key", "accounts:key", "API keys."),
     Command("org", "organizations:organization", "Organizations."),
     Command("policy", "policies:policy", "Policies of organizations."),
+    Command("config", "catalog:config", "Versions of what is served: providers, models, prices, limits."),
     Command("limits", "limits:limits", "Limits of accounts and organizations."),
     Command("byok", "byok:byok", "Provider keys of your own."),
     Command("credit", "money:credit", "Prepaid credit."),

@@ -13,6 +13,7 @@ from services.console.problems import DOCUMENTED, add_problem_handlers
 from services.console.routes import (
     accounts,
     audit,
+    catalog,
     credit,
     invitations,
     limits,
@@ -25,6 +26,8 @@ from services.console.routes import (
 from services.console.web.app import web_application
 
 MOST_BODY_BYTES = 64 * 1024
+MOST_CATALOG_BYTES = 2 * 1024 * 1024
+CATALOG_PATH = "/api/catalog"
 API_PATHS = ("/api/", "/.well-known/", "/openapi.json")
 ROUTES = (
     accounts.routes,
@@ -36,6 +39,7 @@ ROUTES = (
     credit.routes,
     limits.routes,
     operator.routes,
+    catalog.routes,
     sign_in_links.routes,
 )
 
@@ -110,14 +114,14 @@ class _LimitedBody:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes a request on, counting its body."""
-        seen = 0
+        seen, most = 0, MOST_CATALOG_BYTES if scope["path"].startswith(CATALOG_PATH) else self._most
 
         async def counted() -> Message:
             nonlocal seen
             message = await receive()
             seen += len(message.get("body", b""))
-            if seen > self._most:
-                raise HTTPException(413, f"the body is larger than {self._most} bytes")
+            if seen > most:
+                raise HTTPException(413, f"the body is larger than {most} bytes")
             return message
 
         await self._app(scope, counted, send)

@@ -5,8 +5,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from libs.bus.service import Service
-from libs.config.catalog import Catalog
 from libs.config.gateway import GatewayConfig
+from libs.config.versions import CatalogVersions
 from libs.database.outbox import Outbox
 from libs.database.pool import Database
 from libs.database.settings import DatabaseSettings
@@ -22,6 +22,7 @@ from services.console.provider_keys import ProviderKeys
 from services.console.settings import ConsoleSettings
 from services.console.signing import SigningKeys
 from services.console.single_sign_on import SingleSignOn
+from services.console.store import catalog
 
 
 def _sign_on(settings: ConsoleSettings) -> SingleSignOn | None:
@@ -41,15 +42,16 @@ async def build(service: Service) -> AsyncIterator[None]:
     settings = ConsoleSettings()
     database = Database(DatabaseSettings(), SCHEMA, Path(__file__).with_name("migrations"))
     signing = SigningKeys(key_ring(settings.key_encryption_keys))
-    guard = Guard(database, service.producer.signer, lambda: outbox.wake())
+    config, versions = GatewayConfig(), CatalogVersions()
+    guard = Guard(database, service.producer.signer, versions, lambda: outbox.wake())
     outbox = Outbox(database, SCHEMA, service, states, version=guard.version)
-    config = GatewayConfig()
-    provider_keys = ProviderKeys(service.producer, config.providers)
+    provider_keys = ProviderKeys(service.producer, versions)
     parts = Parts(
         database=database,
         signing=signing,
         provider_keys=provider_keys,
-        catalog=Catalog(config),
+        versions=versions,
+        config=config,
         operator_token=settings.operator_token,
         gateway_url=settings.gateway_url,
         playground_url=settings.playground_url or settings.gateway_url,
@@ -68,6 +70,9 @@ async def build(service: Service) -> AsyncIterator[None]:
         await database.wait_ready()
         async with database.pool.acquire() as connection, connection.transaction():
             await signing.ensure(connection)
+            # From the database, which is right, whether or not the log can be read yet.
+            first = await catalog.publish_at_start(connection, config)
+        versions.changed(first.state_key, first)
         server = HttpServer(application(parts), settings.host, settings.port, timeout_graceful_shutdown=5)
         async with service.running(views, outbox, last_used, server):
             await views.wait_ready()

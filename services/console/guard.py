@@ -5,10 +5,12 @@ from typing import Any
 
 import structlog
 
+from contracts import topics
 from contracts.services import CONSOLE
 from contracts.topic import Topic
 from libs.bus.signing import Signer
 from libs.bus.views import View
+from libs.config.versions import CatalogVersions
 from libs.database import outbox
 from libs.database.outbox import Outgoing, OutgoingDeletion
 from libs.database.pool import Database
@@ -29,11 +31,18 @@ class Guard:
     start, and every ten minutes.
     """
 
-    def __init__(self, database: Database, signer: Signer | None, wake_outbox: Callable[[], None]) -> None:
+    def __init__(
+        self, database: Database, signer: Signer | None, versions: CatalogVersions, wake_outbox: Callable[[], None]
+    ) -> None:
+        """
+        Args:
+            versions: learns of the versions of the catalog on the log.
+        """
         self._database = database
         self._signer = signer
         self._wake_outbox = wake_outbox
         self.views = {topic.name: View[Any](topic) for topic in WATCHED}
+        self.views[topics.CATALOG.name] = View(topics.CATALOG, on_change=versions.changed)
         self.background = Repeated("hold the log against the database", self._compare, every_s=EVERY_S)
 
     def version(self, topic: Topic[Any], key: str) -> int:

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 import orjson
 
 from contracts import topics
+from contracts.catalog import MOST_VERSIONS, CatalogPublished
 from contracts.control import AccountChanged
 from contracts.credit import CreditSettingsSet
 from contracts.record import Record
@@ -47,5 +48,8 @@ async def states(connection: Connection) -> AsyncIterator[Outgoing[Any]]:
         yield Outgoing(topics.POLICIES, policy(row["organization_id"], row["version"], document))
     async for row in connection.cursor("select owner, version, document from control.limits"):
         yield Outgoing(topics.LIMITS, limits(row["owner"], row["version"], orjson.loads(row["document"])))
+    versions = f"select record from control.catalog order by version desc limit {MOST_VERSIONS}"  # noqa: S608
+    async for row in connection.cursor(versions):
+        yield Outgoing(topics.CATALOG, CatalogPublished.model_validate_json(row["record"]))
     async for row in connection.cursor("select * from control.credit_settings"):
         yield Outgoing(topics.CREDIT_SETTINGS, CreditSettingsSet.model_validate(dict(row)))

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from libs.config.catalog import Catalog
+from libs.config.gateway import GatewayConfig
+from libs.config.versions import CatalogVersions
 from libs.database.pool import Database
 from libs.identity.addresses import ForwardedHeader
 from services.console.core.attempts import SignInAttempts
@@ -19,7 +21,9 @@ class Parts:
     database: Database
     signing: SigningKeys
     provider_keys: ProviderKeys
-    catalog: Catalog
+    versions: CatalogVersions
+    config: GatewayConfig
+    """As this console was started with."""
     operator_token: str
     gateway_url: str
     """Where clients send requests, for snippets."""
@@ -40,3 +44,8 @@ class Parts:
     playground_runs: set[object] = field(default_factory=set)
     """Answers that are streamed now."""
     sign_ins: SignInAttempts = field(default_factory=SignInAttempts)
+
+    @property
+    def catalog(self) -> Catalog:
+        """What is served now."""
+        return self.versions.newest

@@ -11,6 +11,7 @@ from contracts.vault import CredentialRemoved, CredentialSubmitted, CredentialTe
 from libs.bus.producer import Producer, settle
 from libs.bus.views import View
 from libs.config.gateway import Provider
+from libs.config.versions import CatalogVersions
 from libs.provider_keys.documents import KeyFormError
 from libs.provider_keys.key_forms import as_stored, hint_of
 from libs.provider_keys.live_check import LiveChecks, NoAnswerError
@@ -43,13 +44,9 @@ class Vault(Answer):
 class ProviderKeys:
     """The console's side of the vault. It never keeps a key, and cannot read one back."""
 
-    def __init__(self, producer: Producer, providers: Mapping[str, Provider]) -> None:
-        """
-        Args:
-            providers: those that a key may be added for, by ID.
-        """
+    def __init__(self, producer: Producer, versions: CatalogVersions) -> None:
         self._producer = producer
-        self._providers = providers
+        self._versions = versions
         self._checks = LiveChecks()
         self._vaults = View(topics.VAULTS)
         self._credentials = View(topics.CREDENTIALS)
@@ -59,7 +56,7 @@ class ProviderKeys:
     @property
     def providers(self) -> Mapping[str, Provider]:
         """Those that a key may be added for, by ID."""
-        return self._providers
+        return self._versions.newest.providers
 
     async def add(self, owner: str, provider_id: str, key: Secret, submitted_by: str) -> str:
         """Seals a key and orders the vault to store it; returns the credential's ID.
@@ -86,7 +83,7 @@ class ProviderKeys:
 
     def hint(self, provider_id: str, key: Secret) -> str | None:
         """What speaks against a key, which is stored all the same."""
-        return hint_of(self._providers[provider_id], key.reveal().strip())
+        return hint_of(self.providers[provider_id], key.reveal().strip())
 
     async def check(self, owner: str, provider_id: str, key: Secret) -> None:
         """Asks the provider whether it takes a key. It may hang: nothing must be held meanwhile.
@@ -97,17 +94,17 @@ class ProviderKeys:
         """
         key = self._stored_form(provider_id, key)
         try:
-            refusal = await self._checks.refusal_of(owner, provider_id, self._providers[provider_id], key)
+            refusal = await self._checks.refusal_of(owner, provider_id, self.providers[provider_id], key)
         except NoAnswerError as error:
             raise Away(f"{error}; nothing was stored (add without the check)") from None
         if refusal:
             raise BadInput(f"nothing was stored: {provider_id} refuses this key")
 
     def _stored_form(self, provider_id: str, key: Secret) -> Secret:
-        if provider_id not in self._providers:
-            raise BadInput(f"keys can be added for: {', '.join(sorted(self._providers))}")
+        if provider_id not in self.providers:
+            raise BadInput(f"keys can be added for: {', '.join(sorted(self.providers))}")
         try:
-            return Secret(as_stored(self._providers[provider_id], key.reveal()))
+            return Secret(as_stored(self.providers[provider_id], key.reveal()))
         except KeyFormError as error:
             raise BadInput(str(error)) from None
 

@@ -11,15 +11,15 @@ from contracts.requests import Surface
 from libs.bus.service import Service
 from libs.bus.views import View
 from libs.bus.watch import BrokerWatch
-from libs.config.catalog import Catalog
 from libs.config.gateway import GatewayConfig
+from libs.config.versions import CatalogVersions
+from libs.pricing.tokenizing import o200k
 from libs.runtime.connection import Connections
 from libs.runtime.server import HttpServer
 from services.ingress.authentication import Authenticator
 from services.ingress.balance import BalancePage
 from services.ingress.claimant import Claimant
 from services.ingress.completions import Completions
-from services.ingress.core.catalog_pages import CatalogPages
 from services.ingress.core.generations import generation, request
 from services.ingress.counting import TokenCountPage
 from services.ingress.door import Door
@@ -27,7 +27,7 @@ from services.ingress.entrance import Entrance
 from services.ingress.forgetting import ForgetPage
 from services.ingress.gate import Gate
 from services.ingress.generations import GenerationPage, Generations
-from services.ingress.models import CatalogRoutes
+from services.ingress.models import CatalogRoutes, NewestPages
 from services.ingress.profile import ProfileBalancePage, ProfilePage
 from services.ingress.publishing import Publishing
 from services.ingress.replies import RepliesReader
@@ -45,36 +45,36 @@ async def build(service: Service) -> AsyncIterator[None]:
     ingress_id = f"ingress-{secrets.token_hex(8)}"
     authenticator = Authenticator()
     watch = BrokerWatch(service.bus)
-    room = WaitingRoom()
+    room, versions = WaitingRoom(), CatalogVersions()
     replies = RepliesReader(service, room)
     claimant = Claimant(service, ingress_id, on_claimed=replies.claimed, on_lost=replies.lost)
-    catalog = Catalog(config)
     balances, policies = View(topics.BALANCES), View(topics.POLICIES)
-    visitors = Visitors(authenticator, config)
+    views = service.views(*authenticator.views, balances, policies, View(topics.CATALOG, on_change=versions.changed))
+    visitors = Visitors(authenticator, config, lambda: versions.newest.limits)
     publishing = Publishing(
         service.producer, watch, claimant, replies, ingress_id=ingress_id, within_s=config.timeouts.publish_s
     )
     stored = StoredResponses(service, config.limits)
-    entrance = Entrance(config, catalog, balances, policies, publishing, visitors, stored)
+    entrance = Entrance(config, versions, balances, policies, publishing, visitors, stored)
     door = Door(config.overload)
     gate = Gate(door, completion_paths(), completion_paths(Surface.MESSAGES))
-    completions = Completions(door, gate, visitors, entrance, publishing, room, config.limits, config.timeouts)
+    completions = Completions(door, gate, visitors, entrance, publishing, room, versions, config.timeouts)
     generations = Generations(service, config.timeouts)
-    pages = CatalogPages(catalog, config.defaults)
+    pages = NewestPages(versions)
     routes = application(
         CatalogRoutes(pages, visitors, policies),
         {surface: completions.endpoint(surface) for surface in Surface},
         balance=BalancePage(authenticator, balances),
         profile=ProfilePage(authenticator),
         profile_balance=ProfileBalancePage(authenticator, balances),
-        counting=TokenCountPage(visitors, catalog),
+        counting=TokenCountPage(visitors, versions),
         response=StoredPage(visitors, stored, {"GET": show, "DELETE": delete}),
         input_items=StoredPage(visitors, stored, {"GET": items}),
-        generation=GenerationPage(visitors, generations, generation),
-        request=GenerationPage(visitors, generations, request),
+        generation=GenerationPage(visitors, generations, versions, generation),
+        request=GenerationPage(visitors, generations, versions, request),
         answer_cache=ForgetPage(visitors, service.producer),
     )
-    views = service.views(*authenticator.views, balances, policies)
+    service.health.check("catalog", lambda: versions.ready)
     service.health.check("reply partition", lambda: claimant.held is not None and replies.ready)
     service.health.check("broker", lambda: watch.up)
     server = HttpServer(
@@ -89,7 +89,11 @@ async def build(service: Service) -> AsyncIterator[None]:
         timeout_keep_alive=75,
     )
     async with service.running(watch, views):
-        # The first look-up of prices takes a second of CPU: not on the loop, and not in a client's request.
-        await asyncio.gather(views.wait_ready(), asyncio.to_thread(pages.models, datetime.now(UTC)))
+        await views.wait_ready()
+        await versions.wait_ready()
+        # Now, and not while a client waits.
+        if versions.newest.by_o200k:
+            await asyncio.to_thread(o200k)
+        await asyncio.to_thread(pages.newest().models, datetime.now(UTC))
         async with service.running(stored, replies, claimant, server):
             yield

@@ -1,7 +1,7 @@
 """The reading of requests' bodies: bounded in bytes, in time without a byte, in whole, and altogether."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 
 from starlette.types import Receive
@@ -59,8 +59,13 @@ class Body:
 class Bodies:
     """All bodies of one ingress that are on their way in, or not on the log yet."""
 
-    def __init__(self, limits: Limits, timeouts: Timeouts) -> None:
-        self._limits = limits
+    def __init__(self, limits: Limits, of_one: Callable[[], Limits], timeouts: Timeouts) -> None:
+        """
+        Args:
+            limits: of the process, from its start on.
+            of_one: of a body, now; no more than fits into those of the process.
+        """
+        self._of_one = of_one
         self._timeouts = timeouts
         total = max(limits.bodies_bytes, 2 * limits.body_bytes)
         self._known = Budget(total, max(total // OWNERS_SHARE, limits.body_bytes))
@@ -82,7 +87,8 @@ class Bodies:
             ClientGone: the connection ended.
         """
         body = Body(self._anonymous, address) if owner is None else Body(self._known, owner)
-        most = self._limits.anonymous_body_bytes if owner is None else self._limits.body_bytes
+        limits = self._of_one()
+        most = limits.anonymous_body_bytes if owner is None else limits.body_bytes
         try:
             async with asyncio.timeout(self._timeouts.body_s):
                 body.data = await self._read(body, _announced(headers), receive, most, anonymous=owner is None)

@@ -12,7 +12,8 @@ from contracts.record import Refusal
 from contracts.replies import EVENTS, STREAM_WINDOW, Outcome, ReplyChunk, ReplyEnded, ReplyStarted
 from contracts.requests import RequestAccepted, Surface
 from libs.chat.surfaces.registry import DIALECTS
-from libs.config.gateway import Limits, Timeouts
+from libs.config.gateway import Timeouts
+from libs.config.versions import CatalogVersions
 from services.ingress.body import ClientGone
 from services.ingress.core.answers import refused, reply_headers, stream_data, stream_start, whole
 from services.ingress.core.errors import IngressError, Unavailable
@@ -40,7 +41,7 @@ class Completions:
         entrance: Entrance,
         publishing: Publishing,
         room: WaitingRoom,
-        limits: Limits,
+        versions: CatalogVersions,
         timeouts: Timeouts,
     ) -> None:
         self._door = door
@@ -49,7 +50,7 @@ class Completions:
         self._entrance = entrance
         self._publishing = publishing
         self._room = room
-        self._limits = limits
+        self._versions = versions
         self._timeouts = timeouts
 
     def endpoint(self, surface: Surface) -> ASGIApp:
@@ -59,7 +60,7 @@ class Completions:
     async def _serve(self, surface: Surface, scope: Scope, receive: Receive, send: Send) -> None:
         began_s = time.perf_counter()
         try:
-            if len(self._room) >= self._limits.in_flight:
+            if len(self._room) >= self._versions.newest.limits.in_flight:
                 raise Unavailable("The gateway is full; try again in a moment.", retry_after_s=1)
             visitor = await self._visitors.visitor(scope)
             self._gate.remember(scope["headers"], visitor.owner)

@@ -4,7 +4,8 @@ import orjson
 from starlette.types import Receive, Scope, Send
 
 from contracts.requests import Surface
-from libs.config.catalog import Catalog
+from libs.config.versions import CatalogVersions
+from libs.policy.rules import unknown_model
 from services.ingress.body import ClientGone
 from services.ingress.core import admission, bodies
 from services.ingress.core.answers import refused, whole
@@ -15,9 +16,9 @@ from services.ingress.visitors import Visitors
 class TokenCountPage:
     """The ASGI application. No provider is asked: clients count to see whether a conversation still fits."""
 
-    def __init__(self, visitors: Visitors, catalog: Catalog) -> None:
+    def __init__(self, visitors: Visitors, versions: CatalogVersions) -> None:
         self._visitors = visitors
-        self._catalog = catalog
+        self._versions = versions
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one request."""
@@ -38,6 +39,7 @@ class TokenCountPage:
         with await self._visitors.read_json(visitor, receive, bodies.MOST_NODES[Surface.MESSAGES]) as body:
             model, size = bodies.measured(body.data)
         admission.check_key(model, has_key=visitor.caller is not None)
-        if self._catalog.find(model) is None and model not in self._catalog.auto:
-            raise BadRequest(f"The model {model!r} is not served here; GET /models lists those that are.")
+        catalog = self._versions.newest
+        if catalog.find(model) is None and model not in catalog.auto:
+            raise BadRequest(unknown_model(model))
         return size.tokens_about

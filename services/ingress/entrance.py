@@ -14,19 +14,18 @@ from contracts.credit import BalanceChanged
 from contracts.record import JSON, ReplyAddress
 from contracts.requests import RequestAccepted, Surface
 from libs.bus.views import View
-from libs.config.catalog import Catalog
-from libs.config.gateway import GatewayConfig
+from libs.config.gateway import GatewayConfig, Model
+from libs.config.versions import CatalogVersions
 from libs.policy.guardrails import Checked
-from libs.pricing.book import PriceBook
 from libs.pricing.bounds import Size
-from libs.pricing.tokenizing import WORTH_BYTES, o200k, spared_tokens
+from libs.pricing.tokenizing import WORTH_BYTES, spared_tokens
 from libs.telemetry.tracing import Step, new_traceparent
 from services.ingress.body import Body
 from services.ingress.core import admission, bodies
 from services.ingress.core.bodies import Asked
 from services.ingress.core.errors import Forbidden
 from services.ingress.core.nodes import check_nodes
-from services.ingress.core.stand_ins import StandIn, first_that_fits, stand_ins
+from services.ingress.core.stand_ins import first_that_fits, stand_ins
 from services.ingress.publishing import Publishing
 from services.ingress.stored import StoredResponses
 from services.ingress.visitors import Visitor, Visitors
@@ -48,7 +47,7 @@ class Entrance:
     def __init__(
         self,
         config: GatewayConfig,
-        catalog: Catalog,
+        versions: CatalogVersions,
         balances: View[BalanceChanged],
         policies: View[PolicySet],
         publishing: Publishing,
@@ -56,15 +55,12 @@ class Entrance:
         stored: StoredResponses,
     ) -> None:
         self._config = config
-        self._catalog = catalog
-        self._prices = PriceBook(catalog)
+        self._versions = versions
         self._balances = balances
         self._policies = policies
         self._publishing = publishing
         self._visitors = visitors
         self._stored = stored
-        if catalog.by_o200k:
-            o200k()  # Now, and not while a client waits.
 
     async def admit(self, surface: Surface, visitor: Visitor, receive: Receive) -> Admitted:
         """Reads the body, and makes the record of the request.
@@ -124,29 +120,27 @@ class Entrance:
     async def _accept(
         self, surface: Surface, visitor: Visitor, raw: bytes, content_type: str, reply_to: ReplyAddress
     ) -> RequestAccepted:
-        config, caller, ip = self._config, visitor.caller, visitor.address
+        config, catalog, caller, ip = self._config, self._versions.newest, visitor.caller, visitor.address
         asked = bodies.parse(surface, raw, content_type)
         # One moment, by the ID: the ledger's ranges of time are ranges of IDs.
         request_id = uuid_utils.uuid7()
         accepted_ms = request_id.int >> 80
-        if asked.model in self._catalog.auto:
-            has_balance = caller is not None and (not config.billing.prepaid or self._has_balance(caller.owner))
+        if asked.model in catalog.auto:
+            has_balance = caller is not None and (not catalog.billing.prepaid or self._has_balance(caller.owner))
             asked = admission.resolve(
                 asked,
                 caller,
                 visitor.headers,
-                autos=self._catalog.auto,
+                autos=catalog.auto,
                 ip=ip,
                 has_balance=has_balance,
                 request_id=str(request_id),
             )
-        others: list[StandIn] = []
-        if asked.stand_ins or config.fallbacks:
-            others = stand_ins(
-                asked, self._catalog, lambda model: self._prices.find(model, accepted_ms), config.fallbacks
-            )
-            asked, others = first_that_fits(asked, self._catalog.all_of(asked.model), others)
-        if caller and len(raw) >= WORTH_BYTES and not asked.free and asked.model in self._catalog.by_o200k:
+        others: list[Model] = []
+        if asked.stand_ins or catalog.fallbacks:
+            others = stand_ins(asked, catalog, catalog.fallbacks)
+            asked, others = first_that_fits(asked, catalog.all_of(asked.model), others)
+        if caller and len(raw) >= WORTH_BYTES and not asked.free and asked.model in catalog.by_o200k:
             asked = replace(asked, size=await _counted(asked, len(raw)))
         return admission.accept(
             asked,
@@ -154,11 +148,9 @@ class Entrance:
             visitor.headers,
             request_id=str(request_id),
             ip=ip,
-            prices=self._prices.find(asked.model, accepted_ms),
-            offers=self._catalog.all_of(asked.model),
+            catalog=catalog,
             prompt_bytes=len(raw),
             reply_to=reply_to,
-            limits=config.limits,
             timeouts=config.timeouts,
             now_ms=accepted_ms,
             caching=config.answer_cache,

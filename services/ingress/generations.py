@@ -14,6 +14,8 @@ from contracts.clock import now_ms
 from contracts.usage import UsageRecorded
 from libs.bus.service import Service
 from libs.config.gateway import Timeouts
+from libs.config.versions import CatalogVersions
+from libs.pricing.charging import Cost
 from services.ingress.core.answers import refused, whole
 from services.ingress.core.errors import IngressError, NotFound, RateLimited, Unauthorized, Unavailable
 from services.ingress.core.generations import may_see, request_id_of
@@ -95,10 +97,15 @@ class GenerationPage:
     """The ASGI application of one page about one request."""
 
     def __init__(
-        self, visitors: Visitors, generations: Generations, show: Callable[[UsageRecorded], dict[str, Any]]
+        self,
+        visitors: Visitors,
+        generations: Generations,
+        versions: CatalogVersions,
+        show: Callable[[UsageRecorded, Cost], dict[str, Any]],
     ) -> None:
         self._visitors = visitors
         self._generations = generations
+        self._versions = versions
         self._show = show
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -107,7 +114,8 @@ class GenerationPage:
         try:
             visitor = await self._visitors.visitor(scope)
             text = request.path_params.get("id") or request.query_params.get("id", "")
-            messages = whole(200, orjson.dumps(self._show(await self._generations.find(visitor, text))), [])
+            found = await self._generations.find(visitor, text)
+            messages = whole(200, orjson.dumps(self._show(found, self._versions.cost(found))), [])
         except IngressError as error:
             messages = refused(error.refusal, [])
         for message in messages:

@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope, Send
 from contracts.control import PolicySet
 from contracts.record import JSON, Refusal
 from libs.bus.views import View
+from libs.config.versions import CatalogVersions
 from services.ingress.core.answers import RawHeaders, refused, whole
 from services.ingress.core.catalog_pages import CatalogPages
 from services.ingress.core.errors import IngressError, Unauthorized
@@ -83,23 +84,38 @@ class CatalogPage:
         return self._policies.get(organization) if organization else None
 
 
+class NewestPages:
+    """The pages of the newest version of the catalog, made when the first of them is asked for."""
+
+    def __init__(self, versions: CatalogVersions) -> None:
+        self._versions = versions
+        self._made: tuple[int, CatalogPages] | None = None
+
+    def newest(self) -> CatalogPages:
+        """Those that count now."""
+        catalog = self._versions.newest
+        if self._made is None or self._made[0] != catalog.version:
+            self._made = catalog.version, CatalogPages(catalog)
+        return self._made[1]
+
+
 class CatalogRoutes:
     """The pages by path, below each prefix of the API."""
 
-    def __init__(self, pages: CatalogPages, visitors: Visitors, policies: View[PolicySet]) -> None:
+    def __init__(self, pages: NewestPages, visitors: Visitors, policies: View[PolicySet]) -> None:
         def page(make: Callable[[Parameters, datetime, PolicySet | None], Any]) -> CatalogPage:
             return CatalogPage(visitors, policies, make)
 
-        endpoints = PublicPage(lambda of: pages.endpoints(of["model"], datetime.now(UTC)))
-        models = page(lambda _, now, policy: pages.models(now, policy))
-        model = page(lambda of, now, policy: pages.model(of["model"], now, policy))
-        defaults = page(lambda _, now, policy: pages.defaults(now, policy))
+        endpoints = PublicPage(lambda of: pages.newest().endpoints(of["model"], datetime.now(UTC)))
+        models = page(lambda _, now, policy: pages.newest().models(now, policy))
+        model = page(lambda of, now, policy: pages.newest().model(of["model"], now, policy))
+        defaults = page(lambda _, now, policy: pages.newest().defaults(now, policy))
         self.by_path: Mapping[str, PublicPage | CatalogPage] = {
             "/models": models,
             "/models/{model:path}/endpoints": endpoints,
             "/models/{model:path}": model,
-            "/models-by-provider": page(lambda _, now, policy: pages.by_provider(now, policy)),
-            "/providers": PublicPage(lambda _: pages.providers()),
+            "/models-by-provider": page(lambda _, now, policy: pages.newest().by_provider(now, policy)),
+            "/providers": PublicPage(lambda _: pages.newest().providers()),
         }
         self.of_organization: Mapping[str, PublicPage | CatalogPage] = {
             "/organizations/{organization}/models": models,

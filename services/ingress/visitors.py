@@ -1,13 +1,13 @@
 """Who asks, by the headers, and what body they bring."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from starlette.types import Receive, Scope
 
 from contracts.requests import Caller
-from libs.config.gateway import GatewayConfig
+from libs.config.gateway import GatewayConfig, Limits
 from libs.identity.addresses import Clients, caller_address
 from services.ingress.authentication import Authenticates
 from services.ingress.body import Bodies, Body
@@ -35,12 +35,12 @@ class Visitor:
 class Visitors:
     """Identifies visitors by their keys and addresses. The key is checked before a byte of the body is read."""
 
-    def __init__(self, authenticator: Authenticates, config: GatewayConfig) -> None:
+    def __init__(self, authenticator: Authenticates, config: GatewayConfig, limits: Callable[[], Limits]) -> None:
         self._authenticator = authenticator
         self._proxies = config.trusted_proxies
         self._forwarded_header = config.forwarded_header
         self._clients = Clients()
-        self._bodies = Bodies(config.limits, config.timeouts)
+        self._bodies = Bodies(config.limits, limits, config.timeouts)
 
     async def visitor(self, scope: Scope, organization: str | None = None) -> Visitor:
         """Who asks.

@@ -12,8 +12,7 @@ from contracts.services import KEY_VAULT_GROUP, VAULT_COMMANDS_GROUP
 from libs.bus.service import Service
 from libs.bus.upkeep import Upkeep
 from libs.bus.views import View
-from libs.config.catalog import Catalog
-from libs.config.gateway import GatewayConfig
+from libs.config.versions import CatalogVersions
 from libs.database.pool import Database
 from libs.database.settings import DatabaseSettings
 from libs.runtime.background import Tasks
@@ -21,7 +20,7 @@ from libs.sealing.key_encryption import key_ring
 from services.key_vault.commands import CommandProcessor, Credentials
 from services.key_vault.core.book import CredentialBook
 from services.key_vault.core.epochs import Epochs
-from services.key_vault.core.granting import Granting, own_keys
+from services.key_vault.core.granting import Granting
 from services.key_vault.handlers import GrantingProcessor
 from services.key_vault.settings import VaultSettings
 from services.key_vault.store import VaultStore, patiently
@@ -33,12 +32,13 @@ VAULT_ID = "vault"
 @asynccontextmanager
 async def build(service: Service) -> AsyncIterator[None]:
     """Requests in, `CredentialGranted` out; vault commands in, credential records out; epoch keys to the relays."""
-    catalog = Catalog(GatewayConfig())
+    versions = CatalogVersions()
     ring = key_ring(VaultSettings().key_encryption_keys)
     database = Database(DatabaseSettings(), "vault", Path(__file__).with_name("migrations"))
     store, book, epochs = VaultStore(database, ring), CredentialBook(), Epochs(now_ms())
-    granting = Granting(catalog, own_keys(catalog, os.environ), book, ring)
+    granting = Granting(os.environ, book, ring)
     following = Tasks("follow a credential")
+    service.health.check("catalog", lambda: versions.ready)
     service.health.check("database", lambda: database.ready)
     async with service.running(database):
         # Without the users' own keys no grant is right, so nothing is granted before they are here.
@@ -65,18 +65,20 @@ async def build(service: Service) -> AsyncIterator[None]:
             return {VAULT_ID: record}
 
         grant_keys, vaults = View(topics.GRANT_KEYS), View(topics.VAULTS)
+        catalog = View(topics.CATALOG, on_change=versions.changed)
         credentials = View(topics.CREDENTIALS, on_change=credential_changed)
         relays = View(topics.RELAYS, on_change=relay_changed)
         epoch_upkeep = Upkeep(service.producer, grant_keys, lambda: epochs.sealed(now_ms()))
         credential_upkeep = Upkeep(service.producer, credentials, book.records, outlives=True)
         vault_upkeep = Upkeep(service.producer, vaults, announcement, outlives=True)
-        views = service.views(relays, grant_keys, vaults, credentials)
-        requests = service.member(KEY_VAULT_GROUP, lambda work: GrantingProcessor(work, granting, epochs))
+        views = service.views(relays, grant_keys, vaults, credentials, catalog)
+        requests = service.member(KEY_VAULT_GROUP, lambda work: GrantingProcessor(work, versions, granting, epochs))
         commands = service.member(
             VAULT_COMMANDS_GROUP,
-            lambda work: CommandProcessor(work, keeper, catalog.providers, on_change=credential_upkeep.wake),
+            lambda work: CommandProcessor(work, keeper, versions, on_change=credential_upkeep.wake),
         )
         async with service.running(views):
             await views.wait_ready()
+            await versions.wait_ready()
             async with service.running(epoch_upkeep, credential_upkeep, vault_upkeep, requests, commands):
                 yield

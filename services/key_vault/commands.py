@@ -18,6 +18,7 @@ from contracts.vault import (
 from libs.bus.processor import Processor, RetryLater, Work
 from libs.bus.records import Received
 from libs.config.gateway import Provider
+from libs.config.versions import CatalogVersions
 from libs.database.pool import AWAY
 from libs.provider_keys.live_check import LiveChecks, NoAnswerError
 from libs.runtime.background import Tasks
@@ -103,13 +104,13 @@ class CommandProcessor(Processor[VaultCommand]):
         self,
         work: Work,
         credentials: Credentials,
-        providers: Mapping[str, Provider],
+        versions: CatalogVersions,
         *,
         on_change: Callable[[], None],
     ) -> None:
         self._work = work
         self._credentials = credentials
-        self._providers = providers
+        self._versions = versions
         self._on_change = on_change
         self._tests = Tasks("test a key")
 
@@ -142,7 +143,7 @@ class CommandProcessor(Processor[VaultCommand]):
 
     async def _test(self, received: Received[VaultCommand], command: CredentialTestOrdered) -> None:
         try:
-            known, error = await self._credentials.refusal(command.credential_id, self._providers)
+            known, error = await self._credentials.refusal(command.credential_id, self._versions.newest.providers)
             if known:
                 used = CredentialUsed(credential_id=command.credential_id, used_at_ms=now_ms(), error=error)
                 await self._work.publish(topics.CREDENTIAL_USES, used)

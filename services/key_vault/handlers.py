@@ -6,6 +6,7 @@ from contracts import topics
 from contracts.requests import RequestAccepted
 from libs.bus.processor import Processor, Work
 from libs.bus.records import Received
+from libs.config.versions import CatalogVersions
 from libs.telemetry.instruments import DECISIONS
 from libs.telemetry.tracing import Step
 from services.key_vault.core.epochs import Epochs
@@ -15,8 +16,9 @@ from services.key_vault.core.granting import Granting
 class GrantingProcessor(Processor[RequestAccepted]):
     """Seals the keys that each request may use. It keeps nothing."""
 
-    def __init__(self, work: Work, granting: Granting, epochs: Epochs) -> None:
+    def __init__(self, work: Work, versions: CatalogVersions, granting: Granting, epochs: Epochs) -> None:
         self._work = work
+        self._versions = versions
         self._granting = granting
         self._epochs = epochs
 
@@ -25,7 +27,8 @@ class GrantingProcessor(Processor[RequestAccepted]):
         epoch = self._epochs.current
         for received in batch:
             step = Step("key-vault grant", received.traceparent)
-            granted = self._granting.grant(received.record, epoch)
+            catalog = await self._versions.known(received.record.catalog_version)
+            granted = self._granting.grant(received.record, catalog, epoch)
             step.note_refusal(granted.refusal.status if granted.refusal else None)
             DECISIONS.add(1, "key-vault", str(granted.refusal.status if granted.refusal else 200))
             await self._work.publish(topics.CREDENTIAL_GRANTS, granted, step.traceparent)

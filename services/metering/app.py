@@ -8,6 +8,7 @@ from contracts import topics
 from contracts.services import METERING_GROUP
 from libs.bus.service import Service
 from libs.bus.views import View
+from libs.config.versions import CatalogVersions
 from libs.database.outbox import Outbox
 from libs.database.pool import Database
 from libs.database.settings import DatabaseSettings
@@ -22,13 +23,17 @@ async def build(service: Service) -> AsyncIterator[None]:
     database = Database(DatabaseSettings(), SCHEMA, Path(__file__).with_name("migrations"))
     outbox = Outbox(database, SCHEMA, service, states)
     settings = View(topics.CREDIT_SETTINGS, on_change=lambda *change: checks.changed(*change))
+    versions = CatalogVersions()
+    catalog = View(topics.CATALOG, on_change=versions.changed)
     ledger = Ledger(database, settings.entries)
     checks = AlertChecks(ledger, outbox)
-    member = service.member(METERING_GROUP, lambda _work: MeteringProcessor(ledger, outbox))
-    views = service.views(settings)
+    member = service.member(METERING_GROUP, lambda _work: MeteringProcessor(ledger, outbox, versions))
+    views = service.views(settings, catalog)
+    service.health.check("catalog", lambda: versions.ready)
     service.health.check("database", lambda: database.ready)
     service.health.check("outbox", lambda: outbox.ready)
     async with service.running(database, outbox, views):
         await views.wait_ready()
+        await versions.wait_ready()
         async with service.running(checks.background, member):
             yield

@@ -2,13 +2,17 @@
 
 from collections.abc import Sequence
 
+import structlog
+
 from contracts.clock import now_ms
 from contracts.credit import CreditOrdered, CreditSettingsSet
 from contracts.usage import UsageRecorded
 from libs.bus.processor import Processor, RetryLater
 from libs.bus.records import Received
+from libs.config.versions import CatalogVersions
 from libs.database.outbox import Outbox
 from libs.database.pool import AWAY
+from libs.pricing.charging import UNPRICED
 from libs.runtime.background import Repeated
 from libs.telemetry.instruments import COST, ENDED
 from libs.telemetry.tracing import Step
@@ -16,13 +20,16 @@ from services.metering.core.pricing import charge
 from services.metering.store.ledger import Ledger
 from services.metering.store.rows import Metered
 
+log = structlog.get_logger()
+
 
 class MeteringProcessor(Processor[UsageRecorded | CreditOrdered]):
     """Writes a batch to the ledger. It may come again; nothing counts twice."""
 
-    def __init__(self, ledger: Ledger, outbox: Outbox) -> None:
+    def __init__(self, ledger: Ledger, outbox: Outbox, versions: CatalogVersions) -> None:
         self._ledger = ledger
         self._outbox = outbox
+        self._versions = versions
 
     async def process(self, batch: Sequence[Received[UsageRecorded | CreditOrdered]]) -> None:
         """Raises RetryLater while the database is away: the log holds the work."""
@@ -36,10 +43,14 @@ class MeteringProcessor(Processor[UsageRecorded | CreditOrdered]):
                 orders.append(record)
                 continue
             step = Step("metering post", received.traceparent)
-            posted = charge(record, now)
+            await self._versions.known(record.catalog_version)
+            cost = self._versions.cost(record)
+            if cost.price_version == UNPRICED:
+                log.error("usage has no price", request_id=record.request_id, catalog_version=record.catalog_version)
+            posted = charge(record, cost, now)
             step.note({"sluice.cost.microdollars": posted.cost_microdollars})
             steps.append(step)
-            metered.append(Metered(record, posted, step.traceparent))
+            metered.append(Metered(record, posted, step.traceparent, cost.price))
         try:
             if metered:
                 await self._ledger.write(metered)

@@ -8,7 +8,7 @@ from contracts.requests import RequestAccepted
 from libs.bus.processor import Processor, Work
 from libs.bus.records import Received
 from libs.bus.views import View
-from libs.config.catalog import Catalog
+from libs.config.versions import CatalogVersions
 from libs.telemetry.instruments import DECISIONS
 from libs.telemetry.tracing import Step
 from services.policy.core.rules import decide
@@ -17,20 +17,22 @@ from services.policy.core.rules import decide
 class PolicyProcessor(Processor[RequestAccepted]):
     """Decides each request by its organization's rules. It keeps nothing."""
 
-    def __init__(self, work: Work, catalog: Catalog, policies: View[PolicySet]) -> None:
+    def __init__(self, work: Work, versions: CatalogVersions, policies: View[PolicySet]) -> None:
         """
         Args:
             policies: by organization ID.
         """
         self._work = work
-        self._catalog = catalog
+        self._versions = versions
         self._policies = policies
 
     async def process(self, batch: Sequence[Received[RequestAccepted]]) -> None:
         """Publishes a decision for each request."""
         for received in batch:
             step = Step("policy decide", received.traceparent)
-            decision = decide(received.record, self._catalog, self._policies.entries, self._policies.disputed)
+            request = received.record
+            catalog = await self._versions.known(request.catalog_version)
+            decision = decide(request, catalog, self._policies.entries, self._policies.disputed)
             step.note_refusal(decision.refusal.status if decision.refusal else None)
             DECISIONS.add(1, "policy", str(decision.refusal.status if decision.refusal else 200))
             await self._work.publish(topics.POLICY_DECISIONS, decision, step.traceparent)

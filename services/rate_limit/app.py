@@ -8,9 +8,9 @@ from contracts.services import RATE_LIMIT_GROUP
 from libs.bus.processor import Work
 from libs.bus.service import Service
 from libs.bus.views import View
-from libs.config.catalog import Catalog
 from libs.config.gateway import GatewayConfig
-from services.rate_limit.core.bounds import Rules, Views
+from libs.config.versions import CatalogVersions
+from services.rate_limit.core.bounds import Views
 from services.rate_limit.core.verdicts import ORPHAN_AFTER_MS
 from services.rate_limit.handlers import TICK_S, QuotaProcessor
 
@@ -18,24 +18,24 @@ from services.rate_limit.handlers import TICK_S, QuotaProcessor
 @asynccontextmanager
 async def build(service: Service) -> AsyncIterator[None]:
     """Requests, usage and the ledger's facts in; `QuotaReserved` and the changelog out."""
-    config = GatewayConfig()
-    catalog = Catalog(config)
+    timeouts, versions = GatewayConfig().timeouts, CatalogVersions()
     policies, limits, credentials = View(topics.POLICIES), View(topics.LIMITS), View(topics.CREDENTIALS)
-    views = service.views(policies, limits, credentials)
+    views = service.views(policies, limits, credentials, View(topics.CATALOG, on_change=versions.changed))
+    service.health.check("catalog", lambda: versions.ready)
 
     def make(work: Work) -> QuotaProcessor:
         return QuotaProcessor(
             work,
             service,
-            rules=Rules(config.limits, config.billing),
-            catalog=catalog,
+            versions=versions,
             views=Views(limits.entries, policies.entries),
             credentials=credentials.entries,
-            keep_ms=int(config.timeouts.request_s * 1000) + 2 * ORPHAN_AFTER_MS,
+            keep_ms=int(timeouts.request_s * 1000) + 2 * ORPHAN_AFTER_MS,
         )
 
     member = service.member(RATE_LIMIT_GROUP, make, tick_s=TICK_S)
     async with service.running(views):
         await views.wait_ready()
+        await versions.wait_ready()
         async with service.running(member):
             yield

@@ -13,7 +13,8 @@ from contracts.usage import UsageRecorded
 from libs.bus.processor import Processor, Work
 from libs.bus.records import Received
 from libs.bus.service import Service
-from libs.config.catalog import Catalog
+from libs.config.catalog import UNKNOWN_CATALOG, Catalog
+from libs.config.versions import CatalogVersions
 from libs.policy.rules import check
 from libs.sealing.credentials import credential_id
 from services.rate_limit.core.balances import Balances, day_of
@@ -45,8 +46,7 @@ class QuotaProcessor(Processor[RequestAccepted | Fact]):
         work: Work,
         service: Service,
         *,
-        rules: Rules,
-        catalog: Catalog,
+        versions: CatalogVersions,
         views: Views,
         credentials: Container[str],
         keep_ms: int,
@@ -59,18 +59,27 @@ class QuotaProcessor(Processor[RequestAccepted | Fact]):
         """
         self._work = work
         self._service = service
-        self._limits = rules.limits
-        self._free = Limit("free", rules.limits.free_requests, rules.limits.free_window_s * 1000)
-        self._judge = Judge(rules, views)
-        self._catalog = catalog
+        self._versions = versions
+        self._judge = Judge(self._rules, views)
         self._credentials = credentials
         self._keep_ms = keep_ms
-        self._wait_ms = round(rules.limits.wait_s * 1000)
         self._balances = Balances()
-        self._partitions = Partitions(lambda: Partition(self._judge, self._balances, self._free))
+        self._partitions = Partitions(lambda: Partition(self._judge, self._balances, self._free, self._cost))
         self._unpublished = Unpublished(work, self._partitions)
         observe(self._partitions)
         self._loaded_at_ms = self._forgot_at_ms = 0
+
+    def _rules(self) -> Rules:
+        """What holds now: a new limit counts for all requests that come after it."""
+        newest = self._versions.newest
+        return Rules(newest.limits, newest.billing)
+
+    def _free(self) -> Limit:
+        limits = self._versions.newest.limits
+        return Limit("free", limits.free_requests, limits.free_window_s * 1000)
+
+    def _cost(self, usage: UsageRecorded) -> int:
+        return self._versions.cost(usage).microdollars
 
     async def load(self) -> None:
         """Loads what the partitions must know before their first decision."""
@@ -86,7 +95,8 @@ class QuotaProcessor(Processor[RequestAccepted | Fact]):
             part, record = self._partitions[received.partition], received.record
             if isinstance(record, RequestAccepted):
                 if record.request_id not in part.on_log:
-                    self._on_request(received, record, part, now)
+                    catalog = await self._versions.known(record.catalog_version)
+                    self._on_request(received, record, catalog, part, now)
             else:
                 moved.add((received.partition, self._on_fact(received, record, part, now)))
         for number, owner in moved:
@@ -141,7 +151,9 @@ class QuotaProcessor(Processor[RequestAccepted | Fact]):
 
     # Requests.
 
-    def _on_request(self, received: Received[Any], request: RequestAccepted, part: Partition, now: int) -> None:
+    def _on_request(
+        self, received: Received[Any], request: RequestAccepted, catalog: Catalog | None, part: Partition, now: int
+    ) -> None:
         known = part.decided.get(request.request_id)
         if known:
             self._unpublished.give(known[0], received.traceparent)
@@ -151,34 +163,36 @@ class QuotaProcessor(Processor[RequestAccepted | Fact]):
             self._unpublished.window(received.partition, request.subject, received.traceparent)
             self._unpublished.give(decision, received.traceparent)
         else:
-            found = self._decide(received, request, part, now)
+            found = self._decide(received, request, catalog, part, now)
             if found:
                 part.decided[request.request_id] = (found, now)
                 self._unpublished.give(found, received.traceparent)
 
     def _decide(
-        self, received: Received[Any], request: RequestAccepted, part: Partition, now: int
+        self, received: Received[Any], request: RequestAccepted, catalog: Catalog | None, part: Partition, now: int
     ) -> QuotaReserved | None:
         """The verdict on a paid request; None where it waits for it."""
-        owner = request.caller.owner
-        if self._catalog.find(request.model) is None:
+        owner, limits = request.caller.owner, self._versions.newest.limits
+        if catalog is None or not self._versions.serves(catalog.version):
+            return reserved(request, refusal=UNKNOWN_CATALOG)
+        if catalog.find(request.model) is None:
             # Policy's words: which of the two refusals the client gets is a matter of milliseconds.
-            unknown = check(request.model, self._catalog, None)
+            unknown = check(request.model, catalog, None)
             return reserved(request, refusal=Refusal(status=unknown.status, message=unknown.message))
-        offers = self._catalog.open_to(request)
+        offers = catalog.open_to(request)
         byok = any(credential_id(owner, one.provider_id) in self._credentials for one in offers)
-        one = asked(request, request.prices, byok=byok)
+        one = asked(request, catalog.prices_for(request), byok=byok)
         if one is None:
             return without_price(request)
         line, book = part.lines.get(owner) or Line[Waiting](), part.book(owner)
         if request.request_id in line:
             return None
-        until_ms = min(request.accepted_at_ms + self._wait_ms, request.route_by_ms - ROUTED_WITHIN_MS)
+        until_ms = min(request.accepted_at_ms + round(limits.wait_s * 1000), request.route_by_ms - ROUTED_WITHIN_MS)
         needs = self._judge.needs(book, one) if line and now < until_ms else frozenset()
-        room = len(line) < self._limits.waiting and part.waiting < MOST_WAITING
+        room = len(line) < limits.waiting and part.waiting < MOST_WAITING
         behind = line.behind(needs)
         if behind and not room:
-            return reserved(request, refusal=crowded(self._limits.waiting))
+            return reserved(request, refusal=crowded(limits.waiting))
         found = (
             Lacking(needs, behind) if behind else self._judge.decide(book, one, now, last=not room or now >= until_ms)
         )
@@ -197,13 +211,13 @@ class QuotaProcessor(Processor[RequestAccepted | Fact]):
 
     def _admit(self, request: RequestAccepted, part: Partition, offset: int) -> QuotaReserved:
         """The verdict on a request for a free model."""
-        window = part.window(request.subject)
+        window, free = part.window(request.subject), self._free()
         verdict = window.admit(at_ms=request.accepted_at_ms, offset=offset)
         reset_s = -(-verdict.reset_ms // 1000)
         state = QuotaWindow(
-            name=self._free.name,
-            limit=self._free.count,
-            window_s=self._free.window_ms // 1000,
+            name=free.name,
+            limit=free.count,
+            window_s=free.window_ms // 1000,
             remaining=max(0, verdict.remaining),
             reset_s=reset_s,
         )
@@ -211,7 +225,7 @@ class QuotaProcessor(Processor[RequestAccepted | Fact]):
         if not verdict.admitted:
             refusal = Refusal(
                 status=429,
-                message=f"Free models answer {self._free.count} requests an hour to one address; "
+                message=f"Free models answer {free.count} requests an hour to one address; "
                 f"try again in {reset_s} s, or use a model that is paid for.",
                 retry_after_s=max(1, reset_s),
             )

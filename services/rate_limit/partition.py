@@ -39,7 +39,10 @@ class Partition:
 
     judge: Judge
     balances: Balances
-    free: Limit
+    free: Callable[[], Limit]
+    """Of new windows of free models."""
+    cost: Callable[[UsageRecorded], int]
+    """What a request costs, in microdollars."""
     windows: dict[str, Window] = field(default_factory=dict)
     """Of free models, by subject."""
     books: dict[str, Book] = field(default_factory=dict)
@@ -72,12 +75,12 @@ class Partition:
         """A subject's free window."""
         window = self.windows.get(subject)
         if window is None:
-            window = self.windows[subject] = Window(self.free)
+            window = self.windows[subject] = Window(self.free())
         return window
 
     def restore_window(self, saved: QuotaStateSaved, now_ms: int) -> None:
         """A free window, as the changelog has it."""
-        window = Window(self.free, saved.applied_offset, saved.admissions)
+        window = Window(self.free(), saved.applied_offset, saved.admissions)
         self.windows.pop(saved.subject, None)
         if not window.expired(now_ms):
             self.windows[saved.subject] = window
@@ -103,7 +106,7 @@ class Partition:
         changed = book.ended(
             usage.request_id,
             () if known else self.judge.bounds(book, counts),
-            amounts_used(usage),
+            amounts_used(usage, self.cost(usage)),
             at_ms=usage.accepted_at_ms,
             now_ms=now_ms,
             offset=offset,

@@ -12,8 +12,8 @@ from libs.bus.processor import Work
 from libs.bus.service import Service
 from libs.bus.upkeep import Upkeep
 from libs.bus.views import View
-from libs.config.catalog import Catalog
 from libs.config.gateway import GatewayConfig
+from libs.config.versions import CatalogVersions
 from services.relay.answer_cache import AnswerCache
 from services.relay.attempts import Attempts
 from services.relay.core.tally import Tally
@@ -27,13 +27,14 @@ from services.relay.upstream import Upstreams
 @asynccontextmanager
 async def build(service: Service) -> AsyncIterator[None]:
     """Routes and prompts in; attempts, replies, usage and providers' outcomes out."""
-    config = GatewayConfig()
+    config, versions = GatewayConfig(), CatalogVersions()
+    timeouts = config.timeouts
     relay_id = f"relay-{secrets.token_hex(8)}"
     grants = Grants(relay_id)
     relays = View(topics.RELAYS)
     grant_keys = View(topics.GRANT_KEYS, on_change=grants.epoch_key_sealed)
     tally = Tally()
-    upstreams = Upstreams(config.providers, config.timeouts)
+    upstreams = Upstreams(timeouts)
     cache = AnswerCache(service.producer, grants, config.answer_cache)
     attempts = Attempts(
         relay_id,
@@ -41,24 +42,26 @@ async def build(service: Service) -> AsyncIterator[None]:
         grants=grants,
         upstreams=upstreams,
         tally=tally,
-        catalog=Catalog(config),
-        timeouts=config.timeouts,
+        versions=versions,
+        timeouts=timeouts,
         cache=cache,
     )
-    keep_ms = int(config.timeouts.route_s * 2_000) + RECALL_BEFORE_MS
+    keep_ms = int(timeouts.route_s * 2_000) + RECALL_BEFORE_MS
 
     def make(work: Work) -> RelayProcessor:
         return RelayProcessor(work, service, attempts, Examination(service), keep_ms=keep_ms)
 
     # Not static: a member's name says which relay runs an attempt, and it must go with its process (ADR 5).
     member = service.member(RELAY_GROUP, make, client_id=relay_id, static=False, tick_s=LOOK_AFTER_EVERY_S)
-    views = service.views(relays, grant_keys)
+    views = service.views(relays, grant_keys, View(topics.CATALOG, on_change=versions.changed))
     announcement = Upkeep(service.producer, relays, lambda: {relay_id: grants.announcement(now_ms())})
     clients = service.follower(topics.CANCELLATIONS, attempts.on_client, begin=From.END)
     answers = service.follower(topics.ANSWERS, cache.receive, begin=From.BEGINNING)
+    service.health.check("catalog", lambda: versions.ready)
     service.health.check("epoch key", lambda: grants.ready)
     async with service.running(views):
         await views.wait_ready()
+        await versions.wait_ready()
         reports = reporting(service.producer, tally, relay_id)
         async with service.running(announcement, clients, answers, cache.background, upstreams, reports, member):
             yield

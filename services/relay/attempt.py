@@ -11,6 +11,7 @@ import structlog
 from opentelemetry.trace import SpanKind
 
 from contracts.clock import now_ms
+from contracts.prices import Price
 from contracts.prompts import PromptSubmitted
 from contracts.record import JSON, Refusal
 from contracts.replies import EVENTS, Outcome
@@ -22,7 +23,7 @@ from libs.chat.providers.protocol import ProtocolError, ProviderFailure
 from libs.chat.surfaces import costs
 from libs.chat.surfaces.registry import DIALECTS
 from libs.config.catalog import Catalog
-from libs.config.gateway import Timeouts
+from libs.config.gateway import Provider, Timeouts
 from libs.endpoints.registry import ENDPOINTS
 from libs.sealing.hybrid import SealError
 from libs.telemetry.tracing import Step
@@ -151,7 +152,7 @@ class Attempt:
             shown = priced(
                 ending.tokens,
                 ending.quantities,
-                hit.target.price,
+                self._price_at(hit.target),
                 byok=hit.target.grant.byok,
                 free=self._route.free,
                 percent=self._cost_percent,
@@ -274,7 +275,7 @@ class Attempt:
         except SealError as error:
             log.error("grant refused", **self._about, reason=str(error))
             raise UpstreamError(NO_GRANT) from None
-        call = self._exchange()
+        call, provider = self._exchange()
         self._call = call
         self._stream.dropped = list(call.outgoing.dropped)
         self._called_at = time.monotonic()
@@ -282,7 +283,7 @@ class Attempt:
         streamed = request.stream and not call.unstreamed
         try:
             async with asyncio.timeout(self._timeouts.first_byte_s if streamed else None) as patience:
-                async with self._upstreams.call(at.provider_id, key, call, byok=at.grant.byok) as response:
+                async with self._upstreams.call(at.provider_id, provider, key, call, byok=at.grant.byok) as response:
                     if streamed:
                         self._stream.content_type = call.content_type or EVENTS
                         pieces: AsyncIterator[str | bytes] = (
@@ -301,13 +302,17 @@ class Attempt:
             what = "begin its answer in time" if self._first_byte_ms is None else "go on with its answer in time"
             raise UpstreamError(timed_out(at.provider_id, what)) from None
 
-    def _exchange(self) -> Exchange:
+    def _exchange(self) -> tuple[Exchange, Provider]:
         request, at = self._route, self._at
-        provider = self._catalog.at(at.model or request.model, at.provider_id)
-        if provider is None:
+        offer = self._catalog.offer(at.model or request.model, at.provider_id)
+        if offer is None:
             raise UpstreamError(unreachable(at.provider_id))
-        found, self._keeper = prepare(request, self._prompt, at, provider)
-        return found
+        found, self._keeper = prepare(request, self._prompt, at, offer)
+        return found, offer.provider
+
+    def _price_at(self, target: Target) -> Price | None:
+        request = self._route
+        return self._catalog.price(target.model or request.model, target.provider_id, request.accepted_at_ms)
 
     def _upstream_ms(self) -> int:
         return int((time.monotonic() - self._waiting_since) * 1000) if self._waiting_since else 0
@@ -388,7 +393,8 @@ class Attempt:
         if not text or request.surface in ENDPOINTS or not costs.are_wanted(self._prompt.body):
             return text
         quantities = list(call.quantities())
-        return costs.with_costs(text, priced(tokens, quantities, at.price, byok=at.grant.byok, free=request.free))
+        price = self._price_at(at)
+        return costs.with_costs(text, priced(tokens, quantities, price, byok=at.grant.byok, free=request.free))
 
     async def _drain(self) -> None:
         """Returns when there is room for more. A client that reads nothing for long is taken for gone."""

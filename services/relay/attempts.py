@@ -17,8 +17,9 @@ from contracts.routes import Route, RoutePlanned
 from libs.bus.producer import Producer
 from libs.bus.recent import RecentIds
 from libs.bus.records import Received
-from libs.config.catalog import Catalog
+from libs.config.catalog import UNKNOWN_CATALOG
 from libs.config.gateway import Timeouts
+from libs.config.versions import CatalogVersions
 from libs.runtime.background import Tasks
 from libs.runtime.budget import Budget
 from libs.telemetry.tracing import Step
@@ -63,7 +64,7 @@ class Attempts:
         grants: Grants,
         upstreams: Upstreams,
         tally: Tally,
-        catalog: Catalog,
+        versions: CatalogVersions,
         timeouts: Timeouts,
         cache: AnswerCache,
     ) -> None:
@@ -73,7 +74,7 @@ class Attempts:
         self._grants = grants
         self._upstreams = upstreams
         self._tally = tally
-        self._catalog = catalog
+        self._versions = versions
         self._timeouts = timeouts
         self._running: dict[RequestId, tuple[Attempt, asyncio.Task[None]]] = {}
         self._cancelled = RecentIds()
@@ -91,6 +92,10 @@ class Attempts:
         Args:
             on_ended: called when everything about its end is on the log.
         """
+        catalog = await self._versions.known(route.catalog_version)
+        if catalog is None:
+            self.end(route, failed(UNKNOWN_CATALOG, attempts=0), trace, on_ended)
+            return
         owner, size = _owner(route), _held_bytes(prompt.content)
         if not self._held.take(owner, size):
             log.warning("too many bytes are held", traceparent=trace, request_id=route.request_id)
@@ -109,7 +114,7 @@ class Attempts:
             tally=self._tally,
             paces=self._paces,
             left=self._left,
-            catalog=self._catalog,
+            catalog=catalog,
             timeouts=self._timeouts,
             cache=self._cache,
             traceparent=step.traceparent,

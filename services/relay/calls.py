@@ -14,6 +14,7 @@ from libs.chat.providers.identifiers import identifiers, with_hashed_users
 from libs.chat.providers.protocol import Call
 from libs.chat.surfaces import costs
 from libs.chat.surfaces.writer import SurfaceError
+from libs.config.catalog import Offer
 from libs.config.gateway import Provider
 from libs.endpoints.exchange import exchange as endpoint_exchange
 from libs.endpoints.form import Form
@@ -28,7 +29,7 @@ FOR_US = frozenset({"provider", "tags", "cache", "models", "route", "session_id"
 
 
 def prepare(
-    request: CallableRequest, prompt: PromptSubmitted, target: Target, provider: Provider
+    request: CallableRequest, prompt: PromptSubmitted, target: Target, offer: Offer
 ) -> tuple[Exchange, Keeper | None]:
     """What is to be sent, in the provider's words; and who keeps the answer, where its client wants it stored.
 
@@ -37,8 +38,8 @@ def prepare(
     """
     try:
         if request.surface in ENDPOINTS:
-            return _endpoint(request, prompt, target, provider), None
-        return _chat(request, prompt, target, provider)
+            return _endpoint(request, prompt, target, offer), None
+        return _chat(request, prompt, target, offer.provider)
     except SurfaceError as error:
         raise UpstreamError(Refusal(status=400, message=str(error))) from None
 
@@ -99,18 +100,18 @@ def _for_provider(asked: JsonObject) -> JsonObject:
     return body
 
 
-def _endpoint(request: CallableRequest, prompt: PromptSubmitted, target: Target, provider: Provider) -> Exchange:
+def _endpoint(request: CallableRequest, prompt: PromptSubmitted, target: Target, offer: Offer) -> Exchange:
     form = Form.read(prompt.content_type, prompt.content).without(FOR_US.__contains__)
     users = {name: form.get(name) for name in form.names}
     named = with_hashed_users(users, request.surface, target.provider_id, request.caller)
     return endpoint_exchange(
         request.surface,
         form.with_fields(**{name: value for name, value in named.items() if value != users[name]}),
-        provider,
+        offer.provider,
         model=target.model or request.model,
         upstream_model=target.upstream_model,
         streamed=request.stream,
-        price=target.price,
+        price=offer.price_at(request.accepted_at_ms),
     )
 
 

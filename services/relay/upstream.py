@@ -2,7 +2,7 @@
 
 import socket
 import ssl
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 
@@ -40,23 +40,21 @@ class UpstreamError(Exception):
 
 
 class Upstreams:
-    """The connections to all providers. `start` makes the pools, `stop` closes them.
+    """The connections to all providers, a pool for each. `stop` closes them.
 
     Calls go to httpx's transport, below its client: no cookies, redirects or netrc, which a provider should not need
     and which cost as much CPU again.
     """
 
-    def __init__(self, providers: Mapping[str, Provider], timeouts: Timeouts) -> None:
-        self._providers = providers
+    def __init__(self, timeouts: Timeouts) -> None:
         self._tokens = AccessTokens()
         self._timeout = httpx.Timeout(None, connect=timeouts.connect_s).as_dict()
         self._pools: dict[str, AiohttpTransport] = {}
 
     async def start(self) -> None:
-        """Makes a pool for each provider; connections come with the calls."""
-        context = httpx.create_ssl_context()
-        self._tokens = AccessTokens(context)
-        self._pools = {provider_id: AiohttpTransport(client=_session(context)) for provider_id in self._providers}
+        """Makes ready; each provider's pool comes with its first call."""
+        self._context = httpx.create_ssl_context()
+        self._tokens = AccessTokens(self._context)
 
     async def stop(self) -> None:
         """Closes all connections."""
@@ -64,18 +62,21 @@ class Upstreams:
             await pool.aclose()
 
     @asynccontextmanager
-    async def call(self, provider_id: str, key: Secret, call: Exchange, *, byok: bool) -> AsyncIterator[httpx.Response]:
+    async def call(
+        self, provider_id: str, provider: Provider, key: Secret, call: Exchange, *, byok: bool
+    ) -> AsyncIterator[httpx.Response]:
         """Posts a request and gives the response, whose body may still be on its way.
+
+        Args:
+            provider: as the request's version of the catalog has it.
 
         Raises:
             UpstreamError: no connection, a broken one, or a status of 400 or above.
         """
-        pool = self._pools.get(provider_id)
-        if pool is None:
-            raise UpstreamError(unreachable(provider_id))
+        pool = self._pool(provider_id)
         content = call.outgoing.content
         try:
-            proof, base_url = await self._proof(provider_id, key)
+            proof, base_url = await self._proof(provider_id, provider, key)
             address = call.authorize(proof.reveal(), base_url + call.outgoing.path, content)
         except (KeyFormError, TokenRefusedError):
             raise UpstreamError(provider_refusal(401, b"", provider_id=provider_id, byok=byok)) from None
@@ -95,9 +96,14 @@ class Upstreams:
         finally:
             await response.aclose()
 
-    async def _proof(self, provider_id: str, key: Secret) -> tuple[Secret, str]:
+    def _pool(self, provider_id: str) -> AiohttpTransport:
+        found = self._pools.get(provider_id)
+        if found is None:
+            found = self._pools[provider_id] = AiohttpTransport(client=_session(self._context))
+        return found
+
+    async def _proof(self, provider_id: str, provider: Provider, key: Secret) -> tuple[Secret, str]:
         """The key and the address; on Vertex AI the service account's access token, and its project's address."""
-        provider = self._providers[provider_id]
         base_url = provider.base_url.rstrip("/")
         if provider.platform != "vertex" or not key.reveal():
             return key, base_url

@@ -10,8 +10,9 @@ from contracts.services import ROUTER_GROUP
 from libs.bus.follower import From
 from libs.bus.processor import Work
 from libs.bus.service import Service
-from libs.config.catalog import Catalog
+from libs.bus.views import View
 from libs.config.gateway import GatewayConfig
+from libs.config.versions import CatalogVersions
 from libs.telemetry.instruments import STANDING
 from services.router.core.health import Health
 from services.router.handlers import EXPIRE_EVERY_S, RouterProcessor, on_outcomes
@@ -20,17 +21,21 @@ from services.router.handlers import EXPIRE_EVERY_S, RouterProcessor, on_outcome
 @asynccontextmanager
 async def build(service: Service) -> AsyncIterator[None]:
     """Requests, decisions and providers' outcomes in, routes out."""
-    config = GatewayConfig()
-    catalog = Catalog(config)
-    health = Health(config.routing.breaker)
-    keep_ms = int(config.timeouts.route_s * 1000) * 2
+    versions = CatalogVersions()
+    health = Health(lambda: versions.newest.routing.breaker)
+    keep_ms = int(GatewayConfig().timeouts.route_s * 1000) * 2
 
     def make(work: Work) -> RouterProcessor:
-        return RouterProcessor(work, catalog=catalog, health=health, sort=config.routing.sort, keep_ms=keep_ms)
+        return RouterProcessor(work, versions=versions, health=health, keep_ms=keep_ms)
 
-    STANDING.observe("router", lambda: [(health.standing(one, now_ms()), (one,)) for one in catalog.providers])
+    STANDING.observe("router", lambda: [(health.standing(one, now_ms()), (one,)) for one in versions.newest.providers])
     decisions = (topics.POLICY_DECISIONS, topics.QUOTA_DECISIONS, topics.CREDENTIAL_GRANTS)
     member = service.member(ROUTER_GROUP, make, rewind_ms=dict.fromkeys(decisions, keep_ms), tick_s=EXPIRE_EVERY_S)
     outcomes = service.follower(topics.OUTCOMES, partial(on_outcomes, health), begin=From.END)
-    async with service.running(outcomes, member):
-        yield
+    views = service.views(View(topics.CATALOG, on_change=versions.changed))
+    service.health.check("catalog", lambda: versions.ready)
+    async with service.running(views):
+        await views.wait_ready()
+        await versions.wait_ready()
+        async with service.running(outcomes, member):
+            yield

@@ -11,15 +11,16 @@ from contracts.decisions import Decision
 from contracts.outcomes import OutcomesCounted
 from contracts.record import Record, Refusal
 from contracts.replies import refused
-from contracts.requests import ProviderSort, RequestAccepted
+from contracts.requests import RequestAccepted
 from contracts.routes import RequestRejected, Route
 from libs.bus.processor import Processor, Work
 from libs.bus.records import DeadLetter, Received
-from libs.config.catalog import Catalog
+from libs.config.catalog import UNKNOWN_CATALOG, Catalog
+from libs.config.versions import CatalogVersions
 from libs.telemetry.instruments import JOINS, ROUTES
 from libs.telemetry.tracing import Step
 from services.router.core.health import Health
-from services.router.core.join import Allowed, Join, Refused
+from services.router.core.join import Allowed, Join, Refused, failed
 from services.router.core.plan import plan, reject
 from services.router.core.sticky import Sticky
 
@@ -37,16 +38,14 @@ UNPLANNED = Refusal(status=500, message="The gateway failed; it was logged, and 
 class RouterProcessor(Processor[RequestAccepted | Decision]):
     """The join of the partitions of one assignment."""
 
-    def __init__(self, work: Work, *, catalog: Catalog, health: Health, sort: ProviderSort, keep_ms: int) -> None:
+    def __init__(self, work: Work, *, versions: CatalogVersions, health: Health, keep_ms: int) -> None:
         """
         Args:
-            sort: how providers are ordered for requests that do not choose.
             keep_ms: see `Join`.
         """
         self._work = work
-        self._catalog = catalog
+        self._versions = versions
         self._health = health
-        self._sort = sort
         self._sticky = Sticky()
         self._join: Join[Source] = Join(keep_ms)
         self._unpublished: list[Verdict] = []
@@ -113,7 +112,7 @@ class RouterProcessor(Processor[RequestAccepted | Decision]):
 
     async def _publish_route(self, verdict: Verdict, now: int) -> None:
         step = Step("router plan", verdict.traceparent)
-        route = self._route(verdict, now)
+        route = self._route(verdict, await self._versions.known(verdict.request.catalog_version), now)
         ROUTES.add(1, str(route.refusal.status if isinstance(route, RequestRejected) else 200))
         if isinstance(route, RequestRejected):
             step.note_refusal(route.refusal.status)
@@ -122,26 +121,18 @@ class RouterProcessor(Processor[RequestAccepted | Decision]):
         await self._work.publish(topics.ROUTES, route, step.traceparent)
         step.end()
 
-    def _route(self, verdict: Verdict, now: int) -> Route:
+    def _route(self, verdict: Verdict, catalog: Catalog | None, now: int) -> Route:
         if isinstance(verdict, Refused):
             return reject(verdict, now)
+        if catalog is None:
+            return reject(failed(verdict, UNKNOWN_CATALOG), now)
         try:
-            return plan(verdict, self._catalog, self._health, self._sort, now, self._sticky)
+            return plan(verdict, catalog, self._health, now, self._sticky)
         except Exception:
             # The batch that comes again has no verdict: raised from here, the request would have no ending.
             trace = verdict.traceparent
             log.exception("route cannot be planned", traceparent=trace, request_id=verdict.request.request_id)
-            return reject(
-                Refused(
-                    request=verdict.request,
-                    refusal=UNPLANNED,
-                    failed=True,
-                    quota=verdict.quota,
-                    source=verdict.source,
-                    traceparent=verdict.traceparent,
-                ),
-                now,
-            )
+            return reject(failed(verdict, UNPLANNED), now)
 
 
 def on_outcomes(health: Health, received: Received[OutcomesCounted]) -> None:

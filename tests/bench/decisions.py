@@ -22,7 +22,7 @@ from services.rate_limit.core.book import Book
 from services.rate_limit.core.bounds import Rules, Views
 from services.rate_limit.core.verdicts import Judge, asked
 from services.rate_limit.core.windows import Limit, Window
-from tests.unit.records import NOW_MS, Config, accepted, request_id
+from tests.unit.records import NOW_MS, PRICE, Config, accepted, request_id
 
 SIZES = (1_000, 100_000, 1_000_000)
 CATALOG = Catalog(
@@ -87,7 +87,7 @@ def _credit(size: int) -> Callable[[int], Any]:
     for number in range(size):
         balances.apply(BalanceChanged(owner=f"acct:{number}", balance_microdollars=10**12, version=1))
     books: dict[str, Book] = {}
-    judge, used = Judge(RULES, Views({}, {})), {"requests": 1, "tokens": 500, "usd": 0}
+    judge, used = Judge(lambda: RULES, Views({}, {})), {"requests": 1, "tokens": 500, "usd": 0}
     request = accepted(input_tokens_most=400, output_tokens_most=500)
 
     def verdict(number: int) -> Any:
@@ -98,7 +98,7 @@ def _credit(size: int) -> Callable[[int], Any]:
         if book is None:
             book = books[owner] = Book(owner)
             balances.give(owner, book)
-        one = asked(accepted_, accepted_.prices, byok=False)
+        one = asked(accepted_, [PRICE], byok=False)
         assert one is not None
         decided = judge.decide(book, one, at_ms, last=True)
         book.ended(accepted_.request_id, (), used, at_ms=at_ms, now_ms=at_ms, offset=number)

@@ -26,6 +26,7 @@ from deploy.local.ports import free_port
 from deploy.local.postgres import EmbeddedPostgres
 from libs.database.pool import Database
 from libs.database.settings import DatabaseSettings
+from libs.pricing.charging import cost_of
 from services.cli.output import as_table, out, report
 from services.console.store import usage as reports
 from services.console.store.usage import By
@@ -209,19 +210,20 @@ def _metered(number: int) -> Metered:
         subject=f"org:{owner}",
         caller=Caller(account_id=f"{owner}-{member}", organization_id=str(owner), key_fingerprint=f"{owner}-{member}"),
         surface=request.surface,
+        catalog_version=1,
         model=f"model/{number % MODELS}",
         provider_id="stub",
         upstream_model="echo-1",
         outcome=Outcome.COMPLETED,
         status=200,
         tokens=TokenUsage(input_tokens=500, output_tokens=number % 700 + 1),
-        price=PRICE,
         attempts=1,
         accepted_at_ms=now_ms,
         ended_at_ms=now_ms,
         first_byte_ms=20,
     )
-    return Metered(record, charge(record, now_ms), "")
+    cost = cost_of(record, PRICE)
+    return Metered(record, charge(record, cost, now_ms), "", cost.price)
 
 
 def arguments(parser: ArgumentParser) -> None:

@@ -171,7 +171,7 @@ async def test_a_provider_that_is_not_there(gateway: Gateway) -> None:
 
 async def test_a_provider_without_a_key(gateway: Gateway) -> None:
     response = await gateway.post(chat("hi", model="keyless/echo"))
-    assert "SLUICE_TEST_UNSET_KEY" in _error(response, 503)
+    assert "TEST_UNSET_KEY" in _error(response, 503)
     entry = await gateway.entry(response.headers["x-request-id"])
     assert (entry["outcome"], entry["attempts"]) == ("rejected", 0)
 

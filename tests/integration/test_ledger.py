@@ -23,6 +23,7 @@ from contracts.clock import now_ms
 from contracts.credit import CreditKind, CreditOrdered, CreditSettingsSet
 from contracts.decisions import QuotaReserved
 from contracts.labels import Labels
+from contracts.prices import Price
 from contracts.quantities import Quantity, Unit
 from contracts.replies import Outcome
 from contracts.requests import Caller
@@ -38,18 +39,20 @@ from libs.bus.service import Service
 from libs.bus.settings import BusSettings
 from libs.bus.signing import NOBODY
 from libs.config.catalog import Catalog
-from libs.config.gateway import Billing, Limits, load_config
+from libs.config.gateway import Billing, load_config
 from libs.database.migrate import migrate
+from libs.pricing.book import price_list
+from libs.pricing.charging import cost_of
 from libs.runtime.health import Health
 from services.metering.core.pricing import charge
 from services.metering.store.ledger import Ledger
 from services.metering.store.rows import Metered
-from services.rate_limit.core.bounds import Rules, Views
+from services.rate_limit.core.bounds import Views
 from services.rate_limit.handlers import QuotaProcessor
 from tests.integration.publishing import running_producer
 from tests.stacks import CONFIG, Gateway
 from tests.unit.bus import PromptLog
-from tests.unit.records import NOW_MS, PRICE, accepted, policy
+from tests.unit.records import NOW_MS, PRICE, accepted, policy, versions_of
 
 MONTHS_MS = (NOW_MS, NOW_MS - 40 * 86_400_000, NOW_MS + 40 * 86_400_000)
 
@@ -95,7 +98,7 @@ def _new_id(at_ms: int) -> str:
     return f"{at_ms >> 16:08x}-{at_ms & 0xFFFF:04x}-7{rest[:3]}-8{rest[3:6]}-{rest[6:18]}"
 
 
-def _metered(owner: str, output_tokens: int, at_ms: int = NOW_MS, **changes: Any) -> Metered:
+def _metered(owner: str, output_tokens: int, at_ms: int = NOW_MS, price: Price = PRICE, **changes: Any) -> Metered:
     request = accepted(request_id=_new_id(at_ms), accepted_at_ms=at_ms)
     usage = UsageRecorded(
         request_id=request.request_id,
@@ -107,12 +110,13 @@ def _metered(owner: str, output_tokens: int, at_ms: int = NOW_MS, **changes: Any
         status=200,
         tokens=TokenUsage(input_tokens=0, output_tokens=output_tokens),
         quantities=[Quantity(unit=unit, amount=1, kind="hd") for unit in UNITS[: output_tokens % 3]],
-        price=PRICE,
+        catalog_version=1,
         attempts=1,
         accepted_at_ms=at_ms,
         ended_at_ms=at_ms,
     ).model_copy(update=changes)
-    return Metered(usage, charge(usage, at_ms), "")
+    cost = cost_of(usage, price)
+    return Metered(usage, charge(usage, cost, at_ms), "", cost.price)
 
 
 def _top_up(owner: str, amount: int) -> CreditOrdered:
@@ -329,7 +333,7 @@ async def test_no_entry_can_be_edited_or_unbalanced_not_even_by_metering_itself(
         await pool.execute(
             "insert into ledger.usage select $1::uuid, owner, subject, account_id, organization_id, key_fingerprint, "
             "surface, model, provider_id, upstream_model, outcome, status, 0, 0, 0, 0, 0, 0, 0, 0, 0, false, null, "
-            "false, false, 1, 0, '', null, accepted_at, ended_at from ledger.usage limit 1",
+            "false, false, 1, 0, 1, '', null, accepted_at, ended_at from ledger.usage limit 1",
             _new_id(NOW_MS),
         )
 
@@ -410,12 +414,11 @@ async def test_a_member_s_day_outlives_all_that_rate_limit_reads_back(
         for topic, record in [(BY_NAME[row["topic"]], row["record"]) for row in rows]:
             if topic.compacted:
                 await settle([await producer.publish(topic, topic.records[0].decode(record, ""))])
-    log = PromptLog()
+    log, config = PromptLog(), load_config(CONFIG).model_copy(update={"billing": Billing(prepaid=False)})
     processor = QuotaProcessor(
         Work(log, {TopicPartition(topic.name, n): 0 for topic in (REQUESTS, USAGE) for n in range(bus.partitions)}),
         Service(RATE_LIMIT, bus, log, Health("rate-limit"), DeadLetters(log, "rate-limit"), NOBODY),
-        rules=Rules(Limits(), Billing(prepaid=False)),
-        catalog=Catalog(load_config(CONFIG)),
+        versions=versions_of(config, price_list(Catalog(config))),
         views=Views({}, {organization: policy(organization_id=organization, member_daily_limit_microdollars=1_500)}),
         credentials={},
         keep_ms=0,

@@ -19,13 +19,12 @@ from libs.bus.records import Received, decode
 from libs.bus.service import Service
 from libs.bus.settings import BusSettings
 from libs.bus.signing import NOBODY
-from libs.config.catalog import Catalog
-from libs.config.gateway import Billing, GatewayConfig, Limits
+from libs.config.gateway import Limits
 from libs.runtime.health import Health
-from services.rate_limit.core.bounds import Rules, Views
+from services.rate_limit.core.bounds import Views
 from services.rate_limit.handlers import QuotaProcessor
 from tests.integration.publishing import key_in
-from tests.unit.records import accepted
+from tests.unit.records import Config, accepted, versions_of
 
 PARTITION = 1
 
@@ -44,8 +43,7 @@ def _processor(service: Service, limits: Limits) -> tuple[QuotaProcessor, Work]:
     processor = QuotaProcessor(
         work,
         service,
-        rules=Rules(limits, Billing()),
-        catalog=Catalog(GatewayConfig()),
+        versions=versions_of(Config(limits=limits)),
         views=Views({}, {}),
         credentials={},
         keep_ms=720_000,

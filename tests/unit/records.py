@@ -4,14 +4,17 @@ import os
 from pathlib import Path
 from typing import Any, ClassVar
 
+from contracts.catalog import CatalogPublished, PriceList
 from contracts.control import PolicySet
 from contracts.decisions import CredentialGranted, PolicyDecided, QuotaReserved, SealedGrant
-from contracts.prices import Price, Rates
+from contracts.prices import Price, PriceRule, Rates
 from contracts.prompts import PromptSubmitted
 from contracts.record import ReplyAddress
 from contracts.requests import CallableRequest, Caller, RequestAccepted, Surface, carried
 from contracts.routes import RoutePlanned, Target
-from libs.config.gateway import GatewayConfig
+from libs.config.document import document_of
+from libs.config.gateway import GatewayConfig, Model, Provider
+from libs.config.versions import CatalogVersions
 
 
 class Config(GatewayConfig):
@@ -38,7 +41,7 @@ def accepted(number: int = 1, **changes: Any) -> RequestAccepted:
         "surface": Surface.CHAT_COMPLETIONS,
         "model": "stub/echo",
         "stream": False,
-        "prices": {"stub": PRICE},
+        "catalog_version": 1,
         "accepted_at_ms": NOW_MS,
         "route_by_ms": NOW_MS + 15_000,
         "deadline_ms": NOW_MS + 600_000,
@@ -61,13 +64,32 @@ def decisions(number: int = 1) -> tuple[PolicyDecided, QuotaReserved, Credential
 def route(number: int = 1) -> RoutePlanned:
     """A route."""
     grant = decisions(number)[2].grants[0]
-    target = Target(provider_id="stub", upstream_model="echo-1", grant=grant, price=PRICE)
+    target = Target(provider_id="stub", upstream_model="echo-1", grant=grant)
     return RoutePlanned(**carried(accepted(number), CallableRequest), targets=[target], planned_at_ms=NOW_MS)
 
 
 def prompt(number: int = 1) -> PromptSubmitted:
     """A prompt."""
     return PromptSubmitted(request_id=request_id(number), content=b'{"model":"stub/echo","messages":[]}')
+
+
+def versions_of(config: GatewayConfig, prices: PriceList | None = None) -> CatalogVersions:
+    """A service's versions of the catalog, of which there is one."""
+    versions = CatalogVersions(lambda: NOW_MS)
+    record = CatalogPublished(
+        version=1, published_at_ms=NOW_MS, document=document_of(config), prices=prices if prices is not None else {}
+    )
+    versions.changed(record.state_key, record)
+    return versions
+
+
+def echo_versions() -> CatalogVersions:
+    """With the model of `accepted`, at `PRICE`."""
+    provider = Provider(base_url="http://stub")
+    models = [Model(id=name, provider="stub", upstream_model="echo-1") for name in ("stub/echo", "stub/echo:free")]
+    return versions_of(
+        Config(providers={"stub": provider}, models=models), {"stub/echo": {"stub": [PriceRule(price=PRICE)]}}
+    )
 
 
 def policy(**changes: Any) -> PolicySet:

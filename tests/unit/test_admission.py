@@ -12,14 +12,14 @@ from pydantic_core import from_json, to_json
 from contracts.prompts import PromptSubmitted
 from contracts.record import ReplyAddress
 from contracts.requests import Caller, Surface
-from libs.config.catalog import Offer
+from libs.config.catalog import Catalog, Offer
 from libs.config.gateway import AnswerCaching, Limits, Model, Provider, Timeouts
 from libs.pricing.bounds import Size
 from services.ingress.core.admission import accept, bearer_token, content_type_of, header_map
 from services.ingress.core.answers import error_body
 from services.ingress.core.bodies import Asked, parse
 from services.ingress.core.errors import BadRequest, IngressError, Unauthorized, WrongContentType
-from tests.unit.records import NOW_MS, request_id
+from tests.unit.records import NOW_MS, Config, request_id
 
 CHAT = Provider(base_url="http://x")
 CLAUDE = Provider(base_url="http://x", protocol="anthropic-messages")
@@ -42,11 +42,9 @@ def _accept(chat: Asked, caller: Caller | None, headers: dict[str, str] | None =
         headers or {},
         request_id=request_id(1),
         ip="10.0.0.1",
-        prices={},
-        offers=offers,
+        catalog=_catalog(*offers or (_offer(provider_id="first", id=chat.model),)),
         prompt_bytes=10,
         reply_to=ReplyAddress(partition=0, ingress_id="i"),
-        limits=Limits(),
         timeouts=Timeouts(),
         now_ms=NOW_MS,
         caching=AnswerCaching(),
@@ -54,7 +52,13 @@ def _accept(chat: Asked, caller: Caller | None, headers: dict[str, str] | None =
 
 
 def _offer(provider_id: str = "p", *, provider: Provider = CHAT, **model: Any) -> Offer:
-    return Offer(Model(id="stub/echo", provider=provider_id, upstream_model="u", **model), provider_id, provider)
+    described = {"id": "stub/echo", "provider": provider_id, "upstream_model": "u"} | model
+    return Offer(Model(**described), provider_id, provider)
+
+
+def _catalog(*offers: Offer, **sections: Any) -> Catalog:
+    providers = {offer.provider_id: offer.provider for offer in offers}
+    return Catalog(Config(providers=providers, models=[offer.model for offer in offers], **sections))
 
 
 @pytest.mark.parametrize(
@@ -191,11 +195,9 @@ def test_output_is_bounded_by_what_is_asked_for_or_what_the_relay_will_say() -> 
             {},
             request_id=request_id(1),
             ip="10.0.0.1",
-            prices={},
-            offers=offers,
+            catalog=_catalog(*offers or (_offer(id="stub/echo"),), limits=Limits(output_tokens=500)),
             prompt_bytes=10,
             reply_to=ReplyAddress(partition=0, ingress_id="i"),
-            limits=Limits(output_tokens=500),
             timeouts=Timeouts(),
             now_ms=NOW_MS,
             caching=AnswerCaching(),
@@ -220,11 +222,9 @@ def test_what_certainly_does_not_fit_the_context_window_is_refused_with_both_num
             {},
             request_id=request_id(1),
             ip="10.0.0.1",
-            prices={},
-            offers=[_offer(context_length=100)],
+            catalog=_catalog(_offer(context_length=100)),
             prompt_bytes=text_bytes,
             reply_to=ReplyAddress(partition=0, ingress_id="i"),
-            limits=Limits(),
             timeouts=Timeouts(),
             now_ms=NOW_MS,
             caching=AnswerCaching(),

@@ -56,14 +56,14 @@ async def _refused(bodies: Bodies, receive: Receive, owner: str | None, length: 
 
 
 async def test_a_body_is_what_came() -> None:
-    bodies = Bodies(LIMITS, Timeouts())
+    bodies = Bodies(LIMITS, lambda: LIMITS, Timeouts())
     for pieces in ((), (b"abc",), (b"a" * MIB,), (b"ab", b"", b"c")):
         with await bodies.read({}, _client(*pieces), owner="acct:a", address="") as body:
             assert body.data == b"".join(pieces)
 
 
 async def test_who_has_no_key_may_send_far_less() -> None:
-    bodies = Bodies(LIMITS, Timeouts())
+    bodies = Bodies(LIMITS, lambda: LIMITS, Timeouts())
     large = b"x" * (64 * 1024 + 1)
     assert isinstance(await _refused(bodies, _client(large), None), Unauthorized)
     # What is announced is refused before it comes.
@@ -76,12 +76,12 @@ async def test_who_has_no_key_may_send_far_less() -> None:
 
 async def test_a_body_that_does_not_come_ends_its_wait() -> None:
     for timeouts in (Timeouts(body_idle_s=0.01), Timeouts(body_s=0.01)):
-        bodies = Bodies(LIMITS, timeouts)
+        bodies = Bodies(LIMITS, lambda: LIMITS, timeouts)
         assert isinstance(await _refused(bodies, _client(b"x" * 1000, ends=False), "acct:a"), TooSlow)
 
 
 async def test_unfinished_bodies_are_bounded_for_an_owner_and_altogether() -> None:
-    bodies = Bodies(LIMITS, Timeouts())
+    bodies = Bodies(LIMITS, lambda: LIMITS, Timeouts())
     piece = b"x" * MIB
     held = [await bodies.read({}, _client(piece), owner=f"acct:{number}", address="") for number in range(4)]
     refused = await _refused(bodies, _client(piece), "acct:5")
@@ -94,7 +94,7 @@ async def test_unfinished_bodies_are_bounded_for_an_owner_and_altogether() -> No
 
 
 async def test_what_was_given_up_counts_no_more() -> None:
-    bodies = Bodies(LIMITS, Timeouts(body_idle_s=0.01))
+    bodies = Bodies(LIMITS, lambda: LIMITS, Timeouts(body_idle_s=0.01))
 
     async def gone() -> Message:
         return {"type": "http.disconnect"}

@@ -34,7 +34,7 @@ def _usage(tokens: TokenUsage, **changes: Any) -> UsageRecorded:
         outcome=Outcome.COMPLETED,
         status=200,
         tokens=tokens,
-        price=PRICE,
+        catalog_version=1,
         accepted_at_ms=NOW_MS,
         ended_at_ms=NOW_MS,
     ).model_copy(update=changes)
@@ -48,7 +48,9 @@ def test_what_is_shown_is_what_is_charged(given_: int, made: int, byok: bool, fr
     tokens = TokenUsage(input_tokens=given_, output_tokens=made)
     quantities = [Quantity(unit=Unit.IMAGE, amount=images)] if images else []
     shown = costs(tokens, quantities, PRICE, byok=byok, free=free)
-    charged, _ = cost_of(_usage(tokens, byok=byok, model="a/b:free" if free else "a/b", quantities=quantities))
+    charged = cost_of(
+        _usage(tokens, byok=byok, model="a/b:free" if free else "a/b", quantities=quantities), PRICE
+    ).microdollars
     assert round(shown["cost"] * 1_000_000) == charged
     details = shown["cost_details"]
     if not free:
@@ -144,7 +146,7 @@ def test_who_may_see_a_request(caller: Caller, seen: bool) -> None:
 
 def test_a_generation_has_openrouter_s_fields_and_the_same_cost() -> None:
     usage = _usage(TokenUsage(input_tokens=1_000_000, output_tokens=1), streamed=True, first_byte_ms=12)
-    shown = generation(usage)["data"]
+    shown = generation(usage, cost_of(usage, PRICE))["data"]
     assert (shown["total_cost"], shown["streamed"], shown["latency"]) == (2.000008, True, 12)
     assert shown["id"] == f"gen-{usage.request_id}"
-    assert request(usage)["cost_microdollars"] == 2_000_008
+    assert request(usage, cost_of(usage, PRICE))["cost_microdollars"] == 2_000_008

@@ -47,5 +47,5 @@ def test_who_signs_and_who_is_believed() -> None:
         "relay",
     ]
     assert INGRESS.signers == ["console"]
-    assert RELAY.signers == ["key-vault", "relay"]
+    assert RELAY.signers == ["console", "key-vault", "relay"]
     assert KEY_VAULT.signers == ["console", "key-vault", "relay"]

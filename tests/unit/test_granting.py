@@ -1,5 +1,7 @@
 """The vault's grants and epochs: for each request a key of its provider, that only a relay can open."""
 
+import pytest
+
 from contracts.control import CredentialChanged, RelayAnnounced
 from contracts.requests import Caller, RequestAccepted
 from libs.config.catalog import Catalog
@@ -9,7 +11,7 @@ from libs.sealing.envelope import KeyRing, LocalKeys
 from libs.sealing.grants import EpochKey, RelayKeyPair, open_grant
 from services.key_vault.core.book import Credential, CredentialBook
 from services.key_vault.core.epochs import EPOCH_MS, KEPT_AFTER_MS, Epochs
-from services.key_vault.core.granting import Granting, own_keys
+from services.key_vault.core.granting import Granting, own_key
 from tests.unit.records import NOW_MS, Config, accepted, request_id
 
 CATALOG = Catalog(
@@ -26,19 +28,33 @@ CATALOG = Catalog(
         + [Model(id="stub/echo:free", provider="stub", upstream_model="e")],
     )
 )
-KEYS = own_keys(CATALOG, {"STUB_KEY": "sk-canary", "OTHER": "sk-other", "UNSET_KEY": ""})
+KEYS = {"STUB_KEY": "sk-canary", "OTHER": "sk-other", "UNSET_KEY": ""}
 EPOCH = EpochKey.generate("e1")
 RING = KeyRing(LocalKeys({"v1": b"1" * 32}))
 BOOK = CredentialBook()
-GRANTING = Granting(CATALOG, KEYS, BOOK, RING)
+GRANTING = Granting(KEYS, BOOK, RING)
 
 
 def test_only_keys_of_configured_providers_are_taken_from_the_environment() -> None:
-    assert {provider: key.reveal() for provider, key in KEYS.items()} == {"stub": "sk-canary", "local": ""}
+    found = {name: own_key(provider, KEYS) for name, provider in CATALOG.providers.items()}
+    assert {name: key.reveal() for name, key in found.items() if key} == {"stub": "sk-canary", "local": ""}
+
+
+def test_a_catalog_cannot_have_the_vault_s_own_secrets_sent_to_an_address() -> None:
+    for name in ("SLUICE_VAULT_KEY_ENCRYPTION_KEYS", "SLUICE_DATABASE_URL", "SLUICE_RECORD_KEY"):
+        with pytest.raises(ValueError, match="a variable of Sluice itself"):
+            Provider(base_url="http://x", api_key=f"env:{name}")
+
+
+def test_nothing_is_granted_under_a_catalog_that_is_not_known() -> None:
+    granted = GRANTING.grant(accepted(), None, EPOCH)
+    assert granted.grants == []
+    assert granted.refusal is not None
+    assert granted.refusal.status == 503
 
 
 def test_a_grant_is_sealed_for_its_request() -> None:
-    granted = GRANTING.grant(accepted(), EPOCH)
+    granted = GRANTING.grant(accepted(), CATALOG, EPOCH)
     (sealed,) = granted.grants
     assert granted.refusal is None
     assert "canary" not in granted.model_dump_json()
@@ -48,14 +64,14 @@ def test_a_grant_is_sealed_for_its_request() -> None:
 
 
 def test_a_provider_without_a_key_is_refused_in_words() -> None:
-    granted = GRANTING.grant(accepted(model="unset/echo"), EPOCH)
+    granted = GRANTING.grant(accepted(model="unset/echo"), CATALOG, EPOCH)
     assert granted.refusal is not None
     assert "UNSET_KEY" in granted.refusal.message
     assert granted.grants == []
 
 
 def test_an_unknown_model_is_policy_s_affair() -> None:
-    granted = GRANTING.grant(accepted(model="no/such"), EPOCH)
+    granted = GRANTING.grant(accepted(model="no/such"), CATALOG, EPOCH)
     assert (granted.refusal, granted.grants) == (None, [])
 
 
@@ -74,12 +90,12 @@ def _stored(owner: str, key: str, bound_to: str | None = None) -> Credential:
 
 def test_one_s_own_key_is_used_by_itself_the_organization_s_in_its_context() -> None:
     book = CredentialBook()
-    granting = Granting(CATALOG, KEYS, book, RING)
+    granting = Granting(KEYS, book, RING)
     in_organization = accepted(caller=Caller(account_id="a", organization_id="o"))
     free = accepted(model="stub/echo:free")
 
     def granted(request: RequestAccepted) -> tuple[str, bool]:
-        (sealed,) = granting.grant(request, EPOCH).grants
+        (sealed,) = granting.grant(request, CATALOG, EPOCH).grants
         opened = open_grant(sealed, EPOCH.key, request_id=request.request_id, now_ms=NOW_MS)
         return opened.reveal(), sealed.byok
 
@@ -101,7 +117,7 @@ def test_one_s_own_key_is_used_by_itself_the_organization_s_in_its_context() -> 
 def test_a_row_copied_to_another_owner_opens_for_nobody_and_the_gateway_s_key_is_not_tried() -> None:
     book = CredentialBook()
     book.put([_stored("acct:a", "sk-stolen", bound_to="acct:b")])
-    granted = Granting(CATALOG, KEYS, book, RING).grant(accepted(), EPOCH)
+    granted = Granting(KEYS, book, RING).grant(accepted(), CATALOG, EPOCH)
     assert granted.grants == []
     assert granted.refusal is not None
     assert "Your own key" in granted.refusal.message

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from contracts.control import PolicySet
 from contracts.guardrails import Guardrails, Kind
+from contracts.prices import PriceRule
 from contracts.requests import Caller
 from libs.config.catalog import Catalog
 from libs.config.gateway import Model, Provider
@@ -138,7 +139,10 @@ def test_a_hostile_text_is_read_piece_by_piece(hostile: str) -> None:
 
 
 CATALOG = Catalog(
-    Config(providers={"a": Provider(base_url="http://a")}, models=[Model(id="one/m", provider="a", upstream_model="m")])
+    Config(
+        providers={"a": Provider(base_url="http://a")}, models=[Model(id="one/m", provider="a", upstream_model="m")]
+    ),
+    {"one/m": {"a": [PriceRule(price=PRICE)]}},
 )
 
 
@@ -147,7 +151,6 @@ def test_a_request_that_can_cost_too_much_is_refused(limit: int | None, refused:
     request = accepted(
         model="one/m",
         caller=Caller(account_id="a", organization_id="o"),
-        prices={"a": PRICE},
         input_tokens_most=1_000,
         output_tokens_most=1_000,
     )

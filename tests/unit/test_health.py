@@ -19,7 +19,7 @@ def _told(answered: int, failed: int) -> OutcomesCounted:
 
 @given(REPORTS)
 def test_a_breaker_does_what_a_plain_model_does(reports: list[tuple[int, int, int]]) -> None:
-    health, now, opened, heard = Health(BREAKER), NOW_MS, None, []
+    health, now, opened, heard = Health(lambda: BREAKER), NOW_MS, None, []
     for later, answered, failed in reports:
         now += later
         health.note(_told(answered, failed), now)
@@ -40,7 +40,7 @@ def test_a_breaker_does_what_a_plain_model_does(reports: list[tuple[int, int, in
 
 @given(st.lists(st.tuples(st.integers(0, 60_000), st.integers(0, 3)), max_size=40))
 def test_few_failures_open_nothing(reports: list[tuple[int, int]]) -> None:
-    health, now = Health(BREAKER), NOW_MS
+    health, now = Health(lambda: BREAKER), NOW_MS
     for later, failed in reports:
         now += 10_000 + later
         health.note(_told(0, failed), now)
@@ -48,7 +48,7 @@ def test_few_failures_open_nothing(reports: list[tuple[int, int]]) -> None:
 
 
 def test_the_way_of_an_outage() -> None:
-    health = Health(BREAKER)
+    health = Health(lambda: BREAKER)
     health.note(_told(20, 0), NOW_MS)
     health.note(_told(0, 10), NOW_MS + 1_000)
     assert health.standing("p", NOW_MS + 1_000) is Standing.WELL, "a third fails"
@@ -64,7 +64,7 @@ def test_the_way_of_an_outage() -> None:
 
 
 def test_without_a_breaker_everybody_is_well() -> None:
-    health = Health(None)
+    health = Health(lambda: None)
     health.note(_told(0, 1_000), NOW_MS)
     assert health.standing("p", NOW_MS) is Standing.WELL
-    assert Health(BREAKER).standing("nobody", NOW_MS) is Standing.WELL
+    assert Health(lambda: BREAKER).standing("nobody", NOW_MS) is Standing.WELL

@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 from contracts.credit import BalanceLow, CreditKind, CreditOrdered, CreditSettingsSet, TopUpDue
 from contracts.replies import Outcome
 from contracts.requests import Caller
+from libs.pricing.charging import cost_of
 from services.audit.core.comparing import OVERDUE_MS, Booked, Books, audit
 from services.metering.core.alerts import Notified, due
 from services.metering.core.journal import charged, ordered, owner_of
 from services.metering.core.pricing import charge
 from services.relay.core.ending import Ending, attempt_ended
-from tests.unit.records import NOW_MS, request_id, route
+from tests.unit.records import NOW_MS, PRICE, request_id, route
 
 money = st.integers(-(10**9), 10**9)
 
@@ -56,7 +57,7 @@ def test_an_order_moves_its_amount_into_or_out_of_the_owner_s_credit(kind: Credi
 )
 def test_a_charge_is_paid_by_the_owner(caller: Caller, debit: str) -> None:
     usage = attempt_ended(route(), Ending(Outcome.COMPLETED), NOW_MS).usage.model_copy(update={"caller": caller})
-    entry = charged(charge(usage, NOW_MS), owner_of(caller))
+    entry = charged(charge(usage, cost_of(usage, PRICE), NOW_MS), owner_of(caller))
     assert (entry.debit_account, entry.credit_account) == (debit, "revenue")
 
 

@@ -17,7 +17,7 @@ from libs.provider_keys import live_check
 from libs.provider_keys.live_check import MOST_OF_OWNER, LiveChecks, NoAnswerError
 from libs.sealing.secret import Secret
 from services.key_vault.commands import CommandProcessor
-from tests.unit.records import NOW_MS
+from tests.unit.records import NOW_MS, echo_versions
 
 KEY = Secret("sk-test")
 
@@ -94,7 +94,7 @@ async def test_a_test_that_hangs_does_not_hold_up_the_vault_s_orders() -> None:
     rewrap = Received(RewrapOrdered(ordered_by="o", ordered_at_ms=NOW_MS), topics.VAULT_COMMANDS, 0, 1, NOW_MS, "")
     partition = TopicPartition(topics.VAULT_COMMANDS.name, 0)
     work = Work(None, {partition: 0})  # type: ignore[arg-type]
-    vault = CommandProcessor(work, Hanging(), {}, on_change=lambda: None)  # type: ignore[arg-type]
+    vault = CommandProcessor(work, Hanging(), echo_versions(), on_change=lambda: None)  # type: ignore[arg-type]
     await vault.process([received, rewrap])
     work.passed([(partition, 0), (partition, 1)])
     await began.wait()

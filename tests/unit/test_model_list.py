@@ -12,6 +12,7 @@ from libs.config.auto import AutoModel
 from libs.config.catalog import Catalog
 from libs.config.defaults import Defaults
 from libs.config.gateway import Model, Pricing, Provider, load_config
+from libs.pricing.book import price_list
 from services.ingress.core.catalog_pages import CatalogPages
 from services.ingress.core.listing import ASSUMED_CONTEXT
 from tests.unit.records import Config
@@ -142,15 +143,14 @@ def _sent(page: Any) -> Any:
 
 def _pages(*models: Model, auto: dict[str, AutoModel] | None = None, defaults: Defaults | None = None) -> CatalogPages:
     providers = {"p": Provider(base_url="http://p", name="P"), "q": Provider(base_url="http://q", protocol="gemini")}
-    return CatalogPages(
-        Catalog(Config(providers=providers, models=list(models), auto=auto or {})), defaults or Defaults()
-    )
+    config = Config(providers=providers, models=list(models), auto=auto or {}, defaults=defaults or Defaults())
+    return CatalogPages(Catalog(config, price_list(Catalog(config))))
 
 
 @pytest.fixture(scope="module")
 def default() -> CatalogPages:
     config = load_config(None)
-    return CatalogPages(Catalog(config), config.defaults)
+    return CatalogPages(Catalog(config, price_list(Catalog(config))))
 
 
 def test_the_default_list_is_read_by_kilo_code_s_client(default: CatalogPages) -> None:

@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 
 from contracts.decisions import CredentialGranted, PolicyDecided, QuotaReserved
 from contracts.outcomes import OutcomesCounted, Pace
-from contracts.prices import Price, Rates, UnitRate
+from contracts.prices import Price, PriceRule, Rates, UnitRate
 from contracts.quantities import Unit
 from contracts.record import Refusal
 from contracts.requests import ProviderSort, RequestAccepted
 from contracts.routes import RequestRejected, RoutePlanned
 from libs.config.catalog import Catalog
-from libs.config.gateway import Breaker, Model, Provider
+from libs.config.gateway import Breaker, Model, Provider, Routing
 from services.router.core.health import Health, Standing
 from services.router.core.join import Allowed, Refused
 from services.router.core.order import blended
@@ -23,8 +23,11 @@ from tests.unit.records import NOW_MS, Config, accepted, decisions, request_id
 
 PROVIDERS = ("a", "b", "c")
 BREAKER = Breaker(failures=3, ratio=0.5, window_s=30, open_s=10)
-CATALOG = Catalog(
-    Config(
+PRICES = {"a": 30, "b": 10, "c": 20}
+
+
+def _catalog(costs: dict[str, int], sort: ProviderSort = ProviderSort.PRICE) -> Catalog:
+    config = Config(
         providers={name: Provider(base_url=f"http://{name}") for name in PROVIDERS},
         models=[
             Model(
@@ -35,17 +38,17 @@ CATALOG = Catalog(
             )
             for name in PROVIDERS
         ],
+        routing=Routing(sort=sort),
     )
-)
-PRICES = {"a": 30, "b": 10, "c": 20}
+    prices = {name: Price(version=name, tiers=[Rates(input=cost, output=cost)]) for name, cost in costs.items()}
+    return Catalog(config, {"any/model": {name: [PriceRule(price=price)] for name, price in prices.items()}})
 
 
-def _prices(costs: dict[str, int]) -> dict[str, Price]:
-    return {name: Price(version=name, tiers=[Rates(input=cost, output=cost)]) for name, cost in costs.items()}
+CATALOG = _catalog(PRICES)
 
 
 def _request(**changes: Any) -> RequestAccepted:
-    return accepted(**({"model": "any/model", "prices": _prices(PRICES)} | changes))
+    return accepted(**({"model": "any/model"} | changes))
 
 
 def _allowed(request: RequestAccepted, **changes: Any) -> Allowed[str]:
@@ -66,9 +69,10 @@ def _asked(
     health: Health | None = None,
     sort: ProviderSort = ProviderSort.PRICE,
     now_ms: int = NOW_MS,
+    prices: dict[str, int] = PRICES,
 ) -> list[str]:
     """Who is asked, in order; nobody where the request is rejected."""
-    route = plan(_allowed(request), CATALOG, health or Health(BREAKER), sort, now_ms)
+    route = plan(_allowed(request), _catalog(prices, sort), health or Health(lambda: BREAKER), now_ms)
     if isinstance(route, RequestRejected):
         return []
     return [target.provider_id for target in route.targets]
@@ -79,7 +83,7 @@ def _told(provider_id: str, **counts: Any) -> OutcomesCounted:
 
 
 def _out_of_order(*providers: str, answered: int = 0) -> Health:
-    health = Health(BREAKER)
+    health = Health(lambda: BREAKER)
     for provider_id in providers:
         health.note(_told(provider_id, failed=3, answered=answered), NOW_MS)
     return health
@@ -100,7 +104,7 @@ def test_what_has_a_price_by_unit_is_ordered_by_it() -> None:
 
 
 def test_the_fastest_is_asked_first_and_who_is_unknown_before_them() -> None:
-    health = Health(BREAKER)
+    health = Health(lambda: BREAKER)
     for name, first_byte_ms, speed in (("a", 900, 90.0), ("b", 400, 20.0)):
         health.note(
             _told(name, paces={f"model-at-{name}": Pace(first_byte_ms=first_byte_ms, tokens_per_s=speed)}), NOW_MS
@@ -112,13 +116,12 @@ def test_the_fastest_is_asked_first_and_who_is_unknown_before_them() -> None:
     assert _asked(by_latency, health) == ["c", "b", "a"]
     assert _asked(by_speed, health) == ["c", "a", "b"]
     # Among equals in price the faster comes first.
-    same = _prices({"a": 10, "b": 10, "c": 20})
-    assert _asked(_request(prices=same), health) == ["b", "a", "c"]
+    assert _asked(_request(), health, prices={"a": 10, "b": 10, "c": 20}) == ["b", "a", "c"]
     # Less of a difference than a step is none.
-    near = Health(BREAKER)
+    near = Health(lambda: BREAKER)
     for name, first_byte_ms in (("a", 499), ("b", 400), ("c", 500)):
         near.note(_told(name, paces={f"model-at-{name}": Pace(first_byte_ms=first_byte_ms)}), NOW_MS)
-    assert _asked(_request(provider_sort=ProviderSort.LATENCY, prices={}), near) == ["a", "b", "c"]
+    assert _asked(_request(provider_sort=ProviderSort.LATENCY), near, prices={}) == ["a", "b", "c"]
     # What was long ago is forgotten.
     assert _asked(by_latency, health, now_ms=NOW_MS + 600_000) == ["b", "c", "a"]
 
@@ -132,7 +135,7 @@ def test_the_client_s_wishes() -> None:
 
 
 def test_a_wish_that_leaves_nobody_is_told_with_those_that_there_are() -> None:
-    rejected = plan(_allowed(_request(provider_only=["x"])), CATALOG, Health(BREAKER), ProviderSort.PRICE, NOW_MS)
+    rejected = plan(_allowed(_request(provider_only=["x"])), CATALOG, Health(lambda: BREAKER), NOW_MS)
     assert isinstance(rejected, RequestRejected)
     assert (rejected.refusal.status, rejected.failed) == (404, False)
     assert "a, b, c" in rejected.refusal.message
@@ -145,7 +148,7 @@ def test_who_is_out_of_order_comes_last_whatever_anybody_prefers() -> None:
 
 
 def test_who_is_at_a_limit_comes_after_the_others_but_not_after_the_client_s_order() -> None:
-    health = Health(BREAKER)
+    health = Health(lambda: BREAKER)
     health.note(_told("b", limited=1), NOW_MS)
     assert _asked(_request(), health) == ["c", "a", "b"]
     assert _asked(_request(provider_order=["b"]), health) == ["b", "c", "a"]
@@ -166,7 +169,7 @@ def test_after_a_while_one_request_tries_who_was_out_of_order() -> None:
 
 def test_where_all_are_down_the_client_is_told_when_to_come_again() -> None:
     health = _out_of_order(*PROVIDERS)
-    rejected = plan(_allowed(_request()), CATALOG, health, ProviderSort.PRICE, NOW_MS + 4_500)
+    rejected = plan(_allowed(_request()), CATALOG, health, NOW_MS + 4_500)
     assert isinstance(rejected, RequestRejected)
     assert (rejected.refusal.status, rejected.refusal.retry_after_s, rejected.failed) == (503, 6, True)
     later = NOW_MS + 10_000
@@ -181,21 +184,21 @@ def test_where_all_fail_but_not_always_they_are_asked_all_the_same() -> None:
 def test_a_user_s_own_key_is_used_whatever_the_provider_s_standing() -> None:
     own = [grant.model_copy(update={"byok": True}) for grant in _allowed(_request()).credential.grants[:1]]
     allowed = _allowed(_request(), credential=CredentialGranted(request_id=request_id(1), subject="acct:a", grants=own))
-    route = plan(allowed, CATALOG, _out_of_order(*PROVIDERS), ProviderSort.PRICE, NOW_MS)
+    route = plan(allowed, CATALOG, _out_of_order(*PROVIDERS), NOW_MS)
     assert isinstance(route, RoutePlanned)
     assert ([target.provider_id for target in route.targets], route.reserved_microdollars) == (["a"], None)
 
 
 def test_the_gateway_s_key_is_not_used_where_nobody_reserved_credit_for_it() -> None:
     quota = QuotaReserved(request_id=request_id(1), subject="acct:a", byok=True)
-    rejected = plan(_allowed(_request(), quota=quota), CATALOG, Health(BREAKER), ProviderSort.PRICE, NOW_MS)
+    rejected = plan(_allowed(_request(), quota=quota), CATALOG, Health(lambda: BREAKER), NOW_MS)
     assert isinstance(rejected, RequestRejected)
     assert (rejected.refusal.status, rejected.failed) == (503, True)
 
 
 def test_plan_takes_what_policy_left_and_the_vault_granted() -> None:
     nobody = PolicyDecided(request_id=request_id(1), subject="acct:a", provider_ids=["other"])
-    rejected = plan(_allowed(_request(), policy=nobody), CATALOG, Health(BREAKER), ProviderSort.PRICE, NOW_MS)
+    rejected = plan(_allowed(_request(), policy=nobody), CATALOG, Health(lambda: BREAKER), NOW_MS)
     assert isinstance(rejected, RequestRejected)
     assert (rejected.refusal.status, rejected.failed) == (503, True)
     no = Refusal(status=403, message="no")
@@ -215,7 +218,7 @@ def test_plan_takes_what_policy_left_and_the_vault_granted() -> None:
 def test_everybody_is_asked_once_at_most_and_the_well_before_the_broken(
     sort: ProviderSort, told: list[tuple[str, int, int, int, int]], order: list[str]
 ) -> None:
-    health, now_ms = Health(BREAKER), NOW_MS
+    health, now_ms = Health(lambda: BREAKER), NOW_MS
     for provider_id, answered, failed, limited, later_ms in told:
         now_ms += later_ms
         health.note(_told(provider_id, answered=answered, failed=failed, limited=limited), now_ms)

@@ -8,19 +8,19 @@ from genai_prices import Usage, calc_price
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.prices import Price, Rates, UnitRate
+from contracts.prices import Price, PriceRule, Rates, UnitRate, price_at
 from contracts.quantities import Quantity, Unit
 from contracts.replies import Outcome
 from contracts.usage import TokenUsage
 from libs.config.catalog import Catalog
 from libs.config.gateway import Model, Pricing, Provider, load_config
-from libs.pricing.book import NoPriceError, PriceBook, price_of
+from libs.pricing.book import NoPriceError, check_prices, price_list, rules_of
 from libs.pricing.charging import UNPRICED
 from libs.pricing.cost import cost_microdollars, most_microdollars
 from libs.pricing.usd import parse_usd, usd
 from services.metering.core.pricing import charge
 from services.relay.core.ending import Ending, attempt_ended
-from tests.unit.records import NOW_MS, PRICE, Config, route
+from tests.unit.records import NOW_MS, PRICE, Config, echo_versions, route
 
 AT = datetime(2026, 11, 24, tzinfo=UTC)
 DEFAULT = Catalog(load_config(None))
@@ -147,7 +147,9 @@ def test_the_book_agrees_with_genai_prices(
         provider_id=offer.provider.prices or "",
         genai_request_timestamp=when,
     ).total_price
-    ours = cost_microdollars(price_of(offer, when), used)
+    price = price_at(rules_of(offer), int(when.timestamp() * 1000))
+    assert price is not None
+    ours = cost_microdollars(price, used)
     assert ours == int((theirs * 1_000_000).to_integral_value(ROUND_HALF_UP))
 
 
@@ -162,7 +164,8 @@ def test_more_cached_tokens_than_input_are_no_more_than_the_input(used: TokenUsa
 
 def _charge(used: TokenUsage, **changes: object) -> tuple[int, str]:
     ended = attempt_ended(route(), Ending(Outcome.COMPLETED, tokens=used), NOW_MS)
-    charged = charge(ended.usage.model_copy(update=changes), NOW_MS)
+    usage = ended.usage.model_copy(update=changes)
+    charged = charge(usage, echo_versions().cost(usage), NOW_MS)
     return charged.cost_microdollars, charged.price_version
 
 
@@ -172,25 +175,48 @@ def test_who_does_not_pay() -> None:
     assert _charge(used, byok=True) == (0, "byok")
     assert _charge(used, model="stub/echo:free") == (0, "free")
     assert _charge(TokenUsage()) == (0, "nothing used")
-    assert _charge(used, price=None) == (0, UNPRICED)
+    assert _charge(used, model="stub/unknown") == (0, UNPRICED)
+    assert _charge(used, provider_id="nobody") == (0, UNPRICED)
+    assert _charge(used, catalog_version=2) == (0, UNPRICED)
 
 
 def test_a_version_names_the_content_of_a_price() -> None:
     def version(prompt: str) -> str:
-        price = PriceBook(_catalog(Pricing(prompt=Decimal(prompt), completion=Decimal(0)))).find("stub/echo", NOW_MS)[
-            "stub"
-        ]
-        return price.version
+        prices = price_list(_catalog(Pricing(prompt=Decimal(prompt), completion=Decimal(0))))
+        return prices["stub/echo"]["stub"][0].price.version
 
     assert version("0.000002") == version("0.0000020")
     assert version("0.000002") != version("0.000003")
 
 
 def test_a_model_without_a_price_says_what_to_do() -> None:
-    book = PriceBook(_catalog(None))
-    assert book.find("stub/echo", NOW_MS) == {}
+    assert price_list(_catalog(None)) == {}
     with pytest.raises(NoPriceError, match="add `pricing`"):
-        book.check(AT)
+        check_prices(_catalog(None))
+
+
+@given(st.integers(0, 24 * 3600 - 1), st.integers(0, 24 * 3600 - 1), st.integers(0, 10**9))
+def test_a_price_of_the_night_holds_from_its_first_second_to_its_last(begins: int, ends: int, at_s: int) -> None:
+    rule = PriceRule(price=PRICE, daily_from_s=begins, daily_until_s=ends)
+    second, length = at_s % 86_400, (ends - begins) % 86_400
+    assert rule.holds(at_s * 1_000) == ((second - begins) % 86_400 < length)
+
+
+def test_the_last_price_that_holds_counts() -> None:
+    later = PriceRule(price=PRICE.model_copy(update={"version": "later"}), from_ms=NOW_MS)
+    rules = [PriceRule(price=PRICE), later]
+    found = [price_at(rules, at_ms) for at_ms in (NOW_MS - 1, NOW_MS)]
+    assert [price.version for price in found if price] == [PRICE.version, "later"]
+    assert price_at([], NOW_MS) is None
+
+
+def test_what_genai_prices_said_stays_until_it_is_asked_again() -> None:
+    """A change of something else in the catalog changes no price."""
+    offer = next(offer for offer in PAID if offer.model.pricing is None)
+    model, provider, other = offer.model.id, offer.provider_id, PriceRule(price=PRICE)
+    kept = price_list(DEFAULT, Catalog(load_config(None), {model: {provider: [other]}}))
+    assert kept[model][provider] == [other]
+    assert price_list(DEFAULT)[model][provider] == rules_of(offer)
 
 
 def test_a_price_too_fine_for_the_ledger_is_refused() -> None:
@@ -199,13 +225,13 @@ def test_a_price_too_fine_for_the_ledger_is_refused() -> None:
 
 
 def test_every_model_of_the_default_file_has_a_price() -> None:
-    PriceBook(DEFAULT).check(AT)
+    check_prices(DEFAULT)
     for offer in PAID:
         used = TokenUsage(input_tokens=1_000_000, output_tokens=1_000_000)
         units = [Quantity(unit=unit, amount=1_000) for unit in Unit]
         # OpenAI moderates for nothing, and Google AI Studio has no price for Gemma.
         is_free = offer.model.id in ("openai/omni-moderation-latest", "google/gemma-4-31b-it")
-        assert (cost_microdollars(price_of(offer, AT), used, units) == 0) == is_free, offer.model.id
+        assert (cost_microdollars(rules_of(offer)[-1].price, used, units) == 0) == is_free, offer.model.id
 
 
 @given(st.integers(-(10**15), 10**15))

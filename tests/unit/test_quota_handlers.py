@@ -10,7 +10,7 @@ from aiokafka.errors import KafkaError
 from contracts import topics
 from contracts.credit import BalanceChanged
 from contracts.decisions import QuotaReserved
-from contracts.prices import Rates
+from contracts.prices import PriceRule, Rates
 from contracts.record import Record
 from contracts.replies import Outcome
 from contracts.requests import Caller, RequestAccepted, Surface
@@ -22,14 +22,15 @@ from libs.bus.records import Received
 from libs.bus.service import Service
 from libs.bus.settings import BusSettings
 from libs.bus.signing import NOBODY
-from libs.config.catalog import Catalog
-from libs.config.gateway import Billing, Limits, Model, Provider
+from libs.config.gateway import Limits, Model, Provider
+from libs.config.versions import CatalogVersions
+from libs.pricing.charging import cost_of
 from libs.runtime.health import Health
 from services.metering.core.pricing import charge
-from services.rate_limit.core.bounds import Rules, Views
+from services.rate_limit.core.bounds import Views
 from services.rate_limit.handlers import QuotaProcessor
 from tests.unit.bus import OnePartition, PromptLog, SilentLog
-from tests.unit.records import NOW_MS, PRICE, Config, accepted, request_id
+from tests.unit.records import NOW_MS, PRICE, Config, accepted, request_id, versions_of
 
 OWNER = "acct:a"
 USAGE = UsageRecorded(
@@ -41,17 +42,24 @@ USAGE = UsageRecorded(
     outcome=Outcome.COMPLETED,
     status=200,
     tokens=TokenUsage(input_tokens=10, output_tokens=10),
-    price=PRICE,
+    provider_id="stub",
+    catalog_version=1,
     accepted_at_ms=NOW_MS,
     ended_at_ms=NOW_MS,
 )
 BALANCE = BalanceChanged(owner=OWNER, balance_microdollars=5, version=1)
-CHARGE = charge(USAGE, NOW_MS).model_copy(update={"balance": BALANCE})
+CHARGE = charge(USAGE, cost_of(USAGE, PRICE), NOW_MS).model_copy(update={"balance": BALANCE})
 
 
 FREE_OF_CHARGE = PRICE.model_copy(update={"tiers": [Rates(input=0, output=0)]})
 ECHO = Model(id="stub/echo", provider="stub", upstream_model="e")
-CATALOG = Catalog(Config(providers={"stub": Provider(base_url="http://x")}, models=[ECHO]))
+GIFT = Model(id="stub/gift", provider="stub", upstream_model="g")
+
+
+def _versions(limits: Limits | None) -> CatalogVersions:
+    config = Config(providers={"stub": Provider(base_url="http://x")}, models=[ECHO, GIFT], limits=limits or Limits())
+    prices = {"stub/echo": PRICE, "stub/gift": FREE_OF_CHARGE}
+    return versions_of(config, {model: {"stub": [PriceRule(price=price)]} for model, price in prices.items()})
 
 
 def _processor(work: OnePartition, log: SilentLog, limits: Limits | None = None) -> QuotaProcessor:
@@ -60,8 +68,7 @@ def _processor(work: OnePartition, log: SilentLog, limits: Limits | None = None)
     return QuotaProcessor(
         work,
         service,
-        rules=Rules(limits or Limits(), Billing()),
-        catalog=CATALOG,
+        versions=_versions(limits),
         views=Views({}, {}),
         credentials={},
         keep_ms=720_000,
@@ -168,7 +175,7 @@ async def test_more_than_may_wait_are_refused_and_later_ones_do_not_overtake(mon
         ],
     )
     assert _verdicts(log) == [(request_id(1), None), (request_id(3), 429)]
-    own_key = _request(5, NOW_MS).model_copy(update={"prices": {"stub": FREE_OF_CHARGE}})
+    own_key = _request(5, NOW_MS).model_copy(update={"model": "stub/gift"})
     await work.give(processor, [_received(own_key, 5)])
     assert _verdicts(log)[2:] == [(request_id(5), None)], "it needs nothing of what others wait for"
 

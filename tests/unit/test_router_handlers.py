@@ -8,24 +8,17 @@ from aiokafka.errors import KafkaTimeoutError, MessageSizeTooLargeError
 
 from contracts import topics
 from contracts.record import Record
-from contracts.requests import ProviderSort, RequestAccepted
+from contracts.requests import RequestAccepted
 from contracts.routes import RequestRejected, RoutePlanned
 from contracts.topic import Topic
 from libs.bus.producer import Acknowledgement
 from libs.bus.records import Received
-from libs.config.catalog import Catalog
-from libs.config.gateway import Breaker, Model, Provider
+from libs.config.gateway import Breaker
 from services.router.core.health import Health
 from services.router.handlers import RouterProcessor
 from tests.unit.bus import OnePartition, SilentLog
-from tests.unit.records import NOW_MS, Config, accepted, decisions, request_id
+from tests.unit.records import NOW_MS, accepted, decisions, echo_versions, request_id
 
-CATALOG = Catalog(
-    Config(
-        providers={"stub": Provider(base_url="http://stub")},
-        models=[Model(id="stub/echo", provider="stub", upstream_model="echo-1")],
-    )
-)
 TOPICS = {topic.records[0]: topic for topic in topics.TOPICS if len(topic.records) == 1}
 Batch = list[Received[Record]]
 
@@ -36,9 +29,7 @@ class Router:
     def __init__(self) -> None:
         self.log = SilentLog()
         self.work = OnePartition(self.log)
-        self.processor = RouterProcessor(
-            self.work, catalog=CATALOG, health=Health(Breaker()), sort=ProviderSort.PRICE, keep_ms=30_000
-        )
+        self.processor = RouterProcessor(self.work, versions=echo_versions(), health=Health(Breaker), keep_ms=30_000)
 
     async def process(self, batch: Batch) -> None:
         """Takes a batch."""

@@ -14,25 +14,25 @@ from libs.config.auto import AutoModel
 from libs.config.catalog import Catalog
 from libs.config.defaults import Defaults
 from libs.config.gateway import Limits, Model, Pricing, Provider
-from services.ingress.core.catalog_pages import CatalogPages
+from libs.pricing.book import price_list
 from services.ingress.core.errors import Forbidden, Unauthorized
 from services.ingress.counting import TokenCountPage
-from services.ingress.models import CatalogRoutes
+from services.ingress.models import CatalogRoutes, NewestPages
 from services.ingress.routes import PREFIXES, application
 from services.ingress.visitors import Visitors
-from tests.unit.records import Config
+from tests.unit.records import Config, versions_of
 
 FREE = Pricing(prompt="0", completion="0")
-CATALOG = Catalog(
-    Config(
-        providers={"p": Provider(base_url="http://p")},
-        models=[
-            Model(id="stub/echo", provider="p", upstream_model="u", context_length=1_000, pricing=FREE),
-            Model(id="stub/echo:free", provider="p", upstream_model="u"),
-        ],
-        auto={"kilo-auto/small": AutoModel(default="stub/echo")},
-    )
+CONFIG = Config(
+    providers={"p": Provider(base_url="http://p")},
+    models=[
+        Model(id="stub/echo", provider="p", upstream_model="u", context_length=1_000, pricing=FREE),
+        Model(id="stub/echo:free", provider="p", upstream_model="u"),
+    ],
+    auto={"kilo-auto/small": AutoModel(default="stub/echo")},
+    defaults=Defaults(model="kilo-auto/small"),
 )
+VERSIONS = versions_of(CONFIG, price_list(Catalog(CONFIG)))
 ASK: dict[str, Any] = {"model": "stub/echo", "messages": [{"role": "user", "content": "x" * 4_000}]}
 KEY = {"x-api-key": "good"}
 
@@ -52,12 +52,12 @@ async def _nothing(scope: Scope, receive: Receive, send: Send) -> None:
 
 def _client() -> httpx.AsyncClient:
     config = Config(limits=Limits(body_bytes=100_000, anonymous_body_bytes=50_000))
-    visitors = Visitors(_Authenticator(), config)
-    counting = TokenCountPage(visitors, CATALOG)
+    visitors = Visitors(_Authenticator(), config, lambda: config.limits)
+    counting = TokenCountPage(visitors, VERSIONS)
     policies = View(topics.POLICIES)
     policies.apply("org", PolicySet(organization_id="org", version=1, model_allow=["*:free"]))
     made = application(
-        CatalogRoutes(CatalogPages(CATALOG, Defaults(model="kilo-auto/small")), visitors, policies),
+        CatalogRoutes(NewestPages(VERSIONS), visitors, policies),
         dict.fromkeys(Surface, _nothing),
         balance=_nothing,
         profile=_nothing,

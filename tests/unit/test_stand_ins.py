@@ -7,14 +7,14 @@ import pytest
 from contracts.control import PolicySet
 from contracts.decisions import CredentialGranted, PolicyDecided, QuotaReserved
 from contracts.outcomes import OutcomesCounted
+from contracts.prices import Price, PriceRule
 from contracts.record import Refusal, ReplyAddress
-from contracts.requests import Caller, ProviderSort, RequestAccepted, Surface, price_key
+from contracts.requests import Caller, ProviderSort, RequestAccepted, Surface
 from contracts.routes import RequestRejected, RoutePlanned, Target
 from libs.config.auto import AutoModel, choose
 from libs.config.catalog import Catalog
-from libs.config.gateway import AnswerCaching, Breaker, Limits, Model, Provider, Timeouts
+from libs.config.gateway import AnswerCaching, Breaker, Model, Provider, Routing, Timeouts
 from libs.sealing.grants import EpochKey
-from libs.sealing.secret import Secret
 from services.ingress.core.admission import accept
 from services.ingress.core.bodies import Asked, parse
 from services.ingress.core.errors import BadRequest
@@ -29,20 +29,30 @@ from services.router.core.join import Allowed
 from services.router.core.plan import plan
 from tests.unit.records import NOW_MS, PRICE, Config, accepted, decisions, request_id
 
-CATALOG = Catalog(
-    Config(
-        providers={name: Provider(base_url=f"http://{name}") for name in ("a", "b", "c")},
-        models=[
-            Model(id="one/small", provider="a", upstream_model="small", context_length=100, max_output_tokens=50),
-            Model(id="one/large", provider="b", upstream_model="large", context_length=100_000, max_output_tokens=40),
-            Model(id="one/large", provider="c", upstream_model="large", context_length=100_000),
-            Model(id="one/speech", provider="c", upstream_model="tts", surfaces=[Surface.SPEECH]),
-            Model(id="one/gift:free", provider="c", upstream_model="gift"),
-        ],
-        auto={"alias": AutoModel(default="one/large")},
-    )
+CONFIG = Config(
+    providers={name: Provider(base_url=f"http://{name}") for name in ("a", "b", "c")},
+    models=[
+        Model(id="one/small", provider="a", upstream_model="small", context_length=100, max_output_tokens=50),
+        Model(id="one/large", provider="b", upstream_model="large", context_length=100_000, max_output_tokens=40),
+        Model(id="one/large", provider="c", upstream_model="large", context_length=100_000),
+        Model(id="one/speech", provider="c", upstream_model="tts", surfaces=[Surface.SPEECH]),
+        Model(id="one/gift:free", provider="c", upstream_model="gift"),
+    ],
+    routing=Routing(sort=ProviderSort.CONFIGURED),
+    auto={"alias": AutoModel(default="one/large")},
 )
 DEAR = PRICE.model_copy(update={"version": "dear"})
+ALL = {("one/small", "a"): PRICE, ("one/large", "b"): DEAR, ("one/large", "c"): PRICE}
+
+
+def _catalog(prices: dict[tuple[str, str], Price]) -> Catalog:
+    listed: dict[str, dict[str, list[PriceRule]]] = {}
+    for (model, provider), price in prices.items():
+        listed.setdefault(model, {})[provider] = [PriceRule(price=price)]
+    return Catalog(CONFIG, listed)
+
+
+CATALOG = _catalog(ALL)
 
 
 def _asked(**body: Any) -> Asked:
@@ -53,7 +63,7 @@ def _asked(**body: Any) -> Asked:
 
 
 def _found(asked: Asked, configured: dict[str, list[str]] | None = None) -> list[str]:
-    return [one.model.id for one in stand_ins(asked, CATALOG, lambda _model: {}, configured or {})]
+    return [one.id for one in stand_ins(asked, CATALOG, configured or {})]
 
 
 @pytest.mark.parametrize(
@@ -98,7 +108,7 @@ def test_the_configuration_s_hold_where_the_client_names_none_and_allows_it() ->
 
 def test_a_request_goes_to_the_first_model_into_which_it_fits() -> None:
     asked = _asked(model="one/small", models=["one/large"])
-    others = stand_ins(asked, CATALOG, lambda _model: {}, {})
+    others = stand_ins(asked, CATALOG, {})
     long = _asked(model="one/small", models=["one/large"], messages=[{"role": "user", "content": "word " * 2_000}])
     assert first_that_fits(asked, CATALOG.all_of("one/small"), others) == (asked, others)
     moved, left = first_that_fits(long, CATALOG.all_of("one/small"), others)
@@ -106,18 +116,16 @@ def test_a_request_goes_to_the_first_model_into_which_it_fits() -> None:
 
 
 def _accepted(asked: Asked) -> RequestAccepted:
-    others = stand_ins(asked, CATALOG, lambda model: {"b": DEAR} if model == "one/large" else {}, {})
+    others = stand_ins(asked, CATALOG, {})
     return accept(
         asked,
         Caller(account_id="a"),
         {},
         request_id=request_id(1),
         ip="10.0.0.1",
-        prices={"a": PRICE},
-        offers=CATALOG.all_of(asked.model),
+        catalog=CATALOG,
         prompt_bytes=10,
         reply_to=ReplyAddress(partition=0, ingress_id="i"),
-        limits=Limits(),
         timeouts=Timeouts(),
         now_ms=NOW_MS,
         caching=AnswerCaching(),
@@ -125,18 +133,16 @@ def _accepted(asked: Asked) -> RequestAccepted:
     )
 
 
-def test_bounds_and_prices_are_those_of_all() -> None:
+def test_bounds_are_those_of_all() -> None:
     request = _accepted(_asked(model="one/small", models=["one/large"]))
-    assert request.prices == {"a": PRICE, price_key("one/large", "b"): DEAR}
-    assert (request.price("one/small", "a"), request.price("one/large", "b")) == (PRICE, DEAR)
+    assert request.stand_ins == ["one/large"]
     assert request.cap_tokens == 40
     alone = _accepted(_asked(model="one/small"))
     assert alone.input_tokens_most <= request.input_tokens_most
 
 
 def _request(**changes: Any) -> RequestAccepted:
-    prices = {"a": PRICE, price_key("one/large", "b"): PRICE, price_key("one/large", "c"): PRICE}
-    fields: dict[str, Any] = {"model": "one/small", "stand_ins": ["one/large"], "prices": prices}
+    fields: dict[str, Any] = {"model": "one/small", "stand_ins": ["one/large"]}
     return accepted(**(fields | changes))
 
 
@@ -154,9 +160,8 @@ def test_a_policy_holds_for_each_model() -> None:
 
 
 def test_a_key_is_granted_for_each_provider_once() -> None:
-    keys = {name: Secret(f"sk-{name}") for name in ("a", "b", "c")}
-    granting = Granting(CATALOG, keys, CredentialBook(), None)  # type: ignore[arg-type]
-    granted = granting.grant(_request(), EpochKey.generate("e"))
+    granting = Granting({}, CredentialBook(), None)  # type: ignore[arg-type]
+    granted = granting.grant(_request(), CATALOG, EpochKey.generate("e"))
     assert [grant.provider_id for grant in granted.grants] == ["a", "b", "c"]
 
 
@@ -169,14 +174,14 @@ def _planned(
     ]
     fields: dict[str, Any] = {"provider_ids": ["a"], "stand_ins": {"one/large": ["b", "c"]}} | policy
     verdict: Allowed[str] = Allowed(
-        _request(**({"prices": prices} if prices else {})),
+        _request(),
         PolicyDecided(request_id=request_id(1), subject="acct:a", **fields),
         QuotaReserved(request_id=quota.request_id, subject=quota.subject, byok=byok),
         CredentialGranted(request_id=request_id(1), subject="acct:a", grants=grants),
         "source",
         "",
     )
-    return plan(verdict, CATALOG, health or Health(None), ProviderSort.CONFIGURED, NOW_MS)
+    return plan(verdict, _catalog(prices or ALL), health or Health(lambda: None), NOW_MS)
 
 
 def _names(route: RoutePlanned | RequestRejected) -> list[tuple[str | None, str]]:
@@ -197,7 +202,7 @@ def test_nobody_follows_an_own_key() -> None:
 
 def test_nobody_answers_for_whom_nothing_was_reserved() -> None:
     """Of a stand-in without a price, or where the owner's own key was to pay."""
-    assert _names(_planned(prices={"a": PRICE, price_key("one/large", "c"): PRICE})) == [
+    assert _names(_planned(prices={("one/small", "a"): PRICE, ("one/large", "c"): PRICE})) == [
         (None, "a"),
         ("one/large", "c"),
     ]
@@ -207,7 +212,7 @@ def test_nobody_answers_for_whom_nothing_was_reserved() -> None:
 
 
 def test_a_model_that_is_down_makes_way() -> None:
-    health = Health(Breaker(failures=1, ratio=0.1, window_s=30, open_s=10))
+    health = Health(lambda: Breaker(failures=1, ratio=0.1, window_s=30, open_s=10))
     health.note(OutcomesCounted(relay_id="r", provider_id="a", failed=5, counted_at_ms=NOW_MS), NOW_MS)
     assert _names(_planned(health)) == [("one/large", "b"), ("one/large", "c")]
 
@@ -215,7 +220,7 @@ def test_a_model_that_is_down_makes_way() -> None:
 def _targets() -> list[Target]:
     grant = decisions()[2].grants[0]
     return [
-        Target(provider_id=provider, upstream_model="u", model=model, grant=grant, price=PRICE)
+        Target(provider_id=provider, upstream_model="u", model=model, grant=grant)
         for provider, model in (("a", None), ("b", None), ("b", "one/large"))
     ]
 

@@ -29,7 +29,7 @@ def _request(**changes: Any) -> RequestAccepted:
 
 
 def _first(sticky: Sticky, at_ms: int = NOW_MS, health: Health | None = None, **changes: Any) -> str:
-    return sticky.ordered(OFFERS, _request(**changes), health or Health(None), at_ms)[0].provider_id
+    return sticky.ordered(OFFERS, _request(**changes), health or Health(lambda: None), at_ms)[0].provider_id
 
 
 def _sent(provider_id: str = "b") -> Sticky:
@@ -44,7 +44,7 @@ def test_a_task_goes_where_it_went() -> None:
     assert _first(_sent(), NOW_MS + STAYS_MS - 1) == "b"
     assert _first(_sent(), NOW_MS + STAYS_MS) == "a"
     assert _first(_sent("gone")) == "a"
-    rest = [offer.provider_id for offer in _sent().ordered(OFFERS, _request(), Health(None), NOW_MS)]
+    rest = [offer.provider_id for offer in _sent().ordered(OFFERS, _request(), Health(lambda: None), NOW_MS)]
     assert rest == ["b", "a", "c"]
 
 
@@ -65,7 +65,7 @@ def test_others_go_by_the_order(changes: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("report", [{"failed": 5}, {"limited": 1}])
 def test_a_provider_that_is_not_well_is_left(report: dict[str, int]) -> None:
-    health = Health(Breaker(failures=1, ratio=0.1, window_s=30, open_s=10))
+    health = Health(lambda: Breaker(failures=1, ratio=0.1, window_s=30, open_s=10))
     health.note(OutcomesCounted(relay_id="r", provider_id="b", counted_at_ms=NOW_MS, **report), NOW_MS)
     assert _first(_sent(), health=health) == "a"
 

@@ -9,7 +9,7 @@ from contracts.control import PolicySet
 from contracts.credit import MemberSpent
 from contracts.decisions import QuotaReserved
 from contracts.limits import Limit, LimitsSet, Scope
-from contracts.prices import Rates
+from contracts.prices import Price, Rates
 from contracts.replies import Outcome
 from contracts.requests import Caller
 from contracts.usage import TokenUsage
@@ -35,7 +35,7 @@ def _judge(
     personal: LimitsSet | None = None,
 ) -> Judge:
     views = Views({one.owner: one for one in (own, personal) if one}, {"o": policy_} if policy_ else {})
-    return Judge(Rules(limits or Limits(), billing or Billing()), views)
+    return Judge(lambda: Rules(limits or Limits(), billing or Billing()), views)
 
 
 def _book(balance: int, owner: str = "acct:a") -> Book:
@@ -45,11 +45,18 @@ def _book(balance: int, owner: str = "acct:a") -> Book:
 
 
 def _decide(
-    judge: Judge, book: Book, number: int = 1, *, byok: bool = False, now_ms: int = NOW_MS, **changes: Any
+    judge: Judge,
+    book: Book,
+    number: int = 1,
+    *,
+    byok: bool = False,
+    now_ms: int = NOW_MS,
+    price: Price = PRICE,
+    **changes: Any,
 ) -> QuotaReserved:
     """Of a request that does not wait; it can cost 600 microdollars and use 150 tokens."""
     request = accepted(number, **({"input_tokens_most": 100, "output_tokens_most": 50} | changes))
-    one = asked(request, request.prices, byok=byok)
+    one = asked(request, [price], byok=byok)
     assert one is not None
     decided = judge.decide(book, one, now_ms, last=True)
     assert isinstance(decided, QuotaReserved)
@@ -94,15 +101,14 @@ def test_own_keys_free_prices_and_postpaid_need_no_credit() -> None:
     assert own.byok
     assert own.held is not None
     assert own.held.microdollars == 0
-    free = {"stub": PRICE.model_copy(update={"tiers": [Rates(input=0, output=0)]})}
-    assert _decide(_judge(), _book(0), prices=free).refusal is None
+    free = PRICE.model_copy(update={"tiers": [Rates(input=0, output=0)]})
+    assert _decide(_judge(), _book(0), price=free).refusal is None
     assert _decide(_judge(billing=Billing(prepaid=False)), _book(0)).refusal is None
 
 
 def test_a_model_without_a_price_is_not_given_away() -> None:
-    request = accepted(prices={})
-    assert asked(request, request.prices, byok=False) is None
-    assert asked(request, request.prices, byok=True) is not None
+    assert asked(accepted(), [], byok=False) is None
+    assert asked(accepted(), [], byok=True) is not None
 
 
 @pytest.mark.parametrize(("own_limit", "fits"), [({}, False), ({"a": 600}, True), ({"b": 600}, False)])
@@ -173,20 +179,20 @@ def test_rate_limits_say_where_they_stand_and_when_to_come_again() -> None:
 
 
 def test_a_price_that_changes_in_flight_changes_nothing_for_who_was_let_in() -> None:
-    dear = {"stub": PRICE.model_copy(update={"tiers": [Rates(input=20_000_000, output=80_000_000)]})}
+    dear = PRICE.model_copy(update={"tiers": [Rates(input=20_000_000, output=80_000_000)]})
     judge, book = _judge(), _book(6_600)
     cheap = _decide(judge, book, 1)
     assert cheap.held is not None
     assert cheap.held.microdollars == 600
-    after = _decide(judge, book, 2, prices=dear)
+    after = _decide(judge, book, 2, price=dear)
     assert after.held is not None
     assert after.held.microdollars == 6_000
     assert _decide(judge, book, 3).refusal is not None
     usage = attempt_ended(
         route(), Ending(Outcome.COMPLETED, tokens=TokenUsage(input_tokens=100, output_tokens=50)), NOW_MS
     ).usage
-    assert cost_of(usage) == (600, PRICE.version), "by the price that it came with"
-    assert amounts_used(usage) == {"requests": 1, "tokens": 150, "usd": 600}
+    assert cost_of(usage, PRICE).microdollars == 600, "by the price of the version that it names"
+    assert amounts_used(usage, 600) == {"requests": 1, "tokens": 150, "usd": 600}
 
 
 def test_of_limits_for_the_same_thing_the_lowest_holds_and_a_named_one_goes_before_each() -> None:
@@ -238,7 +244,7 @@ def test_what_others_hold_is_waited_for_and_what_is_used_is_not() -> None:
         for number in (1, 2):
             _decide(judge, book, number)
         request = accepted(3, input_tokens_most=100, output_tokens_most=50)
-        one = asked(request, request.prices, byok=False)
+        one = asked(request, [PRICE], byok=False)
         assert one is not None
         found = judge.decide(book, one, NOW_MS, last=False)
         assert isinstance(found, Lacking) == waits, meter
@@ -251,7 +257,7 @@ def test_what_others_hold_is_waited_for_and_what_is_used_is_not() -> None:
 def test_a_member_who_moved_is_counted_where_the_request_was_made() -> None:
     books = {name: _book(10_000, f"org:{name}") for name in "op"}
     rules = policy(member_daily_limit_microdollars=700)
-    judge = Judge(Rules(Limits(), Billing()), Views({}, {"o": rules, "p": rules}))
+    judge = Judge(lambda: Rules(Limits(), Billing()), Views({}, {"o": rules, "p": rules}))
     for number, (name, book) in enumerate(books.items()):
         decided = _decide(judge, book, number, caller=MEMBER.model_copy(update={"organization_id": name}))
         assert decided.held is not None

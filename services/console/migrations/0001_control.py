@@ -14,7 +14,7 @@ depends_on = None
 
 def upgrade() -> None:
     """Creates the tables of the schema ``control``."""
-    for statement in (*_ACCOUNTS, *_ORGANIZATIONS, *_LIMITS, *_CREDIT, *_AUDIT, *_OUTBOX):
+    for statement in (*_ACCOUNTS, *_ORGANIZATIONS, *_LIMITS, *_CREDIT, *_AUDIT, *_CATALOG, *_OUTBOX):
         op.execute(statement)
 
 
@@ -140,6 +140,25 @@ _LIMITS = (
     """,
 )
 
+_CATALOG = (
+    """
+    create table control.catalog (
+        version integer primary key check (version >= 1),
+        source text not null check (source in ('start', 'apply', 'rollback', 'prices')),
+        digest text not null,
+        record text not null,
+        models integer not null,
+        providers integer not null,
+        set_by text not null,
+        set_at timestamptz not null
+    );
+    """,
+    """
+    create trigger catalog_is_final before update or delete or truncate on control.catalog
+        for each statement execute function control.refuse_change();
+    """,
+)
+
 _CREDIT = (
     """
     create table control.credit_orders (
@@ -182,7 +201,7 @@ _AUDIT = (
     """
     create function control.refuse_change() returns trigger language plpgsql as $$
     begin
-        raise exception 'the audit trail is never changed or deleted';
+        raise exception '% is never changed or deleted', tg_table_name;
     end $$;
     """,
     """

@@ -7,7 +7,6 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from libs.config.catalog import Offer
-from libs.pricing.book import NoPriceError, price_of
 from services.console.web.visits import Visiting
 
 routes = APIRouter()
@@ -30,8 +29,5 @@ def _rates(offer: Offer, now: datetime) -> tuple[int | None, int | None]:
     """Microdollars per million tokens, in and out; None where there is no price."""
     if offer.model.free:
         return 0, 0
-    try:
-        first = price_of(offer, now).tiers[0]
-    except NoPriceError:
-        return None, None
-    return first.input, first.output
+    price = offer.price_at(int(now.timestamp() * 1000))
+    return (price.tiers[0].input, price.tiers[0].output) if price else (None, None)

@@ -4,22 +4,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from contracts.prices import Price
 from contracts.record import JSON, ReplyAddress
 from contracts.requests import Caller, RequestAccepted, Surface, is_free
 from libs.chat.surfaces.registry import DIALECTS
 from libs.chat.surfaces.writer import SurfaceError
 from libs.config.auto import AutoModel, choose
-from libs.config.catalog import Offer
+from libs.config.catalog import Catalog, Offer
 from libs.config.gateway import AnswerCaching, Limits, Model, Timeouts
 from libs.endpoints import multipart
 from libs.endpoints.registry import ENDPOINTS, can_have
+from libs.policy.rules import unknown_model
 from services.ingress.core.bodies import Asked
 from services.ingress.core.caching import cache_use
 from services.ingress.core.client_headers import upstream_headers
 from services.ingress.core.errors import BadRequest, Unauthorized, WrongContentType
 from services.ingress.core.labels import labels
-from services.ingress.core.stand_ins import StandIn
 
 MOST_HEADER_CHARACTERS = 256
 NO_CACHING = AnswerCaching()
@@ -126,44 +125,44 @@ def accept(
     *,
     request_id: str,
     ip: str,
-    prices: dict[str, Price],
-    offers: Sequence[Offer],
+    catalog: Catalog,
     prompt_bytes: int,
     reply_to: ReplyAddress,
-    limits: Limits,
     timeouts: Timeouts,
     now_ms: int,
     caching: AnswerCaching = NO_CACHING,
-    others: Sequence[StandIn] = (),
+    others: Sequence[Model] = (),
 ) -> RequestAccepted:
     """The record of a request that is let in.
 
     Args:
         caller: None for an anonymous client, who may ask for free models only.
         ip: the client's, as `libs.identity.addresses.Clients` names it; free models count against it whoever asks.
-        prices: of the model, now, by provider.
-        offers: of the model, if it is served here.
+        catalog: the newest; the request names it.
         others: models that may stand in.
 
     Raises:
         Unauthorized: a paid model without a key.
-        BadRequest: a header is too long, the request certainly does not fit into the model's context window, or none
-            of the model's providers can be sent it.
+        BadRequest: the model is not served here, a header is too long, the request certainly does not fit into the
+            model's context window, or none of the model's providers can be sent it.
     """
     check_key(asked.model, has_key=caller is not None)
+    offers = catalog.all_of(asked.model)
+    if not offers:
+        raise BadRequest(unknown_model(asked.model))
     who = caller or Caller()
     if asked.free:
         who, subject = who.model_copy(update={"ip": ip}), f"ip:{ip}"
     else:
         subject = who.owner
-    model = offers[0].model if offers else None
-    if model and model.surfaces and asked.surface not in model.surfaces:
+    model = offers[0].model
+    if model.surfaces and asked.surface not in model.surfaces:
         raise BadRequest(f"{asked.model!r} is for {', '.join(model.surfaces)}; GET /models lists others.")
     cap = 0
     if asked.max_tokens is None:
         # Whichever model answers takes it.
-        cap = min(_cap(one, limits) for one in (model, *(other.model for other in others)))
-    context = model.context_length if model else None
+        cap = min(_cap(one, catalog.limits) for one in (model, *others))
+    context = model.context_length
     if context and asked.size.tokens_least > context:
         raise BadRequest(
             f"The context window of {asked.model!r} has {context} tokens, and this request about "
@@ -179,8 +178,8 @@ def accept(
         effort=asked.effort,
         verbosity=asked.verbosity,
         stream=asked.stream,
-        stand_ins=[one.model.id for one in others],
-        prices={**prices, **{name: price for one in others for name, price in one.priced.items()}},
+        catalog_version=catalog.version,
+        stand_ins=[one.id for one in others],
         provider_order=list(asked.wanted.order),
         provider_only=list(_providers(asked, offers)),
         provider_ignore=list(asked.wanted.ignore),
@@ -192,7 +191,7 @@ def accept(
         deadline_ms=now_ms + int(timeouts.request_s * 1000),
         prompt_bytes=prompt_bytes,
         cap_tokens=cap or None,
-        input_tokens_most=min(asked.size.tokens_most, _largest(model, others) or asked.size.tokens_most),
+        input_tokens_most=min(asked.size.tokens_most, _largest([model, *others]) or asked.size.tokens_most),
         output_tokens_most=(asked.max_tokens if asked.max_tokens is not None else cap) * asked.choices,
         quantities_most=list(asked.quantities),
         reply_to=reply_to,
@@ -204,15 +203,15 @@ def accept(
     )
 
 
-def _cap(model: Model | None, limits: Limits) -> int:
+def _cap(model: Model, limits: Limits) -> int:
     """Of an answer whose client sets no limit."""
-    cap = (model.max_output_tokens if model else None) or limits.output_tokens
-    return min(cap, (model.max_completion_tokens if model else None) or cap)
+    cap = model.max_output_tokens or limits.output_tokens
+    return min(cap, model.max_completion_tokens or cap)
 
 
-def _largest(model: Model | None, others: Sequence[StandIn]) -> int | None:
+def _largest(models: Sequence[Model]) -> int | None:
     """The context window of the largest; None where that of any is not known."""
-    windows = [one.context_length if one else None for one in (model, *(other.model for other in others))]
+    windows = [one.context_length for one in models]
     return None if None in windows else max(window or 0 for window in windows)
 
 

@@ -8,7 +8,6 @@ from typing import Any
 from contracts.control import PolicySet
 from libs.config.auto import AutoModel
 from libs.config.catalog import Catalog, Offer
-from libs.config.defaults import Defaults
 from libs.policy.rules import check
 from services.ingress.core.listing import Entry, TopProvider, endpoint, entry
 from services.ingress.core.parameters import supported_parameters
@@ -20,9 +19,9 @@ _AT_MOST = ("prompt", "completion", "input_cache_read", "input_cache_write", "re
 class CatalogPages:
     """What the pages show. Entries are made once a minute: some prices depend on the hour."""
 
-    def __init__(self, catalog: Catalog, defaults: Defaults) -> None:
+    def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
-        self._defaults = defaults
+        self._defaults = catalog.defaults
         self._minute: datetime | None = None
         self._entries: dict[tuple[str, str], Entry] = {}
         self._parameters: dict[tuple[str, str], list[str]] = {}

@@ -12,7 +12,7 @@ from contracts.replies import Outcome
 from contracts.requests import Caller
 from contracts.usage import UsageRecorded
 from libs.chat.surfaces.costs import PREFIX
-from libs.pricing.charging import cost_of
+from libs.pricing.charging import Cost
 from libs.pricing.cost import MILLION
 from libs.pricing.usd import usd
 
@@ -36,9 +36,9 @@ def may_see(caller: Caller, usage: UsageRecorded) -> bool:
     return caller.organization_id is None or caller.role in _SEE_ALL or caller.account_id == usage.caller.account_id
 
 
-def generation(usage: UsageRecorded) -> dict[str, Any]:
+def generation(usage: UsageRecorded, charged: Cost) -> dict[str, Any]:
     """In OpenRouter's form; what it has and we have not is None."""
-    cost, _ = cost_of(usage)
+    cost = charged.microdollars
     tokens, ended_ms = usage.tokens, usage.ended_at_ms
     labels = usage.labels or NO_LABELS
     return {
@@ -78,9 +78,8 @@ def generation(usage: UsageRecorded) -> dict[str, Any]:
     }
 
 
-def request(usage: UsageRecorded) -> dict[str, Any]:
+def request(usage: UsageRecorded, charged: Cost) -> dict[str, Any]:
     """All that the books have of it, in our own words."""
-    cost, version = cost_of(usage)
     return {
         **usage.model_dump(
             mode="json",
@@ -107,9 +106,10 @@ def request(usage: UsageRecorded) -> dict[str, Any]:
         "labels": (usage.labels or NO_LABELS).model_dump(),
         "accepted_at": _time(usage.accepted_at_ms),
         "ended_at": _time(usage.ended_at_ms),
-        "cost_microdollars": cost,
-        "usd": usd(cost),
-        "price_version": version,
+        "cost_microdollars": charged.microdollars,
+        "usd": usd(charged.microdollars),
+        "catalog_version": usage.catalog_version,
+        "price_version": charged.price_version,
     }
 
 

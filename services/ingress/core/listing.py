@@ -12,7 +12,6 @@ from contracts.prices import Price, Rates
 from contracts.requests import Surface
 from libs.config.catalog import Offer
 from libs.config.gateway import Model
-from libs.pricing.book import NoPriceError, price_of
 from services.ingress.core.parameters import is_for_chat
 
 ASSUMED_CONTEXT = 128_000
@@ -144,10 +143,8 @@ def pricing(offer: Offer, now: datetime) -> dict[str, Any] | None:
     """USD per token, and by the name of any other unit, as decimal strings; None where there is no price."""
     if offer.model.free:
         return _prices(Price(version="free", tiers=[Rates(input=0, output=0)]))
-    try:
-        return _prices(price_of(offer, now))
-    except NoPriceError:
-        return None
+    price = offer.price_at(int(now.timestamp() * 1000))
+    return _prices(price) if price else None
 
 
 def _prices(price: Price) -> dict[str, Any]:

@@ -3,41 +3,24 @@
 Source of ``models`` and ``route``: OpenRouter, "Model Routing".
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from contracts.prices import Price
-from contracts.requests import MOST_STAND_INS, is_free, price_key
+from contracts.requests import MOST_STAND_INS, is_free
 from libs.config.catalog import Catalog, Offer
 from libs.config.gateway import Model
 from services.ingress.core.bodies import Asked
 from services.ingress.core.errors import BadRequest
 
 
-@dataclass(frozen=True, slots=True)
-class StandIn:
-    """A model, and what it costs."""
-
-    model: Model
-    prices: Mapping[str, Price]
-    """By provider."""
-
-    @property
-    def priced(self) -> dict[str, Price]:
-        """As `contracts.requests.RequestAccepted.prices` has them."""
-        return {price_key(self.model.id, provider_id): price for provider_id, price in self.prices.items()}
-
-
-def stand_ins(
-    asked: Asked, catalog: Catalog, prices: Callable[[str], dict[str, Price]], configured: Mapping[str, Sequence[str]]
-) -> list[StandIn]:
+def stand_ins(asked: Asked, catalog: Catalog, configured: Mapping[str, Sequence[str]]) -> list[Model]:
     """The client's own, else those of the configuration, if the client does not forbid them.
 
     Raises:
         BadRequest: one of the client's is not served here, or not on this surface, or free models are among others.
     """
     named = asked.stand_ins or (configured.get(asked.model, ()) if asked.wanted.allow_fallbacks else ())
-    found: dict[str, StandIn] = {}
+    found: dict[str, Model] = {}
     for name in named:
         auto = catalog.auto.get(name)
         offer = catalog.find(auto.default.model if auto else name)
@@ -52,18 +35,18 @@ def stand_ins(
             if asked.stand_ins:
                 raise BadRequest(f"`models`: {name!r} is for {', '.join(model.surfaces)}; GET /models lists others.")
             continue
-        found[model.id] = StandIn(model, prices(model.id))
+        found[model.id] = model
     return list(found.values())[:MOST_STAND_INS]
 
 
-def first_that_fits(asked: Asked, offers: Sequence[Offer], others: list[StandIn]) -> tuple[Asked, list[StandIn]]:
+def first_that_fits(asked: Asked, offers: Sequence[Offer], others: list[Model]) -> tuple[Asked, list[Model]]:
     """The request for the first model into which it fits, with those behind it; as it is where it fits into none."""
     if not offers or _fits(asked, offers[0].model):
-        return asked, [one for one in others if _fits(asked, one.model)]
+        return asked, [one for one in others if _fits(asked, one)]
     for place, one in enumerate(others):
-        if _fits(asked, one.model):
-            left = [other for other in others[place + 1 :] if _fits(asked, other.model)]
-            return replace(asked, model=one.model.id, asked_model=asked.asked_model or asked.model), left
+        if _fits(asked, one):
+            left = [other for other in others[place + 1 :] if _fits(asked, other)]
+            return replace(asked, model=one.id, asked_model=asked.asked_model or asked.model), left
     return asked, []
 
 

@@ -6,7 +6,8 @@ from collections.abc import Container, Iterator, Mapping
 from contracts.decisions import CredentialGranted, SealedGrant
 from contracts.record import Refusal
 from contracts.requests import RequestAccepted
-from libs.config.catalog import Catalog
+from libs.config.catalog import UNKNOWN_CATALOG, Catalog
+from libs.config.gateway import Provider
 from libs.sealing.credentials import at_rest
 from libs.sealing.envelope import EnvelopeError, KeyRing
 from libs.sealing.grants import EpochKey
@@ -20,19 +21,24 @@ class Granting:
     Where the caller's own key cannot be used the request is refused; the gateway's is never tried instead.
     """
 
-    def __init__(self, catalog: Catalog, own_keys: Mapping[str, Secret], book: CredentialBook, ring: KeyRing) -> None:
+    def __init__(self, environment: Mapping[str, str], book: CredentialBook, ring: KeyRing) -> None:
         """
         Args:
-            own_keys: the gateway's keys by provider ID; an empty one is for providers that want none.
+            environment: has the gateway's own keys, under the names that providers have for them.
         """
-        self._catalog = catalog
-        self._own_keys = own_keys
+        self._environment = environment
         self._book = book
         self._ring = ring
 
-    def grant(self, request: RequestAccepted, epoch: EpochKey) -> CredentialGranted:
-        """The decision on one request. A model that nobody serves is policy's affair and gets no grant here."""
-        offers = self._catalog.open_to(request)
+    def grant(self, request: RequestAccepted, catalog: Catalog | None, epoch: EpochKey) -> CredentialGranted:
+        """The decision on one request. A model that nobody serves is policy's affair and gets no grant here.
+
+        Args:
+            catalog: that the request names; None: it is not known here.
+        """
+        if catalog is None:
+            return CredentialGranted(request_id=request.request_id, subject=request.subject, refusal=UNKNOWN_CATALOG)
+        offers = catalog.open_to(request)
         if not offers:
             return CredentialGranted(request_id=request.request_id, subject=request.subject)
         for offer in offers:
@@ -42,7 +48,7 @@ class Granting:
         grants = [
             self._seal(request, secret, offer.provider_id, epoch, byok=False)
             for offer in offers
-            if (secret := self._own_keys.get(offer.provider_id)) is not None
+            if (secret := own_key(offer.provider, self._environment)) is not None
         ]
         if not grants:
             first = offers[0]
@@ -53,14 +59,14 @@ class Granting:
             )
         for model in request.stand_ins:
             have = {grant.provider_id for grant in grants}
-            grants += self._of_stand_in(request, model, have, epoch)
+            grants += self._of_stand_in(request, catalog, model, have, epoch)
         return CredentialGranted(request_id=request.request_id, subject=request.subject, grants=grants)
 
     def _of_stand_in(
-        self, request: RequestAccepted, model: str, have: Container[str], epoch: EpochKey
+        self, request: RequestAccepted, catalog: Catalog, model: str, have: Container[str], epoch: EpochKey
     ) -> Iterator[SealedGrant]:
         """Keys that are not there yet: the caller's own where there is one. One that does not open is passed over."""
-        for offer in self._catalog.open_to(request, model):
+        for offer in catalog.open_to(request, model):
             provider_id = offer.provider_id
             if provider_id in have:
                 continue
@@ -68,7 +74,7 @@ class Granting:
             if credential:
                 with contextlib.suppress(EnvelopeError, OSError):
                     yield self._seal(request, self._open(credential), provider_id, epoch, byok=True)
-            elif (secret := self._own_keys.get(provider_id)) is not None:
+            elif (secret := own_key(offer.provider, self._environment)) is not None:
                 yield self._seal(request, secret, provider_id, epoch, byok=False)
 
     def _own(
@@ -98,16 +104,12 @@ class Granting:
         return Secret(self._ring.open(credential.envelope, data).decode())
 
 
-def own_keys(catalog: Catalog, environment: Mapping[str, str]) -> dict[str, Secret]:
-    """The gateway's own keys, as far as the environment has them."""
-    keys: dict[str, Secret] = {}
-    for provider_id, provider in catalog.providers.items():
-        variable = provider.api_key_variable
-        if variable is None:
-            keys[provider_id] = Secret("")
-        elif environment.get(variable):
-            keys[provider_id] = Secret(environment[variable])
-    return keys
+def own_key(provider: Provider, environment: Mapping[str, str]) -> Secret | None:
+    """The gateway's own key; an empty one for a provider that wants none, None where the environment lacks it."""
+    variable = provider.api_key_variable
+    if variable is None:
+        return Secret("")
+    return Secret(environment[variable]) if environment.get(variable) else None
 
 
 def _refused(request: RequestAccepted, message: str) -> CredentialGranted:

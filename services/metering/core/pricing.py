@@ -2,12 +2,11 @@
 
 from contracts.charges import ChargePosted
 from contracts.usage import UsageRecorded
-from libs.pricing.charging import cost_of
+from libs.pricing.charging import Cost
 
 
-def charge(usage: UsageRecorded, posted_at_ms: int) -> ChargePosted:
+def charge(usage: UsageRecorded, cost: Cost, posted_at_ms: int) -> ChargePosted:
     """The charge of one request."""
-    cost, version = cost_of(usage)
     return ChargePosted(
         charge_id=usage.request_id,
         subject=usage.subject,
@@ -22,8 +21,9 @@ def charge(usage: UsageRecorded, posted_at_ms: int) -> ChargePosted:
         estimated=usage.estimated,
         estimated_from=usage.estimated_from,
         byok=usage.byok,
-        cost_microdollars=cost,
-        price_version=version,
+        cost_microdollars=cost.microdollars,
+        catalog_version=usage.catalog_version,
+        price_version=cost.price_version,
         accepted_at_ms=usage.accepted_at_ms,
         labels=usage.labels,
         posted_at_ms=posted_at_ms,

@@ -84,6 +84,7 @@ _TABLES = (
         free boolean not null,
         attempts integer not null,
         cost_microdollars bigint not null check (cost_microdollars >= 0),
+        catalog_version integer not null,
         price_version text not null,
         reserved_microdollars bigint,
         accepted_at timestamptz not null,

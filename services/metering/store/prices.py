@@ -18,9 +18,7 @@ class KnownPrices:
     async def enter(self, connection: Any, batch: Sequence[Metered]) -> set[str]:
         """Writes the prices that may be missing, and returns their versions: `keep` them after the commit."""
         new: dict[str, Price] = {
-            one.usage.price.version: one.usage.price
-            for one in batch
-            if one.usage.price and one.usage.price.version not in self._versions
+            one.price.version: one.price for one in batch if one.price and one.price.version not in self._versions
         }
         if new:
             await connection.executemany(

@@ -10,6 +10,7 @@ import orjson
 
 from contracts.charges import ChargePosted
 from contracts.labels import Labels
+from contracts.prices import Price
 from contracts.quantities import Quantity
 from contracts.usage import UsageRecorded
 from services.metering.core.journal import Entry, charged, owner_of
@@ -51,6 +52,7 @@ _USAGE: tuple[tuple[str, str], ...] = (
     ("attempts", "integer"),
     ("tried", "text"),
     ("cost_microdollars", "bigint"),
+    ("catalog_version", "integer"),
     ("price_version", "text"),
     ("reserved_microdollars", "bigint"),
     ("accepted_at", "timestamptz"),
@@ -90,6 +92,8 @@ class Metered:
     usage: UsageRecorded
     charge: ChargePosted
     traceparent: str
+    price: Price | None = None
+    """That the charge is by."""
 
     @property
     def owner(self) -> str:
@@ -139,6 +143,7 @@ def _usage_values(metered: Metered) -> tuple[object, ...]:
         usage.attempts,
         ", ".join(usage.tried) or None,
         charge.cost_microdollars,
+        charge.catalog_version,
         charge.price_version,
         usage.reserved_microdollars,
         time_of(usage.accepted_at_ms),

@@ -1,6 +1,6 @@
 """The verdict on one paid request: it fits into all of its bounds, or lacks something. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,7 +38,7 @@ def counts_of(held: Held) -> Counts:
     return Counts(held.owner, held.account_id, held.key, held.model)
 
 
-def asked(request: RequestAccepted, prices: Mapping[str, Price], *, byok: bool) -> Asked | None:
+def asked(request: RequestAccepted, prices: Sequence[Price], *, byok: bool) -> Asked | None:
     """What a request asks for; None where the gateway would pay for it, and it has no price."""
     if not byok and not prices:
         return None
@@ -74,12 +74,13 @@ class Lacking:
 class Judge:
     """What verdicts are made by: the operator's rules, and what users set."""
 
-    rules: Rules
+    rules: Callable[[], Rules]
+    """Those that hold now."""
     views: Views
 
     def bounds(self, book: Book, counts: Counts) -> list[Bound]:
         """All bounds of what is counted so."""
-        return bounds_of(counts, self.rules, self.views, book.balance)
+        return bounds_of(counts, self.rules(), self.views, book.balance)
 
     def decide(self, book: Book, one: Asked, now_ms: int, *, waited_ms: int = 0, last: bool) -> QuotaReserved | Lacking:
         """Holds what is needed if the request is let in. Ask once a request, and again if it lacks something.
@@ -95,7 +96,9 @@ class Judge:
         if shorts:
             # What waiting does not help with is what the client must know.
             short = min(shorts, key=lambda short: short.waits)
-            refusal = refusal_of(short, self.rules.billing, organization=one.request.caller.organization_id is not None)
+            refusal = refusal_of(
+                short, self.rules().billing, organization=one.request.caller.organization_id is not None
+            )
             standing = windows_of(book.standing(bounds, held.at_ms), held.at_ms)
             return reserved(one.request, refusal=refusal, windows=standing, waited_ms=waited_ms)
         self.take(book, one.request.request_id, held)
@@ -122,8 +125,8 @@ def reserved(request: RequestAccepted, **verdict: Any) -> QuotaReserved:
     return QuotaReserved(request_id=request.request_id, subject=request.subject, **verdict)
 
 
-def _most(request: RequestAccepted, prices: Mapping[str, Price]) -> int:
+def _most(request: RequestAccepted, prices: Sequence[Price]) -> int:
     return max(
         most_microdollars(price, request.input_tokens_most, request.output_tokens_most, request.quantities_most)
-        for price in prices.values()
+        for price in prices
     )

@@ -26,7 +26,7 @@ def costs(
     Args:
         percent: that is charged, of an answer of the cache.
     """
-    cost, _ = cost_in(tokens, quantities, price, byok=byok, free=free)
+    cost = cost_in(tokens, quantities, price, byok=byok, free=free).microdollars
     details: JsonObject = {"upstream_inference_cost": None}
     if price is not None and not free:
         prompt = tokens.model_copy(

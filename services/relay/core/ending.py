@@ -76,7 +76,6 @@ def attempt_ended(route: RoutePlanned | RequestRejected, ending: Ending, now_ms:
             estimated=ending.estimated_from is not None,
             estimated_from=ending.estimated_from,
             byok=target.grant.byok if target else False,
-            price=target.price if target else None,
             reserved_microdollars=planned.reserved_microdollars if planned else None,
             attempts=ending.attempts,
             tried=ending.tried,

@@ -6,6 +6,7 @@ so all breakers of a provider open and close together; each router sends its own
 """
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -46,13 +47,17 @@ class _Provider:
 class Health:
     """All providers of which reports have come."""
 
-    def __init__(self, breaker: Breaker | None) -> None:
+    def __init__(self, breaker: Callable[[], Breaker | None]) -> None:
         """
         Args:
-            breaker: None where providers are taken to be well whatever happens.
+            breaker: what holds now; None where providers are taken to be well whatever happens.
         """
-        self._breaker = breaker
+        self._configured = breaker
         self._providers: dict[str, _Provider] = {}
+
+    @property
+    def _breaker(self) -> Breaker | None:
+        return self._configured()
 
     def note(self, counted: OutcomesCounted, now_ms: int) -> None:
         """Takes a relay's report in."""
@@ -62,8 +67,9 @@ class Health:
             provider.paces[model] = (now_ms, _mixed(before, pace))
         if counted.limited:
             provider.limited_at_ms = now_ms
-        if self._breaker and (counted.answered or counted.failed):
-            self._count(provider, counted, self._breaker, now_ms)
+        breaker = self._breaker
+        if breaker and (counted.answered or counted.failed):
+            self._count(provider, counted, breaker, now_ms)
 
     def standing(self, provider_id: str, now_ms: int) -> Standing:
         """How a provider is."""
@@ -78,10 +84,11 @@ class Health:
     def half_open_in_ms(self, provider_id: str, now_ms: int) -> int:
         """How long until a request may try a provider whose breaker is open; 0: now."""
         provider = self._providers.get(provider_id)
-        if provider is None or self._breaker is None or provider.opened_at_ms is None:
+        breaker = self._breaker
+        if provider is None or breaker is None or provider.opened_at_ms is None:
             return 0
         since_ms = max(provider.opened_at_ms, provider.tried_at_ms)
-        return max(0, since_ms + int(self._breaker.open_s * 1000) - now_ms)
+        return max(0, since_ms + int(breaker.open_s * 1000) - now_ms)
 
     def tried(self, provider_id: str, now_ms: int) -> None:
         """A request is on its way to see whether an open breaker may close; no other, until it was long enough away."""

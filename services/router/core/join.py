@@ -36,6 +36,11 @@ class Refused(Generic[Source]):
     traceparent: str
 
 
+def failed(allowed: Allowed[Source], refusal: Refusal) -> Refused[Source]:
+    """A request that all three allow, and Sluice cannot route."""
+    return Refused(allowed.request, refusal, True, allowed.quota, allowed.source, allowed.traceparent)
+
+
 @dataclass(frozen=True, slots=True)
 class _Asked(Generic[Source]):
     request: RequestAccepted

@@ -47,7 +47,7 @@ def blended(price: Price | None) -> float:
 
 
 def _cost(offer: Offer, request: RequestAccepted) -> float:
-    return blended(request.price(offer.model.id, offer.provider_id))
+    return blended(offer.price_at(request.accepted_at_ms))
 
 
 def _latency(offer: Offer, health: Health, now_ms: int) -> int:

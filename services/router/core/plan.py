@@ -5,7 +5,7 @@ from math import ceil
 
 from contracts.decisions import QuotaReserved, SealedGrant
 from contracts.record import Refusal
-from contracts.requests import AddressedRequest, CallableRequest, ProviderSort, RequestAccepted, carried
+from contracts.requests import AddressedRequest, CallableRequest, RequestAccepted, carried
 from contracts.routes import RequestRejected, RoutePlanned, Target
 from libs.config.catalog import Catalog, Offer
 from services.router.core.health import Health, Standing
@@ -15,14 +15,13 @@ from services.router.core.sticky import Sticky
 
 
 def plan(
-    verdict: Allowed[Source],
-    catalog: Catalog,
-    health: Health,
-    sort: ProviderSort,
-    now_ms: int,
-    sticky: Sticky | None = None,
+    verdict: Allowed[Source], catalog: Catalog, health: Health, now_ms: int, sticky: Sticky | None = None
 ) -> RoutePlanned | RequestRejected:
-    """The route of a request that all three allow: to who is left by client and policy, and has a key in the vault."""
+    """The route of a request that all three allow: to who is left by client and policy, and has a key in the vault.
+
+    Args:
+        catalog: that the request names.
+    """
     request, quota = verdict.request, verdict.quota
     grants = {grant.provider_id: grant for grant in verdict.credential.grants}
     offers = [
@@ -31,7 +30,7 @@ def plan(
         if offer.provider_id in verdict.policy.provider_ids and offer.provider_id in grants
     ]
     # With a key of one's own nothing was reserved for anybody else.
-    others = [] if quota.byok else _stand_ins(verdict, catalog, grants, health, sort, now_ms)
+    others = [] if quota.byok else _stand_ins(verdict, catalog, grants, health, now_ms)
     if not offers and not others:
         return _rejected(request, _nobody(request, catalog), not request.chooses, quota, now_ms)
     byok = bool(offers) and grants[offers[0].provider_id].byok
@@ -40,7 +39,7 @@ def plan(
         refusal = Refusal(status=503, message="Your own keys are being changed; try again.", retry_after_s=1)
         return _rejected(request, refusal, True, quota, now_ms)
     if offers and not byok:
-        offers = ordered(offers, request, health, sort, now_ms)
+        offers = ordered(offers, request, health, catalog.routing.sort, now_ms)
         if sticky:
             offers = sticky.ordered(offers, request, health, now_ms)
             sticky.note(request, offers[0].provider_id, now_ms)
@@ -61,7 +60,6 @@ def plan(
                 upstream_model=offer.model.upstream_model,
                 model=None if offer.model.id == request.model else offer.model.id,
                 grant=grants[offer.provider_id],
-                price=request.price(offer.model.id, offer.provider_id),
             )
             for offer in _until_own_key(chosen, grants)
         ],
@@ -77,7 +75,6 @@ def _stand_ins(
     catalog: Catalog,
     grants: Mapping[str, SealedGrant],
     health: Health,
-    sort: ProviderSort,
     now_ms: int,
 ) -> list[Offer]:
     """The models that may answer in place of the request's, each at its providers that are not out of order."""
@@ -89,10 +86,10 @@ def _stand_ins(
             for offer in catalog.open_to(request, model)
             if offer.provider_id in allowed
             and offer.provider_id in grants
-            and (request.free or grants[offer.provider_id].byok or request.price(model, offer.provider_id))
+            and (request.free or grants[offer.provider_id].byok or offer.price_at(request.accepted_at_ms))
             and health.standing(offer.provider_id, now_ms) is not Standing.DOWN
         ]
-        found += ordered(offers, request, health, sort, now_ms)
+        found += ordered(offers, request, health, catalog.routing.sort, now_ms)
     return found
 
 

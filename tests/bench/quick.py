@@ -1,4 +1,4 @@
-"""``./sluice bench``: starts a stack of its own with the stub provider, loads it, and prints what it measured.
+"""``./sluice bench quick``: starts a stack of its own with the stub provider, loads it, and prints what it measured.
 
 Absolute figures are of this machine; quote the ratio to the stub called directly, which is measured in the same run.
 """
@@ -112,11 +112,11 @@ def _grants_per_s(count: int = 20_000) -> float:
         updated_at_ms=0,
     )
     book.put([Credential(about, ring.seal(b"sk-bench-key-of-usual-length-0123456789", at_rest("acct:a", "stub")))])
-    granting = Granting(Catalog(load_config(STUB_CONFIG)), {}, book, ring)
-    epoch = EpochKey.generate("bench")
+    granting = Granting({}, book, ring)
+    catalog, epoch = Catalog(load_config(STUB_CONFIG)), EpochKey.generate("bench")
     started = time.perf_counter()
     for _ in range(count):
-        granting.grant(request, epoch)
+        granting.grant(request, catalog, epoch)
     return count / (time.perf_counter() - started)
 
 
@@ -192,7 +192,7 @@ def _row(what: str, result: Result, straight: Result, cpu_us: dict[str, int]) ->
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(prog="sluice bench", description=__doc__)
+    parser = argparse.ArgumentParser(prog="sluice bench quick", description=__doc__)
     parser.add_argument("--seconds", type=float, default=10, help="of load at each number of connections")
     parser.add_argument("--kafka", default="embedded", help="embedded or HOST:PORT")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")

@@ -1,0 +1,164 @@
+"""The catalog: what is served and at which price, as versions (operator)."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from pydantic import Field
+
+from contracts.catalog import CatalogPublished, PriceList
+from libs.config.catalog import Catalog
+from libs.config.changes import changes, only_at_start
+from libs.config.document import SECTIONS, CatalogDocument, document_of
+from libs.config.reading import MOST_CHARACTERS, DocumentError, read_config
+from libs.pricing.book import is_from_genai, price_list
+from services.console.answers import Answer, Body
+from services.console.errors import BadInput
+from services.console.session import Call
+from services.console.store import catalog
+from services.console.store.catalog import CatalogVersion, Source
+
+routes = APIRouter(prefix="/api/catalog", tags=["operator"])
+Limit = Annotated[int, Query(ge=1, le=1_000)]
+
+
+class CatalogFile(Body):
+    """A configuration file."""
+
+    document: Annotated[str, Field(max_length=MOST_CHARACTERS)]
+    """YAML."""
+    expected: int | None = None
+    """The version that it is to follow; another one is a conflict."""
+
+
+class CatalogPrices(Body):
+    """Prices to take over from genai-prices."""
+
+    prices: PriceList
+    expected: int | None = None
+
+
+class CatalogRollback(Body):
+    """A version to bring back."""
+
+    version: Annotated[int, Field(ge=1)]
+
+
+class CatalogChange(Answer):
+    """One difference; null: it is not there."""
+
+    what: str
+    before: str | None
+    after: str | None
+
+
+class CatalogDifference(Answer):
+    """What a document would change, or has changed."""
+
+    version: int
+    """That holds now: the same as before where nothing is different."""
+    changes: list[CatalogChange]
+    notes: list[str]
+    """What a version does not carry, and other advice."""
+
+
+class CatalogContent(Answer):
+    """A version, whole."""
+
+    version: int
+    document: dict[str, Any]
+    prices: PriceList
+
+
+@routes.get("")
+async def show_catalog(call: Call, version: Annotated[int | None, Query(ge=1)] = None) -> CatalogContent:
+    """The version that holds, or one before it (operator)."""
+    call.check_operator()
+    found = await catalog.find(call.connection, version or call.parts.versions.newest.version)
+    return CatalogContent(version=found.version, document=found.document, prices=found.prices)
+
+
+@routes.get("/versions")
+async def list_catalog_versions(call: Call, limit: Limit = 100) -> list[CatalogVersion]:
+    """All versions, newest first (operator)."""
+    call.check_operator()
+    return await catalog.history(call.connection, limit)
+
+
+@routes.post("/diff")
+async def compare_catalog(body: CatalogFile, call: Call) -> CatalogDifference:
+    """What a configuration file would change; nothing is (operator)."""
+    call.check_operator()
+    before = await _newest(call)
+    after, notes = _drafted(call, body.document, before)
+    return _difference(before, after, before.version, notes)
+
+
+@routes.put("")
+async def apply_catalog(body: CatalogFile, call: Call) -> CatalogDifference:
+    """Make a configuration file the next version; all services have it within a second (operator)."""
+    call.check_operator()
+    before = await _newest(call)
+    after, notes = _drafted(call, body.document, before)
+    return await _published(call, "apply", before, after, notes, body.expected)
+
+
+@routes.post("/rollback")
+async def roll_back_catalog(body: CatalogRollback, call: Call) -> CatalogDifference:
+    """Make a former version, prices included, the next one (operator)."""
+    call.check_operator()
+    before, former = await _newest(call), await catalog.find(call.connection, body.version)
+    return await _published(call, "rollback", before, former, [], None)
+
+
+@routes.put("/prices")
+async def update_prices(body: CatalogPrices, call: Call) -> CatalogDifference:
+    """Take other prices for models whose prices are not in the file (operator)."""
+    call.check_operator()
+    before = await _newest(call)
+    offers = Catalog.of(before)
+    prices = {model_id: dict(providers) for model_id, providers in before.prices.items()}
+    for model_id, providers in body.prices.items():
+        for provider_id, rules in providers.items():
+            offer = offers.offer(model_id, provider_id)
+            if offer is None or not is_from_genai(offer) or not rules:
+                raise BadInput(f"{model_id} at {provider_id} has no price of genai-prices")
+            prices.setdefault(model_id, {})[provider_id] = rules
+    after = before.model_copy(update={"prices": prices})
+    return await _published(call, "prices", before, after, [], body.expected)
+
+
+async def _newest(call: Call) -> CatalogPublished:
+    found = await catalog.newest(call.connection)
+    assert found is not None
+    return found
+
+
+def _drafted(call: Call, text: str, before: CatalogPublished) -> tuple[CatalogPublished, list[str]]:
+    try:
+        config = read_config(text)
+    except DocumentError as error:
+        raise BadInput(str(error)) from None
+    document = document_of(config)
+    prices = price_list(Catalog(CatalogDocument.model_validate(document)), Catalog.of(before))
+    running = call.parts.config
+    notes = [f"{name}: it is read at the start only" for name in only_at_start(running, config, SECTIONS)]
+    return before.model_copy(update={"document": document, "prices": prices}), notes
+
+
+async def _published(
+    call: Call,
+    source: Source,
+    before: CatalogPublished,
+    after: CatalogPublished,
+    notes: list[str],
+    expected: int | None,
+) -> CatalogDifference:
+    if (before.document, before.prices) == (after.document, after.prices):
+        return CatalogDifference(version=before.version, changes=[], notes=[*notes, "nothing is different"])
+    made = await catalog.publish(call.connection, call.actor, source, after.document, after.prices, expected=expected)
+    return _difference(before, after, made.version, notes)
+
+
+def _difference(before: CatalogPublished, after: CatalogPublished, version: int, notes: list[str]) -> CatalogDifference:
+    found = [CatalogChange(what=one.what, before=one.before, after=one.after) for one in changes(before, after)]
+    return CatalogDifference(version=version, changes=found, notes=notes)
