@@ -7,13 +7,16 @@ from datetime import UTC, datetime, time
 from decimal import ROUND_HALF_UP, Decimal
 from importlib.metadata import version
 
+import orjson
 from genai_prices import Usage, calc_price
+from genai_prices.data_snapshot import DataSnapshot, set_custom_snapshot
 from genai_prices.types import (
     ConditionalPrice,
     ModelPrice,
     StartDateConstraint,
     TieredPrices,
     TimeOfDateConstraint,
+    _providers_from_raw,
 )
 
 from contracts.catalog import PriceList
@@ -56,6 +59,19 @@ def price_list(catalog: Catalog, before: Catalog | None = None) -> PriceList:
                 with contextlib.suppress(NoPriceError):
                     prices.setdefault(model_id, {})[offer.provider_id] = _kept(offer, before) or rules_of(offer)
     return prices
+
+
+def use_prices_of(data: bytes) -> None:
+    """From now on this process looks prices up in other data of genai-prices (its ``data.json``).
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        providers = _providers_from_raw(orjson.loads(data))
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"this is no data of genai-prices ({type(error).__name__})") from None
+    set_custom_snapshot(DataSnapshot(providers=providers, from_auto_update=False))
 
 
 def is_from_genai(offer: Offer) -> bool:

@@ -41,7 +41,7 @@ def config_show(
 @with_api
 def config_diff(api: Api, file: File) -> None:
     """Show what a file would change."""
-    _show(api, api.call("POST", "/api/catalog/diff", {"document": read(file)}), "would change")
+    show_difference(api, api.call("POST", "/api/catalog/diff", {"document": read(file)}), "would change")
 
 
 @config.command("apply")
@@ -54,7 +54,7 @@ def config_apply(
     ] = None,
 ) -> None:
     """Make a file the next version; requests under way end by the one that they came with."""
-    _show(api, api.call("PUT", "/api/catalog", {"document": read(file), "expected": expected}), "changed")
+    show_difference(api, api.call("PUT", "/api/catalog", {"document": read(file), "expected": expected}), "changed")
 
 
 @config.command("history")
@@ -68,10 +68,11 @@ def config_history(api: Api, limit: Annotated[int, typer.Option(min=1, max=1_000
 @with_api
 def config_rollback(api: Api, version: Annotated[int, typer.Argument(help="See `history`.")]) -> None:
     """Make a former version, its prices included, the next one."""
-    _show(api, api.call("POST", "/api/catalog/rollback", {"version": version}), "changed")
+    show_difference(api, api.call("POST", "/api/catalog/rollback", {"version": version}), "changed")
 
 
-def _show(api: Api, found: dict[str, Any], what: str) -> None:
+def show_difference(api: Api, found: dict[str, Any], what: str) -> None:
+    """Prints what a version changes."""
     if api.json:
         as_json(found)
         return

@@ -63,6 +63,7 @@ COMMANDS = (
     Command("policy", "policies:policy", "Policies of organizations."),
     Command("config", "catalog:config", "Versions of what is served: providers, models, prices, limits."),
     Command("limits", "limits:limits", "Limits of accounts and organizations."),
+    Command("prices", "prices:prices", "Prices of models: take new ones over, and settle differences."),
     Command("byok", "byok:byok", "Provider keys of your own."),
     Command("credit", "money:credit", "Prepaid credit."),
     Command(

@@ -69,7 +69,7 @@ def test_a_file_is_read_as_at_a_start(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_is_published_can_be_read_again() -> None:
-    limits = Limits(account={"usd_per_day": "5.00", "requests_per_minute": 3})
+    limits: Any = {"account": {"usd_per_day": "5.00", "requests_per_minute": 3}}
     pricing = Pricing(prompt="0.000001", completion="0", units={"image/hd": "0.08"})
     model = Model(id="a/b", provider="p", upstream_model="u", released="2026-01-01", pricing=pricing)
     config = Config(providers={"p": Provider(base_url="http://x")}, models=[model], limits=limits)

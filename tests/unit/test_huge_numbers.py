@@ -17,13 +17,13 @@ from libs.chat.providers.anthropic_messages.usage import parse_usage as of_messa
 from libs.chat.providers.gemini.usage import parse_usage as of_gemini
 from libs.chat.providers.openai_chat.usage import parse_usage as of_chat
 from libs.chat.providers.openai_responses.usage import parse_usage as of_responses
-from libs.config.catalog import Offer
-from libs.config.gateway import Limits, Model, Provider, Timeouts
+from libs.config.catalog import Catalog
+from libs.config.gateway import Model, Provider, Timeouts
 from libs.endpoints.endpoint import tokens_of
 from services.ingress.core.admission import accept
 from services.ingress.core.bodies import parse
 from services.ingress.core.errors import IngressError
-from tests.unit.records import NOW_MS, request_id
+from tests.unit.records import NOW_MS, Config, request_id
 
 DIGITS = "9" * 5_000
 HUGE = (2**31, 2**53, 2**63, 2**64, 10**300, int("9" * 4_000))
@@ -58,7 +58,12 @@ FIELDS = (
     "thinking",
     "provider",
 )
-OFFER = Offer(Model(id="a/b", provider="p", upstream_model="u"), "p", Provider(base_url="http://x"))
+CATALOG = Catalog(
+    Config(
+        providers={"p": Provider(base_url="http://x")},
+        models=[Model(id="a/b", provider="p", upstream_model="u")],
+    )
+)
 
 
 def _accepted(surface: Surface, raw: bytes) -> None:
@@ -70,11 +75,9 @@ def _accepted(surface: Surface, raw: bytes) -> None:
         {},
         request_id=request_id(1),
         ip="10.0.0.1",
-        prices={},
-        offers=[OFFER],
+        catalog=CATALOG,
         prompt_bytes=len(raw),
         reply_to=ReplyAddress(partition=0, ingress_id="i"),
-        limits=Limits(),
         timeouts=Timeouts(),
         now_ms=NOW_MS,
     )

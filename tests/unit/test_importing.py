@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from deploy.local.home import ROOT
 from libs.config.catalog import Catalog
 from libs.config.gateway import GatewayConfig
-from libs.pricing.book import PriceBook
+from libs.pricing.book import check_prices
 from services.cli.importing import litellm, litellm_teams, openrouter
 from services.cli.importing.found import Found, Known
 from services.cli.importing.rows import rows_of
@@ -31,7 +31,7 @@ def _loaded(found: Found, tmp_path: Path) -> GatewayConfig:
         file: ClassVar[Path | None] = path
 
     config = Made()
-    PriceBook(Catalog(config)).check(NOW)
+    check_prices(Catalog(config))
     return config
 
 

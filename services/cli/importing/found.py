@@ -1,7 +1,6 @@
 """A configuration as it is put together from another gateway's. Pure."""
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ from pydantic import ValidationError
 
 from libs.config.catalog import Offer
 from libs.config.gateway import DEFAULT_FILE, Model, Provider
-from libs.pricing.book import NoPriceError, price_of
+from libs.pricing.book import NoPriceError, rules_of
 
 NOTHING = {"prompt": "0", "completion": "0"}
 """The price of what runs on a machine of one's own."""
@@ -61,7 +60,7 @@ class Found:
             made = Model.model_validate(model)
             provider = Provider.model_validate(self.providers[model["provider"]])
             if not made.free:
-                price_of(Offer(made, made.provider, made.adapt(provider)), datetime.now(UTC))
+                rules_of(Offer(made, made.provider, made.adapt(provider)))
         except NoPriceError:
             self.unmapped.append(
                 f"{where}: no price is known of {model['upstream_model']} at {model['provider']}; add it with "

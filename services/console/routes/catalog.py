@@ -1,21 +1,27 @@
 """The catalog: what is served and at which price, as versions (operator)."""
 
+from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from pydantic import Field
 
 from contracts.catalog import CatalogPublished, PriceList
+from contracts.credit import CreditKind
 from libs.config.catalog import Catalog
 from libs.config.changes import changes, only_at_start
 from libs.config.document import SECTIONS, CatalogDocument, document_of
 from libs.config.reading import MOST_CHARACTERS, DocumentError, read_config
 from libs.pricing.book import is_from_genai, price_list
+from libs.pricing.usd import usd
 from services.console.answers import Answer, Body
-from services.console.errors import BadInput
+from services.console.core.repricing import Repricing
+from services.console.errors import BadInput, Conflict
 from services.console.session import Call
-from services.console.store import catalog
+from services.console.store import catalog, credit, usage
 from services.console.store.catalog import CatalogVersion, Source
+from services.console.store.credit import Ordered
+from services.console.store.repricing import reprice
 
 routes = APIRouter(prefix="/api/catalog", tags=["operator"])
 Limit = Annotated[int, Query(ge=1, le=1_000)]
@@ -67,6 +73,82 @@ class CatalogContent(Answer):
     version: int
     document: dict[str, Any]
     prices: PriceList
+
+
+class RepriceOrder(Body):
+    """Recorded usage, at the prices of another version."""
+
+    version: Annotated[int, Field(ge=1)]
+    since: datetime
+    until: datetime
+    owner: Annotated[str | None, Field(max_length=140)] = None
+    """``acct:<id>`` or ``org:<id>``; without it, everybody who pays."""
+    post: bool = False
+    """Post an adjusting entry for each owner; the same order again posts nothing more."""
+    expected_microdollars: int | None = None
+    """With `post`: the difference that was shown; another one is a conflict."""
+
+
+class RepricedModel(Answer):
+    """One owner's requests for one model, in microdollars."""
+
+    owner: str
+    model: str
+    requests: int
+    charged_microdollars: int
+    repriced_microdollars: int
+    difference_microdollars: int
+    """Above 0 where more was due."""
+
+
+class Repriced(Answer):
+    """The difference, and what was posted."""
+
+    version: int
+    requests: int
+    unpriced: int
+    """Without a price in that version; they stay as they are."""
+    difference_microdollars: int
+    models: list[RepricedModel]
+    posted: list[Ordered]
+
+
+@routes.post("/reprice")
+async def reprice_usage(body: RepriceOrder, call: Call) -> Repriced:
+    """Replay recorded usage against a version's prices; with `post`, settle the difference (operator)."""
+    call.check_operator()
+    repricing = Repricing(Catalog.of(await catalog.find(call.connection, body.version)))
+    over = usage.span(body.since, body.until)
+    await reprice(call.connection, repricing, over, body.owner)
+    models = [
+        RepricedModel(
+            owner=owner,
+            model=model,
+            requests=one.requests,
+            charged_microdollars=one.charged_microdollars,
+            repriced_microdollars=one.repriced_microdollars,
+            difference_microdollars=one.repriced_microdollars - one.charged_microdollars,
+        )
+        for (owner, model), one in sorted(repricing.sums.items())
+    ]
+    difference = sum(one.difference_microdollars for one in models)
+    posted: list[Ordered] = []
+    if body.post:
+        if body.expected_microdollars != difference:
+            raise Conflict(f"the difference is {usd(difference)} USD now; look at it, and confirm that")
+        about = f"repriced by version {body.version}, {over.since:%Y-%m-%dT%H:%M:%SZ} to {body.until.isoformat()}"
+        once = f"reprice-{body.version}-{int(over.since.timestamp() * 1000)}-{int(body.until.timestamp() * 1000)}"
+        for owner, amount in sorted(repricing.adjustments().items()):
+            wanted = credit.Order(CreditKind.ADJUSTMENT, amount, about)
+            posted.append(await credit.order(call.connection, call.actor, owner, wanted, once, overdraws=True))
+    return Repriced(
+        version=body.version,
+        requests=sum(one.requests for one in models),
+        unpriced=repricing.unpriced,
+        difference_microdollars=difference,
+        models=models,
+        posted=posted,
+    )
 
 
 @routes.get("")

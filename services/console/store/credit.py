@@ -78,9 +78,18 @@ class Credit(Answer):
 
 
 async def order(
-    connection: Connection, actor: Actor, owner: str, wanted: Order, idempotency_key: str | None
+    connection: Connection,
+    actor: Actor,
+    owner: str,
+    wanted: Order,
+    idempotency_key: str | None,
+    *,
+    overdraws: bool = False,
 ) -> Ordered:
     """Orders an entry, in the caller's transaction; the same idempotency key again gives the same entry.
+
+    Args:
+        overdraws: it may take more than there is: what is due is due.
 
     Raises:
         Conflict: the key came with another order before, or more would be taken than there is.
@@ -98,7 +107,7 @@ async def order(
         if (known["kind"], known["amount_microdollars"]) != (wanted.kind.value, wanted.amount_microdollars):
             raise Conflict("this Idempotency-Key came with another order before; use a new one")
         return Ordered(id=str(known["entry_id"]), owner=owner, usd=usd(known["amount_microdollars"]))
-    if wanted.amount_microdollars < 0:
+    if wanted.amount_microdollars < 0 and not overdraws:
         left = await balance_of(connection, owner)
         if left + wanted.amount_microdollars < 0:
             raise Conflict(f"there are only {usd(left)} USD left to take")
