@@ -2,6 +2,8 @@
 
 from libs.bus.connections import closed_is_broken
 from libs.bus.metadata import never_create_topics
+from libs.bus.pacing import pace_requests
 
 closed_is_broken()
 never_create_topics()
+pace_requests()
