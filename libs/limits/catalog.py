@@ -1,6 +1,6 @@
 """What limits count, over which windows: the one list that configuration, API, counters and documents come from. Pure.
 
-A new quantity is one entry of `QUANTITIES`, beside the field of `contracts.decisions.Held` that it reads.
+A new quantity is one entry of `QUANTITIES`, beside the field of `contracts.decisions.Held` that keeps it.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from contracts.decisions import Held
+from contracts.requests import RequestAccepted
 from contracts.usage import UsageRecorded
 from libs.pricing.usd import parse_usd, usd
 
@@ -61,19 +62,24 @@ class Quantity:
     """Something that requests use."""
 
     name: str
-    held: Callable[[Held], int]
-    """The most that an admitted request can use."""
     used: Callable[[UsageRecorded, int], int]
-    """What it did use; given its cost in microdollars, too."""
+    """What a request did use; given its cost in microdollars, too."""
+    held_as: str | None = None
+    """The field of `Held` with the most that it can use; None: each counts as one."""
+    most: Callable[[RequestAccepted], int] | None = None
+    """What that field is; None where it takes more than the request to know."""
     returns: bool = True
     """A request may use less than it held, so that others need but wait."""
 
 
-REQUESTS = Quantity("requests", lambda _: 1, lambda _usage, _cost: 1, returns=False)
+REQUESTS = Quantity("requests", lambda _usage, _cost: 1, returns=False)
 TOKENS = Quantity(
-    "tokens", lambda held: held.tokens, lambda usage, _cost: usage.tokens.input_tokens + usage.tokens.output_tokens
+    "tokens",
+    lambda usage, _cost: usage.tokens.input_tokens + usage.tokens.output_tokens,
+    held_as="tokens",
+    most=lambda request: request.input_tokens_most + request.output_tokens_most,
 )
-USD = Quantity("usd", lambda held: held.microdollars, lambda _usage, cost: cost)
+USD = Quantity("usd", lambda _usage, cost: cost, held_as="microdollars")
 """Counted in microdollars; people write US dollars."""
 QUANTITIES = (REQUESTS, TOKENS, USD)
 
@@ -81,9 +87,14 @@ Amounts = Mapping[str, int]
 """By the name of a quantity."""
 
 
+def fields_of(request: RequestAccepted) -> dict[str, int]:
+    """The fields of `Held` that follow from a request."""
+    return {one.held_as: one.most(request) for one in QUANTITIES if one.held_as and one.most}
+
+
 def amounts_held(held: Held) -> Amounts:
     """The most that a request can use of everything."""
-    return {quantity.name: quantity.held(held) for quantity in QUANTITIES}
+    return {one.name: getattr(held, one.held_as) if one.held_as else 1 for one in QUANTITIES}
 
 
 def amounts_used(usage: UsageRecorded, microdollars: int) -> Amounts:

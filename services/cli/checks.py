@@ -11,7 +11,20 @@ import typer
 from deploy.local.home import ROOT
 from services.cli.output import fail, report
 
-_BENCHES = ("console", "decisions", "fairness", "growth", "idle", "ledger", "outage", "overload", "quick", "takeover")
+_BENCHES = (
+    "console",
+    "decisions",
+    "fairness",
+    "growth",
+    "idle",
+    "ledger",
+    "limits",
+    "outage",
+    "overload",
+    "quick",
+    "takeover",
+    "waiting",
+)
 _STATIC = (
     ("formatting", ("ruff", "format", "--check", "--quiet", ".")),
     ("lint", ("ruff", "check", "--quiet", ".")),
@@ -46,7 +59,8 @@ def bench(context: typer.Context) -> None:
     """Measure throughput, delays and CPU a request: side by side with the mock provider, a bare chain, a commit.
 
     Or: ``quick`` (this tree alone), ``console``,
-    ``decisions``, ``fairness``, ``growth``, ``idle``, ``ledger``, ``outage``, ``overload``, ``takeover``.
+    ``decisions``, ``fairness``, ``growth``, ``idle``, ``ledger``, ``limits``, ``outage``, ``overload``, ``takeover``,
+    ``waiting``.
     """
     first = context.args[0] if context.args else ""
     module, arguments = (

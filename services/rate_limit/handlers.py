@@ -107,7 +107,7 @@ class QuotaProcessor(Processor[RequestAccepted | Fact]):
         """Ends the wait of who has waited long enough; each minute drops what does not count any more."""
         now = now_ms()
         for part in self._partitions.values():
-            for owner in list(part.lines):
+            for owner in [owner for owner, line in part.lines.items() if line.due(now)]:
                 part.move(owner, now, self._give)
         await self._unpublished.publish()
         if now - self._forgot_at_ms >= FORGET_EVERY_MS:

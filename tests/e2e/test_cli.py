@@ -228,6 +228,14 @@ async def _organization_by_cli(shell: Shell, owner: str) -> None:
     file.write_text("model_allow: [stub/*]\n")
     assert (await shell.json("policy", "set", organization, str(file)))["version"] == 1
     assert (await shell.json("policy", "show", organization))["policy"] == {"model_allow": ["stub/*"]}
+    await shell.json("org", "team", "create", organization, "core")
+    assert (await shell.json("org", "team", "add", organization, "core", member["id"]))["members"] == [member["id"]]
+    limited = await shell.json("limits", "set", "--org", organization, "team:core", "usd_per_day=5", "concurrent=2")
+    assert limited["limits"] == {"team:core": {"usd_per_day": "5.000000", "concurrent": 2}}
+    shown = await shell.run("limits", "show", "--org", organization)
+    assert ["team:core", "usd_per_day", "5.000000"] in [line.split() for line in shown.out.splitlines()]
+    bananas = await shell.run("limits", "set", "--org", organization, "all", "bananas_per_day=1")
+    assert (bananas.code, "requests_per_day" in bananas.err) == (1, True)
     last = await shell.run("org", "member", "remove", organization, owner)
     assert (last.code, "last owner" in last.err) == (1, True)
     trail = json.loads((await shell.run("org", "audit", organization, "--json")).out)

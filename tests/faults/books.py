@@ -10,6 +10,7 @@ from contracts import topics
 from contracts.headers import header
 from contracts.topic import Topic
 from deploy.local.home import ROOT, plain_environment
+from deploy.local.stack import Stack
 from libs.bus.reading import read_to_end
 from tests.stacks import Gateway, NotYet, until
 
@@ -34,9 +35,10 @@ async def accepted_ids(gateway: Gateway) -> set[str]:
     return found
 
 
-async def audited(gateway: Gateway) -> dict[str, Any]:
+async def audited(running: Gateway | Stack) -> dict[str, Any]:
     """The report of ``./sluice audit``, once nothing is in flight; it must hold."""
-    bus = gateway.stack.bus
+    stack = running if isinstance(running, Stack) else running.stack
+    bus = stack.bus
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -47,7 +49,7 @@ async def audited(gateway: Gateway) -> dict[str, Any]:
         env=plain_environment(
             SLUICE_KAFKA_BOOTSTRAP=bus.bootstrap,
             SLUICE_KAFKA_PARTITIONS=bus.partitions,
-            SLUICE_DATABASE_URL=gateway.stack.postgres.url("metering"),
+            SLUICE_DATABASE_URL=stack.postgres.url("metering"),
         ),
         stdout=asyncio.subprocess.PIPE,
     )
@@ -55,20 +57,20 @@ async def audited(gateway: Gateway) -> dict[str, Any]:
     report: dict[str, Any] = orjson.loads(out)
     assert not report["differences"], "\n".join(report["differences"])
     if report["in_flight"]:
-        raise AssertionError("; ".join([await _where(gateway, name) for name in report["oldest_in_flight"]]))
+        raise AssertionError("; ".join([await _where(stack, name) for name in report["oldest_in_flight"]]))
     assert report["held_microdollars"] == 0
     assert process.returncode == 0
     assert report["accepted"] == sum(report["outcomes"].values())
     return report
 
 
-async def _where(gateway: Gateway, request_id: str) -> str:
+async def _where(stack: Stack, request_id: str) -> str:
     """How far a request has come, by the topics that know of it."""
     found: list[str] = []
     for topic in _WAY:
         found += [
             f"{topic.name}/{raw.partition}@{raw.offset} {header(raw.headers, 'ce_type')}"
-            async for raw in read_to_end(gateway.stack.bus, topic)
+            async for raw in read_to_end(stack.bus, topic)
             if header(raw.headers, "ce_subject") == request_id
         ]
     return f"{request_id} is only on: {', '.join(found)}"

@@ -8,7 +8,7 @@ from contracts.decisions import Held, QuotaReserved
 from contracts.prices import Price
 from contracts.record import Refusal
 from contracts.requests import RequestAccepted
-from libs.limits.catalog import Amounts, amounts_held
+from libs.limits.catalog import Amounts, amounts_held, fields_of
 from libs.pricing.cost import most_microdollars
 from services.rate_limit.core.book import Book, Bound, Key
 from services.rate_limit.core.bounds import Counts, Rules, Views, bounds_of
@@ -49,9 +49,9 @@ def asked(request: RequestAccepted, prices: Sequence[Price], *, byok: bool) -> A
         key=request.caller.key_fingerprint,
         model=request.model,
         microdollars=microdollars,
-        tokens=request.input_tokens_most + request.output_tokens_most,
         at_ms=request.accepted_at_ms,
         expires_at_ms=request.deadline_ms + ORPHAN_AFTER_MS,
+        **fields_of(request),
     )
     return Asked(request, held, byok)
 
@@ -88,11 +88,11 @@ class Judge:
         Args:
             last: it is not to wait (any longer).
         """
-        bounds, held = self.bounds(book, counts_of(one.held)), one.held
+        bounds, held, amounts = self.bounds(book, counts_of(one.held)), one.held, one.amounts
         book.expire(now_ms)
-        shorts = book.shorts(bounds, one.amounts, held.at_ms)
+        shorts = book.shorts(bounds, amounts, held.at_ms)
         if shorts and not last and all(short.waits for short in shorts):
-            return Lacking(needs_of(bounds, one.amounts), frozenset(short.bound.key for short in shorts))
+            return Lacking(needs_of(bounds, amounts), frozenset(short.bound.key for short in shorts))
         if shorts:
             # What waiting does not help with is what the client must know.
             short = min(shorts, key=lambda short: short.waits)
@@ -101,7 +101,7 @@ class Judge:
             )
             standing = windows_of(book.standing(bounds, held.at_ms), held.at_ms)
             return reserved(one.request, refusal=refusal, windows=standing, waited_ms=waited_ms)
-        self.take(book, one.request.request_id, held)
+        book.hold(one.request.request_id, bounds, amounts, at_ms=held.at_ms, expires_at_ms=held.expires_at_ms)
         standing = windows_of(book.standing(bounds, held.at_ms), held.at_ms)
         return reserved(one.request, windows=standing, held=held, byok=one.byok, waited_ms=waited_ms)
 

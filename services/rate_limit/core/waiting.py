@@ -39,6 +39,10 @@ class Line(Generic[T]):
     def __contains__(self, request_id: str) -> bool:
         return any(waiter.request_id == request_id for waiter in self.waiters)
 
+    def due(self, now_ms: int) -> bool:
+        """Somebody has waited long enough."""
+        return any(waiter.until_ms <= now_ms for waiter in self.waiters)
+
     def behind(self, needs: frozenset[Key]) -> frozenset[Key]:
         """For what of its needs a request has to wait behind others."""
         return needs & self._lacking
