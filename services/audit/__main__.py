@@ -1,12 +1,13 @@
 """``python -m services.audit``: reads log and ledger, compares them, and exits with 1 where they differ.
 
-Environment: ``SLUICE_KAFKA_*`` and ``SLUICE_DATABASE_URL`` of metering's role. It reads only.
+Environment: ``SLUICE_KAFKA_*`` and ``SLUICE_DATABASE_URL`` (or ``..._FILE``) of metering's role. It reads only.
 """
 
 import argparse
 import asyncio
 import dataclasses
 import json
+import os
 import sys
 from collections.abc import AsyncIterator
 from typing import Any
@@ -30,6 +31,7 @@ from libs.bus.records import PoisonError, decode
 from libs.bus.settings import BusSettings
 from libs.database.pool import AWAY
 from libs.database.settings import DatabaseSettings
+from libs.runtime.secret_files import SecretFileError, read_secret_files
 from services.audit.core.comparing import Booked, Books, Report, audit
 
 LOOK_AGAIN_S = 0.3
@@ -160,9 +162,12 @@ def main() -> None:
     parser.add_argument("--wait-s", type=float, default=0)
     options = parser.parse_args()
     try:
+        read_secret_files(os.environ)
         report = asyncio.run(run(options.since_ms, options.wait_s))
     except (*AWAY, KafkaError) as error:
         sys.exit(f"sluice audit: log or ledger does not answer ({type(error).__name__})")
+    except SecretFileError as error:
+        sys.exit(f"sluice audit: {error}")
     # Not orjson: sums may have more than 64 bits.
     sys.stdout.write(json.dumps(dataclasses.asdict(report)) + "\n")
     sys.exit(0 if report.holds else 1)

@@ -17,7 +17,7 @@ from services.cli.output import Json, err, out
 from services.cli.running import running
 from services.cli.times import moment
 
-_ELSEWHERE = ("SLUICE_KAFKA_BOOTSTRAP", "SLUICE_DATABASE_URL")
+_DATABASE = ("SLUICE_DATABASE_URL", "SLUICE_DATABASE_URL_FILE")
 
 
 def audit(
@@ -27,7 +27,8 @@ def audit(
 ) -> None:
     """Prove from log and ledger that every request ended once, was charged once, and is in its owner's balance.
 
-    Of the Sluice of this folder, or of the one that SLUICE_KAFKA_BOOTSTRAP and SLUICE_DATABASE_URL lead to.
+    Of the Sluice of this folder, or of the one that SLUICE_KAFKA_BOOTSTRAP and SLUICE_DATABASE_URL (or
+    SLUICE_DATABASE_URL_FILE) lead to.
     """
     command = [sys.executable, "-m", "services.audit", "--wait-s", str(wait)]
     if since:
@@ -56,7 +57,7 @@ def audit(
 
 
 def _environment() -> dict[str, str]:
-    if all(name in os.environ for name in _ELSEWHERE):
+    if "SLUICE_KAFKA_BOOTSTRAP" in os.environ and any(name in os.environ for name in _DATABASE):
         return dict(os.environ)
     home, state = running()
     if state.postgres_port is None:

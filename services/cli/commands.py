@@ -84,6 +84,7 @@ COMMANDS = (
         "export:export",
         "Write everything that an account or an organization owns, without secrets, prompts or answers.",
     ),
+    Command("topics", "topics:topics", "The topics of the cluster, as the contracts want them."),
     Command("vault", "operator:vault", "The vault of provider keys."),
     Command("signing-key", "operator:signing_key", "The keys that sign tokens."),
     Command("audit-trail", "operator:audit_trail", "Show who changed what."),

@@ -1,0 +1,50 @@
+"""Topics as code, on a real broker."""
+
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+
+from contracts import topics
+from libs.bus.settings import BusSettings
+from libs.bus.topic_plan import Change, Kind
+from libs.bus.topics import apply_topics, plan_topics
+from tests.stacks import NotYet, until
+
+
+async def test_what_differs_is_shown_and_set_and_what_was_set_beside_stays(bus: BusSettings) -> None:
+    assert await plan_topics(bus) == []
+    admin = AIOKafkaAdminClient(**bus.connection())
+    await admin.start()
+    try:
+        name = topics.KEY_USES.name
+        changed = {"retention.ms": "60000", "max.message.bytes": "4194304", "min.insync.replicas": "1"}
+        await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, changed)])
+        await admin.delete_topics([topics.KEY_USES.dead_letters])
+        expected = {(Kind.SET, name), (Kind.CREATE, topics.KEY_USES.dead_letters)}
+
+        async def planned() -> list[Change] | NotYet:
+            found = await plan_topics(bus)
+            return found if {(one.kind, one.topic) for one in found} == expected else NotYet(str(found))
+
+        # The controller has it before the broker does.
+        changes = await until(planned, what="a plan of what was changed")
+        (retention,) = (change for change in changes if change.kind is Kind.SET)
+        assert (retention.what, retention.found, retention.wanted) == (
+            "retention.ms",
+            "60000",
+            str(topics.KEY_USES.retention_ms),
+        )
+        await apply_topics(bus, changes)
+
+        async def nothing_left() -> bool | NotYet:
+            found = await plan_topics(bus)
+            return not found or NotYet(str(found))
+
+        await until(nothing_left, what="topics as they should be")
+        (answer,) = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name)])
+        ((_code, _message, _kind, _name, entries),) = answer.resources
+        assert [entry[3] for entry in entries if entry[0] == "min.insync.replicas"] == [1], "it was set for the topic"
+    finally:
+        await admin.close()
+    wider = bus.model_copy(update={"partitions": 8})
+    assert {change.what for change in await plan_topics(wider)} == {"partitions"}
+    assert {change.kind for change in await plan_topics(wider)} == {Kind.IMPOSSIBLE}
