@@ -12,6 +12,7 @@ import typer
 
 from contracts.services import SERVICES, ServiceSpec
 from deploy.grafana import render as dashboards
+from deploy.helm import facts as chart
 from deploy.local.home import ROOT
 from libs.bus.documents import acls, asyncapi, schemas, topic_table
 from libs.chat.table import document as translation
@@ -41,10 +42,11 @@ def contracts(
     TRANSLATION.write_text(translation())
     METRICS.write_text(metrics())
     dashboards.write()
+    chart.write()
     for spec in SERVICES:
         file = readme(spec)
         file.write_text(with_table(file.read_text(), spec))
-    written = (GENERATED, ACLS, TRANSLATION, METRICS, dashboards.FOLDER, ROOT / "services/*/README.md")
+    written = (GENERATED, ACLS, TRANSLATION, METRICS, dashboards.FOLDER, chart.FILES, ROOT / "services/*/README.md")
     report(f"written: {', '.join(str(path.relative_to(ROOT)) for path in written)}")
     if release:
         folder = RELEASED / release

@@ -1,0 +1,64 @@
+"""What the chart knows of services and topics, from the contracts; `./sluice contracts` writes it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from contracts.services import SERVICES, ServiceSpec
+from contracts.topic import Spread
+from contracts.topics import BY_NAME
+from deploy.local.postgres import SCHEMAS
+from deploy.local.stack import SERVICES as RUNNING
+from libs.bus.settings import BusSettings
+from libs.bus.topics import wanted_shapes
+
+FILES = Path(__file__).parent / "sluice" / "files"
+_OUTWARD = ("relay", "key-vault", "console", "ingress")
+"""Who calls what is outside: providers, a KMS, an identity provider."""
+
+
+def write(folder: Path = FILES) -> None:
+    """Writes both files; YAML is a superset of JSON."""
+    for name, content in (("services", services()), ("topics", topics())):
+        (folder / f"{name}.yaml").write_text(json.dumps(content, indent=1) + "\n")
+
+
+def services() -> list[dict[str, Any]]:
+    """What each service needs, and may do on the log."""
+    return [
+        {
+            "name": spec.name,
+            "module": f"services.{spec.name.replace('-', '_')}",
+            "groups": [
+                {"name": group.name, "topic": group.topics[0].name, "topics": [topic.name for topic in group.topics]}
+                for group in spec.groups
+            ],
+            "signs": spec.signs,
+            "signers": spec.signers,
+            "database": spec.name in SCHEMAS,
+            "outward": spec.name in _OUTWARD,
+            "acls": _acls(spec),
+        }
+        for spec in SERVICES
+        if spec.name in RUNNING
+    ]
+
+
+def topics() -> list[dict[str, Any]]:
+    """Every topic and dead-letter queue; how many partitions a spread has is a value of the chart."""
+    found = []
+    for shape in wanted_shapes(BusSettings()):
+        topic = BY_NAME.get(shape.name)
+        spread = topic.spread if topic else Spread.SINGLE
+        found.append({"name": shape.name, "spread": spread.value, "configuration": dict(shape.configuration)})
+    return found
+
+
+def _acls(spec: ServiceSpec) -> list[dict[str, Any]]:
+    reads = sorted(topic.name for topic in spec.reads)
+    writes = sorted({topic.name for topic in spec.writes} | {topic.dead_letters for topic in spec.reads})
+    return [
+        *({"type": "topic", "name": name, "operations": ["Read", "Describe"]} for name in reads),
+        *({"type": "topic", "name": name, "operations": ["Write", "Describe"]} for name in writes),
+        *({"type": "group", "name": group.name, "operations": ["Read", "Describe"]} for group in spec.groups),
+    ]
