@@ -2,7 +2,9 @@
 
 import asyncio
 import time
+from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import pytest
 import yaml
@@ -79,3 +81,39 @@ async def test_a_price_changes_under_load_without_a_lost_request(gateway: Gatewa
     assert (await gateway.post(chat("hi", model="stub/new"))).status_code == 400
     listed = await gateway.manage("GET", "/api/catalog/versions")
     assert [one["source"] for one in listed[:2]] == ["rollback", "apply"]
+
+
+async def test_recorded_usage_is_repriced_and_settled_once(gateway: Gateway) -> None:
+    account = f"/api/accounts/{gateway.account_id}"
+    await gateway.manage("POST", f"{account}/credit", {"usd": "50"})
+    since = datetime.now(UTC)
+    answers = [await gateway.post(chat("hello there")) for _ in range(3)]
+    costs = [(await gateway.entry(one.headers["x-request-id"]))["cost_microdollars"] for one in answers]
+    before = (await gateway.manage("GET", "/api/catalog"))["version"]
+    dearer = await gateway.manage("PUT", "/api/catalog", {"document": _file()})
+    await gateway.manage("POST", "/api/catalog/rollback", {"version": before})
+    order: dict[str, Any] = {
+        "version": dearer["version"],
+        "since": since.isoformat(),
+        "until": datetime.now(UTC).isoformat(),
+        "owner": f"acct:{gateway.account_id}",
+    }
+    shown = await gateway.manage("POST", "/api/catalog/reprice", order)
+    difference = shown["difference_microdollars"]
+    assert (shown["requests"], shown["posted"], shown["unpriced"]) == (3, [], 0)
+    assert sum(costs) < sum(costs) + difference < 2 * sum(costs)
+    with pytest.raises(StackError, match="the difference is"):
+        await gateway.manage("POST", "/api/catalog/reprice", {**order, "post": True, "expected_microdollars": 1})
+    confirmed = {**order, "post": True, "expected_microdollars": difference}
+    posted = [await gateway.manage("POST", "/api/catalog/reprice", confirmed) for _ in range(2)]
+    assert posted[0]["posted"] == posted[1]["posted"]
+    (entry,) = posted[0]["posted"]
+
+    async def entered() -> list[int] | None:
+        rows = await gateway.database.fetch(
+            "select amount_microdollars from ledger.entries where kind = 'adjustment' and entry_id = $1",
+            UUID(entry["id"]),
+        )
+        return [row["amount_microdollars"] for row in rows] or None
+
+    assert await until(entered, what="the adjusting entry") == [difference]
