@@ -77,5 +77,4 @@ CLIENTS = (
     Client("aider", ("aider-chat",), models=(*ONE_EACH, "mock/chat")),
     Client("claude-code", ("@anthropic-ai/claude-code",)),
     Client("codex", ("@openai/codex",)),
-    Client("gemini-cli", ("@google/gemini-cli",)),
 )

@@ -25,9 +25,11 @@ Results = dict[str, dict[str, Any]]
 
 
 def collected(output: str) -> dict[str, dict[str, Any]]:
-    """The cells of what a program printed."""
+    """The cells of what a program printed; what the client itself prints beside them is no cell."""
     cells: dict[str, dict[str, Any]] = {}
     for line in output.splitlines():
+        if not line.startswith('{"case"'):
+            continue
         found = json.loads(line)
         cell = cells.setdefault(found["case"], {"passed": [], "failed": {}})
         if found.get("ok"):

@@ -34,7 +34,9 @@ def ask(model: str, message: str, *more: str, key: str = KEY) -> tuple[int, str]
             timeout=90,
             check=False,
         )
-        return done.returncode, done.stdout + done.stderr
+        lines = (done.stdout + done.stderr).splitlines()
+        # It looks for prices on the network, which is not there.
+        return done.returncode, "\n".join(line for line in lines if "Name or service not known" not in line)
 
 
 def chat(model: str) -> None:
