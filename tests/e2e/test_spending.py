@@ -126,19 +126,19 @@ async def test_one_of_an_organization_s_members_cannot_spend_more_than_a_day_s_l
     refused = await becomes(plane, 402, member, organization, text=costly)
     assert "daily limit" in refused.json()["error"]["message"]
     assert (await ask(plane, owner, organization)).status_code == 200
+    await audited(plane.gateway)
     shown = await plane.call(
         "POST", f"{path}/policy/check", {"model": "stub/echo", "account": member.account_id}, key=owner.key
     )
     assert (shown["allowed"], shown["member_daily_limit_microdollars"]) == (True, 50_100)
     assert 0 < shown["spent_today_microdollars"] <= 50_100
-    await audited(plane.gateway)
 
 
 async def test_owners_limit_teams_and_keys_and_the_refusal_names_the_limit(plane: Plane) -> None:
     owner, member = await plane.person(), await plane.person()
     organization = (await plane.call("POST", "/api/organizations", {"name": "L"}, key=owner.key))["id"]
     path = f"/api/organizations/{organization}"
-    await plane.call("PUT", f"{path}/members/{member.account_id}", {"role": "member"}, key=owner.key)
+    await plane.join(organization, owner, member)
     await fund(plane, path, "10")
     await plane.becomes(400, member.key, organization)
     await plane.call("PUT", f"{path}/teams/core", key=owner.key, status=201)

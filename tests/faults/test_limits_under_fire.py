@@ -159,7 +159,7 @@ async def test_a_team_s_month_is_never_overrun_while_rate_limit_alone_is_killed(
     owner, member = await plane.person(), await plane.person()
     organization = (await plane.call("POST", "/api/organizations", {"name": "T"}, key=owner.key))["id"]
     path = f"/api/organizations/{organization}"
-    await plane.call("PUT", f"{path}/members/{member.account_id}", {"role": "member"}, key=owner.key)
+    await plane.join(organization, owner, member)
     await plane.call("PUT", f"{path}/teams/core", key=owner.key)
     await plane.call("PUT", f"{path}/teams/core/members/{member.account_id}", key=owner.key)
     change = {"scope": "team:core", "meters": {"requests_per_month": 40, "usd_per_week": "1"}}

@@ -11,7 +11,7 @@ from services.console.core import limits_document as documents
 from services.console.core.authorization import Action
 from services.console.errors import Conflict, NotFound
 from services.console.session import Call, Owned, Session
-from services.console.store import accounts, limits, organizations
+from services.console.store import limits, organizations
 
 routes = APIRouter(prefix="/api", tags=["limits"])
 TeamName = Annotated[str, Path(pattern=documents.TEAM, description="Lower-case letters, digits, `.`, `_` and `-`.")]
@@ -101,9 +101,7 @@ async def delete_team(organization_id: str, team: TeamName, call: Call) -> TeamD
 async def add_team_member(organization_id: str, team: TeamName, account: str, call: Call) -> Team:
     """Put a member, named by account ID or e-mail address, into a team; one may be in several."""
     await call.check_organization(organization_id, Action.CHANGE_MEMBERS)
-    account_id = await accounts.find(call.connection, account)
-    if await organizations.role_of(call.connection, organization_id, account_id) is None:
-        raise NotFound(f"the account {account_id!r} is not a member of this organization")
+    account_id = await organizations.member_of(call.connection, organization_id, account)
     return await _change_team(call, organization_id, team, added=account_id)
 
 
@@ -111,7 +109,7 @@ async def add_team_member(organization_id: str, team: TeamName, account: str, ca
 async def remove_team_member(organization_id: str, team: TeamName, account: str, call: Call) -> Team:
     """Take a member out of a team."""
     await call.check_organization(organization_id, Action.CHANGE_MEMBERS)
-    account_id = await accounts.find(call.connection, account)
+    account_id = await organizations.member_of(call.connection, organization_id, account)
     return await _change_team(call, organization_id, team, removed=account_id)
 
 
