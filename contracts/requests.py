@@ -11,6 +11,7 @@ from .quantities import Quantity
 from .record import EpochMs, Record, ReplyAddress, RequestRecord, Subject, Value
 
 MOST_STAND_INS = 8
+MOST_RETRIES = 5
 FIM_MOST_TOKENS = 1_000
 """Of a fill-in-the-middle answer."""
 
@@ -104,6 +105,10 @@ class CallableRequest(AddressedRequest):
     """How much the model is to think, where the client leaves it open; of a model that was chosen for them."""
     verbosity: str | None = None
     """How much it is to say, likewise."""
+    retries: Annotated[int, Field(ge=0, le=MOST_RETRIES)] = 0
+    """How often all targets are asked again where each has failed before its first byte."""
+    retries_run: bool = False
+    """Also where a provider may have run the request: its client pays twice."""
     cache: CacheUse | None = None
     upstream_headers: dict[str, str] = {}
     """The client's headers that are for the provider, as its reference has them (``anthropic-beta``)."""

@@ -17,7 +17,7 @@ from pydantic_settings import (
 
 from contracts.answers import MOST_TTL_S
 from contracts.quantities import Unit
-from contracts.requests import MOST_STAND_INS, ProviderSort, Surface, is_free
+from contracts.requests import MOST_RETRIES, MOST_STAND_INS, ProviderSort, Surface, is_free
 from libs.config.auto import AutoModel
 from libs.config.defaults import Defaults
 from libs.config.description import Description
@@ -302,6 +302,8 @@ class Routing(Section):
     sort: ProviderSort = ProviderSort.PRICE
     breaker: Breaker | None = Breaker()
     """None: providers are taken to be well whatever happens."""
+    retries: int = Field(default=0, ge=0, le=MOST_RETRIES)
+    """Where all providers of a request have failed, and none can have run it; a client may ask for others."""
 
 
 class Timeouts(Section):

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import random
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -34,6 +35,7 @@ from services.relay.core.ending import Ending, failed
 from services.relay.core.estimating import Paces
 from services.relay.core.falling_back import after
 from services.relay.core.keeping import Keeper, Kept
+from services.relay.core.retrying import again_s
 from services.relay.core.tally import Tally
 from services.relay.counting import Counting
 from services.relay.grants import Grants
@@ -194,7 +196,7 @@ class Attempt:
         remaining_s = (self._route.deadline_ms - now_ms()) / 1000
         try:
             async with asyncio.timeout(remaining_s):
-                left = list(self._route.targets)
+                left, rounds = list(self._route.targets), 1
                 while True:
                     target = left.pop(0)
                     self._turn_to(target)
@@ -202,16 +204,30 @@ class Attempt:
                         await self._call_in_step()
                         return
                     except UpstreamError as error:
-                        left = [] if self._stop_as or self._stream.started else after(error.refusal, target, left)
-                        if not left:
+                        if self._stop_as or self._stream.started:
                             raise
+                        left = after(error.refusal, target, left)
+                        wait_s: float | None = 0.0
+                        if not left:
+                            wait_s = self._again_s(error.refusal, rounds)
+                            if wait_s is None:
+                                raise
+                            left, rounds = list(self._route.targets), rounds + 1
                         self._tried.append(f"{target.provider_id}={error.refusal.status}")
                         log.info("falling back", **self._about, tried=self._tried)
+                    if wait_s:
+                        await asyncio.sleep(wait_s)
         except TimeoutError:
             refusal = timed_out(self._at.provider_id, "end its answer before the deadline")
             if self._first_byte_ms is None:
                 self._count(refusal)
             raise UpstreamError(refusal) from None
+
+    def _again_s(self, refusal: Refusal, rounds: int) -> float | None:
+        """How long to wait until all are asked again, their connections being closed meanwhile."""
+        left_s = (self._route.deadline_ms - now_ms()) / 1000
+        drawn = random.random()  # noqa: S311
+        return again_s(self._route, refusal, rounds=rounds, drawn=drawn, left_s=left_s)
 
     def _turn_to(self, target: Target) -> None:
         self._at, self._call, self._called_at, self._first_byte_ms = target, None, 0.0, None

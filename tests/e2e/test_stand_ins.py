@@ -65,3 +65,15 @@ async def test_a_configured_alias_and_its_stand_in(gateway: Gateway) -> None:
     assert answer.headers["x-sluice-model"] == "stub/large"
     alias = await gateway.post(chat("hi", model="alias"))
     assert alias.json()["model"] in ("stub/echo", "stub/large")
+
+
+async def test_a_provider_that_was_overloaded_is_asked_again_for_who_wants_that(gateway: Gateway) -> None:
+    once = await gateway.post(chat("[[stub flaky=retries-not]]"))
+    assert once.status_code == 503
+    for stream in (False, True):
+        text = f"[[stub flaky=retries-{stream}]]"
+        again = await gateway.post(chat(text, stream=stream), **{"x-sluice-retries": "2"})
+        assert again.status_code == 200, again.text
+        assert again.headers["x-sluice-tried"] == "stub=503"
+        entry = await gateway.entry(again.headers["x-request-id"])
+        assert (entry["attempts"], entry["outcome"]) == (2, "completed")

@@ -7,6 +7,8 @@ import orjson
 from contracts.record import Refusal
 
 _MESSAGE_BYTES = 1_000
+RETRY_AFTER = "provider_retry_after_s"
+"""In a refusal's metadata: what the provider itself has said."""
 _RETRY_AFTER_S = 5
 """Where the provider does not say when."""
 
@@ -26,6 +28,8 @@ def provider_refusal(
     """
     words = _message(body)
     metadata: dict[str, str | int | float | bool | None] = {"provider": provider_id, "provider_status": status}
+    if retry_after_s is not None:
+        metadata[RETRY_AFTER] = retry_after_s
     about_key = is_about_the_key(status, body)
     if about_key and byok:
         return Refusal(

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from contracts.requests import MOST_RETRIES, MOST_STAND_INS
 from services.cli.importing.found import NOTHING, Found, Known
 
 _PROVIDERS = {
@@ -60,7 +61,6 @@ _INSTEAD = {
 }
 _SETTINGS = {
     "drop_params": "always so: `x-sluice-dropped` names what a provider was not sent",
-    "num_retries": "the next provider of a model is asked where one fails before its first byte",
     "callbacks": "spans go where OTEL_EXPORTER_OTLP_ENDPOINT says; charges are on billing.charges.v1",
     "success_callback": "spans go where OTEL_EXPORTER_OTLP_ENDPOINT says; charges are on billing.charges.v1",
     "failure_callback": "spans go where OTEL_EXPORTER_OTLP_ENDPOINT says; charges are on billing.charges.v1",
@@ -75,7 +75,10 @@ _SETTINGS = {
     "store_model_in_db": "models stand in the configuration file",
     "alerting": "`./sluice credit settings --alert-below`; events are on billing.credit.v1",
 }
-_HANDLED = frozenset({"model_group_alias", "request_timeout", "timeout", "max_request_size_mb"})
+_FALLBACKS = ("fallbacks", "context_window_fallbacks", "content_policy_fallbacks")
+_HANDLED = frozenset(
+    {"model_group_alias", "request_timeout", "timeout", "max_request_size_mb", "num_retries", "cache", *_FALLBACKS}
+)
 _SECTIONS = ("litellm_settings", "router_settings", "general_settings")
 _KNOWN_SECTIONS = frozenset({"model_list", "environment_variables", *_SECTIONS})
 
@@ -205,7 +208,7 @@ def _decimal(value: float) -> str:
 
 def _settings(found: Found, groups: Mapping[str, str], section: str, settings: Mapping[str, Any]) -> None:
     for name, value in settings.items():
-        if value is None or value is False or name in _HANDLED:
+        if value is None or value is False or name in _HANDLED or name == "cache_params":
             continue
         found.unmapped.append(f"{section}.{name}" + (f": {_SETTINGS[name]}" if name in _SETTINGS else ""))
     aliases = settings.get("model_group_alias")
@@ -215,9 +218,31 @@ def _settings(found: Found, groups: Mapping[str, str], section: str, settings: M
             found.name(str(alias), groups[target])
         else:
             found.unmapped.append(f"{section}.model_group_alias.{alias}: there is no model {target!r}")
+    for field in _FALLBACKS:
+        _stand_ins(found, groups, settings.get(field), f"{section}.{field}")
+    if isinstance(times := settings.get("num_retries"), int) and times > 0:
+        found.others["routing"] = {"retries": min(times, MOST_RETRIES)}
+    if settings.get("cache") is True:
+        found.others["answer_cache"] = {"enabled": True}
+        if settings.get("cache_params"):
+            found.unmapped.append(f"{section}.cache_params: answers are in the relays' memory (docs/answer-cache.md)")
     seconds = settings.get("request_timeout", settings.get("timeout"))
     if isinstance(seconds, int | float) and seconds > 0:
         found.others["timeouts"] = {"request_s": seconds}
     size = settings.get("max_request_size_mb")
     if isinstance(size, int | float) and size > 0:
         found.others["limits"] = {"body_bytes": max(1_024, min(int(size * 1024 * 1024), 30 * 1024 * 1024))}
+
+
+def _stand_ins(found: Found, groups: Mapping[str, str], listed: Any, where: str) -> None:
+    """``[{"gpt-4": ["claude"]}]``: of all kinds together, in their order."""
+    for entry in listed if isinstance(listed, list) else ():
+        for name, others in entry.items() if isinstance(entry, Mapping) else ():
+            model, named = groups.get(str(name)), others if isinstance(others, list) else []
+            known = [groups[str(one)] for one in named if str(one) in groups]
+            if model is None or len(known) < len(named):
+                found.unmapped.append(f"{where}.{name}: not all of these models are here")
+            if model is not None:
+                fallbacks = found.others.setdefault("fallbacks", {}).setdefault(model, [])
+                fallbacks += [one for one in known if one != model and one not in fallbacks]
+                del fallbacks[MOST_STAND_INS:]

@@ -19,6 +19,7 @@ from services.ingress.core.caching import cache_use
 from services.ingress.core.client_headers import upstream_headers
 from services.ingress.core.errors import BadRequest, Unauthorized, WrongContentType
 from services.ingress.core.labels import labels
+from services.ingress.core.retries import retries
 
 MOST_HEADER_CHARACTERS = 256
 NO_CACHING = AnswerCaching()
@@ -132,6 +133,7 @@ def accept(
     now_ms: int,
     caching: AnswerCaching = NO_CACHING,
     others: Sequence[Model] = (),
+    repeats: int = 0,
 ) -> RequestAccepted:
     """The record of a request that is let in.
 
@@ -140,6 +142,7 @@ def accept(
         ip: the client's, as `libs.identity.addresses.Clients` names it; free models count against it whoever asks.
         catalog: the newest; the request names it.
         others: models that may stand in.
+        repeats: how often it is repeated where the client does not say.
 
     Raises:
         Unauthorized: a paid model without a key.
@@ -168,6 +171,7 @@ def accept(
             f"The context window of {asked.model!r} has {context} tokens, and this request about "
             f"{asked.size.tokens_about}; shorten it, or use a model with a larger one."
         )
+    again, also_run = retries(headers, repeats)
     return RequestAccepted(
         request_id=request_id,
         subject=subject,
@@ -198,6 +202,8 @@ def accept(
         upstream_headers=upstream_headers(headers),
         task_id=_task(headers) or _session(asked.named),
         labels=labels(asked.named, headers),
+        retries=again,
+        retries_run=also_run,
         cache=cache_use(asked.surface, asked.body, headers, caller, caching),
         **{field: _tag(headers, name) for field, name in _TAGS.items()},
     )
