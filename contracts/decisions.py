@@ -76,6 +76,8 @@ class SealedGrant(Value):
     """Base64, the tag of 16 bytes included."""
     expires_at_ms: EpochMs
     byok: bool = False
+    key: Annotated[int, Field(ge=0)] = 0
+    """Which of the gateway's keys of this provider it is."""
 
 
 class CredentialGranted(RequestRecord):

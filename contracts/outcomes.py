@@ -33,6 +33,8 @@ class OutcomesCounted(Record):
     """429."""
     paces: dict[str, Pace] = {}
     """By the provider's name of the model."""
+    rests: dict[int, EpochMs] = {}
+    """Keys of the gateway that the provider has had enough of, or refuses, by number: not to be used until then."""
     counted_at_ms: EpochMs
 
     @property

@@ -125,6 +125,7 @@ RATE_LIMIT = ServiceSpec(
 KEY_VAULT = ServiceSpec(
     "key-vault",
     groups=(KEY_VAULT_GROUP, VAULT_COMMANDS_GROUP),
+    follows=(topics.OUTCOMES,),
     views=(topics.RELAYS, topics.GRANT_KEYS, topics.VAULTS, topics.CREDENTIALS, topics.CATALOG),
     writes=(topics.CREDENTIAL_GRANTS, topics.GRANT_KEYS, topics.VAULTS, topics.CREDENTIALS, topics.CREDENTIAL_USES),
 )

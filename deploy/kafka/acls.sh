@@ -80,6 +80,7 @@ allow key-vault --operation Read --topic control.credentials.v1
 allow key-vault --operation Read --topic control.grant-keys.v1
 allow key-vault --operation Read --topic control.relays.v1
 allow key-vault --operation Read --topic control.vaults.v1
+allow key-vault --operation Read --topic gateway.outcomes.v1
 allow key-vault --operation Read --topic gateway.requests.v1
 allow key-vault --operation Read --topic vault.commands.v1
 allow key-vault --operation Write --topic control.catalog.v1.dlq
@@ -92,6 +93,7 @@ allow key-vault --operation Write --topic control.relays.v1.dlq
 allow key-vault --operation Write --topic control.vaults.v1
 allow key-vault --operation Write --topic control.vaults.v1.dlq
 allow key-vault --operation Write --topic gateway.credential-grants.v1
+allow key-vault --operation Write --topic gateway.outcomes.v1.dlq
 allow key-vault --operation Write --topic gateway.requests.v1.dlq
 allow key-vault --operation Write --topic vault.commands.v1.dlq
 allow key-vault --operation Read --group key-vault

@@ -353,7 +353,7 @@ class Stack:
     @property
     def _key_variables(self) -> frozenset[str]:
         providers = load_config(self._options.config).providers.values()
-        return frozenset(name for provider in providers if (name := provider.api_key_variable))
+        return frozenset(name for provider in providers for name, _ in provider.api_key_variables)
 
     def _provider_keys(self) -> dict[str, str]:
         known = os.environ | self._options.environment

@@ -7,7 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Protocol
 
-from pydantic import BeforeValidator, Field, PlainSerializer, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -85,6 +85,24 @@ _OWN_SURFACES: dict[ProtocolName, Surface] = {
 """What a protocol is to a client that speaks it, too."""
 
 
+def _checked_reference(value: str) -> str:
+    if not _ENV_REFERENCE.match(value):
+        raise ValueError("must be env:NAME, the name of the environment variable that holds the key")
+    if value.startswith("env:SLUICE_") and value != _STUB_KEY:
+        # Whoever may change the catalog must not have the vault send its own secrets to an address of theirs.
+        raise ValueError("must not name a variable of Sluice itself")
+    return value
+
+
+class WeightedKey(Section):
+    """One of several keys of a provider."""
+
+    key: Annotated[str, AfterValidator(_checked_reference)]
+    """``env:NAME``."""
+    weight: float = Field(default=1, gt=0)
+    """How many tasks use it, beside the others; that of ``api_key`` is 1."""
+
+
 class Provider(Section):
     """A company, or a machine of yours, that runs models."""
 
@@ -100,6 +118,8 @@ class Provider(Section):
     base_url: str
     api_key: str | None = None
     """``env:NAME``: the vault reads it from its own environment. Never the key itself."""
+    api_keys: Annotated[list[WeightedKey], Field(max_length=32)] = []
+    """More keys. One that the provider refuses or limits rests for a while, and another is used."""
     max_tokens_field: str = "max_tokens"
     """How the provider calls the limit of an answer's tokens."""
     stream_usage: bool = True
@@ -133,12 +153,7 @@ class Provider(Section):
     @field_validator("api_key")
     @classmethod
     def _only_a_reference(cls, value: str | None) -> str | None:
-        if value is not None and not _ENV_REFERENCE.match(value):
-            raise ValueError("must be env:NAME, the name of the environment variable that holds the key")
-        if value is not None and value.startswith("env:SLUICE_") and value != _STUB_KEY:
-            # Whoever may change the catalog must not have the vault send its own secrets to an address of theirs.
-            raise ValueError("must not name a variable of Sluice itself")
-        return value
+        return None if value is None else _checked_reference(value)
 
     def speaks(self, surface: Surface) -> bool:
         """The provider takes requests of the surface as they are; others must be translated for it."""
@@ -148,6 +163,13 @@ class Provider(Section):
     def may_think(self) -> bool:
         """Its models may generate what they do not show."""
         return "reasoning" not in self.unsupported
+
+    @property
+    def api_key_variables(self) -> list[tuple[str, float]]:
+        """The environment variables that hold the gateway's own keys, with their weights."""
+        first = [(self.api_key, 1.0)] if self.api_key else []
+        more = [(one.key, one.weight) for one in self.api_keys]
+        return [(reference.removeprefix("env:"), weight) for reference, weight in (*first, *more)]
 
     @property
     def api_key_variable(self) -> str | None:

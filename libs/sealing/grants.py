@@ -59,7 +59,7 @@ class EpochKey:
         return cls(epoch_id, secrets.token_bytes(32))
 
     def seal(
-        self, secret: Secret, *, request_id: str, provider_id: str, expires_at_ms: int, byok: bool = False
+        self, secret: Secret, *, request_id: str, provider_id: str, expires_at_ms: int, byok: bool = False, key: int = 0
     ) -> SealedGrant:
         """Seals a provider key for one request."""
         nonce = secrets.token_bytes(12)
@@ -71,6 +71,7 @@ class EpochKey:
             ciphertext=to_base64(AESGCM(self.key).encrypt(nonce, secret.reveal().encode(), data)),
             expires_at_ms=expires_at_ms,
             byok=byok,
+            key=key,
         )
 
 

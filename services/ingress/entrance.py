@@ -155,7 +155,7 @@ class Entrance:
             now_ms=accepted_ms,
             caching=config.answer_cache,
             others=others,
-            repeats=config.routing.retries,
+            repeats=catalog.routing.retries,
         )
 
     def _has_balance(self, owner: str) -> bool:

@@ -9,6 +9,7 @@ from contracts import topics
 from contracts.clock import now_ms
 from contracts.control import CredentialChanged, RelayAnnounced, VaultAnnounced
 from contracts.services import KEY_VAULT_GROUP, VAULT_COMMANDS_GROUP
+from libs.bus.follower import From
 from libs.bus.service import Service
 from libs.bus.upkeep import Upkeep
 from libs.bus.views import View
@@ -21,6 +22,7 @@ from services.key_vault.commands import CommandProcessor, Credentials
 from services.key_vault.core.book import CredentialBook
 from services.key_vault.core.epochs import Epochs
 from services.key_vault.core.granting import Granting
+from services.key_vault.core.own_keys import Rests
 from services.key_vault.handlers import GrantingProcessor
 from services.key_vault.settings import VaultSettings
 from services.key_vault.store import VaultStore, patiently
@@ -36,7 +38,9 @@ async def build(service: Service) -> AsyncIterator[None]:
     ring = key_ring(VaultSettings().key_encryption_keys)
     database = Database(DatabaseSettings(), "vault", Path(__file__).with_name("migrations"))
     store, book, epochs = VaultStore(database, ring), CredentialBook(), Epochs(now_ms())
-    granting = Granting(os.environ, book, ring)
+    rests = Rests()
+    granting = Granting(os.environ, book, ring, rests)
+    outcomes = service.follower(topics.OUTCOMES, lambda received: rests.note(received.record), begin=From.END)
     following = Tasks("follow a credential")
     service.health.check("catalog", lambda: versions.ready)
     service.health.check("database", lambda: database.ready)
@@ -80,5 +84,5 @@ async def build(service: Service) -> AsyncIterator[None]:
         async with service.running(views):
             await views.wait_ready()
             await versions.wait_ready()
-            async with service.running(epoch_upkeep, credential_upkeep, vault_upkeep, requests, commands):
+            async with service.running(outcomes, epoch_upkeep, credential_upkeep, vault_upkeep, requests, commands):
                 yield

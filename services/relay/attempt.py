@@ -241,7 +241,7 @@ class Attempt:
             if refusal is None:
                 self._tally.answered(self._at.provider_id)
             else:
-                self._tally.refused(self._at.provider_id, refusal)
+                self._tally.refused(self._at.provider_id, refusal, key=self._at.grant.key, now_ms=now_ms())
 
     async def _call_in_step(self) -> None:
         at = self._at

@@ -111,3 +111,21 @@ async def test_the_endpoints_of_a_model_are_listed_with_their_prices(gateway: Ga
     assert [(one["tag"], one["pricing"]["prompt"]) for one in listed] == [("first", "0.00002"), ("stub", "0.000002")]
     models = (await gateway.http.get(f"{gateway.base_url}/models")).json()["data"]
     assert sum(model["id"] == "pair/429" for model in models) == 1
+
+
+async def test_a_key_that_is_refused_rests_and_the_other_answers(gateway: Gateway) -> None:
+    """The first key is wrong, and has nearly all the weight."""
+
+    async def asked() -> str:
+        answer = await gateway.post(chat("hi", model="several/echo"))
+        assert answer.status_code == 200, answer.text
+        assert answer.headers["x-sluice-provider"] == "several"
+        return str(answer.headers.get("x-sluice-tried", ""))
+
+    assert await asked() in ("several=502", "")
+
+    async def rests() -> bool | None:
+        return await asked() == "" or None
+
+    await until(rests, what="answer with the other key alone")
+    assert [await asked() for _ in range(5)] == [""] * 5

@@ -11,7 +11,8 @@ from libs.sealing.envelope import KeyRing, LocalKeys
 from libs.sealing.grants import EpochKey, RelayKeyPair, open_grant
 from services.key_vault.core.book import Credential, CredentialBook
 from services.key_vault.core.epochs import EPOCH_MS, KEPT_AFTER_MS, Epochs
-from services.key_vault.core.granting import Granting, own_key
+from services.key_vault.core.granting import Granting
+from services.key_vault.core.own_keys import own_keys
 from tests.unit.records import NOW_MS, Config, accepted, request_id
 
 CATALOG = Catalog(
@@ -36,8 +37,9 @@ GRANTING = Granting(KEYS, BOOK, RING)
 
 
 def test_only_keys_of_configured_providers_are_taken_from_the_environment() -> None:
-    found = {name: own_key(provider, KEYS) for name, provider in CATALOG.providers.items()}
-    assert {name: key.reveal() for name, key in found.items() if key} == {"stub": "sk-canary", "local": ""}
+    found = {name: own_keys(provider, KEYS) for name, provider in CATALOG.providers.items()}
+    revealed = {name: [key.secret.reveal() for key in keys] for name, keys in found.items()}
+    assert revealed == {"stub": ["sk-canary"], "local": [""], "unset": []}
 
 
 def test_a_catalog_cannot_have_the_vault_s_own_secrets_sent_to_an_address() -> None:

@@ -6,13 +6,13 @@ from collections.abc import Container, Iterator, Mapping
 from contracts.decisions import CredentialGranted, SealedGrant
 from contracts.record import Refusal
 from contracts.requests import RequestAccepted
-from libs.config.catalog import UNKNOWN_CATALOG, Catalog
-from libs.config.gateway import Provider
+from libs.config.catalog import UNKNOWN_CATALOG, Catalog, Offer
 from libs.sealing.credentials import at_rest
 from libs.sealing.envelope import EnvelopeError, KeyRing
 from libs.sealing.grants import EpochKey
 from libs.sealing.secret import Secret
 from services.key_vault.core.book import Credential, CredentialBook
+from services.key_vault.core.own_keys import Rests, chosen, own_keys
 
 
 class Granting:
@@ -21,7 +21,9 @@ class Granting:
     Where the caller's own key cannot be used the request is refused; the gateway's is never tried instead.
     """
 
-    def __init__(self, environment: Mapping[str, str], book: CredentialBook, ring: KeyRing) -> None:
+    def __init__(
+        self, environment: Mapping[str, str], book: CredentialBook, ring: KeyRing, rests: Rests | None = None
+    ) -> None:
         """
         Args:
             environment: has the gateway's own keys, under the names that providers have for them.
@@ -29,6 +31,7 @@ class Granting:
         self._environment = environment
         self._book = book
         self._ring = ring
+        self._rests = rests or Rests()
 
     def grant(self, request: RequestAccepted, catalog: Catalog | None, epoch: EpochKey) -> CredentialGranted:
         """The decision on one request. A model that nobody serves is policy's affair and gets no grant here.
@@ -45,11 +48,7 @@ class Granting:
             credential = self._book.find(request, offer.provider_id)
             if credential:
                 return self._own(request, credential, offer.provider_id, epoch)
-        grants = [
-            self._seal(request, secret, offer.provider_id, epoch, byok=False)
-            for offer in offers
-            if (secret := own_key(offer.provider, self._environment)) is not None
-        ]
+        grants = [grant for offer in offers for grant in self._gateways(request, offer, epoch)]
         if not grants:
             first = offers[0]
             return _refused(
@@ -74,8 +73,17 @@ class Granting:
             if credential:
                 with contextlib.suppress(EnvelopeError, OSError):
                     yield self._seal(request, self._open(credential), provider_id, epoch, byok=True)
-            elif (secret := own_key(offer.provider, self._environment)) is not None:
-                yield self._seal(request, secret, provider_id, epoch, byok=False)
+            else:
+                yield from self._gateways(request, offer, epoch)
+
+    def _gateways(self, request: RequestAccepted, offer: Offer, epoch: EpochKey) -> Iterator[SealedGrant]:
+        """The gateway's keys for a provider, the first to be tried first; none where it has none."""
+        keys = own_keys(offer.provider, self._environment)
+        if keys:
+            affinity = f"{request.caller.owner}/{request.task_id or request.request_id}"
+            # The time of its acceptance: whoever decides it again decides alike.
+            for key in chosen(keys, offer.provider_id, affinity, self._rests, request.accepted_at_ms):
+                yield self._seal(request, key.secret, offer.provider_id, epoch, byok=False, key=key.number)
 
     def _own(
         self, request: RequestAccepted, credential: Credential, provider_id: str, epoch: EpochKey
@@ -89,7 +97,7 @@ class Granting:
         return CredentialGranted(request_id=request.request_id, subject=request.subject, grants=[grant])
 
     def _seal(
-        self, request: RequestAccepted, secret: Secret, provider_id: str, epoch: EpochKey, *, byok: bool
+        self, request: RequestAccepted, secret: Secret, provider_id: str, epoch: EpochKey, *, byok: bool, key: int = 0
     ) -> SealedGrant:
         return epoch.seal(
             secret,
@@ -97,19 +105,12 @@ class Granting:
             provider_id=provider_id,
             expires_at_ms=request.deadline_ms,
             byok=byok,
+            key=key,
         )
 
     def _open(self, credential: Credential) -> Secret:
         data = at_rest(credential.about.owner, credential.about.provider_id)
         return Secret(self._ring.open(credential.envelope, data).decode())
-
-
-def own_key(provider: Provider, environment: Mapping[str, str]) -> Secret | None:
-    """The gateway's own key; an empty one for a provider that wants none, None where the environment lacks it."""
-    variable = provider.api_key_variable
-    if variable is None:
-        return Secret("")
-    return Secret(environment[variable]) if environment.get(variable) else None
 
 
 def _refused(request: RequestAccepted, message: str) -> CredentialGranted:

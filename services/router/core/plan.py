@@ -23,7 +23,9 @@ def plan(
         catalog: that the request names.
     """
     request, quota = verdict.request, verdict.quota
-    grants = {grant.provider_id: grant for grant in verdict.credential.grants}
+    grants: dict[str, list[SealedGrant]] = {}
+    for grant in verdict.credential.grants:
+        grants.setdefault(grant.provider_id, []).append(grant)
     offers = [
         offer
         for offer in catalog.open_to(request)
@@ -33,7 +35,7 @@ def plan(
     others = [] if quota.byok else _stand_ins(verdict, catalog, grants, health, now_ms)
     if not offers and not others:
         return _rejected(request, _nobody(request, catalog), not request.chooses, quota, now_ms)
-    byok = bool(offers) and grants[offers[0].provider_id].byok
+    byok = bool(offers) and grants[offers[0].provider_id][0].byok
     if quota.byok and offers and not byok:
         # Rate-limit and vault saw the owner's keys at different moments: nobody has reserved credit for ours.
         refusal = Refusal(status=503, message="Your own keys are being changed; try again.", retry_after_s=1)
@@ -59,9 +61,10 @@ def plan(
                 provider_id=offer.provider_id,
                 upstream_model=offer.model.upstream_model,
                 model=None if offer.model.id == request.model else offer.model.id,
-                grant=grants[offer.provider_id],
+                grant=grant,
             )
             for offer in _until_own_key(chosen, grants)
+            for grant in grants[offer.provider_id]
         ],
         windows=quota.windows,
         waited_ms=quota.waited_ms,
@@ -73,7 +76,7 @@ def plan(
 def _stand_ins(
     verdict: Allowed[Source],
     catalog: Catalog,
-    grants: Mapping[str, SealedGrant],
+    grants: Mapping[str, Sequence[SealedGrant]],
     health: Health,
     now_ms: int,
 ) -> list[Offer]:
@@ -86,18 +89,18 @@ def _stand_ins(
             for offer in catalog.open_to(request, model)
             if offer.provider_id in allowed
             and offer.provider_id in grants
-            and (request.free or grants[offer.provider_id].byok or offer.price_at(request.accepted_at_ms))
+            and (request.free or grants[offer.provider_id][0].byok or offer.price_at(request.accepted_at_ms))
             and health.standing(offer.provider_id, now_ms) is not Standing.DOWN
         ]
         found += ordered(offers, request, health, catalog.routing.sort, now_ms)
     return found
 
 
-def _until_own_key(offers: Sequence[Offer], grants: Mapping[str, SealedGrant]) -> Iterator[Offer]:
+def _until_own_key(offers: Sequence[Offer], grants: Mapping[str, Sequence[SealedGrant]]) -> Iterator[Offer]:
     """What fails with a user's own key ends there: the gateway's is never tried after it."""
     for offer in offers:
         yield offer
-        if grants[offer.provider_id].byok:
+        if grants[offer.provider_id][0].byok:
             return
 
 
