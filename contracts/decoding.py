@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from pydantic import ValidationError
 
@@ -11,6 +11,7 @@ from .record import JSON, Record
 from .topic import Topic
 
 R = TypeVar("R", bound=Record)
+_JSON = JSON.encode()
 
 
 class NotARecord(ValueError):
@@ -26,17 +27,12 @@ def decode(topic: Topic[R], value: bytes | None, headers: Iterable[tuple[str, by
     Raises:
         NotARecord: no value, an unknown type, or a value that does not fit its contract.
     """
-    type_name = subject = ""
-    media_type = JSON
-    for name, content in headers:
+    found = dict(headers)
+    for name, content in found.items():
         if content is None:
             raise NotARecord(f"the header {name[:100]!r} has no value")
-        if name == names.TYPE:
-            type_name = content.decode("utf-8", "replace")
-        elif name == names.SUBJECT:
-            subject = content.decode("utf-8", "replace")
-        elif name == names.CONTENT_TYPE:
-            media_type = content.decode("utf-8", "replace")
+    present = cast("dict[str, bytes]", found)
+    type_name = present.get(names.TYPE, b"").decode("utf-8", "replace")
     kinds = _kinds(topic)
     kind = kinds.get(type_name)
     if kind is None:
@@ -46,7 +42,9 @@ def decode(topic: Topic[R], value: bytes | None, headers: Iterable[tuple[str, by
     if value is None:
         raise NotARecord("the record has no value")
     try:
-        record: R = kind.decode(value, subject, media_type)
+        subject = present.get(names.SUBJECT, b"").decode("utf-8", "replace")
+        media_type = present.get(names.CONTENT_TYPE, _JSON).decode("utf-8", "replace")
+        record: R = kind.decode(value, subject, media_type, present)
     except ValueError as error:
         what = describe(error) if isinstance(error, ValidationError) else "no JSON object"
         raise NotARecord(f"not a {kind.__name__}: {what}") from None

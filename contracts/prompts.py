@@ -1,12 +1,13 @@
 """``gateway.prompts.v1``: what the client sent. Only the relay may read this topic."""
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Any, Self
 
 from pydantic import Field, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, from_json
 
-from .record import JSON, RequestRecord
+from .record import JSON, NO_HEADERS, RequestRecord
 
 
 class PromptSubmitted(RequestRecord):
@@ -28,7 +29,9 @@ class PromptSubmitted(RequestRecord):
         return self.content
 
     @classmethod
-    def decode(cls, value: bytes, subject: str, media_type: str = JSON) -> Self:
+    def decode(
+        cls, value: bytes, subject: str, media_type: str = JSON, headers: Mapping[str, bytes] = NO_HEADERS
+    ) -> Self:
         if media_type == JSON:
             # What cannot be read is to be known here, where it becomes a dead letter. But objects take many times the
             # room of their text, and a prompt may wait for its route.

@@ -1,5 +1,8 @@
 """What every record shares: immutable, tolerant of newer fields, versioned by its topic."""
 
+from collections.abc import Mapping
+from enum import StrEnum
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Annotated, Self
 
@@ -12,6 +15,8 @@ Subject = Annotated[str, Field(pattern=r"^(org|acct|ip):.{1,128}$")]
 """Who a quota is counted against: ``org:<id>``, ``acct:<id>``, or ``ip:<address>`` for free models."""
 
 JSON = "application/json"
+
+NO_HEADERS: Mapping[str, bytes] = {}
 
 EpochMs = Annotated[int, Field(ge=0)]
 """Milliseconds since 1970-01-01T00:00:00Z."""
@@ -41,17 +46,25 @@ class Record(Value):
         """The ``id`` of CloudEvents: the same whenever the same event is published, so that readers can dedupe."""
         return f"{self.event_subject}/{type(self).__name__}"
 
+    @property
+    def own_headers(self) -> list[tuple[str, bytes]]:
+        """Headers beside those that every record has: of one whose value is all content."""
+        return []
+
     def encode(self) -> bytes:
         """The value on the log: JSON without defaults."""
         return self.__pydantic_serializer__.to_json(self, exclude_defaults=True)
 
     @classmethod
-    def decode(cls, value: bytes, subject: str, media_type: str = JSON) -> Self:
+    def decode(
+        cls, value: bytes, subject: str, media_type: str = JSON, headers: Mapping[str, bytes] = NO_HEADERS
+    ) -> Self:
         """Inverse of `encode`.
 
         Args:
             subject: the record's `event_subject`, as its headers have it.
             media_type: its `media_type`, likewise.
+            headers: all of them.
 
         Raises:
             ValueError: the value does not fit the contract (pydantic.ValidationError), or is no JSON.
@@ -86,15 +99,26 @@ class StateRecord(Record):
         return f"{self.state_key}/{blake2b(self.encode(), digest_size=8).hexdigest()}"
 
 
+class Lasting(StrEnum):
+    """How long an answer goes on, and is kept."""
+
+    CONNECTION = "connection"
+    """It ends when its client leaves, and is written no faster than that reads."""
+    ANSWER = "answer"
+    """It runs to its end, whoever reads."""
+
+
 class ReplyAddress(Value):
     """Where the answer goes: one ingress's partition of ``gateway.replies``, for as long as its claim holds."""
 
     partition: Annotated[int, Field(ge=0)]
     ingress_id: str
+    lasting: Lasting = Lasting.CONNECTION
 
     def encode(self) -> str:
         """Header form, so that even a record whose value is broken can be answered."""
-        return f"{self.partition}/{self.ingress_id}"
+        lasting = "" if self.lasting is Lasting.CONNECTION else f"+{self.lasting.value}"
+        return f"{self.partition}{lasting}/{self.ingress_id}"
 
     @classmethod
     def decode(cls, text: str) -> "ReplyAddress":
@@ -103,8 +127,15 @@ class ReplyAddress(Value):
         Raises:
             ValueError: the text is not of that form.
         """
-        partition, _, ingress_id = text.partition("/")
-        return cls(partition=int(partition), ingress_id=ingress_id)
+        return _address(text)
+
+
+@lru_cache(maxsize=256)
+def _address(text: str) -> ReplyAddress:
+    """An ingress has few, and each of its chunks bears one."""
+    where, _, ingress_id = text.partition("/")
+    partition, _, lasting = where.partition("+")
+    return ReplyAddress(partition=int(partition), ingress_id=ingress_id, lasting=Lasting(lasting or Lasting.CONNECTION))
 
 
 class Refusal(Value):

@@ -1,16 +1,20 @@
 """``gateway.replies.v1``: the answer on its way to the ingress that holds the client's connection."""
 
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any, Self
 
-from pydantic import ConfigDict, Field
+from pydantic import Field, GetJsonSchemaHandler
+from pydantic_core import CoreSchema
 
 from .decisions import QuotaWindow
-from .record import JSON, Refusal, ReplyAddress, RequestId, RequestRecord
+from .headers import POSITION, REPLY_TO
+from .record import JSON, NO_HEADERS, Refusal, ReplyAddress, RequestId, RequestRecord
 
 STREAM_WINDOW = 64 * 1024
-"""Of a stream's size that its client has not been sent: with more the relay writes no further chunk. So neither relay,
-broker nor ingress hold what somebody does not read; the provider waits."""
+"""Bytes of a stream that its client has not been sent: with more the relay writes no further chunk. So neither relay,
+broker nor ingress hold what somebody does not read; the provider waits. It holds for streams that end with their
+client's connection (`Lasting.CONNECTION`); others have no window."""
 
 
 class Outcome(StrEnum):
@@ -24,12 +28,15 @@ class Outcome(StrEnum):
 
 
 EVENTS = "text/event-stream; charset=utf-8"
+PIECE = "application/octet-stream"
 
 
 class ReplyStarted(RequestRecord):
     """The provider's first bytes of a stream are here; from now on errors travel inside it."""
 
     reply_to: ReplyAddress
+    reader: str = ""
+    """See `reader_of`."""
     content_type: str = EVENTS
     windows: list[QuotaWindow] = []
     waited_ms: Annotated[int, Field(ge=0)] = 0
@@ -48,30 +55,51 @@ class ReplyStarted(RequestRecord):
 
 
 class ReplyChunk(RequestRecord):
-    """Server-sent events, ready for the client, or bytes; ``seq`` counts from 0 without a gap."""
-
-    model_config = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
+    """A piece of a stream, ready for the client: it is the record's whole value."""
 
     reply_to: ReplyAddress
-    seq: Annotated[int, Field(ge=0)]
-    data: str = ""
-    content: bytes = b""
-    """Of an answer that is no text: a recording."""
+    at: Annotated[int, Field(ge=0)]
+    """How many bytes of the stream came before: a sequence number that counts bytes, as TCP's do."""
+    content: Annotated[bytes, Field(repr=False)]
 
     @property
-    def sent(self) -> str | bytes:
-        """What the client gets."""
-        return self.content or self.data
+    def end(self) -> int:
+        """How many bytes of the stream there are with it."""
+        return self.at + len(self.content)
 
     @property
     def event_id(self) -> str:
-        return f"{self.request_id}/{self.seq}"
+        return f"{self.request_id}/{self.at}"
+
+    @property
+    def media_type(self) -> str:
+        return PIECE
+
+    @property
+    def own_headers(self) -> list[tuple[str, bytes]]:
+        return [(POSITION, b"%d" % self.at)]
+
+    def encode(self) -> bytes:
+        return self.content
+
+    @classmethod
+    def decode(
+        cls, value: bytes, subject: str, media_type: str = JSON, headers: Mapping[str, bytes] = NO_HEADERS
+    ) -> Self:
+        address = ReplyAddress.decode(headers.get(REPLY_TO, b"").decode())
+        return cls(request_id=subject, reply_to=address, at=int(headers.get(POSITION, b"")), content=value)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"type": "string", "format": "binary", "title": cls.__name__, "description": cls.__doc__}
 
 
 class ReplyEnded(RequestRecord):
     """The last record of a reply. ``body`` is the whole answer of a request that did not stream."""
 
     reply_to: ReplyAddress
+    reader: str = ""
+    """See `reader_of`."""
     outcome: Outcome
     status: Annotated[int, Field(ge=200, le=599)] = 200
     refusal: Refusal | None = None
@@ -80,8 +108,8 @@ class ReplyEnded(RequestRecord):
     """Of the body."""
     tail: str | None = None
     """The last events of a stream. They travel here, so that no client sees the end of what is not in the books."""
-    chunks: Annotated[int, Field(ge=0)] = 0
-    """How many `ReplyChunk` records came before."""
+    size: Annotated[int, Field(ge=0)] = 0
+    """How many bytes of `ReplyChunk` records came before the tail."""
     windows: list[QuotaWindow] = []
     waited_ms: Annotated[int, Field(ge=0)] = 0
     """See `QuotaReserved.waited_ms`."""
@@ -98,6 +126,11 @@ class ReplyEnded(RequestRecord):
     upstream_ms: Annotated[int, Field(ge=0)] = 0
     """How long providers were waited for, until a stream's first byte or the end of a whole answer: the rest is the
     gateway's own delay."""
+
+
+def reader_of(account_id: str | None, address: str | None) -> str:
+    """Who may read an answer again: its account, or the address of a client without one."""
+    return f"acct:{account_id}" if account_id else f"ip:{address}"
 
 
 def refused(request_id: RequestId, reply_to: ReplyAddress, refusal: Refusal) -> ReplyEnded:

@@ -188,4 +188,4 @@ class ReplyRead(RequestRecord):
     faster than that, see `contracts.replies.STREAM_WINDOW`."""
 
     size: Annotated[int, Field(ge=0)]
-    """Of the `ReplyChunk`s: characters, or bytes of a recording."""
+    """Bytes of the `ReplyChunk`s."""

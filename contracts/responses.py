@@ -1,11 +1,12 @@
 """Answers of Responses that a client wants kept: ``responses.contents.v1`` and ``responses.index.v1``. See ADR 17."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
 from pydantic import Field, GetJsonSchemaHandler
 from pydantic_core import CoreSchema
 
-from .record import JSON, EpochMs, Record
+from .record import JSON, NO_HEADERS, EpochMs, Record
 
 Locator = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 """Names a stored response. Whoever has the response's ID can compute it, and nobody can compute the ID from it."""
@@ -31,7 +32,9 @@ class ResponseSealed(Record):
         return self.sealed
 
     @classmethod
-    def decode(cls, value: bytes, subject: str, media_type: str = JSON) -> Self:
+    def decode(
+        cls, value: bytes, subject: str, media_type: str = JSON, headers: Mapping[str, bytes] = NO_HEADERS
+    ) -> Self:
         return cls(locator=subject, sealed=value)
 
     @classmethod

@@ -67,7 +67,10 @@ REPLIES: Topic[Reply] = Topic(
     (ReplyStarted, ReplyChunk, ReplyEnded),
     key=_request_id,
     partition=lambda reply: reply.reply_to.partition,
+    reply_to=lambda reply: reply.reply_to,
     spread=Spread.REPLIES,
+    # So long a broken stream can be gone on with.
+    retention_ms=15 * 60 * 1000,
     max_record_bytes=LARGE,
 )
 CLAIMS = Topic("gateway.claims.v1", (PartitionClaimed,), key=lambda claim: str(claim.partition), spread=Spread.SINGLE)

@@ -137,6 +137,7 @@ class Producer:
             traceparent=trace,
             reply_to=topic.reply_to(record).encode() if topic.reply_to else None,
         )
+        headers += record.own_headers
         partition = self._partition(topic, record)
         return await self._send(topic, record.encode(), topic.key(record), headers, partition, newer_than)
 

@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaError
 
 from contracts.services import Group
 from libs.bus.records import Raw
-from libs.bus.settings import BusSettings
+from libs.bus.settings import MAX_REQUEST_BYTES, BusSettings
 
 Fetched = Mapping[TopicPartition, list[Raw]]
 
@@ -38,18 +38,26 @@ class Membership:
 class PartitionReader:
     """Fetches records of partitions from chosen offsets on. Offsets are committed by hand, or never."""
 
-    def __init__(self, settings: BusSettings, membership: Membership | None = None, *, wait_ms: int = 500) -> None:
+    def __init__(
+        self,
+        settings: BusSettings,
+        membership: Membership | None = None,
+        *,
+        wait_ms: int = 500,
+        most_bytes: int = MAX_REQUEST_BYTES,
+    ) -> None:
         """
         Args:
             membership: None: outside of groups; see `assign`.
             wait_ms: how long the broker may hold a fetch that finds nothing. It wakes at once for a record, so a long
                 wait saves work and adds no latency; but a change of partitions or offsets waits for the open fetch.
+            most_bytes: see `BusSettings.fetching`.
         """
         self._consumer = AIOKafkaConsumer(
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             **settings.connection(),
-            **settings.fetching(wait_ms),
+            **settings.fetching(wait_ms, most_bytes),
             **(_group_options(settings, membership) if membership else {}),
         )
         if membership:

@@ -22,6 +22,7 @@ from libs.bus.processor import Processor, Work
 from libs.bus.producer import Producer, partition_of
 from libs.bus.reading import find_about, read_one, read_to_end
 from libs.bus.records import Deleted, PoisonError, Received, decode, decode_state
+from libs.bus.replay import Replay
 from libs.bus.settings import BusSettings
 from libs.bus.signing import SigningSettings, Trust
 from libs.bus.views import View, ViewReader
@@ -93,6 +94,11 @@ class Service:
         for view in views:
             self._check(view.topic in self.spec.views, view.topic.name)
         return ViewReader(self.bus, self.dead_letters, views, self.trust, on_refused=on_refused)
+
+    def replay(self, topic: Topic[Any], partition: int, places: asyncio.Semaphore) -> Replay:
+        """Readers of one partition of a topic; see `Replay`."""
+        self._check(topic in self.spec.follows, topic.name)
+        return Replay(self.bus, topic, partition, places)
 
     def follower(
         self,

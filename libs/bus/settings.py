@@ -49,16 +49,17 @@ class BusSettings(BaseSettings):
             }
         return arguments
 
-    def fetching(self, wait_ms: int) -> dict[str, Any]:
+    def fetching(self, wait_ms: int, most_bytes: int = MAX_REQUEST_BYTES) -> dict[str, Any]:
         """Fetch arguments.
 
         Args:
             wait_ms: how long the broker may hold a fetch that finds nothing.
+            most_bytes: of a partition at once; a record that is larger comes all the same, alone (KIP-74).
         """
         return {
             "fetch_max_wait_ms": wait_ms,
-            "max_partition_fetch_bytes": MAX_REQUEST_BYTES,
-            "fetch_max_bytes": 2 * MAX_REQUEST_BYTES,
+            "max_partition_fetch_bytes": most_bytes,
+            "fetch_max_bytes": 2 * most_bytes,
         }
 
     def producing(self) -> dict[str, Any]:

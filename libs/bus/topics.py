@@ -18,6 +18,7 @@ log = structlog.get_logger()
 
 _SET_FOR_TOPIC = 1
 """DescribeConfigs: where a value comes from."""
+LEAST_SEGMENT_MS = 60_000
 
 
 class TopicShapeError(Exception):
@@ -32,7 +33,13 @@ def _configuration(topic: Topic[Any]) -> dict[str, str]:
         # Kafka forgets whole segments, and only those that it has ended.
         forgetting = {"retention.ms": str(topic.forget_ms), "segment.ms": str(min(topic.forget_ms, DAY_MS))}
         return configuration | {"cleanup.policy": "compact,delete"} | forgetting
-    return configuration | {"cleanup.policy": "delete", "retention.ms": str(topic.retention_ms)}
+    # Only closed segments are deleted: where little is written, one would be open for a week.
+    segment_ms = max(topic.retention_ms // 5, LEAST_SEGMENT_MS)
+    return configuration | {
+        "cleanup.policy": "delete",
+        "retention.ms": str(topic.retention_ms),
+        "segment.ms": str(segment_ms),
+    }
 
 
 def _dead_letter_configuration(topic: Topic[Any]) -> dict[str, str]:

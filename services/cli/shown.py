@@ -39,7 +39,7 @@ SHOWN: dict[type[Record], tuple[str, ...]] = {
     ReplyRead: ("size",),
     AttemptStarted: ("provider_id", "relay_id"),
     ReplyStarted: ("provider_id", "upstream_ms"),
-    ReplyEnded: ("status", "outcome", "chunks"),
+    ReplyEnded: ("status", "outcome", "size"),
     UsageRecorded: (
         *_REQUEST,
         "provider_id",

@@ -14,6 +14,7 @@ from libs.bus.watch import BrokerWatch
 from libs.config.gateway import GatewayConfig
 from libs.config.versions import CatalogVersions
 from libs.pricing.tokenizing import o200k
+from libs.runtime.background import Repeated
 from libs.runtime.connection import Connections
 from libs.runtime.server import HttpServer
 from services.ingress.authentication import Authenticator
@@ -30,12 +31,17 @@ from services.ingress.generations import GenerationPage, Generations
 from services.ingress.models import CatalogRoutes, NewestPages
 from services.ingress.profile import ProfileBalancePage, ProfilePage
 from services.ingress.publishing import Publishing
+from services.ingress.reading import Readings
 from services.ingress.replies import RepliesReader
 from services.ingress.routes import application, completion_paths
 from services.ingress.settings import IngressSettings
 from services.ingress.stored import StoredPage, StoredResponses, delete, items, show
+from services.ingress.streams import StreamPage
 from services.ingress.visitors import Visitors
 from services.ingress.waiting import WaitingRoom
+
+SILENCE_S = 7.5
+"""A stream says that it lives after one to two of these without an event."""
 
 
 @asynccontextmanager
@@ -45,7 +51,8 @@ async def build(service: Service) -> AsyncIterator[None]:
     ingress_id = f"ingress-{secrets.token_hex(8)}"
     authenticator = Authenticator()
     watch = BrokerWatch(service.bus)
-    room, versions = WaitingRoom(), CatalogVersions()
+    readings, versions = Readings(service), CatalogVersions()
+    room = WaitingRoom(readings.reread)
     replies = RepliesReader(service, room)
     claimant = Claimant(service, ingress_id, on_claimed=replies.claimed, on_lost=replies.lost)
     balances, policies = View(topics.BALANCES), View(topics.POLICIES)
@@ -58,7 +65,7 @@ async def build(service: Service) -> AsyncIterator[None]:
     entrance = Entrance(config, versions, balances, policies, publishing, visitors, stored)
     door = Door(config.overload)
     gate = Gate(door, completion_paths(), completion_paths(Surface.MESSAGES))
-    completions = Completions(door, gate, visitors, entrance, publishing, room, versions, config.timeouts)
+    completions = Completions(door, gate, visitors, entrance, publishing, room, replies, versions, config.timeouts)
     generations = Generations(service, config.timeouts)
     pages = NewestPages(versions)
     routes = application(
@@ -73,7 +80,14 @@ async def build(service: Service) -> AsyncIterator[None]:
         generation=GenerationPage(visitors, generations, versions, generation),
         request=GenerationPage(visitors, generations, versions, request),
         answer_cache=ForgetPage(visitors, service.producer),
+        stream=StreamPage(visitors, readings, publishing),
     )
+
+    async def note_silence() -> None:
+        room.note_silence()
+        readings.note_silence()
+
+    silence = Repeated("keep silent connections", note_silence, every_s=SILENCE_S)
     service.health.check("catalog", lambda: versions.ready)
     service.health.check("reply partition", lambda: claimant.held is not None and replies.ready)
     service.health.check("broker", lambda: watch.up)
@@ -95,5 +109,5 @@ async def build(service: Service) -> AsyncIterator[None]:
         if versions.newest.by_o200k:
             await asyncio.to_thread(o200k)
         await asyncio.to_thread(pages.newest().models, datetime.now(UTC))
-        async with service.running(stored, replies, claimant, server):
+        async with service.running(stored, readings, replies, claimant, silence, server):
             yield

@@ -3,25 +3,27 @@
 import asyncio
 import time
 from functools import partial
-from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from contracts.prompts import PromptSubmitted
-from contracts.record import Refusal
-from contracts.replies import EVENTS, STREAM_WINDOW, Outcome, ReplyChunk, ReplyEnded, ReplyStarted
+from contracts.record import Lasting, Refusal
+from contracts.replies import STREAM_WINDOW, ReplyChunk, ReplyEnded, ReplyStarted
 from contracts.requests import RequestAccepted, Surface
-from libs.chat.surfaces.registry import DIALECTS
 from libs.config.gateway import Timeouts
 from libs.config.versions import CatalogVersions
 from services.ingress.body import ClientGone
-from services.ingress.core.answers import refused, reply_headers, stream_data, stream_start, whole
+from services.ingress.core.answering import Answering
+from services.ingress.core.answers import refused
 from services.ingress.core.errors import IngressError, Unavailable
+from services.ingress.core.stream_ids import StreamId
 from services.ingress.door import Door, Stay
 from services.ingress.entrance import Admitted, Entrance
 from services.ingress.gate import Gate
 from services.ingress.measuring import measure_admitted, measure_refused
 from services.ingress.publishing import Publishing
+from services.ingress.replies import RepliesReader
+from services.ingress.streams import watch_connection
 from services.ingress.visitors import Visitors
 from services.ingress.waiting import Waiting, WaitingRoom
 
@@ -41,6 +43,7 @@ class Completions:
         entrance: Entrance,
         publishing: Publishing,
         room: WaitingRoom,
+        replies: RepliesReader,
         versions: CatalogVersions,
         timeouts: Timeouts,
     ) -> None:
@@ -50,6 +53,7 @@ class Completions:
         self._entrance = entrance
         self._publishing = publishing
         self._room = room
+        self._replies = replies
         self._versions = versions
         self._timeouts = timeouts
 
@@ -79,12 +83,13 @@ class Completions:
     ) -> None:
         request, step = admitted.request, admitted.step
         headers = [(b"x-request-id", request.request_id.encode())]
-        waiting = self._room.enter(request.request_id, request.reply_to)
-        watcher = asyncio.create_task(_watch_connection(receive, waiting))
+        answering = Answering(request.surface, headers, looked_up=request.cache is not None)
+        waiting = self._room.enter(request.request_id, request.reply_to, self._replies.position)
+        watcher = asyncio.create_task(watch_connection(receive, waiting, GONE))
         overdue = asyncio.get_running_loop().call_later(
             self._timeouts.request_s + OVERDUE_AFTER_S, waiting.fail, OVERDUE
         )
-        status = 500
+        status, cancels = 500, True
         try:
             with admitted.body as body:
                 stay.published()
@@ -94,17 +99,22 @@ class Completions:
                 await self._publishing.publish(request, prompt, step.traceparent)
                 # An answer takes long, and the log has the prompt.
                 del prompt
-            status = await self._answer(request, waiting, stay, headers, send, step.traceparent)
+            status = await self._answer(request, waiting, stay, answering, send, step.traceparent)
+            cancels = status != GONE.status or request.reply_to.lasting is Lasting.CONNECTION
         except IngressError as error:
             status = error.status
-            for message in refused(error.refusal, headers, request.surface):
+            for message in refused(error.refusal, answering.headers, request.surface):
                 await send(message)
+        except asyncio.CancelledError:
+            # This ingress stops; its client goes on at another.
+            cancels = False
+            raise
         finally:
             overdue.cancel()
             watcher.cancel()
             self._room.leave(request.request_id)
-            if not waiting.answered:
-                self._publishing.cancel(request, step.traceparent)
+            if cancels and not waiting.answered:
+                self._publishing.cancel(request.request_id, step.traceparent)
             measure_admitted(request, status, began_s, step.traceparent)
             step.note({"http.response.status_code": status})
             step.end(None if status < 400 else str(status))
@@ -114,55 +124,35 @@ class Completions:
         request: RequestAccepted,
         waiting: Waiting,
         stay: Stay,
-        headers: list[tuple[bytes, bytes]],
+        answering: Answering,
         send: Send,
         trace: str,
     ) -> int:
-        sent: str | bytes | None = None
-        read = noted = 0
-        looked_up = request.cache is not None
+        noted = 0
         while True:
             reply = await waiting.next()
-            if isinstance(reply, ReplyStarted):
+            if isinstance(reply, ReplyChunk):
+                await send(answering.chunk(reply))
+                if reply.end - noted >= STREAM_WINDOW // 2:
+                    noted = reply.end
+                    if request.reply_to.lasting is Lasting.CONNECTION:
+                        self._publishing.note_read(request.request_id, noted, trace)
+                continue
+            if reply is None:
+                messages = answering.silence()
+            elif isinstance(reply, ReplyStarted):
                 stay.answered(reply.upstream_ms + reply.waited_ms)
-                await send(stream_start([*headers, *reply_headers(reply, looked_up=looked_up)], reply.content_type))
-                sent = "" if reply.content_type == EVENTS else b""
-            elif isinstance(reply, ReplyChunk):
-                await send(stream_data(reply.sent))
-                sent = reply.sent
-                read += len(sent)
-                if read - noted >= STREAM_WINDOW // 2:
-                    noted = read
-                    self._publishing.note_read(request.request_id, read, trace)
+                messages = answering.started(reply, [_stream_header(request, waiting)])
             elif reply.refusal is GONE:
                 return GONE.status
             else:
                 if waiting.answered:
                     stay.answered(reply.upstream_ms + reply.waited_ms)
-                await self._end(request, reply, sent, [*headers, *reply_headers(reply, looked_up=looked_up)], send)
+                messages = answering.ended(reply, [] if reply.refusal else [_stream_header(request, waiting)])
+            for message in messages:
+                await send(message)
+            if isinstance(reply, ReplyEnded):
                 return reply.status
-
-    async def _end(
-        self, request: RequestAccepted, reply: ReplyEnded, sent: str | bytes | None, headers: list[Any], send: Send
-    ) -> None:
-        """``sent``: the last events of a stream that has begun."""
-        refusal = reply.refusal
-        if isinstance(sent, bytes) and refusal:
-            # Nothing can be said within a recording: a connection that ends before the answer does is the error.
-            return
-        if sent is not None:
-            error_event = DIALECTS[request.surface].error_event
-            tail = reply.tail or (error_event(refusal.message, refusal.status, str(sent)) if refusal else "")
-            await send(stream_data(tail, last=True))
-        elif refusal is not None:
-            for message in refused(refusal, headers, request.surface):
-                await send(message)
-        elif request.stream and reply.outcome is Outcome.COMPLETED:
-            await send(stream_start(headers))
-            await send(stream_data(reply.tail or "", last=True))
-        else:
-            for message in whole(reply.status, (reply.body or "").encode(), headers, reply.content_type):
-                await send(message)
 
 
 class _Endpoint:
@@ -176,7 +166,6 @@ class _Endpoint:
         await self._serve(scope, receive, send)
 
 
-async def _watch_connection(receive: Receive, waiting: Waiting) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    waiting.fail(GONE)
+def _stream_header(request: RequestAccepted, waiting: Waiting) -> tuple[bytes, bytes]:
+    found = StreamId(request.reply_to.partition, waiting.position, request.request_id)
+    return (b"x-sluice-stream", found.encode().encode())

@@ -69,7 +69,8 @@ class Entrance:
             IngressError: it is refused.
             ClientGone: the connection ended.
         """
-        started_ms, address = now_ms(), self._publishing.address()
+        started_ms = now_ms()
+        address = self._publishing.address(admission.lasting_of(visitor.headers))
         content_type = admission.content_type_of(visitor.headers, surface)
         if content_type == JSON:
             body = await self._visitors.read_json(visitor, receive, bodies.MOST_NODES[surface])

@@ -8,7 +8,7 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from contracts import topics
 from contracts.clock import now_ms
 from contracts.prompts import PromptSubmitted
-from contracts.record import Record, ReplyAddress, RequestId
+from contracts.record import Lasting, Record, ReplyAddress, RequestId
 from contracts.requests import KeyUsed, ReplyRead, RequestAccepted, RequestCancelled
 from contracts.topic import Topic
 from libs.bus.producer import Producer, settle
@@ -50,12 +50,12 @@ class Publishing:
         self._key_noted_at_ms: dict[str, int] = {}
         self._background = Tasks("publish from the ingress")
 
-    def address(self) -> ReplyAddress:
+    def address(self, lasting: Lasting = Lasting.CONNECTION) -> ReplyAddress:
         """Where replies come to. Raises Unavailable where they would not be read, or nothing can be published."""
         partition = self._claimant.held
         if partition is None or not self._replies.ready or not self._watch.up:
             raise Unavailable("The gateway's log is not available; try again in a moment.", retry_after_s=1)
-        return ReplyAddress(partition=partition, ingress_id=self._ingress_id)
+        return ReplyAddress(partition=partition, ingress_id=self._ingress_id, lasting=lasting)
 
     async def publish(self, request: RequestAccepted, prompt: PromptSubmitted, trace: str) -> None:
         """Returns when the broker has both.
@@ -65,7 +65,7 @@ class Publishing:
             Unavailable: the broker does not take it; it may be there all the same.
         """
         # The partition may have been lost while the body came: nobody would read the answer.
-        if self.address() != request.reply_to:
+        if self.address(request.reply_to.lasting) != request.reply_to:
             raise Unavailable("The gateway's log is not available; try again in a moment.", retry_after_s=1)
         try:
             async with asyncio.timeout(self._within_s):
@@ -79,14 +79,23 @@ class Publishing:
                 "The gateway's log did not take the request; try again in a moment.", retry_after_s=1
             ) from None
 
-    def cancel(self, request: RequestAccepted, trace: str) -> None:
+    def cancel(self, request_id: RequestId, trace: str) -> None:
         """Nobody waits for the answer any more."""
         record = RequestCancelled(
-            request_id=request.request_id,
+            request_id=request_id,
             reason="the client is not waiting any more",
             cancelled_at_ms=now_ms(),
         )
         self._publish_soon(topics.CANCELLATIONS, record, trace)
+
+    async def publish_cancelled(self, request_id: RequestId, reason: str) -> None:
+        """The same, for a client that waits until it is there. Raises Unavailable where the log does not take it."""
+        record = RequestCancelled(request_id=request_id, reason=reason, cancelled_at_ms=now_ms())
+        try:
+            async with asyncio.timeout(self._within_s):
+                await settle([await self._producer.publish(topics.CANCELLATIONS, record)])
+        except (KafkaError, TimeoutError):
+            raise Unavailable("The gateway's log is not available; try again in a moment.", retry_after_s=1) from None
 
     def note_read(self, request_id: RequestId, size: int, trace: str) -> None:
         """The client has been sent so much of its stream, in all."""

@@ -1,17 +1,10 @@
 """Follows the reply partition that this ingress holds."""
 
 from contracts import topics
-from contracts.record import Refusal
 from libs.bus.follower import Follower, From
 from libs.bus.service import Service
 from libs.runtime.background import Repeated
 from services.ingress.waiting import WaitingRoom
-
-LOST = Refusal(
-    status=503,
-    message="The gateway lost the partition that carries this answer; try again in a moment.",
-    retry_after_s=1,
-)
 
 
 class RepliesReader:
@@ -30,14 +23,21 @@ class RepliesReader:
         """Replies to requests that are published from now on will be read."""
         return self._follower is not None and self._followed == self._wanted and self._follower.ready
 
+    @property
+    def position(self) -> int:
+        """The offset from which on replies come to who asks now."""
+        if self._follower is None or self._followed is None:
+            return 0
+        return self._follower.position(topics.REPLIES, self._followed)
+
     def claimed(self, partition: int) -> None:
         """Begins to follow a partition."""
         self._wanted = partition
         self.background.wake()
 
     def lost(self) -> None:
-        """Ends following, and every wait for a reply from there."""
-        self._room.fail_all(LOST)
+        """Ends following. Who waits for a reply from there reads it from the log."""
+        self._room.read_all_again()
         self._wanted = None
         self.background.wake()
 

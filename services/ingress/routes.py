@@ -50,6 +50,7 @@ def application(
     generation: ASGIApp,
     request: ASGIApp,
     answer_cache: ASGIApp,
+    stream: ASGIApp,
 ) -> Starlette:
     """All routes.
 
@@ -64,6 +65,7 @@ def application(
         generation: of ``GET /generation?id=``.
         request: of ``GET /requests/{id}``.
         answer_cache: of ``DELETE /cache``.
+        stream: of ``GET`` and ``DELETE /streams/{id}``.
     """
 
     routes = []
@@ -73,6 +75,7 @@ def application(
             Route(f"{prefix}{PATHS[Surface.MESSAGES]}/count_tokens", counting, methods=["POST"]),
             Route(f"{prefix}{PATHS[Surface.RESPONSES]}/{{id}}", response, methods=["GET", "DELETE"]),
             Route(f"{prefix}{PATHS[Surface.RESPONSES]}/{{id}}/input_items", input_items),
+            Route(f"{prefix}/streams/{{id}}", stream, methods=["GET", "DELETE"]),
             Route(f"{prefix}/balance", balance),
             Route(f"{prefix}/generation", generation),
             Route(f"{prefix}/cache", answer_cache, methods=["DELETE"]),

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 
 from contracts import headers as names
 from contracts.headers import header
@@ -9,38 +10,28 @@ from contracts.record import Refusal, ReplyAddress, RequestId
 from contracts.replies import Reply, ReplyChunk, ReplyEnded, ReplyStarted, refused
 from libs.bus.records import DeadLetter, Raw, Received
 from libs.telemetry.instruments import REPLY_BUFFER, WAITING
+from services.ingress.core.sequence import MissingBytesError, Sequence
 
 KNOWN_TYPES = frozenset(names.TYPE_PREFIX + kind.__name__ for kind in (ReplyStarted, ReplyChunk, ReplyEnded))
-MOST_BUFFERED = 8 * 1024 * 1024
-SLOW = Refusal(status=503, message="The connection reads too slowly; the rest of the answer was given up.")
+MOST_BUFFERED = 256 * 1024
+"""Bytes of one stream in memory. What is more is read from the log when the client has read these."""
 BROKEN = Refusal(status=500, message="A record of the answer could not be read; it was kept for the operator.")
 
 
-class Waiting:
-    """One client's replies, in order and without duplicates."""
+class Replies:
+    """One client's records, in order: a queue."""
 
-    __slots__ = (
-        "_buffered",
-        "_ended",
-        "_next_seq",
-        "_records",
-        "_started",
-        "_wake",
-        "answered",
-        "reply_to",
-        "request_id",
-    )
+    __slots__ = ("_buffered", "_ended", "_moved", "_records", "_wake", "answered", "reply_to", "request_id")
 
     def __init__(self, request_id: RequestId, reply_to: ReplyAddress) -> None:
         self.request_id = request_id
         self.reply_to = reply_to
         self.answered = False
         """The end of the request came off the log; else the wait was given up here."""
-        self._started = False
         self._ended = False
-        self._records: deque[Reply] = deque()
+        self._records: deque[Reply | None] = deque()
         self._buffered = 0
-        self._next_seq = 0
+        self._moved = False
         self._wake: asyncio.Future[None] | None = None
 
     @property
@@ -48,35 +39,14 @@ class Waiting:
         """Bytes that were not sent yet."""
         return self._buffered
 
-    async def next(self) -> Reply:
-        """The next record; `ReplyEnded` is the last."""
+    async def next(self) -> Reply | None:
+        """The next record; `ReplyEnded` is the last. None: there was none for a while."""
         while not self._records:
-            self._wake = asyncio.get_running_loop().create_future()
-            await self._wake
+            await self._wait()
         record = self._records.popleft()
         if isinstance(record, ReplyChunk):
-            self._buffered -= len(record.sent)
+            self._buffered -= len(record.content)
         return record
-
-    def push(self, record: Reply) -> None:
-        """Takes in a record of the log; what was published twice is dropped."""
-        if self._ended or record.reply_to.ingress_id != self.reply_to.ingress_id:
-            return
-        if isinstance(record, ReplyStarted):
-            if self._started:
-                return
-            self._started = True
-        elif isinstance(record, ReplyChunk):
-            if record.seq < self._next_seq:
-                return
-            self._next_seq = record.seq + 1
-            self._buffered += len(record.sent)
-            if self._buffered > MOST_BUFFERED:
-                self.fail(SLOW)
-                return
-        else:
-            self._ended = self.answered = True
-        self._put(record)
 
     def fail(self, refusal: Refusal) -> None:
         """Ends it from here: no more will come, or not in time."""
@@ -84,16 +54,145 @@ class Waiting:
             self._ended = True
             self._put(refused(self.request_id, self.reply_to, refusal))
 
-    def _put(self, record: Reply) -> None:
+    def note_silence(self) -> None:
+        """Has `next` return None where nothing came since the last call."""
+        if not self._moved and not self._records and not self._ended:
+            self._put(None)
+        self._moved = False
+
+    def close(self) -> None:
+        """Nobody wants the rest."""
+
+    def _put(self, record: Reply | None) -> None:
+        self._moved = True
         self._records.append(record)
         if self._wake is not None and not self._wake.done():
             self._wake.set_result(None)
+
+    async def _wait(self) -> None:
+        self._wake = asyncio.get_running_loop().create_future()
+        await self._wake
+
+
+Reread = Callable[["Waiting", int, int], Replies]
+"""Reads a client's answer from the log: given an offset at which to begin, and how many bytes are there already."""
+
+
+class Waiting(Replies):
+    """The replies of a client of this ingress, as they come.
+
+    Where some are missing, or come faster than they are read, or the partition goes to another ingress, it goes on
+    from the log: all that it has not passed on is there.
+    """
+
+    __slots__ = ("_again", "_first", "_position", "_reread", "_rest", "_sequence", "_started")
+
+    def __init__(self, request_id: RequestId, reply_to: ReplyAddress, position: int, reread: Reread) -> None:
+        """
+        Args:
+            position: the offset from which on its replies come.
+        """
+        super().__init__(request_id, reply_to)
+        self._first = position
+        self._position = position
+        self._reread = reread
+        self._again: int | None = None
+        """The offset from which on the rest is read again."""
+        self._rest: Replies | None = None
+        self._sequence = Sequence()
+        self._started = False
+
+    async def next(self) -> Reply | None:
+        """See `Replies.next`."""
+        while not self._records:
+            if self._again is not None:
+                return await self._next_of_rest(self._again)
+            await self._wait()
+        return await super().next()
+
+    async def _next_of_rest(self, offset: int) -> Reply | None:
+        if self._rest is None:
+            self._rest = self._reread(self, offset, self._sequence.end)
+        record = await self._rest.next()
+        self.answered = self._rest.answered
+        return record
+
+    @property
+    def position(self) -> int:
+        """The offset of its first record, once that has come."""
+        return self._first
+
+    def push(self, record: Reply, offset: int) -> None:
+        """Takes in a record of the log; what was published twice is dropped."""
+        if self._ended or self._again is not None or record.reply_to.ingress_id != self.reply_to.ingress_id:
+            return
+        if isinstance(record, ReplyChunk):
+            if self._buffered > MOST_BUFFERED:
+                self.read_again(offset)
+                return
+            try:
+                piece = self._sequence.take(record)
+            except MissingBytesError:
+                self.read_again(self._first)
+                return
+            if piece is None:
+                return
+            record = piece
+            self._buffered += len(record.content)
+        elif isinstance(record, ReplyStarted):
+            if self._started:
+                return
+            self._started, self._first = True, offset
+        elif record.size > self._sequence.end:
+            self.read_again(self._first)
+            return
+        else:
+            if not self._started:
+                self._first = offset
+            self._ended = self.answered = True
+        self._position = offset + 1
+        self._put(record)
+
+    def read_again(self, offset: int | None = None) -> None:
+        """Goes on from the log, where its end has not come.
+
+        Args:
+            offset: None: after the last record that came.
+        """
+        if self._again is None and not self._ended:
+            self._again = self._position if offset is None else offset
+            if self._wake is not None and not self._wake.done():
+                self._wake.set_result(None)
+
+    def fail(self, refusal: Refusal) -> None:
+        """See `Replies.fail`."""
+        if self._rest is None:
+            super().fail(refusal)
+        else:
+            self._rest.fail(refusal)
+
+    def close(self) -> None:
+        """See `Replies.close`."""
+        if self._rest is not None:
+            self._rest.close()
+
+    def note_silence(self) -> None:
+        """See `Replies.note_silence`."""
+        if self._rest is None:
+            super().note_silence()
+        else:
+            self._rest.note_silence()
 
 
 class WaitingRoom:
     """All clients of one ingress that wait."""
 
-    def __init__(self) -> None:
+    def __init__(self, reread: Reread) -> None:
+        """
+        Args:
+            reread: where a client's records do not come as they should.
+        """
+        self._reread = reread
         self._waiting: dict[RequestId, Waiting] = {}
         WAITING.observe("room", lambda: [(len(self), ())])
         REPLY_BUFFER.observe("room", lambda: [(sum(one.buffered for one in self._waiting.values()), ())])
@@ -101,19 +200,30 @@ class WaitingRoom:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def enter(self, request_id: RequestId, reply_to: ReplyAddress) -> Waiting:
-        """Begins to wait. Call it before the request is published."""
-        waiting = self._waiting[request_id] = Waiting(request_id, reply_to)
+    def enter(self, request_id: RequestId, reply_to: ReplyAddress, position: int) -> Waiting:
+        """Begins to wait. Call it before the request is published.
+
+        Args:
+            position: see `Waiting`.
+        """
+        waiting = self._waiting[request_id] = Waiting(request_id, reply_to, position, self._reread)
         return waiting
 
     def leave(self, request_id: RequestId) -> None:
         """Ends waiting; later replies are dropped."""
-        self._waiting.pop(request_id, None)
+        waiting = self._waiting.pop(request_id, None)
+        if waiting:
+            waiting.close()
 
-    def fail_all(self, refusal: Refusal) -> None:
-        """Ends every wait."""
+    def read_all_again(self) -> None:
+        """The partition goes to another ingress: all go on from the log."""
         for waiting in self._waiting.values():
-            waiting.fail(refusal)
+            waiting.read_again()
+
+    def note_silence(self) -> None:
+        """See `Replies.note_silence`."""
+        for waiting in self._waiting.values():
+            waiting.note_silence()
 
     def wanted(self, raw: Raw) -> bool:
         """False for a record of a client who went away: not worth decoding."""
@@ -123,7 +233,7 @@ class WaitingRoom:
         """Hands a record of the replies partition to who waits for it."""
         waiting = self._waiting.get(received.record.request_id)
         if waiting:
-            waiting.push(received.record)
+            waiting.push(received.record, received.offset)
 
     def on_dead_letter(self, letter: DeadLetter) -> None:
         """Ends the wait for an answer that cannot be read."""

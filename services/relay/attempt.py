@@ -53,6 +53,7 @@ STALLED_S = 60.0
 NO_GRANT = Refusal(
     status=503, message="The provider's key could not be opened; nothing was charged, try again.", retry_after_s=1
 )
+CANCELLED = Refusal(status=499, message="The answer was cancelled; what came before is all there is.")
 STOPPED = Refusal(status=503, message="The gateway is being restarted; what came before is all there is.")
 
 
@@ -347,7 +348,7 @@ class Attempt:
         return Ending(
             Outcome.COMPLETED,
             body=None if call.unstreamed else text,
-            tail=text if call.unstreamed else None,
+            tail=self._stream.tail(text) if call.unstreamed else None,
             content_type=call.content_type or JSON,
             tokens=tokens,
             quantities=list(call.quantities()),
@@ -395,8 +396,8 @@ class Attempt:
             self._counting.note_streamed(self._at, tokens, first_byte_ms=self._first_byte_ms, seconds=seconds)
         self._ending = Ending(
             Outcome.COMPLETED,
-            tail=tail,
-            chunks=self._stream.chunks,
+            tail=self._stream.tail(tail),
+            size=self._stream.size,
             tokens=tokens,
             quantities=list(call.quantities()),
             estimated_from=estimated_from,
@@ -438,10 +439,10 @@ class Attempt:
             if outcome is Outcome.CANCELLED:
                 whole.outcome, whole.status, whole.body, whole.tail = outcome, 499, None, None
             return whole
-        ending = await self._failed(STOPPED)
+        ending = await self._failed(CANCELLED if outcome is Outcome.CANCELLED else STOPPED)
         ending.outcome = outcome
         if outcome is Outcome.CANCELLED:
-            ending.status, ending.refusal, ending.tail = 499, None, None
+            ending.status, ending.refusal = 499, None
         if self._called_at and self._call:
             # The provider has worked on the prompt, whether or not a byte came back.
             ending.quantities = list(self._call.quantities())
@@ -464,10 +465,10 @@ class Attempt:
         answer = self._call.stream
         if self._stream.started:
             await self._stream.close()
-            ending.chunks = self._stream.chunks
+            ending.size = self._stream.size
             if isinstance(self._sent, str):
                 error_event = DIALECTS[self._route.surface].error_event
-                ending.tail = error_event(refusal.message, refusal.status, self._sent)
+                ending.tail = self._stream.tail(error_event(refusal.message, refusal.status, self._sent))
             ending.quantities = list(self._call.quantities())
             counted = self._counting.tokens(self._call, answer.usage, answer.delivered_bytes)
             ending.tokens, ending.estimated_from = counted

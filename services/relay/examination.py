@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 import structlog
 
@@ -10,14 +11,15 @@ from contracts import topics
 from contracts.attempts import AttemptEnded
 from contracts.headers import header
 from contracts.record import Refusal, RequestId
-from contracts.replies import Outcome, ReplyChunk
+from contracts.replies import EVENTS, Outcome, ReplyChunk, ReplyStarted
 from contracts.requests import AddressedRequest
 from contracts.services import RELAY_GROUP
 from libs.bus.admin import group_members
 from libs.bus.reading import read_to_end
 from libs.bus.records import PoisonError, Received, decode
 from libs.bus.service import Service
-from libs.chat.surfaces.registry import delivered_bytes
+from libs.chat.event_ids import numbered
+from libs.chat.surfaces.registry import DIALECTS, delivered_bytes
 from services.relay.core.ending import Ending, failed
 from services.relay.core.estimating import from_text
 from services.relay.core.intake import Examine
@@ -98,12 +100,15 @@ class Examination:
         )
         ending = failed(INTERRUPTED)
         ending.outcome, ending.estimated_from = Outcome.INTERRUPTED, "text"
-        delivered = await self._delivered_bytes(request, examine.started.started_at_ms)
-        ending.tokens = from_text(request, delivered)
+        delivered = await self._delivered(request, examine.started.started_at_ms)
+        ending.tokens, ending.size = from_text(request, delivered.text_bytes), delivered.size
+        if delivered.last:
+            error = DIALECTS[request.surface].error_event(INTERRUPTED.message, INTERRUPTED.status, delivered.last)
+            ending.tail = numbered(error, delivered.size).decode()
         return ending
 
-    async def _delivered_bytes(self, request: AddressedRequest, since_ms: int) -> int:
-        total = 0
+    async def _delivered(self, request: AddressedRequest, since_ms: int) -> "_Delivered":
+        found, events = _Delivered(), False
         partitions = [request.reply_to.partition]
         # Undecoded where they are of other requests: most are.
         async for raw in read_to_end(self._service.bus, topics.REPLIES, partitions=partitions, since_ms=since_ms - 1):
@@ -113,6 +118,19 @@ class Examination:
                 record = decode(raw).record
             except PoisonError:
                 continue
-            if isinstance(record, ReplyChunk):
-                total += delivered_bytes(record.data)
-        return total
+            if isinstance(record, ReplyStarted):
+                events = record.content_type == EVENTS
+            elif isinstance(record, ReplyChunk) and record.at == found.size:
+                found.size = record.end
+                if events:
+                    found.last = record.content.decode()
+                    found.text_bytes += delivered_bytes(found.last)
+        return found
+
+
+@dataclass(slots=True)
+class _Delivered:
+    size: int = 0
+    text_bytes: int = 0
+    last: str = ""
+    """The last events."""

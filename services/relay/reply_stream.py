@@ -1,4 +1,4 @@
-"""The way of a stream's events onto the log: in order, whole, and no faster than the log takes them."""
+"""The way of a stream's events onto the log: in order, numbered, whole, and no faster than the log takes them."""
 
 import asyncio
 
@@ -7,9 +7,11 @@ from aiokafka.errors import KafkaError
 
 from contracts import topics
 from contracts.decisions import QuotaWindow
-from contracts.replies import EVENTS, STREAM_WINDOW, Reply, ReplyChunk, ReplyStarted
+from contracts.record import Lasting
+from contracts.replies import EVENTS, STREAM_WINDOW, Reply, ReplyChunk, ReplyStarted, reader_of
 from contracts.requests import AddressedRequest
 from libs.bus.producer import Producer, settle
+from libs.chat.event_ids import numbered
 
 log = structlog.get_logger()
 
@@ -30,7 +32,8 @@ class ReplyStream:
         self._request = request
         self._windows = windows
         self._trace = trace
-        self._buffer: list[str | bytes] = []
+        self._windowed = request.reply_to.lasting is Lasting.CONNECTION
+        self._buffer: list[bytes] = []
         self._buffered = 0
         self._written = 0
         self._read = 0
@@ -39,7 +42,8 @@ class ReplyStream:
         self._room.set()
         self._closing = False
         self._pump: asyncio.Task[None] | None = None
-        self.chunks = 0
+        self.size = 0
+        """Bytes of the stream so far; those that are not on the log yet included."""
         self.provider_id: str | None = None
         self.tried: list[str] = []
         self.dropped: list[str] = []
@@ -63,7 +67,7 @@ class ReplyStream:
     @property
     def unread(self) -> bool:
         """The client has so much to read that nothing more is written."""
-        return self._written - self._read >= STREAM_WINDOW
+        return self._windowed and self._written - self._read >= STREAM_WINDOW
 
     def read(self, size: int) -> None:
         """The client has been sent so much of the stream, in all."""
@@ -71,14 +75,20 @@ class ReplyStream:
         self._wake.set()
 
     def write(self, text: str | bytes) -> None:
-        """Adds events, or bytes; a stream has one of them."""
+        """Adds events, which are numbered here, or bytes; a stream has one of them."""
         if not text:
             return
         if self._pump is None:
             self._pump = asyncio.create_task(self._run())
-        self._buffer.append(text)
-        self._buffered += len(text)
+        content = text if isinstance(text, bytes) else numbered(text, self.size)
+        self.size += len(content)
+        self._buffer.append(content)
+        self._buffered += len(content)
         self._wake.set()
+
+    def tail(self, events: str) -> str:
+        """The last events, numbered, as they travel in `ReplyEnded`."""
+        return numbered(events, self.size).decode()
 
     async def drain(self) -> None:
         """Returns when it is not `full`."""
@@ -98,6 +108,7 @@ class ReplyStream:
         started = ReplyStarted(
             request_id=request.request_id,
             reply_to=request.reply_to,
+            reader=reader_of(request.caller.account_id, request.caller.ip),
             content_type=self.content_type,
             windows=self._windows,
             waited_ms=self.waited_ms,
@@ -119,12 +130,10 @@ class ReplyStream:
             chunk = ReplyChunk(
                 request_id=request.request_id,
                 reply_to=request.reply_to,
-                seq=self.chunks,
-                data="".join(piece for piece in pieces if isinstance(piece, str)),
-                content=b"".join(piece for piece in pieces if isinstance(piece, bytes)),
+                at=self._written,
+                content=b"".join(pieces),
             )
-            self.chunks += 1
-            self._written += len(chunk.sent)
+            self._written = chunk.end
             await self._put([*first, chunk])
             first = []
 

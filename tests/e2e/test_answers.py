@@ -188,7 +188,7 @@ async def test_a_provider_that_hangs(gateway: Gateway) -> None:
 async def test_provider_errors_in_mid_stream(gateway: Gateway, knob: str, code: int, hint: str) -> None:
     response = await gateway.post(chat(f"[[stub chunks=6 gap_ms=5 {knob}]]", stream=True))
     assert response.status_code == 200
-    events = [line.removeprefix("data: ") for line in response.text.split("\n\n") if line]
+    events = [line.removeprefix("data: ") for line in response.text.split("\n") if line.startswith("data: ")]
     assert len(events) == 4
     last = orjson.loads(events[-1])
     assert last["error"]["code"] == code
@@ -273,8 +273,8 @@ async def test_a_long_stream_arrives_whole(gateway: Gateway) -> None:
     """It is ten times what relay and ingress hold of a stream that is not read yet."""
     body = chat("go on [[stub chunks=4000]]", stream=True)
     response = await gateway.post(body)
-    lines = response.text.split("\n\n")
-    assert lines[-2:] == ["data: [DONE]", ""]
+    lines = response.text.split("\n")
+    assert lines[-4:] == [f"id: {len(response.content)}", "data: [DONE]", "", ""]
     assert sum(line.startswith("data: {") for line in lines) >= 4_000
     assert len(response.text) > 10 * STREAM_WINDOW / 2
     assert (await gateway.entry(response.headers["x-request-id"]))["output_tokens"] == 4_000

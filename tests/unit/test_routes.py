@@ -68,6 +68,7 @@ def _client() -> httpx.AsyncClient:
         generation=_nothing,
         request=_nothing,
         answer_cache=_nothing,
+        stream=_nothing,
     )
     return httpx.AsyncClient(transport=httpx.ASGITransport(made), base_url="http://gateway")
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from contracts.record import JSON, ReplyAddress
+from contracts.record import JSON, Lasting, ReplyAddress
 from contracts.requests import Caller, RequestAccepted, Surface, is_free
 from libs.chat.surfaces.registry import DIALECTS
 from libs.chat.surfaces.writer import SurfaceError
@@ -29,6 +29,8 @@ _TASKS = ("x-kilocode-taskid", "x-kilo-session", "x-session-id")
 ANONYMOUS = "anonymous"
 """Kilo Code's clients send this key where they have none."""
 ORGANIZATION_HEADER = "x-kilocode-organizationid"
+DISCONNECT_HEADER = "x-sluice-on-disconnect"
+_LASTING = {"cancel": Lasting.CONNECTION, "continue": Lasting.ANSWER}
 
 
 def header_map(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
@@ -93,6 +95,14 @@ def check_key(model: str, *, has_key: bool) -> None:
 def organization_of(headers: Mapping[str, str]) -> str | None:
     """The organization that the client names, if any."""
     return _tag(headers, ORGANIZATION_HEADER)
+
+
+def lasting_of(headers: Mapping[str, str]) -> Lasting:
+    """What a client that leaves wants of its answer. Raises BadRequest where the header says neither."""
+    wanted = headers.get(DISCONNECT_HEADER, "cancel").strip().lower()
+    if wanted not in _LASTING:
+        raise BadRequest(f"The header {DISCONNECT_HEADER} is cancel or continue.")
+    return _LASTING[wanted]
 
 
 def resolve(

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from contracts.attempts import AttemptEnded
 from contracts.quantities import Quantity
 from contracts.record import JSON, Refusal
-from contracts.replies import Outcome, ReplyEnded
+from contracts.replies import Outcome, ReplyEnded, reader_of
 from contracts.requests import RequestFacts, carried
 from contracts.routes import RequestRejected, RoutePlanned, Target
 from contracts.usage import EstimatedFrom, TokenUsage, UsageRecorded
@@ -22,7 +22,8 @@ class Ending:
     content_type: str = JSON
     """Of the body."""
     tail: str | None = None
-    chunks: int = 0
+    size: int = 0
+    """See `ReplyEnded.size`."""
     tokens: TokenUsage = field(default_factory=TokenUsage)
     quantities: list[Quantity] = field(default_factory=list)
     estimated_from: EstimatedFrom | None = None
@@ -87,13 +88,14 @@ def attempt_ended(route: RoutePlanned | RequestRejected, ending: Ending, now_ms:
         reply=ReplyEnded(
             request_id=route.request_id,
             reply_to=route.reply_to,
+            reader=reader_of(route.caller.account_id, route.caller.ip),
             outcome=ending.outcome,
             status=ending.status,
             refusal=ending.refusal,
             body=ending.body,
             content_type=ending.content_type,
             tail=ending.tail,
-            chunks=ending.chunks,
+            size=ending.size,
             windows=route.windows,
             waited_ms=route.waited_ms,
             provider_id=provider_id,

@@ -1,0 +1,163 @@
+"""``/streams/{id}``: an answer that broke off goes on, from any ingress; a whole one is there again; or it ends."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from starlette.requests import Request
+from starlette.types import Receive, Scope, Send
+
+from contracts.record import Lasting, Refusal
+from contracts.replies import STREAM_WINDOW, ReplyEnded, ReplyStarted, reader_of
+from contracts.requests import Surface
+from services.ingress.core.answering import Answering
+from services.ingress.core.answers import refused
+from services.ingress.core.errors import BadRequest, IngressError, NotFound, RateLimited, Unavailable
+from services.ingress.core.stream_ids import StreamId
+from services.ingress.publishing import Publishing
+from services.ingress.reading import GONE, Reading, Readings
+from services.ingress.visitors import Visitors
+from services.ingress.waiting import Replies
+
+LAST_EVENT = "last-event-id"
+RETRY = b"retry: 1000\n"
+"""How long an ``EventSource`` waits before it asks again: a field of the first event (HTML standard, 9.2.6)."""
+MOST_READERS = 4_000
+"""Of one ingress."""
+MOST_OF_READER = 1_024
+READS_S = 900.0
+"""Who wants more asks again, with the last ID."""
+LEFT = Refusal(status=499, message="The client closed the connection.")
+OVER = Refusal(status=503, message="This connection has been open for long; ask again with the last ID.")
+
+
+class StreamPage:
+    """The ASGI application of ``GET`` and ``DELETE /streams/{id}``."""
+
+    def __init__(self, visitors: Visitors, readings: Readings, publishing: Publishing) -> None:
+        self._visitors = visitors
+        self._readings = readings
+        self._publishing = publishing
+        self._readers: Counter[str] = Counter()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves one request."""
+        request = Request(scope, receive)
+        try:
+            visitor = await self._visitors.visitor(scope)
+            reader = reader_of(visitor.caller.account_id if visitor.caller else None, visitor.address)
+            found = StreamId.decode(request.path_params["id"])
+            if found is None:
+                raise NotFound(GONE.message)
+            at = position_of(request.headers, request.query_params)
+            with self._place(reader), self._readings.open(found, at=at, reader=reader) as reading:
+                if request.method == "DELETE":
+                    await self._cancel(found, reading, send)
+                else:
+                    await self._give(found, at, reading, request, send)
+        except IngressError as error:
+            for message in refused(error.refusal, []):
+                await send(message)
+
+    @contextmanager
+    def _place(self, reader: str) -> Iterator[None]:
+        if self._readers.total() >= MOST_READERS:
+            raise Unavailable("Too many streams are read here; try again in a moment.", retry_after_s=1)
+        if self._readers[reader] >= MOST_OF_READER:
+            raise RateLimited("You read too many streams at once; end some first.", retry_after_s=1)
+        self._readers[reader] += 1
+        try:
+            yield
+        finally:
+            self._readers[reader] -= 1
+            if not self._readers[reader]:
+                del self._readers[reader]
+
+    async def _cancel(self, found: StreamId, reading: Reading, send: Send) -> None:
+        while (first := await reading.next()) is None:
+            pass
+        if isinstance(first, ReplyEnded) and not reading.answered:
+            raise NotFound(GONE.message)
+        if not isinstance(first, ReplyEnded):
+            await self._publishing.publish_cancelled(found.request_id, "the client has ended the stream")
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def _give(self, found: StreamId, at: int, reading: Reading, request: Request, send: Send) -> None:
+        headers = [(b"x-request-id", found.request_id.encode()), (b"x-sluice-stream", found.encode().encode())]
+        answering = Answering(Surface.CHAT_COMPLETIONS, headers)
+        watcher = asyncio.create_task(watch_connection(request.receive, reading, LEFT))
+        over = asyncio.get_running_loop().call_later(READS_S, reading.fail, OVER)
+        eventsource = "text/event-stream" in request.headers.get("accept", "")
+        begins: ReplyStarted | None = None
+        noted = at
+        try:
+            while True:
+                reply = await reading.next()
+                if isinstance(reply, ReplyStarted):
+                    begins = begins or reply
+                    continue
+                if isinstance(reply, ReplyEnded):
+                    await self._end(reply, at, begins, reading, answering, send)
+                    return
+                if begins and not answering.began:
+                    # Not before it is known that there is more: who has it all is told so by the status.
+                    for message in answering.started(begins, []):
+                        await send(message)
+                    if eventsource:
+                        await send({"type": "http.response.body", "body": RETRY, "more_body": True})
+                elif reply is None:
+                    for message in answering.silence():
+                        await send(message)
+                if reply is not None:
+                    await send(answering.chunk(reply))
+                    if reply.end - noted >= STREAM_WINDOW // 2 and reply.reply_to.lasting is Lasting.CONNECTION:
+                        noted = reply.end
+                        self._publishing.note_read(found.request_id, noted, "")
+        finally:
+            over.cancel()
+            watcher.cancel()
+
+    @staticmethod
+    async def _end(
+        reply: ReplyEnded, at: int, begins: ReplyStarted | None, reading: Reading, answering: Answering, send: Send
+    ) -> None:
+        if not reading.answered:
+            if not answering.began and reply.refusal is not LEFT and reply.refusal:
+                for message in refused(reply.refusal, []):
+                    await send(message)
+            # Else a connection that ends in the middle is what tells the client to ask again.
+            return
+        if reply.tail is not None:
+            rest = reply.tail.encode()[max(0, at - reply.size) :]
+            if not rest and at and not answering.began:
+                # An EventSource that is given 204 asks no more (HTML standard, 9.2.3).
+                await send({"type": "http.response.start", "status": 204, "headers": answering.headers})
+                await send({"type": "http.response.body", "body": b""})
+                return
+            reply = reply.model_copy(update={"tail": rest.decode(errors="replace")})
+        if begins:
+            for message in answering.started(begins, []):
+                await send(message)
+        for message in answering.ended(reply, []):
+            await send(message)
+
+
+def position_of(headers: Mapping[str, str], query: Mapping[str, str]) -> int:
+    """After how many bytes a client wants a stream to go on: its last event's ID.
+
+    Raises:
+        BadRequest: it is none.
+    """
+    given = headers.get(LAST_EVENT) or query.get("last_event_id") or "0"
+    if not (given.isascii() and given.isdigit() and len(given) <= 15):
+        raise BadRequest("Last-Event-ID is the ID of an event of this stream: a whole number.")
+    return int(given)
+
+
+async def watch_connection(receive: Receive, replies: Replies, left: Refusal) -> None:
+    """Ends the replies when the client closes its connection."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    replies.fail(left)
