@@ -5,7 +5,7 @@ from typing import Any, Generic, TypeVar
 
 from . import topics
 from .charges import ChargePosted
-from .credit import BalanceChanged, CreditOrdered, MemberSpent
+from .credit import BalanceChanged, CreditEvent, CreditOrdered, MemberSpent
 from .decisions import Decision
 from .prompts import PromptSubmitted
 from .record import Record
@@ -44,6 +44,8 @@ class ServiceSpec:
     recovers: Topics = ()
     """Topics from which state is rebuilt when partitions are assigned, or that are read once."""
     writes: Topics = ()
+    outside: bool = False
+    """It is no process of the gateway: it keeps no dead letters, and its groups have names that begin with its own."""
     republishes: Topics = ()
     """Topics whose dead letters it reads, and whose records it may publish again as they are."""
 
@@ -180,10 +182,19 @@ SERVICES: tuple[ServiceSpec, ...] = (
     AUDIT,
 )
 
+BILLING_GROUP: Group[ChargePosted | CreditEvent | BalanceChanged] = Group(
+    "billing", (topics.CHARGES, topics.CREDIT, topics.BALANCES)
+)
+BILLING = ServiceSpec("billing", groups=(BILLING_GROUP,), outside=True)
+"""Whoever bills for the gateway; see docs/billing.md."""
 OPERATOR = ServiceSpec(
     "operator",
+    outside=True,
     recovers=(topics.RESOLUTIONS,),
     writes=(topics.RESOLUTIONS,),
     republishes=tuple(topic for topic in topics.TOPICS if topic is not topics.RESOLUTIONS),
 )
 """``./sluice dlq``. It runs in no container; its credentials are for those who may see who asked for what."""
+
+OUTSIDE: tuple[ServiceSpec, ...] = (BILLING, OPERATOR)
+"""Who else has credentials of their own."""

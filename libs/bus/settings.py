@@ -6,6 +6,7 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from contracts.topic import Spread, Topic
+from libs.bus import tls
 
 MAX_REQUEST_BYTES = 33 * 1024 * 1024
 
@@ -29,6 +30,11 @@ class BusSettings(BaseSettings):
     sasl_mechanism: str | None = None
     sasl_username: str | None = None
     sasl_password: str | None = Field(default=None, repr=False)
+    ssl_ca: str | None = None
+    """Whose brokers are believed: PEM, or the path of such a file. None: those of the system's CAs."""
+    ssl_certificate: str | None = None
+    """Of this client, likewise, where the brokers ask for one."""
+    ssl_key: str | None = Field(default=None, repr=False)
 
     def connection(self) -> dict[str, Any]:
         """Arguments that every aiokafka client takes."""
@@ -38,9 +44,7 @@ class BusSettings(BaseSettings):
             "retry_backoff_ms": 100,
         }
         if self.security_protocol in {"SASL_SSL", "SSL"}:
-            from aiokafka.helpers import create_ssl_context
-
-            arguments["ssl_context"] = create_ssl_context()
+            arguments["ssl_context"] = tls.context(self.ssl_ca, self.ssl_certificate, self.ssl_key)
         if self.sasl_mechanism:
             arguments |= {
                 "sasl_mechanism": self.sasl_mechanism,

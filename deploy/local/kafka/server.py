@@ -8,7 +8,7 @@ from pathlib import Path
 
 from deploy.local.child import Child
 from deploy.local.errors import StackError
-from deploy.local.home import Home, plain_environment
+from deploy.local.home import Home, plain_environment, write_private
 from deploy.local.kafka.installation import Installation
 from deploy.local.ports import LOOPBACK, free_port, wait_until_open
 from deploy.local.topics import set_up_topics
@@ -61,12 +61,26 @@ def prepare(installation: Installation, folder: Path, port: int) -> Path:
     Raises:
         StackError: the storage cannot be formatted.
     """
+    data = folder / "data"
+    return prepare_node(installation, folder, server_properties(data, port, free_port()), new_cluster_id())
+
+
+def new_cluster_id() -> str:
+    """As Kafka draws it: a UUID in URL-safe base64, that does not begin with a dash."""
+    return base64.urlsafe_b64encode(b"\0" + secrets.token_bytes(15)).decode().rstrip("=")
+
+
+def prepare_node(installation: Installation, folder: Path, text: str, cluster_id: str) -> Path:
+    """The same for a node of any configuration.
+
+    Args:
+        folder: holds the configuration; the log is in its folder ``data``.
+    """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     properties = folder / "server.properties"
     data = folder / "data"
-    properties.write_text(server_properties(data, port, free_port()))
+    write_private(properties, text)
     if not (data / "meta.properties").exists():
-        cluster_id = base64.urlsafe_b64encode(b"\0" + secrets.token_bytes(15)).decode().rstrip("=")
         arguments = ["format", "-t", cluster_id, "-c", str(properties)]
         command = installation.command("kafka.tools.StorageTool", *arguments, flags=("-XX:TieredStopAtLevel=1",))
         done = subprocess.run(  # noqa: S603

@@ -1,0 +1,57 @@
+"""TLS to the brokers: a private CA, and certificates in PEM, as text or by path."""
+
+import re
+import ssl
+import tempfile
+from pathlib import Path
+
+from libs.runtime.process import SettingsError
+
+_BLOCK = re.compile(r"-----BEGIN ([A-Z ]+)-----([A-Za-z0-9+/=\s]+)-----END \1-----")
+
+
+def context(ca: str | None, certificate: str | None, key: str | None) -> ssl.SSLContext:
+    """Verifies brokers, their names included; shows a certificate where one is given.
+
+    Args:
+        ca: whose brokers are believed; None: those of the system's CAs.
+        certificate: of this client, with ``key``; None: it has none.
+
+    Raises:
+        SettingsError: something of it is no PEM; the message quotes nothing.
+    """
+    try:
+        found = ssl.create_default_context(cadata=pem("SLUICE_KAFKA_SSL_CA", ca) if ca else None)
+        found.minimum_version = ssl.TLSVersion.TLSv1_2
+        if certificate and key:
+            both = pem("SLUICE_KAFKA_SSL_CERTIFICATE", certificate) + pem("SLUICE_KAFKA_SSL_KEY", key)
+            # Python's ssl reads private keys from files only: here one that its owner alone can read, and not for long.
+            with tempfile.NamedTemporaryFile("w", suffix=".pem") as file:
+                file.write(both)
+                file.flush()
+                found.load_cert_chain(file.name)
+    except ssl.SSLError as error:
+        raise SettingsError(f"SLUICE_KAFKA_SSL_*: {error.reason}") from None
+    return found
+
+
+def pem(name: str, given: str) -> str:
+    """PEM with its lines, from text that may have blanks in their place, or from the file that the text names.
+
+    Raises:
+        SettingsError: there is no such file, or it is no PEM.
+    """
+    text = given
+    if "-----BEGIN" not in given:
+        try:
+            text = Path(given).read_text()
+        except (OSError, ValueError):
+            raise SettingsError(f"{name} is neither PEM nor a file that can be read") from None
+    blocks = []
+    for kind, content in _BLOCK.findall(text):
+        body = "".join(content.split())
+        lines = [body[start : start + 64] for start in range(0, len(body), 64)]
+        blocks.append("\n".join([f"-----BEGIN {kind}-----", *lines, f"-----END {kind}-----", ""]))
+    if not blocks:
+        raise SettingsError(f"{name} is no PEM")
+    return "".join(blocks)
