@@ -65,7 +65,7 @@ class Node:
 
 
 class SecuredCluster:
-    """A cluster and everybody's credentials on it (`deploy.local.stack.Access`)."""
+    """A cluster and everybody's credentials on it."""
 
     def __init__(self, folder: Path, brokers: int = 1) -> None:
         authority = Authority()

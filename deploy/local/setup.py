@@ -3,7 +3,8 @@
 Environment: ``SLUICE_KAFKA_*`` as for every service, ``SLUICE_ADMIN_DATABASE_URL``, and each service's password in
 ``SLUICE_PASSWORD_<SERVICE>`` (``CONSOLE``, ``KEY_VAULT``, ``METERING``; ``GRAFANA`` for a role that reads usage). Each
 may come as a file: see `libs.runtime.secret_files`. Where the broker asks who one is, by
-``SLUICE_KAFKA_SECURITY_PROTOCOL``: an administrator's credentials, and users' passwords in ``SLUICE_KAFKA_PASSWORD_<SERVICE>``.
+``SLUICE_KAFKA_SECURITY_PROTOCOL``: an administrator's credentials, and users' passwords in
+``SLUICE_KAFKA_PASSWORD_<SERVICE>``.
 """
 
 import asyncio
