@@ -67,7 +67,9 @@ async def _scraped(gateway: Gateway, url: str, wanted: int) -> bool | NotYet:
 
 
 async def _query(gateway: Gateway, url: str, query: str) -> list[Any]:
-    answer = (await gateway.http.get(f"{url}/api/v1/query", params={"query": query})).json()
+    response = await gateway.http.get(f"{url}/api/v1/query", params={"query": query})
+    response.raise_for_status()
+    answer = response.json()
     assert answer["status"] == "success", answer
     return list(answer["data"]["result"])
 
