@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 from pydantic import ValidationError
@@ -46,6 +46,17 @@ Report = Callable[[str], None]
 _SPECS = {spec.name: spec for spec in SPECS}
 
 
+class Access(Protocol):
+    """Credentials on a cluster that asks who one is."""
+
+    @property
+    def admin(self) -> BusSettings:
+        """An administrator's."""
+
+    def environment(self, service: str) -> dict[str, str]:
+        """A service's own, as ``SLUICE_KAFKA_*``."""
+
+
 @dataclass(slots=True)
 class StackOptions:
     """What a user may choose."""
@@ -62,6 +73,8 @@ class StackOptions:
     otlp_endpoint: str | None = None
     partitions: int | None = None
     """Of each keyed topic; None: four."""
+    access: "Access | None" = None
+    """Of a cluster that asks who one is; None: it does not."""
     stub: bool = False
     """Start the stub provider, and let the configuration's provider ``stub`` be it."""
 
@@ -296,7 +309,8 @@ class Stack:
             )
             await self.children["broker"].start()
             return
-        self.bus = BusSettings(bootstrap=kafka, **chosen)
+        access = self._options.access
+        self.bus = access.admin if access else BusSettings(bootstrap=kafka, **chosen)
         self._report(f"broker: {kafka}")
         try:
             async with asyncio.timeout(15):
@@ -340,7 +354,9 @@ class Stack:
                 environment[KEY_VARIABLE] = self.stub_key()
         if self._options.stub:
             environment["SLUICE_PROVIDERS__STUB__BASE_URL"] = f"{self.stub_url}/v1"
-        return environment | passed_on(service, self._options.environment, self._key_variables)
+        given = passed_on(service, self._options.environment, self._key_variables)
+        own = self._options.access.environment(service) if self._options.access else {}
+        return environment | given | own
 
     def _signing(self, service: str) -> dict[str, str]:
         """The service's private key, where it signs, and the public keys of those whom it reads."""

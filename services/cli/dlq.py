@@ -11,8 +11,9 @@ from typing import Annotated, Any, TypeVar
 import typer
 from aiokafka.errors import KafkaError
 
+from contracts.services import OPERATOR
 from contracts.topic import Topic
-from contracts.topics import BY_NAME, TOPICS
+from contracts.topics import BY_NAME
 from deploy.local.errors import StackError
 from libs.bus.letters import Letter, LetterError, Letters, counts
 from libs.bus.settings import BusSettings
@@ -167,7 +168,7 @@ def _bus() -> BusSettings:
 
 def _topics(name: str | None) -> list[Topic[Any]]:
     if name is None:
-        return list(TOPICS)
+        return list(OPERATOR.republishes)
     if name not in BY_NAME:
         raise StackError(f"there is no topic {name!r}; there are {', '.join(sorted(BY_NAME))}")
     return [BY_NAME[name]]

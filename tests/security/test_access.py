@@ -1,8 +1,10 @@
-"""Brokers that ask who one is, from packages: what the SPECs list is let through, and nothing else."""
+"""Brokers that ask who one is, from packages: everybody does their work, and nothing else is let through."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
 
+import orjson
 import pytest
 import pytest_asyncio
 from aiokafka.admin import AIOKafkaAdminClient
@@ -16,13 +18,15 @@ from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.protocol.produce import ProduceRequest
 
 from contracts import topics
-from contracts.services import RELAY, ServiceSpec
+from contracts.services import OPERATOR, RELAY, ServiceSpec
 from contracts.topics import TOPICS
+from deploy.local.home import ROOT, plain_environment
 from libs.bus.access import EVERYBODY, Operation, Resource, entries, user_of
 from libs.bus.administration import apply
+from libs.bus.letters import Letters
 from libs.bus.settings import BusSettings
 from tests.secured import SecuredCluster, secured_cluster
-from tests.stacks import NotYet, until
+from tests.stacks import CONFIG, Gateway, NotYet, chat, running_stack, until
 
 QUEUES = [topic.dead_letters for topic in TOPICS]
 NAMES = sorted([topic.name for topic in TOPICS] + QUEUES)
@@ -33,6 +37,13 @@ GROUPS = sorted({group.name for spec in EVERYBODY for group in spec.groups})
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def cluster(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[SecuredCluster]:
     async with secured_cluster(tmp_path_factory.mktemp("cluster")) as started:
+        yield started
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def gateway(cluster: SecuredCluster, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gateway]:
+    folder = tmp_path_factory.mktemp("secured")
+    async with running_stack(folder, cluster.admin.bootstrap, config=CONFIG, access=cluster) as started:
         yield started
 
 
@@ -115,3 +126,35 @@ async def _comes_in(settings: BusSettings) -> bool:
     finally:
         await client.close()
     return True
+
+
+async def test_the_whole_system_works_and_the_books_are_exact(gateway: Gateway, cluster: SecuredCluster) -> None:
+    for stream in (False, True):
+        response = await gateway.post(chat("hi", stream=stream))
+        assert response.status_code == 200, response.text
+        entry = await gateway.entry(response.headers["x-request-id"])
+        assert entry["outcome"] == "completed"
+    policy = await gateway.http.get(f"{gateway.base_url}/models")
+    assert policy.status_code == 200
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "services.audit", "--wait-s", "60"),
+        cwd=ROOT,
+        env=plain_environment(
+            **cluster.environment("audit"), SLUICE_DATABASE_URL=gateway.stack.postgres.url("metering")
+        ),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    out, _ = await process.communicate()
+    report = orjson.loads(out)
+    assert (report["differences"], report["accepted"]) == ([], 2)
+    async with Letters(cluster.settings("operator")) as letters:
+        assert await letters.find(OPERATOR.republishes) == [], "no service was refused, or could not read another"
+
+    async def at_rest() -> bool | None:
+        health = await gateway.stack.health()
+        failing = [name for answer in health.values() for name, work in answer["background"].items() if work["failing"]]
+        return not failing or None
+
+    await until(at_rest, what="no failing background work")
+    for log in gateway.stack.logs.glob("*.log"):
+        assert "AuthorizationFailed" not in log.read_text(errors="replace"), log.name
