@@ -155,10 +155,11 @@ def test_the_compatibility_check_finds_what_breaks() -> None:
 
 
 def test_asyncapi_names_every_topic_and_dead_letter_queue() -> None:
-    document = yaml.safe_load(asyncapi())
+    text = asyncapi()
+    document = yaml.safe_load(text)
     addresses = {channel["address"] for channel in document["channels"].values()}
     assert addresses == set(BY_NAME)
-    assert all(topic.dead_letters in asyncapi() for topic in TOPICS)
+    assert all(topic.dead_letters in text for topic in TOPICS)
 
 
 def test_joined_topics_have_one_spread() -> None:
