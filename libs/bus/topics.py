@@ -144,6 +144,7 @@ async def _found(admin: AIOKafkaAdminClient) -> dict[str, Shape]:
             configurations[one["topic"]],
         )
         for one in (await admin.describe_topics(sorted(names)) if names else [])
+        if one["partitions"]  # It was deleted after the list was made.
     }
 
 
