@@ -151,6 +151,17 @@ async def test_another_s_request_and_key_are_not_there(plane: Plane, desk: Desk)
     assert (await desk.http.get(f"/me/requests/{answer.headers['x-request-id']}")).status_code == 200
 
 
+async def test_a_rotated_key_keeps_its_limits(plane: Plane, desk: Desk) -> None:
+    person = await plane.person()
+    account = f"/api/accounts/{person.account_id}"
+    limited = await plane.call("POST", f"{account}/keys", {"limits": {"usd_per_month": "5"}})
+    await desk.sign_in(person.key)
+    assert (await desk.send(f"me/keys/{limited['id']}/rotate", {})).status_code == 200
+    *_, newest = await plane.call("GET", f"{account}/keys")
+    shown = await plane.call("GET", f"{account}/limits")
+    assert shown["limits"] == {f"key:{newest['fingerprint']}": {"usd_per_month": "5.000000"}}
+
+
 async def test_requests_are_found_by_what_they_are(plane: Plane, desk: Desk) -> None:
     person = await plane.person()
     second = await plane.key(person.account_id)

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic import Field
 
-from libs.identity.tokens import API_KEY_TTL_S, INFERENCE, MANAGE, SCOPES, fingerprint
+from libs.identity.tokens import API_KEY_TTL_S, INFERENCE, MANAGE, SCOPES
 from libs.limits.catalog import METERS
 from services.console.answers import Answer, Body
 from services.console.core.cursors import Slice
@@ -145,13 +145,7 @@ async def rotate_key(key_id: str, call: Call) -> IssuedKey:
     old = await own_key(call, key_id)
     if old.key.revoked_at:
         raise BadInput("this key is revoked; create a new one")
-    ttl_s = max(1, int((old.key.expires_at - old.key.created_at).total_seconds()))
-    issued = await keys.create(
-        call.connection, call.actor, call.parts.signing, old.account_id, old.key.name, ttl_s, old.key.scopes
-    )
-    await keys.pass_limits_on(call.connection, call.actor, old.account_id, old.key.fingerprint, fingerprint(issued.key))
-    await keys.revoke(call.connection, call.actor, key_id)
-    return issued
+    return await keys.rotate(call.connection, call.actor, call.parts.signing, old)
 
 
 @routes.get("/me", response_model_exclude_unset=True)

@@ -152,11 +152,21 @@ async def revoke(connection: Connection, actor: Actor, key_id: str) -> None:
     if row is None:
         raise no_key(key_id)
     await enqueue(connection, topics.REVOCATIONS, revocation(key_id, row["revoked_at"], row["expires_at"]))
-    await pass_limits_on(connection, actor, row["account_id"], row["fingerprint"], None)
+    await _pass_limits_on(connection, actor, row["account_id"], row["fingerprint"], None)
     await note(connection, actor, "key.revoke", key_id, account=row["account_id"])
 
 
-async def pass_limits_on(connection: Connection, actor: Actor, account_id: str, old: str, new: str | None) -> None:
+async def rotate(connection: Connection, actor: Actor, signing: SigningKeys, old: OwnedKey) -> IssuedKey:
+    """Revokes a key and mints one of the same name, scopes, lifetime and limits. Raises as `create` does."""
+    key = old.key
+    ttl_s = max(1, int((key.expires_at - key.created_at).total_seconds()))
+    issued = await create(connection, actor, signing, old.account_id, key.name, ttl_s, key.scopes)
+    await _pass_limits_on(connection, actor, old.account_id, key.fingerprint, fingerprint(issued.key))
+    await revoke(connection, actor, key.id)
+    return issued
+
+
+async def _pass_limits_on(connection: Connection, actor: Actor, account_id: str, old: str, new: str | None) -> None:
     """A key's own limits, by fingerprint, become another's; with None they end."""
     after = renamed(await limits.current(connection, f"acct:{account_id}", lock=True), old, new)
     if after:

@@ -51,11 +51,7 @@ async def rotate_key(visit: Visiting, key_id: str) -> Response:
     call, old = visit.session, await own_key(visit.session, key_id)
     if not old.key.works:
         raise BadInput("this key works no more; create a new one")
-    ttl_s = max(1, int((old.key.expires_at - old.key.created_at).total_seconds()))
-    issued = await keys.create(
-        call.connection, call.actor, call.parts.signing, old.account_id, old.key.name, ttl_s, old.key.scopes
-    )
-    await keys.revoke(call.connection, call.actor, key_id)
+    issued = await keys.rotate(call.connection, call.actor, call.parts.signing, old)
     return await _keys(visit, issued=issued)
 
 
