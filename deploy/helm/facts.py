@@ -9,6 +9,7 @@ from contracts.topic import Spread
 from contracts.topics import BY_NAME
 from deploy.local.postgres import SCHEMAS
 from deploy.local.stack import SERVICES as RUNNING
+from libs.bus.access import entries
 from libs.bus.settings import BusSettings
 from libs.bus.topics import wanted_shapes
 
@@ -55,10 +56,11 @@ def topics() -> list[dict[str, Any]]:
 
 
 def _acls(spec: ServiceSpec) -> list[dict[str, Any]]:
-    reads = sorted(topic.name for topic in spec.reads)
-    writes = sorted({topic.name for topic in spec.writes} | {topic.dead_letters for topic in spec.reads})
     return [
-        *({"type": "topic", "name": name, "operations": ["Read", "Describe"]} for name in reads),
-        *({"type": "topic", "name": name, "operations": ["Write", "Describe"]} for name in writes),
-        *({"type": "group", "name": group.name, "operations": ["Read", "Describe"]} for group in spec.groups),
+        {
+            "type": entry.resource.name.lower(),
+            "name": entry.name,
+            "operations": [entry.operation.name.title(), "Describe"],
+        }
+        for entry in entries([spec])
     ]

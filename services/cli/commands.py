@@ -42,7 +42,7 @@ COMMANDS = (
     Command(
         "contracts",
         "contracts:contracts",
-        "Write schemas, AsyncAPI, OpenAPI, ACLs and the generated tables of documents anew.",
+        "Write schemas, AsyncAPI, OpenAPI, the chart's files and the generated tables of documents anew.",
     ),
     Command("test", "checks:test", "Run all checks; with arguments, pytest alone with these.", passes_on=True),
     Command(

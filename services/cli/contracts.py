@@ -14,7 +14,7 @@ from contracts.services import SERVICES, ServiceSpec
 from deploy.grafana import render as dashboards
 from deploy.helm import facts as chart
 from deploy.local.home import ROOT
-from libs.bus.documents import acls, asyncapi, schemas, topic_table
+from libs.bus.documents import asyncapi, schemas, topic_table
 from libs.chat.table import document as translation
 from libs.telemetry.table import document as metrics
 from services.cli.output import fail, report
@@ -23,7 +23,6 @@ GENERATED = ROOT / "contracts" / "generated"
 RELEASED = ROOT / "contracts" / "released"
 TRANSLATION = ROOT / "docs" / "translation.md"
 METRICS = ROOT / "docs" / "metrics.md"
-ACLS = ROOT / "deploy" / "kafka" / "acls.sh"
 TABLE = re.compile(r"(<!-- topics: begin \(./sluice contracts\) -->\n).*?(<!-- topics: end -->)", re.DOTALL)
 
 
@@ -32,13 +31,11 @@ def contracts(
         str | None, typer.Option(help="Cut this version's baseline, with which later ones must be compatible.")
     ] = None,
 ) -> None:
-    """Write schemas, AsyncAPI, OpenAPI, ACLs and the generated tables of documents anew."""
+    """Write schemas, AsyncAPI, OpenAPI, the chart's files and the generated tables of documents anew."""
     _write_schemas(GENERATED / "schemas")
     (GENERATED / "asyncapi.yaml").write_text(asyncapi())
     openapi = subprocess.run([sys.executable, "-m", "services.console.openapi"], capture_output=True, check=True)
     (GENERATED / "management-openapi.json").write_bytes(openapi.stdout)
-    ACLS.write_text(acls())
-    ACLS.chmod(0o755)
     TRANSLATION.write_text(translation())
     METRICS.write_text(metrics())
     dashboards.write()
@@ -46,7 +43,7 @@ def contracts(
     for spec in SERVICES:
         file = readme(spec)
         file.write_text(with_table(file.read_text(), spec))
-    written = (GENERATED, ACLS, TRANSLATION, METRICS, dashboards.FOLDER, chart.FILES, ROOT / "services/*/README.md")
+    written = (GENERATED, TRANSLATION, METRICS, dashboards.FOLDER, chart.FILES, ROOT / "services/*/README.md")
     report(f"written: {', '.join(str(path.relative_to(ROOT)) for path in written)}")
     if release:
         folder = RELEASED / release
