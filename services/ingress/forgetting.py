@@ -1,17 +1,15 @@
 """``DELETE /cache``: no answer that is cached by now is given again to its owner."""
 
-import asyncio
-
 import orjson
-from aiokafka.errors import KafkaError
 from starlette.types import Receive, Scope, Send
 
 from contracts import topics
 from contracts.answers import AnswersForgotten
 from contracts.clock import now_ms
-from libs.bus.producer import Producer, settle
+from libs.bus.producer import Producer
 from services.ingress.core.answers import refused, whole
-from services.ingress.core.errors import IngressError, Unauthorized, Unavailable
+from services.ingress.core.errors import IngressError, Unauthorized
+from services.ingress.publishing import publish_one
 from services.ingress.visitors import Visitors
 
 WITHIN_S = 5.0
@@ -31,13 +29,7 @@ class ForgetPage:
             if visitor.owner is None:
                 raise Unauthorized("Cached answers are an account's: send `Authorization: Bearer <api key>`.")
             record = AnswersForgotten(owner=visitor.owner, forgotten_at_ms=now_ms())
-            try:
-                async with asyncio.timeout(WITHIN_S):
-                    await settle([await self._producer.publish(topics.ANSWERS, record)])
-            except (KafkaError, TimeoutError):
-                raise Unavailable(
-                    "The gateway's log is not available; try again in a moment.", retry_after_s=1
-                ) from None
+            await publish_one(self._producer, topics.ANSWERS, record, within_s=WITHIN_S)
             messages = whole(200, orjson.dumps({"owner": visitor.owner, "forgotten": True}), [])
         except IngressError as error:
             messages = refused(error.refusal, [])

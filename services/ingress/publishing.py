@@ -1,7 +1,7 @@
 """What the ingress writes on the log: requests with their prompts, cancellations, and which keys were used."""
 
 import asyncio
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
@@ -15,13 +15,22 @@ from libs.bus.producer import Producer, settle
 from libs.bus.watch import BrokerWatch
 from libs.runtime.background import Tasks
 from services.ingress.claimant import Claimant
-from services.ingress.core.errors import BadRequest, Unavailable
+from services.ingress.core.errors import BadRequest, Unavailable, log_away
 from services.ingress.replies import RepliesReader
 
 R = TypeVar("R", bound=Record)
 
 KEY_USE_EVERY_MS = 60_000
 MOST_KEYS = 50_000
+
+
+async def publish_one(producer: Producer, topic: Topic[Any], record: Record, *, within_s: float) -> None:
+    """Returns when the broker has a record. Raises Unavailable where it does not take it in time."""
+    try:
+        async with asyncio.timeout(within_s):
+            await settle([await producer.publish(topic, record)])
+    except (KafkaError, TimeoutError):
+        raise log_away() from None
 
 
 class Publishing:
@@ -54,7 +63,7 @@ class Publishing:
         """Where replies come to. Raises Unavailable where they would not be read, or nothing can be published."""
         partition = self._claimant.held
         if partition is None or not self._replies.ready or not self._watch.up:
-            raise Unavailable("The gateway's log is not available; try again in a moment.", retry_after_s=1)
+            raise log_away()
         return ReplyAddress(partition=partition, ingress_id=self._ingress_id, lasting=lasting)
 
     async def publish(self, request: RequestAccepted, prompt: PromptSubmitted, trace: str) -> None:
@@ -66,7 +75,7 @@ class Publishing:
         """
         # The partition may have been lost while the body came: nobody would read the answer.
         if self.address(request.reply_to.lasting) != request.reply_to:
-            raise Unavailable("The gateway's log is not available; try again in a moment.", retry_after_s=1)
+            raise log_away()
         try:
             async with asyncio.timeout(self._within_s):
                 submitted = await self._producer.publish(topics.PROMPTS, prompt, trace)
@@ -91,11 +100,7 @@ class Publishing:
     async def publish_cancelled(self, request_id: RequestId, reason: str) -> None:
         """The same, for a client that waits until it is there. Raises Unavailable where the log does not take it."""
         record = RequestCancelled(request_id=request_id, reason=reason, cancelled_at_ms=now_ms())
-        try:
-            async with asyncio.timeout(self._within_s):
-                await settle([await self._producer.publish(topics.CANCELLATIONS, record)])
-        except (KafkaError, TimeoutError):
-            raise Unavailable("The gateway's log is not available; try again in a moment.", retry_after_s=1) from None
+        await publish_one(self._producer, topics.CANCELLATIONS, record, within_s=self._within_s)
 
     def note_read(self, request_id: RequestId, size: int, trace: str) -> None:
         """The client has been sent so much of its stream, in all."""

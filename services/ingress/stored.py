@@ -14,7 +14,6 @@ from contracts import topics
 from contracts.clock import now_ms
 from contracts.responses import ResponseDeleted, StoreEvent
 from libs.bus.follower import From
-from libs.bus.producer import settle
 from libs.bus.records import Received
 from libs.bus.service import Service
 from libs.config.gateway import Limits
@@ -24,6 +23,7 @@ from libs.sealing.responses import PREFIX, is_ours, locator_of, open_response
 from services.ingress.core.answers import refused, whole
 from services.ingress.core.errors import BadRequest, IngressError, NotFound, TooLarge, Unauthorized, Unavailable
 from services.ingress.core.stored import Position, StoredIndex, continued, page_of
+from services.ingress.publishing import publish_one
 from services.ingress.visitors import Visitors
 
 NEW_WITHIN_S = 0.4
@@ -106,11 +106,7 @@ class StoredResponses:
         if not locator or await self._find(owner, locator) is None:
             return False
         event = ResponseDeleted(locator=locator, owner=owner)
-        try:
-            async with asyncio.timeout(READ_WITHIN_S):
-                await settle([await self._service.producer.publish(topics.RESPONSE_INDEX, event)])
-        except (KafkaError, TimeoutError):
-            raise Unavailable("The gateway's log is not available; try again in a moment.", retry_after_s=1) from None
+        await publish_one(self._service.producer, topics.RESPONSE_INDEX, event, within_s=READ_WITHIN_S)
         self._index.apply(event)
         return True
 

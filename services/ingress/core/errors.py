@@ -79,3 +79,8 @@ class Unavailable(IngressError):
     """The log is away, or this ingress is not ready or is full."""
 
     status = 503
+
+
+def log_away() -> Unavailable:
+    """Nothing can be published, or read, now."""
+    return Unavailable("The gateway's log is not available; try again in a moment.", retry_after_s=1)
