@@ -21,7 +21,7 @@ from libs.bus.group import GroupMember
 from libs.bus.processor import Processor, Work
 from libs.bus.producer import Producer, partition_of
 from libs.bus.reading import find_about, read_one, read_to_end
-from libs.bus.records import Deleted, PoisonError, Received, decode, decode_state
+from libs.bus.records import Deleted, PoisonError, Raw, Received, decode, decode_state
 from libs.bus.replay import Replay
 from libs.bus.settings import BusSettings
 from libs.bus.signing import SigningSettings, Trust
@@ -131,11 +131,7 @@ class Service:
     async def read_at(self, topic: Topic[R], partition: int, offset: int) -> Received[R] | None:
         """The record at an offset; None where there is none that can be decoded. See `read_one`."""
         self._check(topic in self.spec.reads, topic.name)
-        raw = await read_one(self.bus, topic, partition, offset)
-        try:
-            return decode(raw) if raw else None  # type: ignore[return-value]
-        except PoisonError:
-            return None
+        return _decoded(topic, await read_one(self.bus, topic, partition, offset))
 
     async def find_about(
         self, topic: Topic[R], key: str, subject: str, *, since_ms: int, until_ms: int, most: int
@@ -146,10 +142,7 @@ class Service:
         self._check(topic in self.spec.reads, topic.name)
         partition = partition_of(self.bus, topic, key)
         raw = await find_about(self.bus, topic, partition, subject, since_ms=since_ms, until_ms=until_ms, most=most)
-        try:
-            return decode(raw) if raw else None  # type: ignore[return-value]
-        except PoisonError:
-            return None
+        return _decoded(topic, raw)
 
     @asynccontextmanager
     async def running(self, *parts: Part) -> AsyncIterator[None]:
@@ -244,6 +237,13 @@ async def _serve(service: Service, build: Build, stop: asyncio.Event, started: a
     finally:
         await service.producer.stop()
     log.info("stopped")
+
+
+def _decoded(_of: Topic[R], raw: "Raw | None") -> Received[R] | None:
+    try:
+        return decode(raw) if raw else None  # type: ignore[return-value]
+    except PoisonError:
+        return None
 
 
 async def _start(part: Part) -> None:
