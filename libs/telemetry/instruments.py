@@ -3,6 +3,7 @@
 Names and labels follow OpenTelemetry's semantic conventions (gen_ai, http, messaging, process) where there is one.
 """
 
+from contracts.record import Refusal
 from libs.telemetry.metrics import SECONDS, TOKENS, Counter, Gauge, Histogram, Instrument
 
 SURFACE, MODEL, PROVIDER = "http.route", "gen_ai.request.model", "gen_ai.provider.name"
@@ -118,3 +119,8 @@ CPU = Gauge("process.cpu.time", "s", (), "User and system time since the process
 MEMORY = Gauge("process.memory.usage", "By", (), "Resident.")
 
 ALL: tuple[Instrument, ...] = tuple(found for found in list(globals().values()) if isinstance(found, Instrument))
+
+
+def count_decision(decider: str, refusal: Refusal | None) -> None:
+    """Counts a verdict; None: it lets the request in."""
+    DECISIONS.add(1, decider, str(refusal.status if refusal else 200))

@@ -17,6 +17,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from contracts.record import Refusal
 from libs.telemetry.ending import shut_down_within
 from libs.telemetry.otlp_metrics import is_exported
 from libs.telemetry.resource import resource
@@ -138,10 +139,10 @@ class Step:
         elif _tracer is not None:
             self._attributes = {**(self._attributes or {}), **attributes}
 
-    def note_refusal(self, status: int | None) -> None:
+    def note_refusal(self, refusal: Refusal | None) -> None:
         """Notes the HTTP status with which a request is refused, if it is."""
-        if status is not None:
-            self.note({"sluice.refusal.status": status})
+        if refusal is not None:
+            self.note({"sluice.refusal.status": refusal.status})
 
     def end(self, error: str | None = None) -> None:
         """Ends the step.

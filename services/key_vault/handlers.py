@@ -7,7 +7,7 @@ from contracts.requests import RequestAccepted
 from libs.bus.processor import Processor, Work
 from libs.bus.records import Received
 from libs.config.versions import CatalogVersions
-from libs.telemetry.instruments import DECISIONS
+from libs.telemetry.instruments import count_decision
 from libs.telemetry.tracing import Step
 from services.key_vault.core.epochs import Epochs
 from services.key_vault.core.granting import Granting
@@ -29,7 +29,7 @@ class GrantingProcessor(Processor[RequestAccepted]):
             step = Step("key-vault grant", received.traceparent)
             catalog = await self._versions.known(received.record.catalog_version)
             granted = self._granting.grant(received.record, catalog, epoch)
-            step.note_refusal(granted.refusal.status if granted.refusal else None)
-            DECISIONS.add(1, "key-vault", str(granted.refusal.status if granted.refusal else 200))
+            step.note_refusal(granted.refusal)
+            count_decision("key-vault", granted.refusal)
             await self._work.publish(topics.CREDENTIAL_GRANTS, granted, step.traceparent)
             step.end()

@@ -9,7 +9,7 @@ from libs.bus.processor import Processor, Work
 from libs.bus.records import Received
 from libs.bus.views import View
 from libs.config.versions import CatalogVersions
-from libs.telemetry.instruments import DECISIONS
+from libs.telemetry.instruments import count_decision
 from libs.telemetry.tracing import Step
 from services.policy.core.rules import decide
 
@@ -33,7 +33,7 @@ class PolicyProcessor(Processor[RequestAccepted]):
             request = received.record
             catalog = await self._versions.known(request.catalog_version)
             decision = decide(request, catalog, self._policies.entries, self._policies.disputed)
-            step.note_refusal(decision.refusal.status if decision.refusal else None)
-            DECISIONS.add(1, "policy", str(decision.refusal.status if decision.refusal else 200))
+            step.note_refusal(decision.refusal)
+            count_decision("policy", decision.refusal)
             await self._work.publish(topics.POLICY_DECISIONS, decision, step.traceparent)
             step.end()

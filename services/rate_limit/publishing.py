@@ -8,7 +8,7 @@ from contracts.quota import QuotaStateSaved
 from contracts.requests import RequestAccepted
 from libs.bus.processor import Work
 from libs.bus.records import Received
-from libs.telemetry.instruments import DECISIONS
+from libs.telemetry.instruments import count_decision
 from libs.telemetry.tracing import Step
 from services.rate_limit.partition import Partitions
 
@@ -63,8 +63,8 @@ class Unpublished:
         for verdict in self._verdicts.values():
             step = Step("rate-limit reserve", verdict.traceparent)
             refusal = verdict.decision.refusal
-            DECISIONS.add(1, "rate-limit", str(refusal.status if refusal else 200))
-            step.note_refusal(refusal.status if refusal else None)
+            count_decision("rate-limit", refusal)
+            step.note_refusal(refusal)
             await self._work.publish(topics.QUOTA_DECISIONS, verdict.decision, step.traceparent)
             step.end()
         await self._work.settle()

@@ -115,7 +115,7 @@ class RouterProcessor(Processor[RequestAccepted | Decision]):
         route = self._route(verdict, await self._versions.known(verdict.request.catalog_version), now)
         ROUTES.add(1, str(route.refusal.status if isinstance(route, RequestRejected) else 200))
         if isinstance(route, RequestRejected):
-            step.note_refusal(route.refusal.status)
+            step.note_refusal(route.refusal)
         else:
             step.note({"gen_ai.provider.name": route.targets[0].provider_id})
         await self._work.publish(topics.ROUTES, route, step.traceparent)
