@@ -1,13 +1,9 @@
 """``./sluice bench fairness``: one tenant sends ten times what the gateway can do, another a hundredth of that."""
 
-import asyncio
-import sys
-
-from deploy.local.errors import StackError
 from services.cli.output import as_table, out, report
 from tests.bench.open_load import Sent
 from tests.bench.overload import TIMES, best_rate, opened, options_of
-from tests.bench.stacks import measured_stack
+from tests.bench.stacks import finish, measured_stack
 
 
 async def main() -> None:
@@ -57,7 +53,4 @@ def _all(sent: Sent) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        asyncio.run(main())
-    except StackError as error:
-        sys.exit(f"sluice bench: {error}")
+    finish(main())

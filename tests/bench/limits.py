@@ -25,7 +25,7 @@ from deploy.local.errors import StackError
 from deploy.local.stack import Stack
 from services.cli.client import ManagementClient
 from services.cli.output import as_json, as_table, out, report
-from tests.bench.stacks import measured_stack
+from tests.bench.stacks import finish, measured_stack
 from tests.faults.books import audited
 from tests.stacks import NotYet, chat, until
 
@@ -260,7 +260,4 @@ if __name__ == "__main__":
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--kafka", default="embedded", help="embedded or HOST:PORT")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
-    try:
-        asyncio.run(main(parser.parse_args()))
-    except StackError as error:
-        sys.exit(f"sluice bench: {error}")
+    finish(main(parser.parse_args()))

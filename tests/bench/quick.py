@@ -19,7 +19,6 @@ import psutil
 import uvloop
 
 from contracts.control import CredentialChanged
-from deploy.local.errors import StackError
 from deploy.local.home import Home
 from deploy.local.ports import free_port
 from deploy.local.stack import STUB_CONFIG, Stack, StackOptions
@@ -33,6 +32,7 @@ from services.cli.output import as_table, out, report
 from services.key_vault.core.book import Credential, CredentialBook
 from services.key_vault.core.granting import Granting
 from tests.bench.load import Result, raw_post, run
+from tests.bench.stacks import finish
 from tests.unit.records import accepted
 
 PROMPT = " ".join(["word"] * 400)
@@ -196,7 +196,4 @@ if __name__ == "__main__":
     parser.add_argument("--seconds", type=float, default=10, help="of load at each number of connections")
     parser.add_argument("--kafka", default="embedded", help="embedded or HOST:PORT")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
-    try:
-        asyncio.run(main(parser.parse_args()))
-    except StackError as error:
-        sys.exit(f"sluice bench: {error}")
+    finish(main(parser.parse_args()))

@@ -1,8 +1,9 @@
 """A stack of its own for a measurement, with an account and a key, and what its processes cost."""
 
 import asyncio
+import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import psutil
 
+from deploy.local.errors import StackError
 from deploy.local.home import Home
 from deploy.local.ports import free_port
 from deploy.local.stack import STUB_CONFIG, Stack, StackOptions
@@ -68,6 +70,14 @@ async def measured_stack(kafka: str, *, accounts: int = 1, **options: Any) -> As
             yield Measured(stack, account_id, key, tuple(key for _, key in more))
         finally:
             await stack.stop()
+
+
+def finish(measurement: Coroutine[Any, Any, None]) -> None:
+    """Runs a measurement; the end of its module. What keeps a stack from starting is said without a traceback."""
+    try:
+        asyncio.run(measurement)
+    except StackError as error:
+        sys.exit(f"sluice bench: {error}")
 
 
 def _account(console: ManagementClient, email: str) -> tuple[str, str]:

@@ -4,7 +4,6 @@ Their credit covers what they cost, but not what they hold.
 """
 
 import asyncio
-import sys
 import time
 from argparse import ArgumentParser, Namespace
 from collections import Counter
@@ -12,10 +11,9 @@ from typing import Any
 
 import httpx
 
-from deploy.local.errors import StackError
 from services.cli.client import ManagementClient
 from services.cli.output import as_json, as_table, report
-from tests.bench.stacks import Measured, measured_stack
+from tests.bench.stacks import Measured, finish, measured_stack
 from tests.stacks import chat, until
 
 WAITS_S = (0, 3, 10)
@@ -75,7 +73,4 @@ if __name__ == "__main__":
     parser.add_argument("--usd", default="0.10", help="the credit")
     parser.add_argument("--kafka", default="embedded", help="embedded or HOST:PORT")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
-    try:
-        asyncio.run(main(parser.parse_args()))
-    except StackError as error:
-        sys.exit(f"sluice bench: {error}")
+    finish(main(parser.parse_args()))

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import httptools
@@ -27,6 +28,13 @@ async def _asked(gateway: Gateway, path: str = "/chat/completions", **more: Any)
     response = await gateway.http.post(f"{gateway.base_url}{path}", json=body, headers=_auth(gateway))
     assert response.status_code == 200
     return response
+
+
+def _begun(gateway: Gateway, body: Any, **headers: str) -> AbstractAsyncContextManager[httpx.Response]:
+    """A stream of which nothing was read yet."""
+    return gateway.http.stream(
+        "POST", f"{gateway.base_url}/chat/completions", json=body, headers=_auth(gateway, **headers)
+    )
 
 
 def _ids(content: bytes) -> list[int]:
@@ -63,9 +71,7 @@ async def test_a_whole_answer_is_there_again(gateway: Gateway) -> None:
 
 async def test_a_stream_that_runs_goes_on_live(gateway: Gateway) -> None:
     body = {**SURFACES["/chat/completions"], **chat("[[stub chunks=60 gap_ms=20]]", stream=True)}
-    async with gateway.http.stream(
-        "POST", f"{gateway.base_url}/chat/completions", json=body, headers=_auth(gateway)
-    ) as first:
+    async with _begun(gateway, body) as first:
         reading = asyncio.create_task(_again(gateway, first.headers["x-sluice-stream"], accept="text/event-stream"))
         whole = await first.aread()
     found = await reading
@@ -139,12 +145,7 @@ async def _read(port: int, path: str, headers: dict[str, str]) -> bytes:
 
 async def test_a_client_that_leaves_may_let_its_answer_go_on(gateway: Gateway) -> None:
     body = chat("[[stub chunks=40 gap_ms=20]]", stream=True)
-    async with gateway.http.stream(
-        "POST",
-        f"{gateway.base_url}/chat/completions",
-        json=body,
-        headers=_auth(gateway, **{"x-sluice-on-disconnect": "continue"}),
-    ) as first:
+    async with _begun(gateway, body, **{"x-sluice-on-disconnect": "continue"}) as first:
         stream = first.headers["x-sluice-stream"]
         got = await anext(first.aiter_raw())
     last = _ids(got)[-1]
@@ -160,12 +161,7 @@ async def test_a_client_that_leaves_may_let_its_answer_go_on(gateway: Gateway) -
 
 async def test_a_stream_is_cancelled_from_anywhere(gateway: Gateway) -> None:
     body = chat("[[stub chunks=2000 gap_ms=20]]", stream=True)
-    async with gateway.http.stream(
-        "POST",
-        f"{gateway.base_url}/chat/completions",
-        json=body,
-        headers=_auth(gateway, **{"x-sluice-on-disconnect": "continue"}),
-    ) as first:
+    async with _begun(gateway, body, **{"x-sluice-on-disconnect": "continue"}) as first:
         url = f"{gateway.base_url}/streams/{first.headers['x-sluice-stream']}"
         ended = await gateway.http.delete(url, headers=_auth(gateway))
         assert ended.status_code == 204
@@ -181,12 +177,7 @@ async def test_a_stream_is_cancelled_from_anywhere(gateway: Gateway) -> None:
 async def test_a_client_that_reads_nothing_for_long_is_given_all(gateway: Gateway) -> None:
     """Far more than is held for a client, or in sockets' buffers, while nobody reads."""
     body = chat("[[stub chunks=16000]]", stream=True)
-    async with gateway.http.stream(
-        "POST",
-        f"{gateway.base_url}/chat/completions",
-        json=body,
-        headers=_auth(gateway, **{"x-sluice-on-disconnect": "continue"}),
-    ) as first:
+    async with _begun(gateway, body, **{"x-sluice-on-disconnect": "continue"}) as first:
         request_id = first.headers["x-request-id"]
         entry = await gateway.entry(request_id)
         assert entry["outcome"] == "completed"

@@ -131,7 +131,7 @@ async def _members(visit: Visit, problem: str = "", cursor: str = "") -> Respons
     await visit.check(Action.SEE)
     found = await organizations.members(visit.session.connection, visit.owner.id, slice_of(ROWS, cursor))
     rows, more = page_of(found, ROWS)
-    may_change = visit.session.actor.operator or visit.space.role is Role.OWNER
+    may_change = visit.owns
     open_ones = (
         await invitations.of_organization(visit.session.connection, visit.owner.id, Slice(invitations.MOST_OPEN))
         if may_change
@@ -201,7 +201,6 @@ async def _policy(
 ) -> Response:
     catalog, rules = visit.session.parts.catalog, policy(visit.owner.id, 1, stored(draft))
     models = [(model, check(model, catalog, rules)) for model in sorted(catalog.offers)]
-    may_set = visit.session.actor.operator or visit.space.role is Role.OWNER
     return visit.page(
         "policy.html",
         400 if problem else 200,
@@ -210,7 +209,7 @@ async def _policy(
         models=models,
         providers=sorted(catalog.providers),
         replay=replay,
-        may_set=may_set,
+        may_set=visit.owns,
         problem=problem,
     )
 

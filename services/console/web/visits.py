@@ -76,6 +76,11 @@ class Visit:
             raise NotFound("choose an organization for this page")
         return self.space.owner
 
+    @property
+    def owns(self) -> bool:
+        """May do all that owners may in this space."""
+        return self.session.actor.operator or self.space.role is Role.OWNER
+
     async def check(self, action: Action) -> None:
         """Raises as `Session.check` does."""
         await self.session.check(self.owner, action)
