@@ -41,7 +41,7 @@ def check(model: str, catalog: Catalog, policy: PolicySet | None) -> Verdict:
 
 
 def unknown_model(model: str) -> str:
-    """What its client is told."""
+    """The message sent to its client."""
     return f"The model {model!r} is not served here; GET /models lists those that are."
 
 

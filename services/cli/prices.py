@@ -56,7 +56,7 @@ def prices_update(
         return
     body = {"prices": found, "expected": current["version"]}
     if not yes:
-        # What it would change is known to the console only: it is asked without being told to.
+        # Beside the current ones; nothing is sent before a yes.
         as_table(_rows(found, current["prices"]), "")
         if not typer.confirm(f"Change {sum(map(len, found.values()))} prices?", err=True):
             raise StackError("nothing was changed")

@@ -1,4 +1,4 @@
-"""The Sluice that commands talk to, unless they are told of another."""
+"""The Sluice that commands talk to, unless `--url` names another."""
 
 from deploy.local.errors import StackError
 from deploy.local.home import Home, StackState, default_homes

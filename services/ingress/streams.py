@@ -102,7 +102,7 @@ class StreamPage:
                     await self._end(reply, at, begins, reading, answering, send)
                     return
                 if begins and not answering.began:
-                    # Not before it is known that there is more: who has it all is told so by the status.
+                    # Not before it is known that there is more: who has it all gets another status.
                     for message in answering.started(begins, []):
                         await send(message)
                     if eventsource:
@@ -127,7 +127,7 @@ class StreamPage:
             if not answering.began and reply.refusal is not LEFT and reply.refusal:
                 for message in refused(reply.refusal, []):
                     await send(message)
-            # Else a connection that ends in the middle is what tells the client to ask again.
+            # Else a connection that ends in the middle is what makes the client ask again.
             return
         if reply.tail is not None:
             rest = reply.tail.encode()[max(0, at - reply.size) :]

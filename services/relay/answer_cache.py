@@ -35,7 +35,7 @@ class Hit:
 
     answer: CachedAnswer
     target: Target
-    """Of the route: a provider that the policy does not leave any more is not told for, either."""
+    """Of the route: no answer of a provider that the policy does not leave any more is given."""
 
 
 class Lookup:
@@ -114,7 +114,7 @@ class Lookup:
 
 
 class AnswerCache:
-    """What this relay and the others have kept, sealed, in memory; the log tells it to all of them."""
+    """What this relay and the others have kept, sealed, in memory; `ANSWERS` publishes it to all of them."""
 
     def __init__(self, producer: Producer, grants: Grants, settings: AnswerCaching) -> None:
         self.settings = settings

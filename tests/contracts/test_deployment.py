@@ -133,7 +133,7 @@ def test_the_secrets_that_are_drawn_are_those_that_services_start_with(
 
 
 async def test_every_entry_point_starts_with_its_container_s_environment(tmp_path: Path) -> None:
-    """As far as a broker is needed: each waits for one, says so, and ends when it is told to."""
+    """As far as a broker is needed: each waits for one, says so, and ends on SIGTERM."""
     draw(tmp_path)
     ports = {name: free_port() for name in SERVICES}
     processes = {

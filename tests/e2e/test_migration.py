@@ -40,8 +40,8 @@ async def test_litellm_s_teams_and_keys_work_here(gateway: Gateway) -> None:
              (("teams", "teams.csv"), ("keys", "keys.json"), ("users", "users.json"))]  # fmt: skip
     planned, _ = await _sluice(gateway, "import", "litellm", *files)
     assert {row["make"] for row in planned} >= {"account", "organization", "key", "policy"}
-    made, told = await _sluice(gateway, "import", "litellm", *files, "--apply")
-    assert "not mapped: key old" in told
+    made, reported = await _sluice(gateway, "import", "litellm", *files, "--apply")
+    assert "not mapped: key old" in reported
     plane = Plane(gateway, 1)
     by_name = {row["name"]: row for row in made}
     assert by_name.keys() == {"nightly", "service"}

@@ -1,4 +1,4 @@
-"""An owner's book beside a plain model: no limit is ever overrun, whatever is told in whatever order, however often,
+"""An owner's book beside a plain model: no limit is ever overrun, whatever facts come in whatever order, however often,
 and whenever a successor starts from what the log has."""
 
 from collections.abc import Sequence

@@ -19,19 +19,19 @@ def _told(answered: int, failed: int) -> OutcomesCounted:
 
 @given(REPORTS)
 def test_a_breaker_does_what_a_plain_model_does(reports: list[tuple[int, int, int]]) -> None:
-    health, now, opened, heard = Health(lambda: BREAKER), NOW_MS, None, []
+    health, now, opened, changes = Health(lambda: BREAKER), NOW_MS, None, []
     for later, answered, failed in reports:
         now += later
         health.note(_told(answered, failed), now)
         if not answered and not failed:
             continue
-        heard.append((now, answered, failed))
-        window = [one for one in heard if now - one[0] < 10_000]
+        changes.append((now, answered, failed))
+        window = [one for one in changes if now - one[0] < 10_000]
         all_answered, all_failed = sum(one[1] for one in window), sum(one[2] for one in window)
         if opened is None:
             opened = now if all_failed >= max(4, all_answered) else None
         elif now - opened >= 5_000:
-            opened, heard = (now, heard) if failed else (None, [])
+            opened, changes = (now, changes) if failed else (None, [])
         standing = health.standing("p", now)
         assert (standing >= Standing.FAILING) == (opened is not None)
         if standing is Standing.DOWN:

@@ -63,9 +63,9 @@ def test_a_proxy_s_models_keys_and_aliases(tmp_path: Path) -> None:
 
 def test_what_could_not_be_said_is_listed() -> None:
     found = litellm.imported(_example(), KNOWN)
-    told = "\n".join(found.unmapped)
+    reported = "\n".join(found.unmapped)
     for part in ("nobody-knows: no price", "rpm", "weight", "routing_strategy", "master_key"):
-        assert part in told
+        assert part in reported
     assert any("ANTHROPIC_API_KEY" in line for line in found.to_do)
     assert any("LANGFUSE_SECRET_KEY" in line for line in found.to_do)
 
@@ -127,9 +127,9 @@ def test_teams_become_organizations_and_keys_are_made_anew() -> None:
         ("nightly", "grace@example.com", "search"),
         ("service", "search-keys@import.invalid", "search"),
     ]
-    told = "\n".join(plan.unmapped)
+    reported = "\n".join(plan.unmapped)
     for part in ("80 are left", "key service: tpm_limit", "key old: it is blocked or has expired"):
-        assert part in told
+        assert part in reported
 
 
 def test_a_team_without_an_admin_has_an_owner_all_the_same() -> None:

@@ -1,4 +1,4 @@
-"""A batch on its way when the handler fails: nothing is lost, next to nothing is buried, and it says so."""
+"""A batch on its way when the handler fails: nothing is lost, next to nothing is dead-lettered, and it says so."""
 
 import asyncio
 from collections.abc import Callable, Sequence

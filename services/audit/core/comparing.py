@@ -38,7 +38,7 @@ class Books:
     held: dict[UUID, int] = field(default_factory=dict)
     """Microdollars that rate-limit held for requests."""
     announced: set[UUID] = field(default_factory=set)
-    """Requests of which billing was told that they cost more than was held; the events in the outbox are among them."""
+    """Requests of which `ReservationExceeded` was published; the events in the outbox are among them."""
     unpublished: set[UUID] = field(default_factory=set)
     """Charges that are in the outbox still."""
     charged: dict[UUID, int] = field(default_factory=dict)
@@ -84,7 +84,7 @@ class Report:
     revenue_microdollars: int
     retold: int
     overruns: list[str]
-    """Requests that cost more than was held for them, and of which billing was told (`ReservationExceeded`): the
+    """Requests that cost more than was held for them, with `ReservationExceeded` published: the
     balance bears it, and below 0 no more is accepted. Known, and no difference."""
     differences: list[str]
 
