@@ -33,10 +33,9 @@ from services.relay.calls import prepare
 from services.relay.core.costing import costs as priced
 from services.relay.core.ending import Ending, failed
 from services.relay.core.estimating import Paces
-from services.relay.core.falling_back import after
 from services.relay.core.keeping import Keeper, Kept
-from services.relay.core.retrying import again_s
 from services.relay.core.tally import Tally
+from services.relay.core.turns import Turns
 from services.relay.counting import Counting
 from services.relay.grants import Grants
 from services.relay.left import MOST_READ_ON, Left
@@ -194,41 +193,38 @@ class Attempt:
         return self._ending
 
     async def _call_within_deadline(self) -> None:
-        remaining_s = (self._route.deadline_ms - now_ms()) / 1000
         try:
-            async with asyncio.timeout(remaining_s):
-                left, rounds = list(self._route.targets), 1
-                while True:
-                    target = left.pop(0)
-                    self._turn_to(target)
-                    try:
-                        await self._call_in_step()
-                        return
-                    except UpstreamError as error:
-                        if self._stop_as or self._stream.started:
-                            raise
-                        left = after(error.refusal, target, left)
-                        wait_s: float | None = 0.0
-                        if not left:
-                            wait_s = self._again_s(error.refusal, rounds)
-                            if wait_s is None:
-                                raise
-                            left, rounds = list(self._route.targets), rounds + 1
-                        self._tried.append(f"{target.provider_id}={error.refusal.status}")
-                        log.info("falling back", **self._about, tried=self._tried)
-                    if wait_s:
-                        await asyncio.sleep(wait_s)
+            async with asyncio.timeout(self._left_s()):
+                await self._call_in_turns()
         except TimeoutError:
             refusal = timed_out(self._at.provider_id, "end its answer before the deadline")
             if self._first_byte_ms is None:
                 self._count(refusal)
             raise UpstreamError(refusal) from None
 
-    def _again_s(self, refusal: Refusal, rounds: int) -> float | None:
-        """How long to wait until all are asked again, their connections being closed meanwhile."""
-        left_s = (self._route.deadline_ms - now_ms()) / 1000
-        drawn = random.random()  # noqa: S311
-        return again_s(self._route, refusal, rounds=rounds, drawn=drawn, left_s=left_s)
+    async def _call_in_turns(self) -> None:
+        turns = Turns(self._route)
+        while True:
+            target = turns.next()
+            self._turn_to(target)
+            try:
+                await self._call_in_step()
+                return
+            except UpstreamError as error:
+                if self._stop_as or self._stream.started:
+                    raise
+                drawn = random.random()  # noqa: S311
+                wait_s = turns.failed(target, error.refusal, drawn=drawn, left_s=self._left_s())
+                if wait_s is None:
+                    raise
+                self._tried.append(f"{target.provider_id}={error.refusal.status}")
+                log.info("falling back", **self._about, tried=self._tried)
+            # Not before the connection to who failed is closed.
+            if wait_s:
+                await asyncio.sleep(wait_s)
+
+    def _left_s(self) -> float:
+        return (self._route.deadline_ms - now_ms()) / 1000
 
     def _turn_to(self, target: Target) -> None:
         self._at, self._call, self._called_at, self._first_byte_ms = target, None, 0.0, None

@@ -12,7 +12,8 @@ from libs.chat.providers.errors import provider_refusal, timed_out, unreachable
 from services.ingress.core.errors import BadRequest
 from services.ingress.core.retries import retries
 from services.relay.core.retrying import FIRST_S, MOST_S, again_s
-from tests.unit.records import accepted
+from services.relay.core.turns import Turns
+from tests.unit.records import accepted, route
 
 
 def _refusal(status: int, **more: Any) -> Refusal:
@@ -49,6 +50,17 @@ def test_the_provider_s_own_time_is_waited_for() -> None:
     assert _again(_refusal(429, retry_after_s=7)) == 7 + FIRST_S
     assert _again(_refusal(429, retry_after_s=7), left_s=8.2) is None
     assert _again(_refusal(429, retry_after_s=7), left_s=8.25) == 7.25
+
+
+def test_all_targets_have_their_turn_in_each_round() -> None:
+    planned = route()
+    one, two = (planned.targets[0].model_copy(update={"provider_id": name}) for name in ("one", "two"))
+    turns = Turns(planned.model_copy(update={"targets": [one, two], "retries": 1}))
+    waits = []
+    for expected in (one, two, one, two):
+        assert turns.next() == expected
+        waits.append(turns.failed(expected, _refusal(429), drawn=0.5, left_s=600.0))
+    assert waits == [0.0, FIRST_S / 2, 0.0, None]
 
 
 @given(st.integers(1, MOST_RETRIES), st.floats(0, 1), st.floats(0, 600))
