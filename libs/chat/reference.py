@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from contracts.requests import Surface
 from libs.chat.completion import JsonObject
-from libs.config.gateway import ProtocolName
+from libs.config.providers import ProtocolName
 
 IMAGE = "data:image/png;base64,aGk="
 PDF = "data:application/pdf;base64,aGk="

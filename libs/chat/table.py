@@ -14,7 +14,7 @@ from libs.chat.providers.protocol import Call, Outgoing
 from libs.chat.providers.registry import ADAPTERS
 from libs.chat.reference import LEAST, ROWS, SOURCES, Row
 from libs.chat.surfaces.writer import SurfaceError
-from libs.config.gateway import ProtocolName, Provider
+from libs.config.providers import ProtocolName, Provider
 
 Fate = Literal["kept", "translated", "dropped", "refused", "no effect"]
 INTRODUCTION = """# What becomes of each field

@@ -9,7 +9,8 @@ from contracts.record import Refusal
 from contracts.requests import RequestAccepted
 from libs.config.auto import AutoModel
 from libs.config.document import CatalogDocument
-from libs.config.gateway import HasCatalog, Model, Provider
+from libs.config.gateway import HasCatalog
+from libs.config.providers import Model, Provider
 
 UNKNOWN_CATALOG = Refusal(
     status=503,

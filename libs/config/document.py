@@ -6,7 +6,8 @@ from pydantic import model_validator
 
 from libs.config.auto import AutoModel
 from libs.config.defaults import Defaults
-from libs.config.gateway import Billing, GatewayConfig, Limits, Model, Provider, Routing, StandIns, broken_references
+from libs.config.gateway import Billing, GatewayConfig, Limits, Routing, StandIns, broken_references
+from libs.config.providers import Model, Provider
 from libs.config.section import Section
 
 

@@ -14,7 +14,7 @@ from libs.chat.providers.protocol import Outgoing, ProtocolError, ProviderFailur
 from libs.chat.providers.sse import ServerSentEvents
 from libs.chat.surfaces.chat.stream import DONE
 from libs.chat.surfaces.writer import SurfaceError, data_event, named_event
-from libs.config.gateway import Provider
+from libs.config.providers import Provider
 from libs.endpoints.endpoint import Counts, Endpoint
 from libs.endpoints.form import Form
 from libs.endpoints.registry import ENDPOINTS, can_have

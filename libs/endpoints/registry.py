@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from contracts.requests import Surface
-from libs.config.gateway import Provider
+from libs.config.providers import Provider
 from libs.endpoints import images, moderations, rerank, speech, transcriptions
 from libs.endpoints.endpoint import Endpoint
 

@@ -23,7 +23,7 @@ from contracts.catalog import PriceList
 from contracts.prices import DAY_S, Price, PriceRule, Rates, UnitRate
 from contracts.quantities import Unit
 from libs.config.catalog import Catalog, Offer
-from libs.config.gateway import Pricing
+from libs.config.providers import Pricing
 from libs.pricing.cost import MILLION
 
 CONFIGURED = "config"

@@ -4,7 +4,7 @@ Only what cannot be a key is refused: providers change the form of their keys wi
 (`libs.provider_keys.live_check`) decides.
 """
 
-from libs.config.gateway import Provider
+from libs.config.providers import Provider
 from libs.provider_keys.documents import KeyFormError, azure_key, bedrock_access_key, compact, service_account
 
 MOST_CHARACTERS = 8_192

@@ -7,7 +7,7 @@ import httpx
 
 from libs.chat.providers.errors import is_about_the_key, provider_refusal
 from libs.chat.providers.platforms import check_of
-from libs.config.gateway import Provider
+from libs.config.providers import Provider
 from libs.provider_keys.access_tokens import AccessTokens, NoTokenError, TokenRefusedError
 from libs.provider_keys.documents import KeyFormError
 from libs.sealing.secret import Secret

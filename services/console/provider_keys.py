@@ -10,7 +10,7 @@ from contracts.control import CredentialChanged
 from contracts.vault import CredentialRemoved, CredentialSubmitted, CredentialTestOrdered, RewrapOrdered, VaultCommand
 from libs.bus.producer import Producer, settle
 from libs.bus.views import View
-from libs.config.gateway import Provider
+from libs.config.providers import Provider
 from libs.config.versions import CatalogVersions
 from libs.provider_keys.documents import KeyFormError
 from libs.provider_keys.key_forms import as_stored, hint_of

@@ -14,7 +14,8 @@ from contracts.credit import BalanceChanged
 from contracts.record import JSON, ReplyAddress
 from contracts.requests import RequestAccepted, Surface
 from libs.bus.views import View
-from libs.config.gateway import GatewayConfig, Model
+from libs.config.gateway import GatewayConfig
+from libs.config.providers import Model
 from libs.config.versions import CatalogVersions
 from libs.policy.guardrails import Checked
 from libs.pricing.bounds import Size

@@ -17,7 +17,7 @@ from contracts.vault import (
 )
 from libs.bus.processor import Processor, RetryLater, Work
 from libs.bus.records import Received
-from libs.config.gateway import Provider
+from libs.config.providers import Provider
 from libs.config.versions import CatalogVersions
 from libs.database.pool import AWAY
 from libs.provider_keys.live_check import LiveChecks, NoAnswerError

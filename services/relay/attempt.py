@@ -24,7 +24,8 @@ from libs.chat.providers.protocol import ProtocolError, ProviderFailure
 from libs.chat.surfaces import costs
 from libs.chat.surfaces.registry import DIALECTS
 from libs.config.catalog import Catalog
-from libs.config.gateway import Provider, Timeouts
+from libs.config.gateway import Timeouts
+from libs.config.providers import Provider
 from libs.endpoints.registry import ENDPOINTS
 from libs.sealing.hybrid import SealError
 from libs.telemetry.tracing import Step

@@ -15,7 +15,7 @@ from libs.chat.providers.protocol import Call
 from libs.chat.surfaces import costs
 from libs.chat.surfaces.writer import SurfaceError
 from libs.config.catalog import Offer
-from libs.config.gateway import Provider
+from libs.config.providers import Provider
 from libs.endpoints.exchange import exchange as endpoint_exchange
 from libs.endpoints.form import Form
 from libs.endpoints.registry import ENDPOINTS

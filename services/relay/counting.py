@@ -4,7 +4,7 @@ from contracts.record import Refusal
 from contracts.routes import RoutePlanned, Target
 from contracts.usage import EstimatedFrom, TokenUsage
 from libs.chat.providers.answers import Exchange, Stream
-from libs.config.gateway import Provider
+from libs.config.providers import Provider
 from services.relay.core.estimating import Paces, from_text, may_have_billed, passes
 from services.relay.core.tally import Tally
 

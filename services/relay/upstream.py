@@ -15,7 +15,8 @@ from libs.chat.providers.answers import Exchange
 from libs.chat.providers.errors import broke_off, provider_refusal, timed_out, unreachable
 from libs.chat.providers.protocol import Framing, ProtocolError
 from libs.chat.providers.retry_after import retry_after_s
-from libs.config.gateway import Provider, Timeouts
+from libs.config.gateway import Timeouts
+from libs.config.providers import Provider
 from libs.provider_keys.access_tokens import AccessTokens, NoTokenError, TokenRefusedError
 from libs.provider_keys.documents import KeyFormError
 from libs.sealing.secret import Secret

@@ -14,7 +14,8 @@ from contracts.control import PolicySet
 from contracts.credit import BalanceChanged
 from contracts.requests import Caller, RequestAccepted
 from libs.config.catalog import Catalog
-from libs.config.gateway import Billing, Limits, Model, Provider
+from libs.config.gateway import Billing, Limits
+from libs.config.providers import Model, Provider
 from services.cli.output import as_table, out
 from services.policy.core.rules import decide as decide_policy
 from services.rate_limit.core.balances import Balances

@@ -45,7 +45,7 @@ async def test_the_commands_exist() -> None:
 
 
 def test_the_yaml_is_a_configuration() -> None:
-    from libs.config.gateway import Model, Provider
+    from libs.config.providers import Model, Provider
 
     for block in _blocks("yaml"):
         content = yaml.safe_load(block)

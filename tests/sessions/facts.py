@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from contracts.requests import Surface
-from libs.config.gateway import ProtocolName
+from libs.config.providers import ProtocolName
 
 Fact = tuple[str, ...]
 """``("user" | "assistant", text)``, ``("call", name, JSON)``, ``("result", text)`` or ``("image", base64)``."""

@@ -13,7 +13,8 @@ from contracts.record import ReplyAddress
 from contracts.requests import CallableRequest, Caller, RequestAccepted, Surface, carried
 from contracts.routes import RoutePlanned, Target
 from libs.config.document import document_of
-from libs.config.gateway import GatewayConfig, Model, Provider
+from libs.config.gateway import GatewayConfig
+from libs.config.providers import Model, Provider
 from libs.config.versions import CatalogVersions
 
 

@@ -12,7 +12,7 @@ from deploy.local.stub.protocol import StubProtocol
 from libs.chat.providers.answers import Exchange
 from libs.chat.providers.exchange import exchange
 from libs.chat.providers.protocol import Call
-from libs.config.gateway import ProtocolName, Provider
+from libs.config.providers import ProtocolName, Provider
 from services.relay.upstream import read_events
 
 MESSAGES = [{"role": "user", "content": "hi"}]

@@ -13,7 +13,8 @@ from contracts.prompts import PromptSubmitted
 from contracts.record import ReplyAddress
 from contracts.requests import Caller, Surface
 from libs.config.catalog import Catalog, Offer
-from libs.config.gateway import AnswerCaching, Limits, Model, Provider, Timeouts
+from libs.config.gateway import AnswerCaching, Limits, Timeouts
+from libs.config.providers import Model, Provider
 from libs.pricing.bounds import Size
 from services.ingress.core.admission import accept, bearer_token, content_type_of, header_map
 from services.ingress.core.answers import error_body

@@ -9,7 +9,7 @@ from contracts.requests import Surface
 from libs.chat.providers.exchange import exchange
 from libs.chat.providers.protocol import Call
 from libs.config.auto import AutoModel, Choice, choose
-from libs.config.gateway import Provider
+from libs.config.providers import Provider
 from services.relay.core.auto import as_client_asked, in_manner
 from tests.unit.records import accepted
 

@@ -14,7 +14,7 @@ from contracts.usage import TokenUsage
 from deploy.local.stub.answers import StubRequest, answer_to
 from libs.chat.providers.protocol import ProtocolError, ProviderFailure
 from libs.chat.surfaces.registry import DIALECTS
-from libs.config.gateway import ProtocolName
+from libs.config.providers import ProtocolName
 from tests.unit.streams import BODIES, STUBS, events_of, exchange_of
 from tests.unit.test_streams import FRAMES, SSE, recorded
 

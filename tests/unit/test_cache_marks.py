@@ -8,7 +8,7 @@ import pytest
 from contracts.requests import Surface
 from libs.chat.providers.exchange import exchange
 from libs.chat.providers.protocol import Call
-from libs.config.gateway import Provider
+from libs.config.providers import Provider
 from tests.unit.streams import exchange_of
 
 MARK = {"cache_control": {"type": "ephemeral"}}

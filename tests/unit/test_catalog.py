@@ -12,7 +12,8 @@ from contracts.replies import Outcome
 from contracts.usage import TokenUsage
 from libs.config.changes import changes
 from libs.config.document import CatalogDocument, document_of
-from libs.config.gateway import DEFAULT_FILE, GatewayConfig, Limits, Model, Pricing, Provider
+from libs.config.gateway import DEFAULT_FILE, GatewayConfig, Limits
+from libs.config.providers import Model, Pricing, Provider
 from libs.config.reading import DocumentError, read_config
 from libs.config.versions import MOST_BUILT, SUPERSEDED_MS, CatalogVersions
 from libs.pricing.charging import UNPRICED

@@ -6,7 +6,7 @@ import pytest
 from contracts.requests import Surface
 from libs.chat.providers.exchange import exchange
 from libs.chat.providers.protocol import Call, Outgoing
-from libs.config.gateway import ProtocolName, Provider
+from libs.config.providers import ProtocolName, Provider
 from services.ingress.core.client_headers import upstream_headers
 from services.ingress.core.errors import BadRequest
 

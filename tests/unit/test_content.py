@@ -9,7 +9,7 @@ from contracts.requests import Surface
 from libs.chat.providers.exchange import exchange
 from libs.chat.providers.protocol import Call
 from libs.chat.surfaces.writer import SurfaceError
-from libs.config.gateway import ProtocolName, Provider
+from libs.config.providers import ProtocolName, Provider
 
 TRANSLATED: tuple[ProtocolName, ...] = ("openai-responses", "anthropic-messages", "gemini", "bedrock-converse")
 ALL: tuple[ProtocolName, ...] = ("openai-chat", *TRANSLATED)

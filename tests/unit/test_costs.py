@@ -14,7 +14,7 @@ from contracts.usage import TokenUsage, UsageRecorded
 from libs.chat.providers.exchange import exchange
 from libs.chat.providers.protocol import Call
 from libs.chat.surfaces.costs import are_wanted, with_costs
-from libs.config.gateway import ProtocolName, Provider
+from libs.config.providers import ProtocolName, Provider
 from libs.pricing.charging import cost_of
 from services.ingress.core.generations import generation, may_see, request, request_id_of
 from services.relay.core.costing import costs

@@ -14,7 +14,7 @@ from libs.chat.providers.exchange import exchange
 from libs.chat.providers.protocol import Call
 from libs.chat.surfaces.responses.tools import arguments_of, input_of
 from libs.chat.surfaces.writer import SurfaceError
-from libs.config.gateway import Provider
+from libs.config.providers import Provider
 
 PATCH = {
     "type": "custom",

@@ -7,7 +7,7 @@ import pytest
 
 from contracts.requests import Surface
 from libs.chat.providers.protocol import ProviderFailure
-from libs.config.gateway import ProtocolName
+from libs.config.providers import ProtocolName
 from tests.unit.streams import BODIES, events_of, exchange_of
 
 FAILED = {"status": "failed", "error": {"code": "server_error", "message": "overloaded"}, "output": []}

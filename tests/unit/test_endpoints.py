@@ -20,7 +20,7 @@ from libs.chat.providers.answers import Exchange
 from libs.chat.providers.protocol import ProtocolError, ProviderFailure
 from libs.chat.surfaces.writer import SurfaceError
 from libs.config.catalog import Offer
-from libs.config.gateway import Model, Pricing, Provider
+from libs.config.providers import Model, Pricing, Provider
 from libs.endpoints.endpoint import tokens_of
 from libs.endpoints.exchange import exchange
 from libs.endpoints.form import Form, RequestError

@@ -7,7 +7,7 @@ import pytest
 
 from contracts.requests import Surface
 from deploy.local.stub.answers import StubRequest, answer_to
-from libs.config.gateway import ProtocolName
+from libs.config.providers import ProtocolName
 from tests.unit.streams import STUBS, events_of, exchange_of
 from tests.unit.test_streams import recorded
 

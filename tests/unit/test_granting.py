@@ -5,7 +5,7 @@ import pytest
 from contracts.control import CredentialChanged, RelayAnnounced
 from contracts.requests import Caller, RequestAccepted
 from libs.config.catalog import Catalog
-from libs.config.gateway import Model, Provider
+from libs.config.providers import Model, Provider
 from libs.sealing.credentials import at_rest, credential_id
 from libs.sealing.envelope import KeyRing, LocalKeys
 from libs.sealing.grants import EpochKey, RelayKeyPair, open_grant

@@ -11,7 +11,7 @@ from contracts.guardrails import Guardrails, Kind
 from contracts.prices import PriceRule
 from contracts.requests import Caller
 from libs.config.catalog import Catalog
-from libs.config.gateway import Model, Provider
+from libs.config.providers import Model, Provider
 from libs.policy.guardrails import PIECE, Checked, pieces_of
 from services.console.core.policy_document import PolicyDocument, shown, stored
 from services.policy.core.rules import decide

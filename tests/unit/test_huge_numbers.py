@@ -18,7 +18,8 @@ from libs.chat.providers.gemini.usage import parse_usage as of_gemini
 from libs.chat.providers.openai_chat.usage import parse_usage as of_chat
 from libs.chat.providers.openai_responses.usage import parse_usage as of_responses
 from libs.config.catalog import Catalog
-from libs.config.gateway import Model, Provider, Timeouts
+from libs.config.gateway import Timeouts
+from libs.config.providers import Model, Provider
 from libs.endpoints.endpoint import tokens_of
 from services.ingress.core.admission import accept
 from services.ingress.core.bodies import parse

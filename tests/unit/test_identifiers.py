@@ -9,7 +9,7 @@ from contracts.requests import Caller, Surface
 from libs.chat.providers.exchange import exchange
 from libs.chat.providers.identifiers import identifiers, with_hashed_users
 from libs.chat.providers.protocol import Call
-from libs.config.gateway import Provider
+from libs.config.providers import Provider
 
 ALICE = Caller(account_id="alice")
 OPENAI = Provider(base_url="http://x", native=["responses"])

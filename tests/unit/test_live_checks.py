@@ -12,7 +12,7 @@ from contracts.vault import CredentialTestOrdered, RewrapOrdered
 from deploy.local.ports import LOOPBACK
 from libs.bus.processor import Work
 from libs.bus.records import Received
-from libs.config.gateway import Provider
+from libs.config.providers import Provider
 from libs.provider_keys import live_check
 from libs.provider_keys.live_check import MOST_OF_OWNER, LiveChecks, NoAnswerError
 from libs.sealing.secret import Secret

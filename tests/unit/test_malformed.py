@@ -12,7 +12,7 @@ from contracts.requests import Surface
 from libs.chat.providers.exchange import exchange
 from libs.chat.providers.protocol import Call
 from libs.chat.surfaces.writer import SurfaceError
-from libs.config.gateway import Provider
+from libs.config.providers import Provider
 from libs.pricing.bounds import size_of
 
 NAMES = (

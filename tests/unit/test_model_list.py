@@ -11,7 +11,8 @@ from contracts.control import PolicySet
 from libs.config.auto import AutoModel
 from libs.config.catalog import Catalog
 from libs.config.defaults import Defaults
-from libs.config.gateway import Model, Pricing, Provider, load_config
+from libs.config.gateway import load_config
+from libs.config.providers import Model, Pricing, Provider
 from libs.pricing.book import price_list
 from services.ingress.core.catalog_pages import CatalogPages
 from services.ingress.core.listing import ASSUMED_CONTEXT

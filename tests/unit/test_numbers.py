@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from contracts.requests import Surface
-from libs.config.gateway import ProtocolName
+from libs.config.providers import ProtocolName
 from tests.unit.streams import BODIES, exchange_of, relay
 
 DIGITS = "123456789012345678901234567890"

@@ -19,7 +19,7 @@ from libs.chat.providers.protocol import Call, ProtocolError, ProviderFailure
 from libs.chat.providers.translation import Translated
 from libs.chat.surfaces.chat.stream import ChatWriter
 from libs.chat.surfaces.registry import delivered_bytes
-from libs.config.gateway import Provider
+from libs.config.providers import Provider
 
 
 def _stream(model: str) -> Translated:

@@ -13,7 +13,7 @@ from contracts.record import Refusal
 from contracts.routes import Target
 from libs.chat.providers.errors import provider_refusal
 from libs.config.catalog import Catalog
-from libs.config.gateway import Model, Provider
+from libs.config.providers import Model, Provider
 from libs.sealing.grants import EpochKey, open_grant
 from libs.sealing.secret import Secret
 from services.key_vault.core.book import CredentialBook

@@ -10,7 +10,8 @@ from libs.chat.providers.exchange import exchange
 from libs.chat.providers.platforms import check_of
 from libs.chat.providers.protocol import Call
 from libs.chat.surfaces.writer import SurfaceError
-from libs.config.gateway import Model, Provider, load_config
+from libs.config.gateway import load_config
+from libs.config.providers import Model, Provider
 from libs.provider_keys.documents import KeyFormError
 
 GOOGLE = load_config(None).providers["vertex"]

@@ -13,7 +13,8 @@ from contracts.quantities import Quantity, Unit
 from contracts.replies import Outcome
 from contracts.usage import TokenUsage
 from libs.config.catalog import Catalog
-from libs.config.gateway import Model, Pricing, Provider, load_config
+from libs.config.gateway import load_config
+from libs.config.providers import Model, Pricing, Provider
 from libs.pricing.book import NoPriceError, check_prices, price_list, rules_of
 from libs.pricing.charging import UNPRICED
 from libs.pricing.cost import cost_microdollars, most_microdollars

@@ -26,7 +26,7 @@ from libs.chat.providers.gemini.stream import GeminiReader
 from libs.chat.providers.protocol import Call, ProtocolError
 from libs.chat.providers.registry import ADAPTERS
 from libs.chat.surfaces.writer import text_of
-from libs.config.gateway import ProtocolName, Provider
+from libs.config.providers import ProtocolName, Provider
 from services.relay.upstream import UpstreamError, read_events
 from tests.unit.streams import STUBS, Pieces
 

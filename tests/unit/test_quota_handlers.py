@@ -22,7 +22,8 @@ from libs.bus.records import Received
 from libs.bus.service import Service
 from libs.bus.settings import BusSettings
 from libs.bus.signing import NOBODY
-from libs.config.gateway import Limits, Model, Provider
+from libs.config.gateway import Limits
+from libs.config.providers import Model, Provider
 from libs.config.versions import CatalogVersions
 from libs.pricing.charging import cost_of
 from libs.runtime.health import Health

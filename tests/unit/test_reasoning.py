@@ -10,7 +10,7 @@ from libs.chat.providers.answers import Exchange
 from libs.chat.providers.exchange import exchange
 from libs.chat.providers.protocol import Call
 from libs.chat.surfaces.writer import SurfaceError
-from libs.config.gateway import ProtocolName, Provider, Thinking
+from libs.config.providers import ProtocolName, Provider, Thinking
 
 TURN = {"role": "user", "content": "hi"}
 NOT_ASKED: Any = None

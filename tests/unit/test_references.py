@@ -14,7 +14,8 @@ from libs.chat.providers.protocol import Call
 from libs.chat.surfaces import references
 from libs.chat.surfaces.writer import SurfaceError
 from libs.config.catalog import Catalog, Offer
-from libs.config.gateway import DEFAULT_FILE, ProtocolName, Provider, load_config
+from libs.config.gateway import DEFAULT_FILE, load_config
+from libs.config.providers import ProtocolName, Provider
 from tests.unit.events import named_events
 
 CHAT = Provider(base_url="http://x")

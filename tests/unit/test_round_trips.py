@@ -27,7 +27,7 @@ from libs.chat.surfaces.registry import DIALECTS
 from libs.chat.surfaces.responses import request as responses_request
 from libs.chat.surfaces.thoughts import Carried, opened
 from libs.chat.surfaces.writer import inline_data
-from libs.config.gateway import ProtocolName, Provider
+from libs.config.providers import ProtocolName, Provider
 from tests.documents import agrees
 
 Heard = dict[str, Any]

@@ -13,7 +13,8 @@ from libs.bus.views import View
 from libs.config.auto import AutoModel
 from libs.config.catalog import Catalog
 from libs.config.defaults import Defaults
-from libs.config.gateway import Limits, Model, Pricing, Provider
+from libs.config.gateway import Limits
+from libs.config.providers import Model, Pricing, Provider
 from libs.pricing.book import price_list
 from services.ingress.core.errors import Forbidden, Unauthorized
 from services.ingress.counting import TokenCountPage

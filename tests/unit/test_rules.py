@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from contracts.patterns import Patterns
 from contracts.requests import Caller
 from libs.config.catalog import Catalog
-from libs.config.gateway import Model, Provider
+from libs.config.providers import Model, Provider
 from services.console.core.replay import Asked, Day, compare
 from services.policy.core.rules import decide
 from tests.unit.records import Config, accepted, policy

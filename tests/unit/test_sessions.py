@@ -10,7 +10,7 @@ import pytest
 from contracts.requests import Surface
 from libs.chat.providers.exchange import exchange
 from libs.chat.providers.protocol import Call, Outgoing
-from libs.config.gateway import ProtocolName, Provider
+from libs.config.providers import ProtocolName, Provider
 from tests.sessions.facts import HEARD, SAID, Fact
 from tests.sessions.replay import NAMES, load, written
 

@@ -13,7 +13,8 @@ from contracts.requests import Caller, ProviderSort, RequestAccepted, Surface
 from contracts.routes import RequestRejected, RoutePlanned, Target
 from libs.config.auto import AutoModel, choose
 from libs.config.catalog import Catalog
-from libs.config.gateway import AnswerCaching, Breaker, Model, Provider, Routing, Timeouts
+from libs.config.gateway import AnswerCaching, Breaker, Routing, Timeouts
+from libs.config.providers import Model, Provider
 from libs.sealing.grants import EpochKey
 from services.ingress.core.admission import accept
 from services.ingress.core.bodies import Asked, parse

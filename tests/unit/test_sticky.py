@@ -7,7 +7,8 @@ import pytest
 from contracts.outcomes import OutcomesCounted
 from contracts.requests import Caller, ProviderSort, RequestAccepted
 from libs.config.catalog import Catalog, Offer
-from libs.config.gateway import Breaker, Model, Provider
+from libs.config.gateway import Breaker
+from libs.config.providers import Model, Provider
 from services.ingress.core.admission import MOST_HEADER_CHARACTERS
 from services.router.core.health import Health
 from services.router.core.sticky import STAYS_MS, Sticky

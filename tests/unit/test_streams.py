@@ -11,7 +11,7 @@ import pytest
 from contracts.requests import Surface
 from deploy.local.stub.answers import StubRequest, answer_to
 from libs.chat.providers.protocol import EVENT_BYTES
-from libs.config.gateway import ProtocolName
+from libs.config.providers import ProtocolName
 from services.relay.upstream import UpstreamError
 from tests.unit.streams import BODIES, STUBS, exchange_of, relay
 

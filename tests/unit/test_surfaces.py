@@ -21,7 +21,7 @@ from libs.chat.surfaces.messages import request as messages_request
 from libs.chat.surfaces.registry import DIALECTS, delivered_bytes
 from libs.chat.surfaces.responses import answer as responses_answer
 from libs.chat.surfaces.writer import SurfaceError, text_of
-from libs.config.gateway import Provider
+from libs.config.providers import Provider
 from tests.unit.events import named_events
 
 ANTHROPIC = Provider(base_url="http://x", protocol="anthropic-messages")

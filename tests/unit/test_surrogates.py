@@ -13,7 +13,7 @@ from contracts.requests import Surface
 from libs.chat.exact_json import decode, encode
 from libs.chat.providers.protocol import ProtocolError, parse_object
 from libs.chat.surrogates import whole
-from libs.config.gateway import ProtocolName
+from libs.config.providers import ProtocolName
 from tests.unit.streams import BODIES, events_of, exchange_of
 
 Event = dict[str, Any]

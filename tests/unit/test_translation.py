@@ -7,7 +7,7 @@ from deploy.local.home import ROOT
 from libs.chat.reference import ROWS, SOURCES, Row
 from libs.chat.surfaces.registry import DIALECTS
 from libs.chat.table import document, fate
-from libs.config.gateway import ProtocolName
+from libs.config.providers import ProtocolName
 
 ALL: tuple[ProtocolName, ...] = (
     "openai-chat",

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from libs.chat.providers.protocol import Call, Outgoing
-from libs.config.gateway import ProtocolName, Provider
+from libs.config.providers import ProtocolName, Provider
 
 _TAKEN: dict[ProtocolName, tuple[str, ...]] = {"anthropic-messages": ("anthropic-beta",)}
 """Bedrock has features too, and refuses a request that names one which it does not know."""

@@ -7,7 +7,7 @@ from pydantic_core import to_json
 
 from libs.chat.providers.fields import refused, without_unsupported
 from libs.chat.providers.protocol import Call, Outgoing
-from libs.config.gateway import Provider
+from libs.config.providers import Provider
 
 PATH = "/completions"
 

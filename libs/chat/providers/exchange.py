@@ -32,7 +32,7 @@ from libs.chat.surfaces.messages import request as messages
 from libs.chat.surfaces.registry import DIALECTS
 from libs.chat.surfaces.responses import request as responses
 from libs.chat.surfaces.writer import SurfaceError
-from libs.config.gateway import Provider
+from libs.config.providers import Provider
 
 
 def exchange(call: Call, provider: Provider) -> Exchange:

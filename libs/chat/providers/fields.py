@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from libs.chat.completion import ChatRequest, JsonObject, Tool
-from libs.config.gateway import Provider
+from libs.config.providers import Provider
 
 LIMITS = ("max_completion_tokens", "max_tokens")
 """Two names of one thing; a provider takes one of them."""

@@ -8,7 +8,7 @@ from pydantic_core import to_json
 from contracts.requests import FIM_MOST_TOKENS
 from libs.chat.providers.fields import refused, supported
 from libs.chat.providers.protocol import Call, Outgoing
-from libs.config.gateway import Provider
+from libs.config.providers import Provider
 
 PATH = "/fim/completions"
 

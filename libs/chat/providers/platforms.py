@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from libs.chat.providers.protocol import Addressed, bearer
 from libs.chat.providers.registry import ADAPTERS
-from libs.config.gateway import Provider
+from libs.config.providers import Provider
 from libs.provider_keys.documents import azure_key
 
 

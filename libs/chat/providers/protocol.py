@@ -13,7 +13,7 @@ from contracts.usage import TokenUsage
 from libs.chat.completion import ChatRequest, Chunk, Completion, JsonObject
 from libs.chat.exact_json import decode, decode_piece
 from libs.chat.providers.identifiers import Identifiers
-from libs.config.gateway import Provider
+from libs.config.providers import Provider
 
 NOBODY = Identifiers()
 P = ParamSpec("P")

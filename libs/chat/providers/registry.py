@@ -8,7 +8,7 @@ from libs.chat.providers.gemini import adapter as gemini
 from libs.chat.providers.openai_chat import adapter as openai_chat
 from libs.chat.providers.openai_responses import adapter as openai_responses
 from libs.chat.providers.protocol import Adapter
-from libs.config.gateway import ProtocolName
+from libs.config.providers import ProtocolName
 
 ADAPTERS: dict[ProtocolName, Adapter] = {
     "openai-chat": openai_chat.ADAPTER,

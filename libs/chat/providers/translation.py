@@ -21,7 +21,7 @@ from libs.chat.surfaces.reasoning import WithoutThoughts, as_asked, is_excluded,
 from libs.chat.surfaces.registry import DIALECTS
 from libs.chat.surfaces.writer import SurfaceError, Writer
 from libs.chat.surrogates import may_have_halves
-from libs.config.gateway import ProtocolName, Provider
+from libs.config.providers import ProtocolName, Provider
 
 
 class Translated:

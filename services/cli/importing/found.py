@@ -8,7 +8,8 @@ import yaml
 from pydantic import ValidationError
 
 from libs.config.catalog import Offer
-from libs.config.gateway import DEFAULT_FILE, Model, Provider
+from libs.config.gateway import DEFAULT_FILE
+from libs.config.providers import Model, Provider
 from libs.pricing.book import NoPriceError, rules_of
 
 NOTHING = {"prompt": "0", "completion": "0"}

@@ -10,7 +10,8 @@ from libs.chat.surfaces.registry import DIALECTS
 from libs.chat.surfaces.writer import SurfaceError
 from libs.config.auto import AutoModel, choose
 from libs.config.catalog import Catalog, Offer
-from libs.config.gateway import AnswerCaching, Limits, Model, Timeouts
+from libs.config.gateway import AnswerCaching, Limits, Timeouts
+from libs.config.providers import Model
 from libs.endpoints import multipart
 from libs.endpoints.registry import ENDPOINTS, can_have
 from libs.policy.rules import unknown_model

@@ -11,7 +11,7 @@ from typing import Any, TypedDict
 from contracts.prices import Price, Rates
 from contracts.requests import Surface
 from libs.config.catalog import Offer
-from libs.config.gateway import Model
+from libs.config.providers import Model
 from services.ingress.core.parameters import is_for_chat
 
 ASSUMED_CONTEXT = 128_000

@@ -8,7 +8,7 @@ from typing import Any
 from contracts.requests import Surface
 from libs.chat.providers.exchange import exchange
 from libs.chat.providers.protocol import Call
-from libs.config.gateway import Model, Provider
+from libs.config.providers import Model, Provider
 
 _SCHEMA = {"name": "answer", "strict": True, "schema": {"type": "object", "properties": {}}}
 _TOOL = {"type": "function", "function": {"name": "look", "parameters": {"type": "object", "properties": {}}}}

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from contracts.requests import MOST_STAND_INS, is_free
 from libs.config.catalog import Catalog, Offer
-from libs.config.gateway import Model
+from libs.config.providers import Model
 from services.ingress.core.bodies import Asked
 from services.ingress.core.errors import BadRequest
 

@@ -10,7 +10,7 @@ from hashlib import blake2b
 from math import log
 
 from contracts.outcomes import OutcomesCounted
-from libs.config.gateway import Provider
+from libs.config.providers import Provider
 from libs.sealing.secret import Secret
 
 MOST_REST_MS = 3600 * 1000

@@ -20,7 +20,7 @@ from libs.chat.surfaces.messages.request import SERVICE_TIERS
 from libs.chat.surfaces.reasoning import BUDGETS
 from libs.chat.surfaces.thoughts import for_claude
 from libs.chat.surfaces.writer import arguments_of, image_url_of, inline_data, name_of, parts_in
-from libs.config.gateway import Provider
+from libs.config.providers import Provider
 
 PATH = "/messages"
 VERTEX_VERSION = "vertex-2023-10-16"

@@ -7,7 +7,7 @@ from libs.chat.completion import ChatRequest, JsonObject
 from libs.chat.surfaces.messages.request import budget_of_thought
 from libs.chat.surfaces.reasoning import BUDGETS, budget_of, effort_of
 from libs.chat.surfaces.thoughts import for_claude
-from libs.config.gateway import Provider
+from libs.config.providers import Provider
 
 NOT_BESIDE_THOUGHT = ("temperature", "top_k")
 """Refused where the model thinks ("Extended thinking": compatibility)."""

@@ -21,7 +21,7 @@ from libs.chat.providers.protocol import (
 from libs.chat.surfaces.reasoning import BUDGETS
 from libs.chat.surfaces.thoughts import for_claude
 from libs.chat.surfaces.writer import arguments_of, name_of
-from libs.config.gateway import Provider
+from libs.config.providers import Provider
 
 _CACHES_TOOLS = "anthropic."
 """In the IDs of models that take cache points among tools; Nova refuses them ("Prompt caching")."""

@@ -16,7 +16,7 @@ from libs.chat.providers.gemini.content import part_of, parts_of
 from libs.chat.providers.gemini.thinking import signs, thinking
 from libs.chat.providers.protocol import Call, Outgoing
 from libs.chat.surfaces.writer import arguments_of, name_of, text_of
-from libs.config.gateway import Provider
+from libs.config.providers import Provider
 
 UNSIGNED = "skip_thought_signature_validator"
 """Stands for the signature of a call that another model made, or whose client lost it ("Thought signatures")."""

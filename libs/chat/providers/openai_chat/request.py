@@ -14,7 +14,7 @@ from libs.chat.providers.protocol import (
     Outgoing,
 )
 from libs.chat.surfaces.writer import text_of
-from libs.config.gateway import Provider
+from libs.config.providers import Provider
 
 PATH = "/chat/completions"
 SHOWN = "The result is shown in the next message."

@@ -17,7 +17,7 @@ from libs.chat.providers.protocol import (
 )
 from libs.chat.surfaces.references import ENCRYPTED_REASONING
 from libs.chat.surfaces.writer import name_of, parts_in, text_of
-from libs.config.gateway import Provider
+from libs.config.providers import Provider
 
 PATH = "/responses"
 _SAME = (
