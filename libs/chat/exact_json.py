@@ -1,5 +1,7 @@
 """JSON of clients, providers and models: whole numbers have any size, and characters may come in halves. Pure.
 
+What is read is ``Any`` here alone: readers give it the shape of their protocol (`libs.chat.shapes`).
+
 orjson alone reads whole numbers beyond 64 bits as floats and refuses to write them; halves of characters it refuses.
 """
 

@@ -6,7 +6,7 @@
 from dataclasses import dataclass, field
 
 from contracts.requests import Surface
-from libs.chat.completion import JsonObject
+from libs.chat.shapes.completion import JsonObject
 from libs.config.providers import ProtocolName
 
 IMAGE = "data:image/png;base64,aGk="

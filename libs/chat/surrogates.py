@@ -6,10 +6,9 @@ as an escape of its own. JSON allows that; UTF-8 has no form for it.
 
 import re
 from collections.abc import Callable
-from typing import Any
 
 LONE = "\N{REPLACEMENT CHARACTER}"
-Key = tuple[Any, ...]
+Key = tuple[object, ...]
 SURROGATE = re.compile(r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 """The escape of one half."""
 
@@ -24,7 +23,7 @@ def whole(text: str) -> str:
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
-def all_whole(value: Any) -> Any:
+def all_whole(value: object) -> object:
     """JSON's value with every string made `whole`."""
     if isinstance(value, str):
         return whole(value)

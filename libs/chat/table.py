@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from typing import Literal
 
 from contracts.requests import Surface
-from libs.chat.completion import JsonObject
 from libs.chat.exact_json import decode, encode
 from libs.chat.providers.exchange import exchange
 from libs.chat.providers.protocol import Call, Outgoing
 from libs.chat.providers.registry import ADAPTERS
 from libs.chat.reference import LEAST, ROWS, SOURCES, Row
+from libs.chat.shapes.completion import JsonObject
 from libs.chat.surfaces.writer import SurfaceError
 from libs.config.providers import ProtocolName, Provider
 

@@ -7,11 +7,11 @@ from contracts.prompts import PromptSubmitted
 from contracts.record import Refusal
 from contracts.requests import CallableRequest
 from contracts.routes import Target
-from libs.chat.completion import JsonObject
 from libs.chat.providers.answers import Exchange
 from libs.chat.providers.exchange import exchange
 from libs.chat.providers.identifiers import identifiers, with_hashed_users
 from libs.chat.providers.protocol import Call
+from libs.chat.shapes.completion import JsonObject
 from libs.chat.surfaces import costs
 from libs.chat.surfaces.writer import SurfaceError
 from libs.config.catalog import Offer

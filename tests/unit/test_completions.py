@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from contracts.requests import Surface
-from libs.chat.surfaces.completions import to_chat
+from libs.chat.surfaces.completions.request import to_chat
 from libs.chat.surfaces.writer import SurfaceError
 from services.ingress.core.bodies import parse
 from services.ingress.core.errors import BadRequest

@@ -13,7 +13,7 @@ from contracts.requests import Caller, Surface
 from contracts.usage import TokenUsage, UsageRecorded
 from libs.chat.providers.exchange import exchange
 from libs.chat.providers.protocol import Call
-from libs.chat.surfaces.costs import are_wanted, with_costs
+from libs.chat.surfaces.costs import Costs, are_wanted, with_costs
 from libs.config.providers import ProtocolName, Provider
 from libs.pricing.charging import cost_of
 from services.ingress.core.generations import generation, may_see, request, request_id_of
@@ -21,7 +21,7 @@ from services.relay.core.costing import costs
 from tests.unit.records import NOW_MS, PRICE, request_id
 from tests.unit.streams import BODIES, events_of
 
-COSTS = {"cost": 0.5}
+COSTS: Costs = {"cost": 0.5}
 
 
 def _usage(tokens: TokenUsage, **changes: Any) -> UsageRecorded:
@@ -54,7 +54,7 @@ def test_what_is_shown_is_what_is_charged(given_: int, made: int, byok: bool, fr
     assert round(shown["cost"] * 1_000_000) == charged
     details = shown["cost_details"]
     if not free:
-        whole = charged if not byok else round(details["upstream_inference_cost"] * 1_000_000)
+        whole = charged if not byok else round((details["upstream_inference_cost"] or 0) * 1_000_000)
         parts = details["upstream_inference_prompt_cost"] + details["upstream_inference_completions_cost"]
         assert round(parts * 1_000_000) == whole
 

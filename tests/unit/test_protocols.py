@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from contracts.requests import Surface
 from deploy.local.stub.answers import StubRequest, answer_to
-from libs.chat.completion import Chunk, Delta
 from libs.chat.providers.anthropic_messages import request as anthropic_messages_request
 from libs.chat.providers.bedrock_converse import framing as bedrock_converse_framing
 from libs.chat.providers.bedrock_converse import request as bedrock_converse_request
@@ -25,6 +24,7 @@ from libs.chat.providers.gemini import request as gemini_request
 from libs.chat.providers.gemini.stream import GeminiReader
 from libs.chat.providers.protocol import Call, ProtocolError
 from libs.chat.providers.registry import ADAPTERS
+from libs.chat.shapes.completion import Chunk, Delta
 from libs.chat.surfaces.writer import text_of
 from libs.config.providers import ProtocolName, Provider
 from services.relay.upstream import UpstreamError, read_events
@@ -265,7 +265,7 @@ async def test_a_damaged_frame_is_no_answer() -> None:
     ],
 )
 def test_a_reason_that_gemini_has_not_documented_is_no_filter(reason: str, calls: bool, expected: str) -> None:
-    part = {"functionCall": {"name": "weather", "args": {}}} if calls else {"text": "so"}
+    part: Any = {"functionCall": {"name": "weather", "args": {}}} if calls else {"text": "so"}
     reader = GeminiReader(model="a/b", created_s=1)
     chunks = reader.read_object({"candidates": [{"content": {"parts": [part]}, "finishReason": reason}]})
     assert chunks[-1]["choices"][0]["finish_reason"] == expected

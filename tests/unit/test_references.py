@@ -20,7 +20,7 @@ from tests.unit.events import named_events
 
 CHAT = Provider(base_url="http://x")
 NATIVE = Provider(base_url="http://x", native=["responses"])
-QUESTION = {"role": "user", "content": [{"type": "input_text", "text": "hi"}]}
+QUESTION: Any = {"role": "user", "content": [{"type": "input_text", "text": "hi"}]}
 USAGE = {"input_tokens": 1, "output_tokens": 1, "input_tokens_details": {}, "output_tokens_details": {}}
 SAID = {"type": "output_text", "text": "so", "annotations": []}
 THOUGHT: dict[str, Any] = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "c2VjcmV0"}
@@ -116,10 +116,11 @@ def test_a_provider_of_responses_is_sent_the_items_and_stores_nothing(streamed: 
 
 def test_answers_whose_items_have_the_same_ids_are_not_mixed_up() -> None:
     """As of servers that count their items, each answer from the beginning."""
-    answers = [{**MESSAGE, "content": [{**SAID, "text": text}]} for text in ("one", "two")]
-    carried = [references.with_carrier({"output": [answer]})["output"] for answer in answers]
-    given = [item for output in carried for item in [*_references(output), QUESTION]]
-    texts = [item["content"][0]["text"] for item in references.resolved(given)]
+    answers: list[Any] = [{**MESSAGE, "content": [{**SAID, "text": text}]} for text in ("one", "two")]
+    carried: list[Any] = [references.with_carrier({"output": [answer]})["output"] for answer in answers]
+    given: list[Any] = [item for output in carried for item in [*_references(output), QUESTION]]
+    found: list[Any] = references.resolved(given)
+    texts = [item["content"][0]["text"] for item in found]
     assert texts == ["one", "hi", "two", "hi"]
 
 
@@ -201,7 +202,7 @@ def test_a_carrier_that_a_client_made_up_holds_nothing(name: str) -> None:
 
 def test_items_that_are_too_large_to_be_carried_are_left_out() -> None:
     image = {"type": "image_generation_call", "id": "ig_1", "result": "A" * references.MOST_CARRIED_BYTES}
-    response = {"status": "completed", "output": [image]}
+    response: Any = {"status": "completed", "output": [image]}
     assert references.with_carrier(response) == response
 
 

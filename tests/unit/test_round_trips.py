@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 
 from contracts.requests import Surface
 from deploy.local.home import ROOT
-from libs.chat.completion import Completion
 from libs.chat.providers.anthropic_messages import answer as anthropic_messages_answer
 from libs.chat.providers.exchange import exchange
 from libs.chat.providers.openai_responses import answer as openai_responses_answer
 from libs.chat.providers.protocol import Call
 from libs.chat.providers.registry import ADAPTERS
+from libs.chat.shapes.completion import Completion
 from libs.chat.surfaces.messages import request as messages_request
 from libs.chat.surfaces.reasoning import BUDGETS
 from libs.chat.surfaces.registry import DIALECTS
@@ -163,12 +163,13 @@ def _text(content: Any) -> str:
     return content if isinstance(content, str) else "".join(part["text"] for part in content)
 
 
-def _as_messages(request: dict[str, Any]) -> Heard:
+def _as_messages(request: Any) -> Heard:
     return _heard(messages_request.to_chat(request))
 
 
-def _as_responses(request: dict[str, Any]) -> Heard:
-    return _heard(responses_request.to_chat({**request, "store": None, "include": None}))
+def _as_responses(request: Any) -> Heard:
+    unstored: Any = {**request, "store": None, "include": None}
+    return _heard(responses_request.to_chat(unstored))
 
 
 def _as_gemini(request: dict[str, Any]) -> Heard:
@@ -360,8 +361,8 @@ def test_an_answer_as_a_response_and_back_is_the_same(answer: Completion) -> Non
 
 @given(answers())
 def test_what_only_the_model_can_read_comes_back_through_clients_of_messages(answer: Completion) -> None:
-    content = DIALECTS[Surface.MESSAGES].whole(answer, {})["content"]
-    turns = [{"role": "user", "content": "x"}, {"role": "assistant", "content": content}]
+    content: Any = DIALECTS[Surface.MESSAGES].whole(answer, {})["content"]
+    turns: Any = [{"role": "user", "content": "x"}, {"role": "assistant", "content": content}]
     again = messages_request.to_chat({"model": "a/b", "max_tokens": 1, "messages": turns})
     assert _kept(again["messages"][-1]) == _kept(answer["choices"][0]["message"])
     kept = messages_request.without_carried({"messages": turns})["messages"][-1]["content"]
@@ -371,10 +372,10 @@ def test_what_only_the_model_can_read_comes_back_through_clients_of_messages(ans
 
 @given(answers())
 def test_what_only_the_model_can_read_comes_back_through_clients_of_responses(answer: Completion) -> None:
-    output = DIALECTS[Surface.RESPONSES].whole(answer, {})["output"]
+    output: Any = DIALECTS[Surface.RESPONSES].whole(answer, {})["output"]
     if not [item for item in output if item["type"] != "reasoning"]:
         return
-    given_ = [{"role": "user", "content": "x"}, *output]
+    given_: Any = [{"role": "user", "content": "x"}, *output]
     again = responses_request.to_chat({"model": "a/b", "input": given_})
     assert _kept(again["messages"][-1]) == _kept(answer["choices"][0]["message"])
     kept = responses_request.without_carried({"input": given_})["input"]

@@ -99,7 +99,7 @@ def requests(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @given(requests())
-def test_messages_as_chat_as_messages_are_the_same(body: dict[str, Any]) -> None:
+def test_messages_as_chat_as_messages_are_the_same(body: Any) -> None:
     chat = messages_request.to_chat(body)
     again = from_json(anthropic_messages_request.build_request(chat, _call(Surface.MESSAGES, body), ANTHROPIC).content)
     assert again == {**body, "model": "up", "stream": True}
@@ -227,13 +227,13 @@ def test_a_message_s_events_add_up_to_the_whole_message(given_: tuple[Any, list[
         text = block.pop("_json")
         if block["type"] == "tool_use":
             block["input"] = orjson.loads(text) if text else {}
-    expected = messages_answer.whole(answer, {})
+    expected = messages_answer.whole(answer)
     assert blocks == expected["content"]
     assert events[-2]["delta"]["stop_reason"] == expected["stop_reason"]
     assert events[-2]["usage"] == expected["usage"] == messages_answer.usage_json(answer["usage"])
 
 
-def _without_ids(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _without_ids(items: Any) -> list[dict[str, Any]]:
     return [{name: value for name, value in item.items() if name != "id"} for item in items]
 
 
@@ -259,7 +259,7 @@ def test_anthropic_s_events_are_read_as_its_whole_answer_is(
     given_: tuple[Any, list[Any]],
 ) -> None:
     answer, chunks = given_
-    message = messages_answer.whole(answer, {})
+    message = messages_answer.whole(answer)
     events = _write(Surface.MESSAGES, chunks)
     # As Anthropic tells it: what goes in at the start, what comes out at the end.
     events[0]["message"]["usage"] = {**message["usage"], "output_tokens": 1}
@@ -267,7 +267,8 @@ def test_anthropic_s_events_are_read_as_its_whole_answer_is(
     reader = MessagesReader(model="a/b", created_s=5)
     read = [chunk for event in events for chunk in reader.read(orjson.dumps(event).decode())]
     parsed = anthropic_messages_answer.parse_response(orjson.dumps(message), model="a/b", created_s=5)
-    said = parsed.answer["choices"][0]["message"]
+    read_answer: Any = parsed.answer
+    said = read_answer["choices"][0]["message"]
     deltas = [chunk["choices"][0]["delta"] for chunk in read]
     assert "".join(text_of(delta.get("content")) for delta in deltas) == (said["content"] or "")
     assert "".join(delta.get("reasoning_content") or "" for delta in deltas) == said.get("reasoning_content", "")
@@ -284,7 +285,7 @@ def test_anthropic_s_events_are_read_as_its_whole_answer_is(
     assert reader.done
     assert reader.finished
     assert reader.usage == parsed.usage == TokenUsage(input_tokens=7, output_tokens=3, cache_read_tokens=2)
-    assert read[-1]["choices"][0]["finish_reason"] == parsed.answer["choices"][0]["finish_reason"]
+    assert read[-1]["choices"][0]["finish_reason"] == read_answer["choices"][0]["finish_reason"]
 
 
 def test_a_native_stream_holds_its_end_back_and_tells_our_name_of_the_model() -> None:
@@ -341,20 +342,23 @@ def test_a_native_stream_holds_its_end_back_and_tells_our_name_of_the_model() ->
         (Surface.RESPONSES, {"input": "x", "background": True}, "background"),
     ],
 )
-def test_what_cannot_be_said_is_refused_in_words(surface: Surface, body: dict[str, Any], hint: str) -> None:
+def test_what_cannot_be_read_answeris_refused_in_words(surface: Surface, body: dict[str, Any], hint: str) -> None:
     with pytest.raises(SurfaceError, match=hint):
         DIALECTS[surface].to_chat({"model": "a/b", **body})
 
 
 def test_instructions_inside_a_conversation_stay_where_they_are() -> None:
-    said = [{"role": "user", "content": "a"}, {"role": "system", "content": [{"type": "text", "text": "be brief"}]}]
+    said: Any = [
+        {"role": "user", "content": "a"},
+        {"role": "system", "content": [{"type": "text", "text": "be brief"}]},
+    ]
     chat = messages_request.to_chat({"model": "a/b", "max_tokens": 1, "messages": said})
     assert chat["messages"] == said
 
 
-def test_whole_numbers_of_any_size_are_said_as_they_are() -> None:
+def test_whole_numbers_of_any_size_are_read_answeras_they_are() -> None:
     use_ = {"type": "tool_use", "id": "a", "name": "f", "input": {"n": 2**70}}
-    body = {
+    body: Any = {
         "model": "a/b",
         "max_tokens": 1,
         "messages": [{"role": "user", "content": "x"}, {"role": "assistant", "content": [use_]}],
@@ -362,4 +366,4 @@ def test_whole_numbers_of_any_size_are_said_as_they_are() -> None:
     chat = messages_request.to_chat(body)
     assert str(2**70) in chat["messages"][-1]["tool_calls"][0]["function"]["arguments"]
     answer: Any = {"choices": [{"message": chat["messages"][-1], "finish_reason": "tool_calls"}]}
-    assert messages_answer.whole(answer, {})["content"] == [use_]
+    assert messages_answer.whole(answer)["content"] == [use_]

@@ -30,7 +30,7 @@ def test_each_call_once_with_one_result_right_after_it(messages: list[Any], form
             assert found["tool_call_id"] == waiting.pop(0)
             continue
         assert not waiting
-        waiting = [one["id"] for one in found.get("tool_calls", ())]
+        waiting = [str(one["id"]) for one in found.get("tool_calls", ())]
         calls += waiting
     assert not waiting
     assert len(calls) == len(set(calls))
@@ -44,7 +44,7 @@ def test_each_call_once_with_one_result_right_after_it(messages: list[Any], form
 
 
 def test_what_is_in_order_is_left_alone() -> None:
-    messages = [
+    messages: Any = [
         {"role": "user", "content": "hi"},
         {"role": "assistant", "content": None, "tool_calls": [{"id": "a"}, {"id": "b"}]},
         {"role": "tool", "tool_call_id": "a", "content": "1"},

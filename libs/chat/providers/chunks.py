@@ -2,12 +2,12 @@
 
 import secrets
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 from contracts.usage import TokenUsage
-from libs.chat.completion import Choice, Chunk, Completion, Delta, Detail, FunctionCall, Message, ToolCall
 from libs.chat.providers.openai_chat.answer import finish_reason
 from libs.chat.providers.openai_chat.usage import usage_json
+from libs.chat.shapes.completion import Choice, Chunk, Completion, Delta, Detail, FunctionCall, Message, ToolCall
 
 
 class ChunkReader:
@@ -38,29 +38,29 @@ class ChunkReader:
         usage = self.usage or counted
         return {**self._identity, "choices": [], "usage": usage_json(usage)} if usage else None
 
-    def _identify(self, answer_id: Any) -> None:
+    def _identify(self, answer_id: str | None) -> None:
         """Takes the provider's own ID of the answer, if there is one."""
         self._identity["id"] = answer_id or self._identity["id"]
 
-    def _text(self, name: Literal["content", "reasoning_content", "refusal"], text: Any) -> Chunk:
+    def _text(self, name: Literal["content", "reasoning_content", "refusal"], text: str | None) -> Chunk:
         """A chunk with more of a text."""
         delta: Delta = {}
         delta[name] = str(text or "")
         return self._chunk(delta)
 
-    def _thought(self, text: Any, index: int) -> Chunk:
+    def _thought(self, text: str | None, index: int) -> Chunk:
         """A chunk with more of a thought, which its signature will follow under the same index."""
         more = str(text or "")
         detail: Detail = {"type": "reasoning.text", "text": more, "index": index}
         return self._chunk({"reasoning_content": more, "reasoning_details": [detail]})
 
-    def _call(self, number: int, call_id: Any, name: Any) -> Chunk:
+    def _call(self, number: int, call_id: str | None, name: str | None) -> Chunk:
         """A chunk with the beginning of a tool call."""
         self._has_calls = True
         function: FunctionCall = {"name": name, "arguments": ""}
         return self._chunk({"tool_calls": [{"index": number, "id": call_id, "type": "function", "function": function}]})
 
-    def _arguments(self, number: int, text: Any) -> Chunk:
+    def _arguments(self, number: int, text: str | None) -> Chunk:
         """A chunk with more of a tool call's arguments."""
         return self._chunk({"tool_calls": [{"index": number, "function": {"arguments": str(text or "")}}]})
 
@@ -74,20 +74,20 @@ class ChunkReader:
 
 
 def completion(
-    answer_id: Any, *, created_s: Any, model: str, choices: Sequence[Choice], usage: TokenUsage | None
+    answer_id: str | None, *, created_s: int | None, model: str, choices: Sequence[Choice], usage: TokenUsage | None
 ) -> Completion:
     """A chat completion that was not streamed."""
     answer: Completion = {
         "id": answer_id or f"gen_{secrets.token_hex(12)}",
         "object": "chat.completion",
-        "created": created_s,
+        "created": created_s or 0,
         "model": model,
         "choices": list(choices),
     }
     return {**answer, "usage": usage_json(usage)} if usage is not None else answer
 
 
-def tool_call(call_id: Any, name: Any, arguments: str) -> ToolCall:
+def tool_call(call_id: str | None, name: str | None, arguments: str) -> ToolCall:
     """A whole call of a function."""
     return {"id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}}
 

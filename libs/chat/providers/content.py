@@ -5,9 +5,9 @@ content that it lacks is refused. A model that is not shown what it is asked abo
 """
 
 from collections.abc import Collection
-from typing import Any, cast
+from typing import cast
 
-from libs.chat.completion import ChatRequest, Message, Part
+from libs.chat.shapes.completion import ChatRequest, Message, Part
 from libs.chat.surfaces.writer import SurfaceError, is_list_of_objects
 
 ROLES = {"system": False, "developer": False, "user": True, "assistant": False, "tool": True}
@@ -56,7 +56,7 @@ def in_fields(chat: ChatRequest, fields: Collection[str]) -> ChatRequest:
     return {**chat, "messages": [_message(one, f"messages[{number}]", fields) for number, one in enumerate(given)]}
 
 
-def _message(message: Any, place: str, fields: Collection[str]) -> Message:
+def _message(message: object, place: str, fields: Collection[str]) -> Message:
     if not isinstance(message, dict):
         raise SurfaceError(f"`{place}` must be an object.")
     for name in _OF_OPENAI:
@@ -85,7 +85,7 @@ def _part(part: Part, place: str, kinds: Collection[str]) -> Part:
     raise SurfaceError(f"`{place}` of type {kind[:50]!r}, or in this form, cannot be sent to this model.")
 
 
-def _is_whole(held: Any, kinds: Collection[str]) -> bool:
+def _is_whole(held: object, kinds: Collection[str]) -> bool:
     """An image's address, or an object with an address, bytes, or an ID that the protocol knows."""
     if not isinstance(held, dict):
         return isinstance(held, str) and bool(held)

@@ -1,24 +1,23 @@
 """A chat completion's messages for protocols that want instructions apart, and turns that alternate. Pure."""
 
 from collections.abc import Callable, Iterable
+from typing import Literal, TypeVar
 
-from libs.chat.completion import JsonObject, Message
+from libs.chat.shapes.completion import Message
 
-Parts = list[JsonObject]
-Translate = Callable[[Message], Parts]
-"""A message's parts in the protocol's form."""
+T = TypeVar("T")
+Turn = tuple[Literal["user", "assistant"], list[T]]
+"""Who speaks, and the parts in the protocol's form."""
 
 
 def conversation(
     given: Iterable[Message],
     *,
-    instructed: Translate,
-    asked: Translate,
-    answered: Translate,
-    resulted: Translate,
-    model_role: str = "assistant",
-    key: str = "content",
-) -> tuple[Parts, Parts]:
+    instructed: Callable[[Message], list[T]],
+    asked: Callable[[Message], list[T]],
+    answered: Callable[[Message], list[T]],
+    resulted: Callable[[Message], list[T]],
+) -> tuple[list[T], list[Turn[T]]]:
     """The instructions' parts, and the turns, with neighbours of one role made one.
 
     Instructions without a conversation become the user's turn: these protocols answer to somebody.
@@ -28,24 +27,23 @@ def conversation(
         asked: of ``user`` messages.
         answered: of ``assistant`` messages.
         resulted: of ``tool`` messages, which are the user's.
-        model_role: how the protocol calls the assistant.
-        key: where a turn has its parts.
     """
-    system: Parts = []
-    turns: Parts = []
+    system: list[T] = []
+    turns: list[Turn[T]] = []
     for message in given:
+        role: Literal["user", "assistant"] = "user"
         match message.get("role"):
             case "system" | "developer":
                 system += instructed(message)
                 continue
             case "assistant":
-                role, parts = model_role, answered(message)
+                role, parts = "assistant", answered(message)
             case "tool":
-                role, parts = "user", resulted(message)
+                parts = resulted(message)
             case _:
-                role, parts = "user", asked(message)
-        if turns and turns[-1]["role"] == role:
-            turns[-1][key] += parts
+                parts = asked(message)
+        if turns and turns[-1][0] == role:
+            turns[-1][1].extend(parts)
         elif parts:
-            turns.append({"role": role, key: parts})
-    return (system, turns) if turns or not system else ([], [{"role": "user", key: system}])
+            turns.append((role, parts))
+    return (system, turns) if turns or not system else ([], [("user", system)])

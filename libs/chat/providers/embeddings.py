@@ -8,6 +8,7 @@ from pydantic_core import to_json
 from contracts.usage import TokenUsage
 from libs.chat.providers.fields import refused, supported
 from libs.chat.providers.protocol import Call, Outgoing
+from libs.chat.shapes.embeddings import Usage
 from libs.config.providers import Provider
 
 PATH = "/embeddings"
@@ -20,6 +21,6 @@ def build(call: Call, provider: Provider) -> Outgoing:
     return Outgoing(PATH, content, refused(call.body, kept))
 
 
-def usage_json(usage: TokenUsage) -> dict[str, int]:
+def usage_json(usage: TokenUsage) -> Usage:
     """Counts in the shape of the protocol."""
     return {"prompt_tokens": usage.input_tokens, "total_tokens": usage.input_tokens}

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import cast
 
 from pydantic_core import to_json
 
@@ -11,7 +11,6 @@ from contracts.usage import TokenUsage
 from libs.chat.exact_json import encode
 from libs.chat.providers import completions, embeddings, fim, gemini_embeddings, native
 from libs.chat.providers.answers import Answer, Exchange, Stream
-from libs.chat.providers.anthropic_messages.request import PATH as MESSAGES_PATH
 from libs.chat.providers.anthropic_messages.request import outgoing as messages_outgoing
 from libs.chat.providers.anthropic_messages.thinking import adapted
 from libs.chat.providers.carrying import carrying
@@ -25,6 +24,9 @@ from libs.chat.providers.platforms import authorize_of
 from libs.chat.providers.protocol import Call, Outgoing, Parsed, of_shape
 from libs.chat.providers.sse import ServerSentEvents
 from libs.chat.providers.translation import Translated, translation
+from libs.chat.shapes.embeddings import EmbeddingsRequest
+from libs.chat.shapes.messages import MessagesRequest
+from libs.chat.shapes.responses import ResponsesRequest
 from libs.chat.surfaces import references
 from libs.chat.surfaces.chat.request import wants_usage
 from libs.chat.surfaces.chat.stream import ChatWriter
@@ -51,13 +53,13 @@ def _exchange(call: Call, provider: Provider) -> Exchange:
     if call.surface is Surface.RESPONSES:
         return _responses(call, provider)
     if call.surface is Surface.MESSAGES and provider.speaks(call.surface):
-        return _native(call, provider, MESSAGES_PATH, native.messages_stream(call.model))
+        return _native_messages(call, provider)
     return translation(call, provider)
 
 
 def _responses(call: Call, provider: Provider) -> Exchange:
     if provider.speaks(call.surface):
-        found = _native(call, provider, RESPONSES_PATH, native.responses_stream(call.model))
+        found = _native_responses(call, provider)
         stored = references.are_kept_by_provider(call.body)
     else:
         found, stored = translation(call, provider), False
@@ -66,37 +68,38 @@ def _responses(call: Call, provider: Provider) -> Exchange:
     return carrying(found)
 
 
-def _native(call: Call, provider: Provider, path: str, stream: Stream) -> Exchange:
+def _native_responses(call: Call, provider: Provider) -> Exchange:
     kept = without_unsupported(call.body, provider)
-    body = {**kept, "model": call.upstream_model, "stream": call.streamed}
-    if call.surface is Surface.RESPONSES:
-        body = references.for_provider(body, reasons="reasoning" not in provider.unsupported)
-        body = responses.without_carried(call.identifiers.beside(body))
-    if call.cap_tokens and call.surface is Surface.RESPONSES:
+    given = cast("ResponsesRequest", {**kept, "model": call.upstream_model, "stream": call.streamed})
+    body = references.for_provider(given, reasons="reasoning" not in provider.unsupported)
+    body = responses.without_carried(cast("ResponsesRequest", call.identifiers.beside(body)))
+    if call.cap_tokens:
         body["max_output_tokens"] = call.cap_tokens
-    if call.surface is Surface.MESSAGES:
-        body = adapted(messages.without_carried(body), provider)
-    dropped = refused(call.body, kept)
-    if call.surface is Surface.MESSAGES:
-        sent = messages_outgoing(body, provider, dropped)
-    else:
-        sent = Outgoing(path, to_json(body), dropped)
-    return _plain(
-        sent,
-        provider,
-        stream,
-        lambda data: native.parse_response(data, model=call.model),
-    )
+    sent = Outgoing(RESPONSES_PATH, to_json(body), refused(call.body, kept))
+    return _native(sent, call, provider, native.responses_stream(call.model))
+
+
+def _native_messages(call: Call, provider: Provider) -> Exchange:
+    kept = without_unsupported(call.body, provider)
+    given = cast("MessagesRequest", {**kept, "model": call.upstream_model, "stream": call.streamed})
+    body = adapted(messages.without_carried(given), provider)
+    sent = messages_outgoing(body, provider, refused(call.body, kept))
+    return _native(sent, call, provider, native.messages_stream(call.model))
+
+
+def _native(sent: Outgoing, call: Call, provider: Provider, stream: Stream) -> Exchange:
+    return _plain(sent, provider, stream, lambda data: native.parse_response(data, model=call.model))
 
 
 def _embeddings(call: Call, provider: Provider) -> Exchange:
     stream = Translated(ChatReader(model=call.model), DIALECTS[call.surface].writer(call.model, call.body))
+    asked = cast("EmbeddingsRequest", call.body)
     if provider.protocol == "gemini" and call.surface not in provider.lacks:
         return _plain(
-            gemini_embeddings.build(call.body, call.upstream_model),
+            gemini_embeddings.build(asked, call.upstream_model),
             provider,
             stream,
-            lambda data: gemini_embeddings.parse(data, call.body, model=call.model),
+            lambda data: gemini_embeddings.parse(data, asked, model=call.model),
             embeddings.usage_json,
         )
     _wants_openai(call, provider, "embeddings")
@@ -140,7 +143,7 @@ def _plain(
     provider: Provider,
     stream: Stream,
     parse: Callable[[bytes], Parsed],
-    count: Callable[[TokenUsage], Mapping[str, Any]] | None = None,
+    count: Callable[[TokenUsage], Mapping[str, object]] | None = None,
 ) -> Exchange:
     """What passes without a translation of its answer. ``count`` writes our own count in the answer's shape."""
 

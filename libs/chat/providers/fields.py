@@ -2,9 +2,8 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
 
-from libs.chat.completion import ChatRequest, JsonObject, Tool
+from libs.chat.shapes.completion import ChatRequest, Fields, Tool
 from libs.config.providers import Provider
 
 LIMITS = ("max_completion_tokens", "max_tokens")
@@ -45,7 +44,7 @@ GATEWAYS = frozenset({"usage", "transforms", "tags", "cache", "models", "route",
 (`ChatWriter`), and so are the others but ``transforms``."""
 MOST_NAMED = 20
 _NAME = re.compile(r"[A-Za-z0-9_]{1,64}\Z")
-_NEUTRAL: JsonObject = {
+_NEUTRAL: Fields = {
     "n": 1,
     "presence_penalty": 0,
     "frequency_penalty": 0,
@@ -56,7 +55,7 @@ _NEUTRAL: JsonObject = {
 """Values that ask for what is so anyway."""
 
 
-def left_out(body: Mapping[str, object], kept: Iterable[str]) -> tuple[str, ...]:
+def left_out(body: Fields, kept: Iterable[str]) -> tuple[str, ...]:
     """Fields of a request that ask for something and are not among those that are kept.
 
     They are named in a header: only names that can stand in one, and not all of many.
@@ -66,24 +65,24 @@ def left_out(body: Mapping[str, object], kept: Iterable[str]) -> tuple[str, ...]
     return tuple(sorted(name for name in found if _NAME.match(name))[:MOST_NAMED])
 
 
-def without_unsupported(body: Mapping[str, object], provider: Provider) -> JsonObject:
+def without_unsupported(body: Fields, provider: Provider) -> dict[str, object]:
     """The fields of a request, on any surface, that are for providers, and that this one does not refuse by name."""
     unsent = GATEWAYS.union(provider.unsupported)
     return {name: value for name, value in body.items() if name not in unsent}
 
 
-def supported(chat: Mapping[str, object], provider: Provider) -> JsonObject:
+def supported(chat: Fields, provider: Provider) -> dict[str, object]:
     """The fields of a chat completion, or of its kin, that the provider takes."""
     taken = ENVELOPE.union(LIMITS, provider.fields) if provider.fields else chat.keys()
     return {name: value for name, value in without_unsupported(chat, provider).items() if name in taken}
 
 
-def refused(body: Mapping[str, object], kept: Mapping[str, object]) -> tuple[str, ...]:
+def refused(body: Fields, kept: Fields) -> tuple[str, ...]:
     """Those that it does refuse, and that ask for something."""
     return left_out(body, kept) if len(kept) < len(body) else ()
 
 
-def _asks_nothing(name: str, value: Any) -> bool:
+def _asks_nothing(name: str, value: object) -> bool:
     return value is None or value == _NEUTRAL.get(name, False) or value in ("", [], {})
 
 
@@ -103,6 +102,6 @@ def functions_of(chat: ChatRequest) -> list[Tool]:
     return [tool for tool in chat.get("tools") or () if isinstance(tool.get("function"), dict)]
 
 
-def named(fields: Mapping[str, object], names: Mapping[str, str]) -> JsonObject:
+def named(fields: Fields, names: Mapping[str, str]) -> dict[str, object]:
     """The fields that are given, under the names that the protocol has for them."""
     return {theirs: fields[name] for name, theirs in names.items() if fields.get(name) is not None}

@@ -4,9 +4,9 @@ A half that stays alone is replaced when its text ends.
 """
 
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import cast
 
-from libs.chat.completion import Chunk, JsonObject
+from libs.chat.shapes.completion import Chunk, JsonObject
 from libs.chat.surrogates import LONE, Halves, Key
 
 _TEXTS = ("content", "reasoning_content", "reasoning", "refusal")
@@ -30,7 +30,7 @@ class ChunkJoiner:
                     cast("JsonObject", choice["delta"]), choice.get("index"), finished=bool(choice.get("finish_reason"))
                 )
 
-    def _join(self, delta: JsonObject, index: Any, *, finished: bool) -> None:
+    def _join(self, delta: JsonObject, index: int | None, *, finished: bool) -> None:
         grown: set[Key] = set()
         for key, holder, name in _pieces(delta, index):
             if holder[name]:
@@ -46,7 +46,7 @@ class ChunkJoiner:
             _replace(delta, key)
 
 
-def _pieces(delta: JsonObject, index: Any) -> Iterator[tuple[Key, JsonObject, str]]:
+def _pieces(delta: JsonObject, index: int | None) -> Iterator[tuple[Key, JsonObject, str]]:
     """Each growing text of a choice: its key, and where its next piece is."""
     for name in _TEXTS:
         if isinstance(delta.get(name), str):
@@ -67,10 +67,10 @@ def _replace(delta: JsonObject, key: Key) -> None:
             piece: JsonObject = {"index": number, "function": {"arguments": LONE}}
         case (_, "reasoning_details", kind, number):
             piece = {"type": kind, "index": number, "text": LONE}
-        case (_, name, *_):
-            delta[name] = (delta.get(name) or "") + LONE
+        case _:
+            delta[str(key[1])] = (delta.get(str(key[1])) or "") + LONE
             return
-    delta[key[1]] = [*(delta.get(key[1]) or ()), piece]
+    delta[str(key[1])] = [*(delta.get(str(key[1])) or ()), piece]
 
 
 class EventJoiner:

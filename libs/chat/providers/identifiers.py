@@ -3,10 +3,9 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from contracts.requests import Caller, Surface
-from libs.chat.completion import JsonObject
+from libs.chat.shapes.completion import Fields
 
 _USER_FIELDS = ("user", "safety_identifier")
 
@@ -20,7 +19,7 @@ class Identifiers:
     user: Mapping[str, str] = field(default_factory=dict)
     """The account."""
 
-    def beside(self, body: Mapping[str, object]) -> JsonObject:
+    def beside(self, body: Fields) -> dict[str, object]:
         """The body with what it lacks. One that names a user in any field lacks none."""
         names_user = any(body.get(name) for name in _USER_FIELDS)
         added = {**self.cache, **({} if names_user else self.user)}
@@ -48,13 +47,13 @@ def identifiers(
     return Identifiers(cache, {user_field: hashed("user", provider_id, account)} if user_field else {})
 
 
-def with_hashed_users(body: Mapping[str, Any], surface: Surface, provider_id: str, caller: Caller) -> JsonObject:
+def with_hashed_users(body: Fields, surface: Surface, provider_id: str, caller: Caller) -> dict[str, object]:
     """The client's body with the users that it names as this provider may know them."""
 
     def known(user: str) -> str:
         return hashed("user", provider_id, caller.owner, user)
 
-    changed: JsonObject = {name: known(body[name]) for name in _USER_FIELDS if isinstance(body.get(name), str)}
+    changed: dict[str, object] = {name: known(user) for name in _USER_FIELDS if isinstance(user := body.get(name), str)}
     metadata = body.get("metadata")
     if surface is Surface.MESSAGES and isinstance(metadata, dict) and isinstance(metadata.get("user_id"), str):
         changed["metadata"] = {**metadata, "user_id": known(metadata["user_id"])}

@@ -3,15 +3,13 @@
 Nothing is translated, so nothing is lost; the model gets the name that the client knows, and usage is read on the way.
 """
 
-from typing import Any
-
 from contracts.usage import TokenUsage, plausible
-from libs.chat.completion import JsonObject
 from libs.chat.providers.anthropic_messages.usage import parse_usage as parse_messages_usage
 from libs.chat.providers.halves import EventJoiner
 from libs.chat.providers.openai_responses.errors import raise_for
 from libs.chat.providers.openai_responses.usage import parse_usage as parse_responses_usage
 from libs.chat.providers.protocol import Parsed, of_shape, parse_event, parse_object
+from libs.chat.shapes.completion import JsonObject
 from libs.chat.surfaces.registry import delivered_bytes
 from libs.chat.surfaces.writer import data_event, named_event
 from libs.chat.surrogates import may_have_halves
@@ -91,7 +89,7 @@ def parse_response(data: bytes, *, model: str) -> Parsed:
     return Parsed(answer, _usage(answer.get("usage")), 0)
 
 
-def _usage(usage: Any) -> TokenUsage | None:
+def _usage(usage: object) -> TokenUsage | None:
     """Of Messages, of Responses, or (``prompt_tokens`` alone) of embeddings."""
     if not isinstance(usage, dict):
         return None

@@ -6,18 +6,19 @@ Chat completions are the common tongue; every adapter translates them to one pro
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import wraps
-from typing import Any, ParamSpec, Protocol, TypeVar
+from typing import ParamSpec, Protocol, TypeVar
 
 from contracts.requests import Surface
 from contracts.usage import TokenUsage
-from libs.chat.completion import ChatRequest, Chunk, Completion, JsonObject
 from libs.chat.exact_json import decode, decode_piece
 from libs.chat.providers.identifiers import Identifiers
+from libs.chat.shapes.completion import ChatRequest, Chunk, JsonObject
 from libs.config.providers import Provider
 
 NOBODY = Identifiers()
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 EVENT_BYTES = 8 * 1024 * 1024
 """The most of one event. None comes near it, and a stream that never ends one would fill the memory."""
 
@@ -45,7 +46,7 @@ def of_shape(read: Callable[P, R]) -> Callable[P, R]:
 class ProviderFailure(Exception):
     """The provider's answer, or an event of its stream, is an error."""
 
-    def __init__(self, error: Any) -> None:
+    def __init__(self, error: object) -> None:
         """Takes the provider's error, of whatever form; what it says of itself becomes the message."""
         message = error.get("message") if isinstance(error, dict) else error
         super().__init__(message if isinstance(message, str) and message else "it gave no reason")
@@ -93,8 +94,8 @@ class Outgoing:
 class Parsed:
     """A whole answer with what the books need of it."""
 
-    answer: Completion | JsonObject
-    """Of what passes as it is, the provider's own."""
+    answer: Mapping[str, object]
+    """A chat completion; of what passes as it is, the provider's own."""
     usage: TokenUsage | None
     delivered_bytes: int
 
@@ -169,7 +170,7 @@ class Adapter:
 
 
 def parse_object(data: bytes) -> JsonObject:
-    """The JSON object of a whole answer. Raises ProtocolError."""
+    """The JSON object of a whole answer: its reader gives it the protocol's shape. Raises ProtocolError."""
     return _object(decode, data)
 
 
@@ -178,7 +179,7 @@ def parse_event(data: str) -> JsonObject:
     return _object(decode_piece, data)
 
 
-def _object(decode_: Callable[[Any], Any], data: bytes | str) -> JsonObject:
+def _object(decode_: Callable[[T], object], data: T) -> JsonObject:
     try:
         found = decode_(data)
     except ValueError:

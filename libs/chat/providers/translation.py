@@ -4,7 +4,6 @@ from dataclasses import replace
 from typing import cast
 
 from contracts.usage import TokenUsage
-from libs.chat.completion import ChatRequest, Completion, Message
 from libs.chat.exact_json import encode
 from libs.chat.providers.answers import Answer, Exchange
 from libs.chat.providers.content import in_fields, translatable
@@ -16,6 +15,7 @@ from libs.chat.providers.platforms import authorize_of
 from libs.chat.providers.protocol import Call, Parsed, Reader, of_shape
 from libs.chat.providers.registry import ADAPTERS
 from libs.chat.providers.tool_calls import repair
+from libs.chat.shapes.completion import ChatRequest, Completion, Message
 from libs.chat.surfaces.chat import functions
 from libs.chat.surfaces.reasoning import WithoutThoughts, as_asked, is_excluded, without_thoughts
 from libs.chat.surfaces.registry import DIALECTS

@@ -4,10 +4,20 @@ A chat completion has ``reasoning_effort`` (OpenAI). OpenRouter's ``reasoning: {
 ("Reasoning Tokens") becomes that; of the object only ``max_tokens`` stays, for protocols that take a budget of tokens.
 """
 
-from collections.abc import Mapping
-from typing import Any, TypeVar, cast
+from collections.abc import Callable, Sequence
+from typing import TypeVar, cast
 
-from libs.chat.completion import ChatRequest, Chunk, Completion, JsonObject
+from libs.chat.shapes.completion import (
+    ChatRequest,
+    Choice,
+    Chunk,
+    ChunkChoice,
+    Completion,
+    Delta,
+    Detail,
+    Fields,
+    Reasoning,
+)
 from libs.chat.surfaces.writer import SurfaceError, Writer
 
 BUDGETS = {"minimal": 1_024, "low": 2_048, "medium": 8_192, "high": 16_384, "xhigh": 32_768, "max": 65_536}
@@ -20,13 +30,14 @@ A = TypeVar("A", Completion, Chunk)
 _THOUGHTS = ("reasoning_content", "reasoning", "reasoning_details")
 
 
-def with_effort(body: JsonObject) -> ChatRequest:
+def with_effort(body: Fields) -> ChatRequest:
     """A chat completion's request with an effort, and the budget of tokens that the client gave.
 
     Raises:
         SurfaceError: ``reasoning_effort`` is no text, or ``reasoning`` is not of OpenRouter's shape.
     """
-    if not isinstance(body.get("reasoning_effort"), str | None):
+    named = body.get("reasoning_effort")
+    if not isinstance(named, str | None):
         raise SurfaceError("`reasoning_effort` must be text, for example `high`.")
     asked = _checked(body.get("reasoning"))
     found = cast("ChatRequest", {name: value for name, value in body.items() if name != "reasoning"})
@@ -34,7 +45,7 @@ def with_effort(body: JsonObject) -> ChatRequest:
     if asked.get("enabled") is False:
         found["reasoning_effort"] = NONE
         return found
-    effort = body.get("reasoning_effort") or asked.get("effort") or (effort_of(budget) if budget else None)
+    effort = named or asked.get("effort") or (effort_of(budget) if budget else None)
     if effort or asked.get("enabled"):
         found["reasoning_effort"] = effort or DEFAULT
     if budget:
@@ -42,7 +53,7 @@ def with_effort(body: JsonObject) -> ChatRequest:
     return found
 
 
-def _checked(asked: Any) -> JsonObject:
+def _checked(asked: object) -> Reasoning:
     if not isinstance(asked, dict | None):
         raise SurfaceError('`reasoning` must be an object, for example {"effort": "high"}.')
     given = {name: value for name, value in (asked or {}).items() if value is not None}
@@ -50,7 +61,7 @@ def _checked(asked: Any) -> JsonObject:
         # A truth value is a whole number to Python.
         if name in given and (type(given[name]) is not kind or (kind is int and given[name] < 1)):
             raise SurfaceError(f"`reasoning.{name}` must be {_FORMS[kind]}.")
-    return given
+    return cast("Reasoning", given)
 
 
 _FORMS = {str: "text, for example `high`", int: "a whole number of at least 1", bool: "true or false"}
@@ -67,58 +78,63 @@ def budget_of(chat: ChatRequest) -> int | None:
     return budget if isinstance(budget, int) else None
 
 
-def as_asked(names: set[str], body: Mapping[str, Any]) -> set[str]:
+def as_asked(names: set[str], body: Fields) -> set[str]:
     """Names of fields that were left out, with the client's own for the one that asks for thought."""
     asked = next((name for name in _FIELDS if body.get(name)), None)
     return {asked if asked and name in _FIELDS else name for name in names}
 
 
-def is_excluded(body: Mapping[str, Any]) -> bool:
+def is_excluded(body: Fields) -> bool:
     """The client of chat completions does not want to see thoughts."""
     reasoning = body.get("reasoning")
     return isinstance(reasoning, dict) and reasoning.get("exclude") is True
 
 
-def is_openrouters(body: Mapping[str, Any]) -> bool:
+def is_openrouters(body: Fields) -> bool:
     """The client asked in OpenRouter's shape, so it reads thoughts from OpenRouter's ``reasoning``."""
     return isinstance(body.get("reasoning"), dict)
 
 
 def with_thoughts_named(answer: A) -> A:
     """A chat completion, or a chunk of one, with thoughts as ``reasoning`` beside ``reasoning_content``."""
-    choices = [_named(choice) if isinstance(choice, dict) else choice for choice in answer.get("choices") or ()]
-    return cast("A", {**answer, "choices": choices})
+    return _changed(answer, _with_reasoning)
 
 
-def _named(choice: Mapping[str, Any]) -> JsonObject:
-    said = {name: choice[name] for name in ("message", "delta") if isinstance(choice.get(name), dict)}
-    return {**choice, **{name: _with_reasoning(value) for name, value in said.items()}}
-
-
-def _with_reasoning(said: JsonObject) -> JsonObject:
+def _with_reasoning(said: Delta) -> Delta:
     text, details = said.get("reasoning_content"), said.get("reasoning_details")
     if not isinstance(text, str) or not text:
         return said
-    found = {"reasoning": text, **said}
+    found: Delta = {"reasoning": text, **said}
     if isinstance(details, list) and not any(isinstance(one, dict) and one.get("text") for one in details):
         # Its clients read the details alone, where there are any.
-        found["reasoning_details"] = [{"type": "reasoning.summary", "summary": text}, *details]
+        summary: Detail = {"type": "reasoning.summary", "summary": text}
+        found["reasoning_details"] = [summary, *details]
     return found
 
 
 def without_thoughts(answer: A) -> A:
     """A chat completion, or a chunk of one, without thoughts."""
-    choices = [_unthinking(choice) if isinstance(choice, dict) else choice for choice in answer.get("choices") or ()]
+    return _changed(answer, _without)
+
+
+def _without(said: Delta) -> Delta:
+    return cast("Delta", {name: value for name, value in said.items() if name not in _THOUGHTS})
+
+
+def _changed(answer: A, change: Callable[[Delta], Delta]) -> A:
+    """The answer with each of its messages, or deltas, changed."""
+    choices = [_with_change(choice, change) if isinstance(choice, dict) else choice for choice in choices_of(answer)]
     return cast("A", {**answer, "choices": choices})
 
 
-def _unthinking(choice: Mapping[str, Any]) -> JsonObject:
-    said = {name: choice[name] for name in ("message", "delta") if isinstance(choice.get(name), dict)}
-    return {**choice, **{name: _kept(value) for name, value in said.items()}}
+def _with_change(choice: Choice | ChunkChoice, change: Callable[[Delta], Delta]) -> Fields:
+    said = {name: value for name, value in choice.items() if name in ("message", "delta") and isinstance(value, dict)}
+    return {**choice, **{name: change(cast("Delta", value)) for name, value in said.items()}}
 
 
-def _kept(said: JsonObject) -> JsonObject:
-    return {name: value for name, value in said.items() if name not in _THOUGHTS}
+def choices_of(answer: Completion | Chunk) -> Sequence[Choice | ChunkChoice]:
+    """What an answer, or a chunk of one, brings."""
+    return answer.get("choices") or ()
 
 
 class WithoutThoughts:
@@ -135,5 +151,5 @@ class WithoutThoughts:
         return "" if kept != chunk and not said else self._writer.chunk(kept)
 
 
-def _is_empty(choice: Any) -> bool:
+def _is_empty(choice: ChunkChoice) -> bool:
     return isinstance(choice, dict) and not choice.get("delta") and not choice.get("finish_reason")

@@ -7,11 +7,12 @@ the client refers to it as to the others, and so brings them back.
 """
 
 import base64
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import cast
 
-from libs.chat.completion import JsonObject
 from libs.chat.exact_json import decode, encode
+from libs.chat.shapes.completion import Fields
+from libs.chat.shapes.responses import Item, Response, ResponsesEvent, ResponsesRequest
 from libs.chat.surfaces.thoughts import MARK
 from libs.chat.surfaces.writer import SurfaceError, is_list_of_objects, named_event
 
@@ -23,20 +24,18 @@ _PREFIX = f"rs_{MARK}"
 _PROVIDER_STATE = ("previous_response_id", "conversation", "background")
 _ENDS = ("response.completed", "response.incomplete")
 
-Item = JsonObject
 
-
-def are_kept_by_provider(body: Mapping[str, Any]) -> bool:
+def are_kept_by_provider(body: Fields) -> bool:
     """The client wants its answers stored by the provider, or continues one that is."""
     return body.get("store") is True or any(body.get(name) for name in _PROVIDER_STATE)
 
 
-def are_expected(body: Mapping[str, Any]) -> bool:
+def are_expected(body: Fields) -> bool:
     """The client may refer to the answer's items; ``store: false`` says that it will not."""
     return body.get("store") is not False
 
 
-def for_provider(body: Mapping[str, Any], *, reasons: bool) -> JsonObject:
+def for_provider(body: ResponsesRequest, *, reasons: bool) -> ResponsesRequest:
     """A request for a provider of Responses, which is to store nothing and look nothing up unless the client says so.
 
     Args:
@@ -45,32 +44,39 @@ def for_provider(body: Mapping[str, Any], *, reasons: bool) -> JsonObject:
     Raises:
         SurfaceError: an item that is referred to is not among those that the client carries.
     """
-    found, kept = dict(body), are_kept_by_provider(body)
-    if is_list_of_objects(body.get("input")):
-        found["input"] = resolved(body["input"], kept_by_provider=kept)
+    found, kept = body.copy(), are_kept_by_provider(body)
+    if items := _items_of(body):
+        found["input"] = resolved(items, kept_by_provider=kept)
     if not reasons:
-        found |= _without_encrypted(found)
+        found = _without_encrypted(found)
     if kept or not are_expected(body):
         return found
-    if isinstance(found.get("input"), list):
-        found["input"] = [item for item in found["input"] if not _is_kept_reasoning(item)]
+    given = found.get("input")
+    if isinstance(given, list):
+        found["input"] = [item for item in given if not _is_kept_reasoning(item)]
     include = body.get("include") or []
     if reasons and isinstance(include, list) and ENCRYPTED_REASONING not in include:
         found["include"] = [*include, ENCRYPTED_REASONING]
     return {**found, "store": False}
 
 
-def _without_encrypted(body: Mapping[str, Any]) -> JsonObject:
-    """The fields of a request that hold encrypted reasoning, or ask for it, without it."""
-    found: JsonObject = {}
-    if is_list_of_objects(body.get("input")):
-        found["input"] = [item for item in body["input"] if not item.get("encrypted_content")]
-    if isinstance(body.get("include"), list):
-        found["include"] = [name for name in body["include"] if name != ENCRYPTED_REASONING]
+def _without_encrypted(body: ResponsesRequest) -> ResponsesRequest:
+    """A request that neither holds encrypted reasoning nor asks for it."""
+    found, include = body.copy(), body.get("include")
+    if items := _items_of(body):
+        found["input"] = [item for item in items if not item.get("encrypted_content")]
+    if isinstance(include, list):
+        found["include"] = [name for name in include if name != ENCRYPTED_REASONING]
     return found
 
 
-def _is_kept_reasoning(item: Any) -> bool:
+def _items_of(body: ResponsesRequest) -> list[Item]:
+    """A request's items; none where it has a text, or what makes no sense."""
+    given = body.get("input")
+    return given if isinstance(given, list) and is_list_of_objects(given) else []
+
+
+def _is_kept_reasoning(item: Item) -> bool:
     """Reasoning without its encrypted content stands for what a provider has stored."""
     return isinstance(item, dict) and item.get("type") == "reasoning" and not item.get("encrypted_content")
 
@@ -84,7 +90,7 @@ def resolved(given: Sequence[Item], *, kept_by_provider: bool = False) -> list[I
     Raises:
         SurfaceError: an item that is referred to is not among those that the client carries.
     """
-    carriers = {position: _carried(item["id"]) for position, item in enumerate(given) if _is_carrier(item)}
+    carriers = {position: _carried(str(item["id"])) for position, item in enumerate(given) if _is_carrier(item)}
     carried = {name: item for items in carriers.values() for name, item in items.items()}
     found: list[Item] = []
     # From the end: an answer's carrier follows its items, and not every provider's IDs differ between answers.
@@ -105,7 +111,7 @@ def resolved(given: Sequence[Item], *, kept_by_provider: bool = False) -> list[I
     return found[::-1]
 
 
-def with_carrier(response: Item) -> Item:
+def with_carrier(response: Response) -> Response:
     """A response that ends with the carrier of its items, if it has any."""
     carrier = _carrier(response.get("output"))
     return _ended(response, carrier) if carrier else response
@@ -118,13 +124,13 @@ def with_carrier_events(events: str) -> str:
 
 def _with_carrier(event: str) -> str:
     _, _, data = event.partition("data: ")
-    content: Item = decode(data) if data else {}
+    content: ResponsesEvent = decode(data) if data else {}
     response = content.get("response") if content.get("type") in _ENDS else None
     carrier = _carrier(response.get("output")) if isinstance(response, dict) else None
     if carrier is None or response is None:
         return f"{event}\n\n"
-    place = {"output_index": len(response["output"]), "item": carrier}
-    events: list[Item] = [
+    place: ResponsesEvent = {"output_index": len(response["output"]), "item": carrier}
+    events: list[ResponsesEvent] = [
         {"type": "response.output_item.added", **place},
         {"type": "response.output_item.done", **place},
         {**content, "response": _ended(response, carrier)},
@@ -134,12 +140,12 @@ def _with_carrier(event: str) -> str:
     return "".join(named_event(one) for one in events)
 
 
-def _ended(response: Item, carrier: Item) -> Item:
+def _ended(response: Response, carrier: Item) -> Response:
     return {**response, "output": [*response["output"], carrier]}
 
 
-def _carrier(output: Any) -> Item | None:
-    items = [item for item in output if item.get("id")] if is_list_of_objects(output) else []
+def _carrier(output: list[Item] | None) -> Item | None:
+    items = [item for item in output if item.get("id")] if output and is_list_of_objects(output) else []
     content = encode(items).encode()
     if not items or len(content) > MOST_CARRIED_BYTES:
         return None
@@ -161,7 +167,7 @@ def _in_full(item: Item) -> Item:
     """The item as a client sends it: messages and calls need no ID, which a provider could look up."""
     if item.get("type") not in ("message", "function_call"):
         return item
-    return {name: value for name, value in item.items() if name != "id"}
+    return cast("Item", {name: value for name, value in item.items() if name != "id"})
 
 
 def _is_carrier(item: Item) -> bool:

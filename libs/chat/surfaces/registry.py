@@ -1,16 +1,16 @@
 """All surfaces by name."""
 
 from dataclasses import replace
-from typing import Any, cast
+from typing import cast
 
 import orjson
 
 from contracts.requests import Surface
-from libs.chat.completion import ChatRequest
-from libs.chat.surfaces import completions
+from libs.chat.shapes.completion import ChatRequest
 from libs.chat.surfaces.chat import dialect as chat
 from libs.chat.surfaces.chat.errors import error_event
 from libs.chat.surfaces.chat.stream import DONE, ChatWriter
+from libs.chat.surfaces.completions import dialect as completions
 from libs.chat.surfaces.messages import dialect as messages
 from libs.chat.surfaces.responses import dialect as responses
 from libs.chat.surfaces.writer import Dialect
@@ -21,13 +21,7 @@ DIALECTS: dict[Surface, Dialect] = {
     Surface.CHAT_COMPLETIONS: chat.DIALECT,
     Surface.RESPONSES: responses.DIALECT,
     Surface.MESSAGES: messages.DIALECT,
-    Surface.COMPLETIONS: Dialect(
-        completions.to_chat,
-        completions.whole,
-        lambda _model, body: completions.CompletionsWriter(body),
-        error_event,
-        completions.UNDERSTOOD,
-    ),
+    Surface.COMPLETIONS: completions.DIALECT,
     # Mistral, whose API it is, sends the usage unasked.
     Surface.FIM: Dialect(
         lambda body: cast("ChatRequest", body),
@@ -49,7 +43,7 @@ def delivered_bytes(events: str) -> int:
     return total
 
 
-def _texts(event: Any) -> list[str]:
+def _texts(event: object) -> list[str]:
     if not isinstance(event, dict):
         return []
     delta = event.get("delta")
@@ -60,7 +54,7 @@ def _texts(event: Any) -> list[str]:
     return [text for choice in event.get("choices") or () for text in chat_texts(choice, "delta")]
 
 
-def chat_texts(choice: Any, part: str) -> list[str]:
+def chat_texts(choice: object, part: str) -> list[str]:
     """The texts that a choice of a chat completion, or of a chunk, brings."""
     message = choice.get(part) if isinstance(choice, dict) else None
     if not isinstance(message, dict):

@@ -8,10 +8,10 @@ for travels in that field, marked as ours.
 import base64
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import TypeGuard, cast
 
-from libs.chat.completion import Delta, Detail, JsonObject, ToolCall
 from libs.chat.exact_json import decode, encode
+from libs.chat.shapes.completion import Delta, Detail, ExtraContent, JsonObject, ToolCall
 
 MARK = "sluice."
 
@@ -21,7 +21,7 @@ class Carried:
     """What one opaque field holds."""
 
     details: list[Detail] = field(default_factory=list)
-    calls: JsonObject = field(default_factory=dict)
+    calls: dict[str, ExtraContent] = field(default_factory=dict)
     """``extra_content`` by the ID of its tool call."""
 
     def __bool__(self) -> bool:
@@ -33,7 +33,7 @@ class Carried:
         return MARK + base64.urlsafe_b64encode(encode(content).encode()).decode()
 
 
-def opened(text: Any) -> Carried | None:
+def opened(text: object) -> Carried | None:
     """What a field holds; None where it is not one of ours."""
     if not is_ours(text):
         return None
@@ -49,7 +49,7 @@ def opened(text: Any) -> Carried | None:
     )
 
 
-def is_ours(text: Any) -> bool:
+def is_ours(text: object) -> TypeGuard[str]:
     """Nobody else can read it: a provider must not be sent it."""
     return isinstance(text, str) and text.startswith(MARK)
 

@@ -4,16 +4,18 @@ In chat completions the pieces of parallel calls may take turns; in Messages and
 """
 
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Literal, cast
 
-from libs.chat.completion import Delta
 from libs.chat.exact_json import decode
+from libs.chat.shapes.completion import Delta, Detail, ToolCall
 from libs.chat.surfaces.thoughts import details_of
 from libs.chat.surfaces.writer import reasoning_of, text_of
 
 Kind = Literal["reasoning", "details", "content", "refusal"] | int
 """What grows; a tool call is its index."""
-Piece = tuple[Kind, Any]
+Content = str | list[Detail] | ToolCall
+"""Texts grow by texts, ``details`` by details, a tool call by its pieces."""
+Piece = tuple[Kind, Content]
 
 
 def pieces_of(delta: Delta) -> Iterator[Piece]:
@@ -37,7 +39,7 @@ class Turns:
         self._turn: Kind | None = None
         self._arguments: list[str] = []
         """Of the call whose turn it is."""
-        self._waiting: dict[Kind, list[Any]] = {}
+        self._waiting: dict[Kind, list[Content]] = {}
         self._ended: set[Kind] = set()
         """Calls whose turn is over."""
 
@@ -72,9 +74,10 @@ class Turns:
             self._note(content)
         return [(kind, content) for content in contents]
 
-    def _note(self, content: Any) -> None:
+    def _note(self, content: Content) -> None:
         if isinstance(self._turn, int):
-            self._arguments.append((content.get("function") or {}).get("arguments") or "")
+            call = cast("ToolCall", content)
+            self._arguments.append((call.get("function") or {}).get("arguments") or "")
 
     def _is_over(self) -> bool:
         """Whether nothing is missing: a call has ended when its arguments are a JSON object."""

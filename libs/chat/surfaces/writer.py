@@ -6,10 +6,10 @@ into that surface's events.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
-from libs.chat.completion import ChatRequest, Chunk, Completion, Delta, JsonObject, Part, ToolCall
 from libs.chat.exact_json import decode, encode
+from libs.chat.shapes.completion import ChatRequest, Chunk, Completion, Delta, JsonObject, Part, ToolCall, ToolChoice
 
 
 class SurfaceError(Exception):
@@ -31,8 +31,8 @@ class Dialect:
     """How one surface is translated to chat completions and back."""
 
     to_chat: Callable[[JsonObject], ChatRequest]
-    """Raises `SurfaceError`."""
-    whole: Callable[[Completion, JsonObject], Mapping[str, Any]]
+    """Raises `SurfaceError`. Here, and in the two that follow, the client's body gets the shape of its surface."""
+    whole: Callable[[Completion, JsonObject], Mapping[str, object]]
     """An answer that is not streamed, given the chat completion and the client's body."""
     writer: Callable[[str, JsonObject], Writer]
     """Of a stream, given the model as the client named it, and the client's body."""
@@ -40,21 +40,21 @@ class Dialect:
     """An error after the first byte: of its message and HTTP status, and the events that were sent last."""
     understood: frozenset[str] = frozenset()
     """Fields of a request that have an effect, or need none; empty: all."""
-    left_out: Callable[[dict[str, Any]], set[str]] = lambda _body: set()
+    left_out: Callable[[JsonObject], set[str]] = lambda _body: set()
     """What else of a request has no form in a chat completion, by the names in ``x-sluice-dropped``."""
 
 
-def data_event(content: Mapping[str, Any]) -> str:
+def data_event(content: Mapping[str, object]) -> str:
     """A server-sent event without a name."""
     return f"data: {encode(content)}\n\n"
 
 
-def named_event(content: Mapping[str, Any]) -> str:
+def named_event(content: Mapping[str, object]) -> str:
     """A server-sent event that is named by its own ``type``."""
     return f"event: {content['type']}\n{data_event(content)}"
 
 
-def text_of(content: Any) -> str:
+def text_of(content: object) -> str:
     """The text of a message's content, of whatever form."""
     if isinstance(content, str):
         return content
@@ -63,9 +63,10 @@ def text_of(content: Any) -> str:
     return ""
 
 
-def parts_in(content: Any) -> list[Part]:
+def parts_in(content: object) -> list[Part]:
     """The parts of a message's content that has some."""
-    return [cast("Part", part) for part in content or () if isinstance(part, dict)]
+    given = content if isinstance(content, list) else []
+    return [cast("Part", part) for part in given if isinstance(part, dict)]
 
 
 def reasoning_of(message: Delta) -> str:
@@ -76,7 +77,7 @@ def reasoning_of(message: Delta) -> str:
     return ""
 
 
-def name_of(call: ToolCall | JsonObject) -> Any:
+def name_of(call: ToolCall | ToolChoice) -> str | None:
     """The name of the function that a tool call, or a choice of tool, is about."""
     return (call.get("function") or {}).get("name")
 
@@ -86,7 +87,7 @@ def image_url_of(part: Part) -> str:
     return address_of(part.get("image_url"))
 
 
-def address_of(held: Any) -> str:
+def address_of(held: object) -> str:
     """The address of an image or a video, which stands alone or in an object."""
     return str(held.get("url") if isinstance(held, dict) else held)
 
@@ -109,6 +110,6 @@ def arguments_of(call: ToolCall) -> JsonObject:
     return found if isinstance(found, dict) else {"_raw": text}
 
 
-def is_list_of_objects(value: Any) -> bool:
+def is_list_of_objects(value: object) -> bool:
     """True for a list of objects, the empty one included."""
     return isinstance(value, list) and all(isinstance(item, dict) for item in value)

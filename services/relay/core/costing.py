@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from contracts.prices import Price
 from contracts.quantities import Quantity
 from contracts.usage import TokenUsage
-from libs.chat.completion import JsonObject
+from libs.chat.surfaces.costs import CostDetails, Costs
 from libs.pricing.charging import cost_in
 from libs.pricing.cost import MILLION, cost_microdollars
 
@@ -18,7 +18,7 @@ def costs(
     byok: bool,
     free: bool,
     percent: int = 100,
-) -> JsonObject:
+) -> Costs:
     """``cost``, ``is_byok`` and ``cost_details``, in USD, as OpenRouter's ``usage`` has them.
 
     With a user's own key the cost is 0, and the details say what the provider asks by the configured prices.
@@ -27,7 +27,7 @@ def costs(
         percent: that is charged, of an answer of the cache.
     """
     cost = cost_in(tokens, quantities, price, byok=byok, free=free).microdollars
-    details: JsonObject = {"upstream_inference_cost": None}
+    details: CostDetails = {"upstream_inference_cost": None}
     if price is not None and not free:
         prompt = tokens.model_copy(
             update={"output_tokens": 0, "reasoning_tokens": 0, "output_image_tokens": 0, "output_audio_tokens": 0}

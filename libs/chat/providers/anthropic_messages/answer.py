@@ -1,13 +1,14 @@
 """Whole answers of Anthropic's Messages. Sans-I/O."""
 
-from typing import Any
+from typing import cast
 
-from libs.chat.completion import Detail, JsonObject, Message
 from libs.chat.exact_json import encode
 from libs.chat.providers.anthropic_messages.errors import raise_for
 from libs.chat.providers.anthropic_messages.usage import parse_usage
 from libs.chat.providers.chunks import choice, completion, tool_call
 from libs.chat.providers.protocol import Parsed, ProtocolError, parse_object
+from libs.chat.shapes.completion import Detail, Message
+from libs.chat.shapes.messages import Block, MessagesAnswer
 from libs.chat.surfaces.messages.answer import STOP_REASONS
 from libs.chat.surfaces.writer import text_of
 
@@ -20,7 +21,7 @@ FINISH_REASONS = {reason: finish for finish, reason in reversed(STOP_REASONS.ite
 
 def parse_response(data: bytes, *, model: str, created_s: int) -> Parsed:
     """A message as a chat completion of this time. Raises ProtocolError, ProviderFailure."""
-    found = parse_object(data)
+    found = cast("MessagesAnswer", parse_object(data))
     raise_for(found)
     blocks = found.get("content")
     if not isinstance(blocks, list):
@@ -50,13 +51,13 @@ def parse_response(data: bytes, *, model: str, created_s: int) -> Parsed:
     return Parsed(answer, usage, delivered)
 
 
-def detail_of(block: JsonObject) -> Detail:
+def detail_of(block: Block) -> Detail:
     """A block of thought, as a chat completion has it."""
     if block.get("type") == "redacted_thinking":
         return {"type": "reasoning.encrypted", "data": block.get("data")}
     return {"type": "reasoning.text", "text": block.get("thinking"), "signature": block.get("signature")}
 
 
-def finish_of(reason: Any) -> str:
+def finish_of(reason: str | None) -> str:
     """The reason for which an answer ended, as a chat completion has it."""
     return FINISH_REASONS.get(str(reason), "stop")

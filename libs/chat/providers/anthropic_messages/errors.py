@@ -4,12 +4,11 @@ Source: the Anthropic API reference, "Errors" and "Streaming Messages": error ev
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 from libs.chat.providers.protocol import ProviderFailure
 
 
-def raise_for(found: Mapping[str, Any]) -> None:
+def raise_for(found: Mapping[str, object]) -> None:
     """Takes a message, or an event. Raises ProviderFailure."""
     if found.get("type") == "error":
         raise ProviderFailure(found.get("error"))

@@ -3,13 +3,16 @@
 Source: the Anthropic API reference, "Streaming Messages".
 """
 
+from typing import cast
+
 from contracts.usage import TokenUsage
-from libs.chat.completion import Chunk, Detail, JsonObject
 from libs.chat.providers.anthropic_messages.answer import detail_of, finish_of
 from libs.chat.providers.anthropic_messages.errors import raise_for
 from libs.chat.providers.anthropic_messages.usage import parse_usage
 from libs.chat.providers.chunks import ChunkReader
 from libs.chat.providers.protocol import ProtocolError, parse_event
+from libs.chat.shapes.completion import Chunk, Detail
+from libs.chat.shapes.messages import Block, MessagesDelta, MessagesEvent, Usage
 from libs.chat.surfaces.messages.content import THOUGHTS
 
 
@@ -18,7 +21,7 @@ class MessagesReader(ChunkReader):
 
     def __init__(self, *, model: str, created_s: int) -> None:
         super().__init__(model=model, created_s=created_s)
-        self._counts: JsonObject = {}
+        self._counts: Usage = {}
         self._calls = -1
         self._thoughts = -1
 
@@ -29,7 +32,7 @@ class MessagesReader(ChunkReader):
 
     def read(self, data: str) -> list[Chunk]:
         """See `libs.chat.providers.protocol.Reader`."""
-        event = parse_event(data)
+        event = cast("MessagesEvent", parse_event(data))
         match event.get("type"):
             case "message_start":
                 message = event.get("message") or {}
@@ -41,7 +44,8 @@ class MessagesReader(ChunkReader):
             case "content_block_delta":
                 return self._grown(event.get("delta") or {})
             case "message_delta":
-                self._counts |= {name: n for name, n in (event.get("usage") or {}).items() if n is not None}
+                given = {name: n for name, n in (event.get("usage") or {}).items() if n is not None}
+                self._counts |= cast("Usage", given)
                 return [self._end(finish_of((event.get("delta") or {}).get("stop_reason")))]
             case "message_stop":
                 self.done = True
@@ -51,7 +55,7 @@ class MessagesReader(ChunkReader):
                 raise ProtocolError("an event has no type")
         return []
 
-    def _started(self, block: JsonObject) -> list[Chunk]:
+    def _started(self, block: Block) -> list[Chunk]:
         if block.get("type") == "tool_use":
             self._calls += 1
             return [self._call(self._calls, block.get("id"), block.get("name"))]
@@ -61,7 +65,7 @@ class MessagesReader(ChunkReader):
             return [self._chunk({"reasoning_details": [{**detail_of(block), "index": self._thoughts}]})]
         return []
 
-    def _grown(self, delta: JsonObject) -> list[Chunk]:
+    def _grown(self, delta: MessagesDelta) -> list[Chunk]:
         match delta.get("type"):
             case "text_delta":
                 return [self._text("content", delta.get("text"))]

@@ -3,7 +3,10 @@
 Source: the Anthropic documentation, "Extended thinking" and "Adaptive thinking".
 """
 
-from libs.chat.completion import ChatRequest, JsonObject
+from typing import TypedDict
+
+from libs.chat.shapes.completion import ChatRequest
+from libs.chat.shapes.messages import MessagesRequest, OutputConfig, Thinking
 from libs.chat.surfaces.messages.request import budget_of_thought
 from libs.chat.surfaces.reasoning import BUDGETS, budget_of, effort_of
 from libs.chat.surfaces.thoughts import for_claude
@@ -14,10 +17,19 @@ NOT_BESIDE_THOUGHT = ("temperature", "top_k")
 LEAST_BUDGET = 1_024
 """Tokens of thought; less is refused ("Extended thinking")."""
 _EFFORTS = {"minimal": "low"}
-ADAPTIVE = {"type": "adaptive", "display": "summarized"}
 
 
-def thinking(chat: ChatRequest, limit: int, provider: Provider) -> JsonObject:
+class Thought(TypedDict, total=False):
+    """Fields of a request that ask for thought."""
+
+    thinking: Thinking
+    output_config: OutputConfig
+
+
+ADAPTIVE: Thinking = {"type": "adaptive", "display": "summarized"}
+
+
+def thinking(chat: ChatRequest, limit: int, provider: Provider) -> Thought:
     """How Claude is asked to think; nothing where the client did not ask.
 
     Models from 4.6 on decide themselves how much ("Adaptive thinking"); older ones want a budget.
@@ -44,7 +56,7 @@ def _may_think(chat: ChatRequest, provider: Provider) -> bool:
     return any(for_claude(said[-1]))
 
 
-def adapted(body: JsonObject, provider: Provider) -> JsonObject:
+def adapted(body: MessagesRequest, provider: Provider) -> MessagesRequest:
     """A client's own message request; a budget of thought, where the model refuses one, becomes an effort.
 
     The client may not know which model it talks to: ``kilo-auto/*`` chooses for it.
@@ -52,5 +64,5 @@ def adapted(body: JsonObject, provider: Provider) -> JsonObject:
     budget = budget_of_thought(body) if provider.thinking == "adaptive" else None
     if budget is None:
         return body
-    config = {"effort": effort_of(budget), **(body.get("output_config") or {})}
+    config: OutputConfig = {"effort": effort_of(budget), **(body.get("output_config") or {})}
     return {**body, "thinking": ADAPTIVE, "output_config": config}

@@ -1,13 +1,11 @@
 """Counts of tokens in the shape of Anthropic's Messages, and of AWS after it. Pure."""
 
-from typing import Any
-
 from contracts.usage import TokenUsage, plausible
 
 USAGE = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 
 
-def parse_usage(usage: Any, names: tuple[str, str, str, str] = USAGE) -> TokenUsage | None:
+def parse_usage(usage: object, names: tuple[str, str, str, str] = USAGE) -> TokenUsage | None:
     """Anthropic, and AWS after it, count cached tokens beside those of the input; ours are part of it.
 
     Args:

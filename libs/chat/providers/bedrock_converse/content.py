@@ -3,12 +3,11 @@
 Source: the Bedrock API reference, "ContentBlock".
 """
 
-from typing import Any
-
-from libs.chat.completion import JsonObject, Part
+from libs.chat.shapes.completion import Part
+from libs.chat.shapes.converse import Block
 from libs.chat.surfaces.writer import SurfaceError, address_of, image_url_of, inline_data, parts_in
 
-CACHE_POINT = {"cachePoint": {"type": "default"}}
+CACHE_POINT: Block = {"cachePoint": {"type": "default"}}
 
 _DOCUMENTS = {
     "application/pdf": "pdf",
@@ -25,11 +24,11 @@ _VIDEOS = {"video/quicktime": "mov", "video/x-matroska": "mkv", "video/3gpp": "t
 """Where the format is not the media type's own name."""
 
 
-def blocks_of(content: Any) -> list[JsonObject]:
+def blocks_of(content: str | list[Part] | None) -> list[Block]:
     """A message's content as blocks, with a cache point after each part that is marked. Raises SurfaceError."""
     if isinstance(content, str):
         return [{"text": content}] if content else []
-    found: list[JsonObject] = []
+    found: list[Block] = []
     for part in parts_in(content):
         found.append(_block(part))
         if "cache_control" in part:
@@ -37,7 +36,7 @@ def blocks_of(content: Any) -> list[JsonObject]:
     return found
 
 
-def _block(part: Part) -> JsonObject:
+def _block(part: Part) -> Block:
     kind = part.get("type")
     if kind == "image_url":
         media_type, data = _bytes(image_url_of(part))

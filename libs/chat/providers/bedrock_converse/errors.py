@@ -4,12 +4,11 @@ Source: the Bedrock API reference, "Converse" and "ConverseStream": errors and e
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 from libs.chat.providers.protocol import ProviderFailure
 
 
-def raise_for(found: Mapping[str, Any]) -> None:
+def raise_for(found: Mapping[str, object]) -> None:
     """Takes an answer, or an event. Raises ProviderFailure."""
     for kind, content in found.items():
         if kind.endswith("Exception") or kind == "error":

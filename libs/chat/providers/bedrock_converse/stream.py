@@ -3,17 +3,18 @@
 Source: the Bedrock API reference, "ConverseStream".
 """
 
-from typing import Any
+from typing import cast
 
-from libs.chat.completion import Chunk, Detail, JsonObject
-from libs.chat.providers.anthropic_messages.usage import parse_usage
-from libs.chat.providers.bedrock_converse.answer import USAGE, detail_of, finish_of
+from libs.chat.providers.bedrock_converse.answer import detail_of, finish_of
 from libs.chat.providers.bedrock_converse.errors import raise_for
+from libs.chat.providers.bedrock_converse.usage import parse_usage
 from libs.chat.providers.chunks import ChunkReader
 from libs.chat.providers.protocol import (
     ProtocolError,
     parse_event,
 )
+from libs.chat.shapes.completion import Chunk, Detail
+from libs.chat.shapes.converse import BlockEvent, MetadataEvent, StopEvent
 
 
 class ConverseReader(ChunkReader):
@@ -34,29 +35,31 @@ class ConverseReader(ChunkReader):
                 case "messageStart":
                     return [self._chunk({"role": "assistant", "content": ""})]
                 case "contentBlockStart":
-                    return self._started((content.get("start") or {}).get("toolUse"))
+                    return self._started(cast("BlockEvent", content))
                 case "contentBlockDelta":
-                    return self._grown(content.get("delta") or {}, content.get("contentBlockIndex") or 0)
+                    return self._grown(cast("BlockEvent", content))
                 case "messageStop":
-                    return [self._end(finish_of(content.get("stopReason")))]
+                    return [self._end(finish_of(cast("StopEvent", content).get("stopReason")))]
                 case "metadata":
-                    self._usage = parse_usage(content.get("usage"), USAGE)
+                    self._usage = parse_usage(cast("MetadataEvent", content).get("usage"))
                     self.done = True
                 case "contentBlockStop":
                     pass
         return []
 
-    def _started(self, use: Any) -> list[Chunk]:
+    def _started(self, event: BlockEvent) -> list[Chunk]:
+        use = (event.get("start") or {}).get("toolUse")
         if not isinstance(use, dict):
             return []
         self._calls += 1
         return [self._call(self._calls, use.get("toolUseId"), use.get("name"))]
 
-    def _grown(self, delta: JsonObject, index: int) -> list[Chunk]:
+    def _grown(self, event: BlockEvent) -> list[Chunk]:
+        delta, index = event.get("delta") or {}, event.get("contentBlockIndex") or 0
         if "text" in delta:
             return [self._text("content", delta["text"])]
         if "toolUse" in delta:
-            return [self._arguments(self._calls, delta["toolUse"].get("input"))]
+            return [self._arguments(self._calls, cast("str | None", delta["toolUse"].get("input")))]
         thought = delta.get("reasoningContent")
         if not isinstance(thought, dict):
             return []

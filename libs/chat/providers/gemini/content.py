@@ -3,20 +3,19 @@
 Source: the Gemini API reference, "Generating content": Part.
 """
 
-from typing import Any
-
-from libs.chat.completion import JsonObject, Part
+from libs.chat.shapes.completion import Part as ChatPart
+from libs.chat.shapes.gemini import Part
 from libs.chat.surfaces.writer import address_of, image_url_of, inline_data, parts_in
 
 
-def parts_of(content: Any) -> list[JsonObject]:
+def parts_of(content: str | list[ChatPart] | None) -> list[Part]:
     """A message's content as parts."""
     if isinstance(content, str):
         return [{"text": content}] if content else []
     return [part_of(part) for part in parts_in(content)]
 
 
-def part_of(part: Part) -> JsonObject:
+def part_of(part: ChatPart) -> Part:
     """One part of a message."""
     kind = part.get("type")
     if kind == "image_url":
@@ -31,7 +30,7 @@ def part_of(part: Part) -> JsonObject:
     return {"text": str(part.get("text") or "")}
 
 
-def _data(url: str, otherwise: str) -> JsonObject:
+def _data(url: str, otherwise: str) -> Part:
     inline = inline_data(url)
     if inline is None:
         return {"fileData": {"mimeType": otherwise, "fileUri": url}}

@@ -4,17 +4,27 @@ Source: the Gemini API reference, "Generating content", "Function calling" and "
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import cast
 from urllib.parse import quote
 
 from pydantic_core import to_json
 
-from libs.chat.completion import ChatRequest, JsonObject, Message, Tool, ToolCall
 from libs.chat.providers.conversation import conversation
 from libs.chat.providers.fields import COMMON, functions_of, left_out, limit_of, named, stops_of
 from libs.chat.providers.gemini.content import part_of, parts_of
 from libs.chat.providers.gemini.thinking import signs, thinking
 from libs.chat.providers.protocol import Call, Outgoing
+from libs.chat.shapes.completion import ChatRequest, Message, ResponseFormat, Tool, ToolCall, ToolChoice
+from libs.chat.shapes.gemini import (
+    Calling,
+    Content,
+    Function,
+    FunctionCall,
+    FunctionResponse,
+    GeminiRequest,
+    GenerationConfig,
+    Part,
+)
 from libs.chat.surfaces.writer import arguments_of, name_of, text_of
 from libs.config.providers import Provider
 
@@ -29,26 +39,27 @@ _CONFIG = {
     "presence_penalty": "presencePenalty",
     "frequency_penalty": "frequencyPenalty",
 }
+_ROLES = {"user": "user", "assistant": "model"}
 _TRANSLATED = COMMON | {*_CONFIG, "stop"}
 
 
 def build_request(chat: ChatRequest, call: Call, provider: Provider) -> Outgoing:
     """A chat completion's request for Gemini."""
     system, contents = _contents(chat.get("messages") or (), signed=signs(call.upstream_model))
-    request: JsonObject = {"contents": contents}
+    request: GeminiRequest = {"contents": contents}
     if system:
         request["systemInstruction"] = {"parts": system}
     functions = [_function(tool) for tool in functions_of(chat)]
     if functions:
         request["tools"] = [{"functionDeclarations": functions}]
         request["toolConfig"] = {"functionCallingConfig": _calling(chat.get("tool_choice"))}
-    config = named(chat, _CONFIG)
+    config = cast("GenerationConfig", named(chat, _CONFIG))
     limit = limit_of(chat) or call.cap_tokens
     if limit:
         config["maxOutputTokens"] = limit
     if stops := stops_of(chat):
         config["stopSequences"] = stops
-    config |= _form(chat.get("response_format")) | thinking(chat, call.upstream_model)
+    config |= {**_form(chat.get("response_format")), **thinking(chat, call.upstream_model)}
     if config:
         request["generationConfig"] = config
     method = "streamGenerateContent?alt=sse" if call.streamed else "generateContent"
@@ -57,28 +68,31 @@ def build_request(chat: ChatRequest, call: Call, provider: Provider) -> Outgoing
     return Outgoing(path, to_json(request), left_out(chat, _TRANSLATED))
 
 
-def _contents(given: Sequence[Message], *, signed: bool) -> tuple[list[JsonObject], list[JsonObject]]:
+def _contents(given: Sequence[Message], *, signed: bool) -> tuple[list[Part], list[Content]]:
     """The instructions' parts, and the conversation."""
     names = {call.get("id"): name_of(call) for message in given for call in message.get("tool_calls") or ()}
-    return conversation(
+    system, turns = conversation(
         given,
-        instructed=lambda message: [{"text": text_of(message.get("content"))}],
+        instructed=_instructions,
         asked=lambda message: parts_of(message.get("content")),
         answered=lambda message: _answer(message, signed=signed),
         resulted=lambda message: _result(message, names),
-        model_role="model",
-        key="parts",
     )
+    return system, [{"role": _ROLES[role], "parts": parts} for role, parts in turns]
 
 
-def _answer(message: Message, *, signed: bool) -> list[JsonObject]:
+def _instructions(message: Message) -> list[Part]:
+    return [{"text": text_of(message.get("content"))}]
+
+
+def _answer(message: Message, *, signed: bool) -> list[Part]:
     parts = parts_of(message.get("content"))
     signature = _signature(message)
     if signature and parts:
         parts[-1]["thoughtSignature"] = signature
     for number, call in enumerate(message.get("tool_calls") or ()):
-        asked = {"id": call.get("id"), "name": name_of(call), "args": arguments_of(call)}
-        part: JsonObject = {"functionCall": asked}
+        asked: FunctionCall = {"id": call.get("id"), "name": name_of(call), "args": arguments_of(call)}
+        part: Part = {"functionCall": asked}
         # Only the first of parallel calls bears one.
         mark = _signature(call) or (UNSIGNED if signed and number == 0 else None)
         if mark:
@@ -87,18 +101,18 @@ def _answer(message: Message, *, signed: bool) -> list[JsonObject]:
     return parts
 
 
-def _result(message: Message, names: Mapping[Any, Any]) -> list[JsonObject]:
+def _result(message: Message, names: Mapping[str | None, str | None]) -> list[Part]:
     content = message.get("content")
     call_id = message.get("tool_call_id")
     name = names.get(call_id) or "tool"
-    response = {"id": call_id, "name": name, "response": {"result": text_of(content)}}
+    response: FunctionResponse = {"id": call_id, "name": name, "response": {"result": text_of(content)}}
     images = [part for part in content if part.get("type") != "text"] if isinstance(content, list) else []
     return [{"functionResponse": response}, *(part_of(image) for image in images)]
 
 
-def _function(tool: Tool) -> JsonObject:
+def _function(tool: Tool) -> Function:
     function = tool["function"]
-    found: JsonObject = {"name": function.get("name")}
+    found: Function = {"name": function.get("name")}
     if function.get("description"):
         found["description"] = function["description"]
     if function.get("parameters"):
@@ -106,17 +120,18 @@ def _function(tool: Tool) -> JsonObject:
     return found
 
 
-def _calling(choice: Any) -> JsonObject:
+def _calling(choice: str | ToolChoice | None) -> Calling:
     if isinstance(choice, dict):
         return {"mode": "ANY", "allowedFunctionNames": [name_of(choice)]}
     return {"mode": {"required": "ANY", "none": "NONE"}.get(str(choice), "AUTO")}
 
 
-def _form(form: Any) -> JsonObject:
+def _form(form: ResponseFormat | None) -> GenerationConfig:
     if not isinstance(form, dict) or form.get("type") not in ("json_schema", "json_object"):
         return {}
     schema = (form.get("json_schema") or {}).get("schema")
-    return {"responseMimeType": "application/json"} | ({"responseJsonSchema": schema} if schema else {})
+    found: GenerationConfig = {"responseMimeType": "application/json"}
+    return {**found, "responseJsonSchema": schema} if schema else found
 
 
 def _signature(holder: Message | ToolCall) -> str | None:

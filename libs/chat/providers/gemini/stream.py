@@ -4,11 +4,9 @@ Source: the Gemini API reference, "Generating content": GenerateContentResponse.
 """
 
 import secrets
-from collections.abc import Mapping
-from typing import Any
+from typing import cast
 
 from contracts.usage import TokenUsage
-from libs.chat.completion import Chunk, Delta, JsonObject, ToolCall
 from libs.chat.exact_json import encode
 from libs.chat.providers.chunks import ChunkReader
 from libs.chat.providers.gemini.errors import raise_for
@@ -17,6 +15,8 @@ from libs.chat.providers.openai_chat.answer import finish_reason
 from libs.chat.providers.protocol import (
     parse_event,
 )
+from libs.chat.shapes.completion import Chunk, Delta, ToolCall
+from libs.chat.shapes.gemini import Candidate, GeminiAnswer, Part, Usage
 
 _REFUSALS = ("SAFETY", "RECITATION", "LANGUAGE", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "IMAGE_SAFETY")
 _FINISH_REASONS = {"MAX_TOKENS": "length", **dict.fromkeys(_REFUSALS, "content_filter")}
@@ -28,7 +28,7 @@ class GeminiReader(ChunkReader):
 
     def __init__(self, *, model: str, created_s: int) -> None:
         super().__init__(model=model, created_s=created_s)
-        self._counts: Mapping[str, Any] = {}
+        self._counts: Usage = {}
         self._begun: set[int] = set()
         self._calls: dict[int, int] = {}
         """How many tools each candidate has called."""
@@ -40,9 +40,9 @@ class GeminiReader(ChunkReader):
 
     def read(self, data: str) -> list[Chunk]:
         """See `libs.chat.providers.protocol.Reader`."""
-        return self.read_object(parse_event(data))
+        return self.read_object(cast("GeminiAnswer", parse_event(data)))
 
-    def read_object(self, found: JsonObject) -> list[Chunk]:
+    def read_object(self, found: GeminiAnswer) -> list[Chunk]:
         """Takes one answer of a stream, or the only one. Raises as `read` does."""
         raise_for(found)
         self._identify(found.get("responseId"))
@@ -59,7 +59,7 @@ class GeminiReader(ChunkReader):
                 chunks += self._candidate(candidate)
         return chunks
 
-    def _candidate(self, candidate: JsonObject) -> list[Chunk]:
+    def _candidate(self, candidate: Candidate) -> list[Chunk]:
         index = candidate.get("index") or 0
         deltas = [self._delta(index, part) for part in (candidate.get("content") or {}).get("parts") or ()]
         chunks = [self._chunk(delta, index=index) for delta in deltas if delta]
@@ -73,7 +73,7 @@ class GeminiReader(ChunkReader):
             chunks.append(self._chunk({}, finish, index=index))
         return chunks
 
-    def _delta(self, index: int, part: JsonObject) -> Delta:
+    def _delta(self, index: int, part: Part) -> Delta:
         signature = part.get("thoughtSignature")
         call = part.get("functionCall")
         if isinstance(call, dict):

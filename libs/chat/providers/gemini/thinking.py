@@ -3,13 +3,14 @@
 Source: the Gemini API reference, "Thinking".
 """
 
-from libs.chat.completion import ChatRequest, JsonObject
+from libs.chat.shapes.completion import ChatRequest
+from libs.chat.shapes.gemini import GenerationConfig
 from libs.chat.surfaces.reasoning import budget_of
 
 _LEVELS = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "high", "max": "high"}
 
 
-def thinking(chat: ChatRequest, upstream_model: str) -> JsonObject:
+def thinking(chat: ChatRequest, upstream_model: str) -> GenerationConfig:
     """Gemini 2.5 takes a budget of tokens, from 3 on a level; "none" is a budget of 0 ("Thinking")."""
     effort = chat.get("reasoning_effort")
     if effort is None:

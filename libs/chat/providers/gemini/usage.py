@@ -1,11 +1,9 @@
 """Counts of tokens in Gemini's shape. Pure."""
 
-from typing import Any
-
 from contracts.usage import TokenUsage, plausible
 
 
-def parse_usage(usage: Any) -> TokenUsage | None:
+def parse_usage(usage: object) -> TokenUsage | None:
     """Thoughts stand beside the candidates' tokens, and tools' prompts beside the prompt's; ours hold them."""
     if not isinstance(usage, dict):
         return None
@@ -27,7 +25,7 @@ def parse_usage(usage: Any) -> TokenUsage | None:
     )
 
 
-def _modalities(details: Any) -> dict[str, int]:
+def _modalities(details: object) -> dict[str, int]:
     return {
         str(one.get("modality")): one["tokenCount"]
         for one in (details if isinstance(details, list) else ())

@@ -1,8 +1,7 @@
 """Whole answers of OpenAI's chat completions. Sans-I/O."""
 
-from typing import Any, cast
+from typing import cast
 
-from libs.chat.completion import Completion
 from libs.chat.providers.openai_chat.errors import raise_for
 from libs.chat.providers.openai_chat.usage import parse_usage
 from libs.chat.providers.protocol import (
@@ -10,6 +9,7 @@ from libs.chat.providers.protocol import (
     ProtocolError,
     parse_object,
 )
+from libs.chat.shapes.completion import Completion
 from libs.chat.surfaces.registry import chat_texts
 
 
@@ -32,11 +32,11 @@ def parse_response(data: bytes, *, model: str) -> Parsed:
     return Parsed(cast("Completion", answer), parse_usage(answer.get("usage")), delivered)
 
 
-def finish_reason(reason: Any, calls: Any) -> Any:
+def finish_reason(reason: str | None, calls: object) -> str | None:
     """The reason for which an answer ended. One with calls waits for their results, whatever the provider says."""
     return "tool_calls" if calls and reason == "stop" else reason
 
 
-def text_bytes(choice: Any, part: str) -> int:
+def text_bytes(choice: object, part: str) -> int:
     """How much text, in UTF-8 bytes, a choice brings; see `libs.chat.surfaces.registry.chat_texts`."""
     return sum(len(text.encode(errors="surrogatepass")) for text in chat_texts(choice, part))

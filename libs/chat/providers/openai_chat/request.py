@@ -3,26 +3,27 @@
 Source: the OpenAI API reference, "Chat Completions".
 """
 
-from typing import Any
+from typing import cast
 
 from pydantic_core import to_json
 
-from libs.chat.completion import ChatRequest, JsonObject, Message
 from libs.chat.providers.fields import LIMITS, limit_of
 from libs.chat.providers.protocol import (
     Call,
     Outgoing,
 )
-from libs.chat.surfaces.writer import text_of
+from libs.chat.shapes.completion import ChatRequest, Message, Part, ToolCall
+from libs.chat.surfaces.writer import parts_in, text_of
 from libs.config.providers import Provider
 
 PATH = "/chat/completions"
+_OF_CALL = ("id", "type", "function", "custom")
 SHOWN = "The result is shown in the next message."
 
 
 def build_request(chat: ChatRequest, call: Call, provider: Provider) -> Outgoing:
     """The chat completion as it is, with the provider's own names of fields, and usage always asked for."""
-    request = {**chat, "model": call.upstream_model, "stream": call.streamed}
+    request: dict[str, object] = {**chat, "model": call.upstream_model, "stream": call.streamed}
     request.pop("reasoning", None)
     messages = _results_in_text(chat.get("messages"))
     if provider.message_fields:
@@ -44,42 +45,42 @@ def build_request(chat: ChatRequest, call: Call, provider: Provider) -> Outgoing
     return Outgoing(PATH, to_json(request))
 
 
-def _results_in_text(messages: Any) -> Any:
+def _results_in_text(messages: list[Message] | None) -> list[Message] | None:
     """The messages with what tools gave as text alone, which is all that the protocol takes there.
 
     Images and files of a result follow as the user's.
     """
     if not isinstance(messages, list) or not any(_shows(message) for message in messages):
         return messages
-    found: list[Any] = []
-    shown: list[JsonObject] = []
+    found: list[Message] = []
+    shown: list[Part] = []
     for message in messages:
         if shown and message.get("role") != "tool":
             found.append({"role": "user", "content": shown})
             shown = []
         if _shows(message):
-            shown += [part for part in message["content"] if part.get("type") != "text"]
+            shown += [part for part in parts_in(message["content"]) if part.get("type") != "text"]
             message = {**message, "content": text_of(message["content"]) or SHOWN}
         found.append(message)
     return [*found, {"role": "user", "content": shown}] if shown else found
 
 
-def _shows(message: Any) -> bool:
+def _shows(message: Message) -> bool:
     content = message.get("content") if isinstance(message, dict) and message.get("role") == "tool" else None
     return isinstance(content, list) and any(part.get("type") != "text" for part in content)
 
 
-def _strict(message: Message, fields: list[str]) -> JsonObject:
+def _strict(message: Message, fields: list[str]) -> Message:
     """A message for a provider that refuses what it does not know: a thought of another model, a mark for a cache."""
-    kept: JsonObject = {name: value for name, value in message.items() if name in fields and value is not None}
-    if kept.get("tool_calls"):
+    kept = cast("Message", {name: value for name, value in message.items() if name in fields and value is not None})
+    if calls := kept.get("tool_calls"):
         kept["tool_calls"] = [
-            {name: call[name] for name in ("id", "type", "function", "custom") if name in call}
-            for call in kept["tool_calls"]
+            cast("ToolCall", {name: value for name, value in call.items() if name in _OF_CALL}) for call in calls
         ]
-    if isinstance(kept.get("content"), list):
+    content = kept.get("content")
+    if isinstance(content, list):
         kept["content"] = [
-            {name: value for name, value in part.items() if name in ("type", part.get("type"))}
-            for part in kept["content"]
+            cast("Part", {name: value for name, value in part.items() if name in ("type", part.get("type"))})
+            for part in content
         ]
     return kept

@@ -6,7 +6,6 @@ Source: the OpenAI API reference, "Chat Completions": the chat completion chunk 
 from typing import cast
 
 from contracts.usage import TokenUsage
-from libs.chat.completion import Chunk, ChunkChoice
 from libs.chat.providers.openai_chat.answer import finish_reason
 from libs.chat.providers.openai_chat.errors import raise_for
 from libs.chat.providers.openai_chat.usage import parse_usage, usage_json
@@ -14,6 +13,7 @@ from libs.chat.providers.protocol import (
     ProtocolError,
     parse_event,
 )
+from libs.chat.shapes.completion import Chunk, ChunkChoice
 from libs.chat.surfaces.chat.stream import DONE
 
 

@@ -3,10 +3,10 @@
 from typing import Any
 
 from contracts.usage import TokenUsage, plausible
-from libs.chat.completion import Usage
+from libs.chat.shapes.completion import Usage
 
 
-def parse_usage(usage: Any) -> TokenUsage | None:
+def parse_usage(usage: object) -> TokenUsage | None:
     """The provider's counts, zero included; None where there are none or they make no sense."""
     if not isinstance(usage, dict):
         return None
@@ -41,6 +41,6 @@ def usage_json(usage: TokenUsage) -> Usage:
     }
 
 
-def _count(details: Any, name: str) -> int:
+def _count(details: object, name: str) -> int:
     value: Any = details.get(name) if isinstance(details, dict) else None
     return value if plausible(value) else 0

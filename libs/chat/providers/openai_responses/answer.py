@@ -1,6 +1,7 @@
 """Whole answers of OpenAI's Responses. Sans-I/O."""
 
-from libs.chat.completion import Detail, JsonObject, Message
+from typing import cast
+
 from libs.chat.providers.chunks import choice, completion, tool_call
 from libs.chat.providers.openai_chat.answer import text_bytes
 from libs.chat.providers.openai_responses.errors import raise_for
@@ -10,6 +11,8 @@ from libs.chat.providers.protocol import (
     ProtocolError,
     parse_object,
 )
+from libs.chat.shapes.completion import Detail, Message
+from libs.chat.shapes.responses import Item, Part, Response
 from libs.chat.surfaces.writer import text_of
 
 _FINISH_REASONS = {"max_output_tokens": "length", "content_filter": "content_filter"}
@@ -17,7 +20,7 @@ _FINISH_REASONS = {"max_output_tokens": "length", "content_filter": "content_fil
 
 def parse_response(data: bytes, *, model: str) -> Parsed:
     """A response as a chat completion. Raises ProtocolError, ProviderFailure."""
-    found = parse_object(data)
+    found = cast("Response", parse_object(data))
     raise_for(found)
     output = found.get("output")
     if not isinstance(output, list):
@@ -26,7 +29,7 @@ def parse_response(data: bytes, *, model: str) -> Parsed:
     for item in output:
         kind = item.get("type") if isinstance(item, dict) else None
         if kind == "message":
-            for part in item.get("content") or ():
+            for part in cast("list[Part]", item.get("content") or []):
                 if part.get("type") == "refusal":
                     message["refusal"] = message.get("refusal", "") + str(part.get("refusal") or "")
                 else:
@@ -44,12 +47,12 @@ def parse_response(data: bytes, *, model: str) -> Parsed:
     return Parsed(answer, usage, text_bytes(only, "message"))
 
 
-def opaque_detail(item: JsonObject) -> Detail:
+def opaque_detail(item: Item) -> Detail:
     """Encrypted reasoning, as a chat completion has it."""
     return {"type": "reasoning.encrypted", "id": item.get("id"), "data": item["encrypted_content"]}
 
 
-def finish_of(response: JsonObject, *, incomplete: bool) -> str:
+def finish_of(response: Response, *, incomplete: bool) -> str:
     """The reason for which an answer ended, as a chat completion has it."""
     reason = (response.get("incomplete_details") or {}).get("reason")
     return _FINISH_REASONS.get(str(reason)) or ("length" if incomplete else "stop")

@@ -5,16 +5,16 @@ beside its type; OpenAI sends it under ``error``.
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 from libs.chat.providers.protocol import ProviderFailure
 
 
-def raise_for(found: Mapping[str, Any]) -> None:
+def raise_for(found: Mapping[str, object]) -> None:
     """Takes a response, or an event. Raises ProviderFailure."""
     if found.get("type") == "error":
         raise ProviderFailure(found.get("error") or found)
     if found.get("type") == "response.failed":
-        raise ProviderFailure((found.get("response") or {}).get("error"))
+        response = found.get("response")
+        raise ProviderFailure(response.get("error") if isinstance(response, dict) else None)
     if found.get("status") == "failed" or found.get("error"):
         raise ProviderFailure(found.get("error"))

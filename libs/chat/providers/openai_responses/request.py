@@ -4,17 +4,20 @@ Source: the OpenAI API reference, "Responses"; "Reasoning models" for encrypted 
 """
 
 from collections.abc import Iterable
-from typing import Any
+from typing import cast
 
 from pydantic_core import to_json
 
-from libs.chat.completion import ChatRequest, Function, JsonObject, Message, Part
 from libs.chat.providers.content import FILE_ID
 from libs.chat.providers.fields import COMMON, functions_of, left_out, limit_of, named
 from libs.chat.providers.protocol import (
     Call,
     Outgoing,
 )
+from libs.chat.shapes.completion import ChatRequest, Function, Message, ResponseFormat, ToolChoice
+from libs.chat.shapes.completion import Part as ChatPart
+from libs.chat.shapes.responses import Item, Part, ResponsesRequest, Text, Tool
+from libs.chat.shapes.responses import ToolChoice as ResponsesToolChoice
 from libs.chat.surfaces.references import ENCRYPTED_REASONING
 from libs.chat.surfaces.writer import name_of, parts_in, text_of
 from libs.config.providers import Provider
@@ -29,6 +32,7 @@ _SAME = (
     "prompt_cache_key",
     "service_tier",
 )
+_TOOL = ("name", "description", "parameters")
 _FILE = ("filename", "file_data", FILE_ID)
 _TRANSLATED = COMMON | {*_SAME, "verbosity"}
 
@@ -36,7 +40,7 @@ _TRANSLATED = COMMON | {*_SAME, "verbosity"}
 def build_request(chat: ChatRequest, call: Call, provider: Provider) -> Outgoing:
     """A chat completion's request for Responses."""
     reasons = "reasoning" not in provider.unsupported
-    request: JsonObject = {
+    request: ResponsesRequest = {
         "model": call.upstream_model,
         "input": [item for message in chat.get("messages") or () for item in _items(message, reasons=reasons)],
         "stream": call.streamed,
@@ -44,7 +48,7 @@ def build_request(chat: ChatRequest, call: Call, provider: Provider) -> Outgoing
     }
     if reasons:
         request["include"] = [ENCRYPTED_REASONING]
-    request |= named(chat, {name: name for name in _SAME})
+    request |= cast("ResponsesRequest", named(chat, {name: name for name in _SAME}))
     limit = limit_of(chat) or call.cap_tokens
     if limit:
         request["max_output_tokens"] = limit
@@ -64,7 +68,7 @@ def build_request(chat: ChatRequest, call: Call, provider: Provider) -> Outgoing
     return Outgoing(PATH, to_json(request), left_out(chat, _TRANSLATED))
 
 
-def _items(message: Message, *, reasons: bool) -> Iterable[JsonObject]:
+def _items(message: Message, *, reasons: bool) -> Iterable[Item]:
     role, content = message.get("role"), message.get("content")
     if role == "tool":
         yield {"type": "function_call_output", "call_id": message.get("tool_call_id"), "output": _output(content)}
@@ -94,13 +98,13 @@ def _items(message: Message, *, reasons: bool) -> Iterable[JsonObject]:
         }
 
 
-def _parts(content: Any) -> list[Part]:
+def _parts(content: str | list[ChatPart] | None) -> list[ChatPart]:
     if isinstance(content, str):
         return [{"type": "text", "text": content}]
     return parts_in(content)
 
 
-def _part(part: Part) -> JsonObject:
+def _part(part: ChatPart) -> Part:
     kind = part.get("type")
     if kind == "image_url":
         image = part.get("image_url")
@@ -108,29 +112,30 @@ def _part(part: Part) -> JsonObject:
         return {"type": "input_image", "image_url": image.get("url"), "detail": image.get("detail") or "auto"}
     if kind == "file":
         file = part.get("file") or {}
-        return {"type": "input_file"} | {name: file[name] for name in _FILE if file.get(name)}
+        kept = {name: value for name, value in file.items() if name in _FILE and value}
+        return cast("Part", {"type": "input_file", **kept})
     if kind == "input_audio":
-        return {"type": "input_audio", "input_audio": part.get("input_audio")}
+        return {"type": "input_audio", "input_audio": part.get("input_audio") or {}}
     return {"type": "input_text", "text": str(part.get("text") or "")}
 
 
-def _output(content: Any) -> Any:
+def _output(content: str | list[ChatPart] | None) -> str | list[Part]:
     if isinstance(content, list) and any(part.get("type") != "text" for part in content if isinstance(part, dict)):
         return [_part(part) for part in _parts(content)]
     return text_of(content)
 
 
-def _tool(function: Function) -> JsonObject:
-    kept = {name: function[name] for name in ("name", "description", "parameters") if function.get(name) is not None}
+def _tool(function: Function) -> Tool:
+    kept = {name: value for name, value in function.items() if name in _TOOL and value is not None}
     # Here a tool is strict unless it says otherwise; in chat completions it is the other way round.
-    return {"type": "function", "strict": bool(function.get("strict")), **kept}
+    return cast("Tool", {"type": "function", "strict": bool(function.get("strict")), **kept})
 
 
-def _choice(wanted: JsonObject) -> JsonObject:
+def _choice(wanted: ToolChoice) -> ResponsesToolChoice:
     return {"type": "function", "name": name_of(wanted)}
 
 
-def _form(form: Any) -> JsonObject:
+def _form(form: ResponseFormat | None) -> Text:
     if not isinstance(form, dict):
         return {}
     if form.get("type") == "json_schema":

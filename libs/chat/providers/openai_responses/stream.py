@@ -3,14 +3,15 @@
 Source: the OpenAI API reference, "Streaming events".
 """
 
-from typing import Any
+from typing import cast
 
-from libs.chat.completion import Chunk, JsonObject
 from libs.chat.providers.chunks import ChunkReader
 from libs.chat.providers.openai_responses.answer import finish_of, opaque_detail
 from libs.chat.providers.openai_responses.errors import raise_for
 from libs.chat.providers.openai_responses.usage import parse_usage
 from libs.chat.providers.protocol import ProtocolError, parse_event
+from libs.chat.shapes.completion import Chunk
+from libs.chat.shapes.responses import ResponsesEvent
 
 
 class ResponsesReader(ChunkReader):
@@ -18,12 +19,12 @@ class ResponsesReader(ChunkReader):
 
     def __init__(self, *, model: str, created_s: int) -> None:
         super().__init__(model=model, created_s=created_s)
-        self._calls: dict[Any, int] = {}
+        self._calls: dict[int, int] = {}
         """Numbers of tool calls by their index in the output."""
 
     def read(self, data: str) -> list[Chunk]:
         """See `libs.chat.providers.protocol.Reader`."""
-        event = parse_event(data)
+        event = cast("ResponsesEvent", parse_event(data))
         match event.get("type"):
             case "response.created":
                 self._identify((event.get("response") or {}).get("id"))
@@ -37,7 +38,7 @@ class ResponsesReader(ChunkReader):
             case "response.output_item.added":
                 return self._added(event)
             case "response.function_call_arguments.delta":
-                return [self._arguments(self._calls.get(event.get("output_index"), 0), event.get("delta"))]
+                return [self._arguments(self._calls.get(event.get("output_index", 0), 0), event.get("delta"))]
             case "response.output_item.done":
                 item = event.get("item") or {}
                 if item.get("type") == "reasoning" and item.get("encrypted_content"):
@@ -57,9 +58,9 @@ class ResponsesReader(ChunkReader):
                 raise ProtocolError("an event has no type")
         return []
 
-    def _added(self, event: JsonObject) -> list[Chunk]:
+    def _added(self, event: ResponsesEvent) -> list[Chunk]:
         item = event.get("item") or {}
         if item.get("type") != "function_call":
             return []
-        number = self._calls[event.get("output_index")] = len(self._calls)
+        number = self._calls[event.get("output_index", 0)] = len(self._calls)
         return [self._call(number, item.get("call_id"), item.get("name"))]

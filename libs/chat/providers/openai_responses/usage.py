@@ -1,20 +1,17 @@
 """Counts of tokens in the shape of Responses. Pure."""
 
-from typing import Any
-
 from contracts.usage import TokenUsage, plausible
 
 
-def parse_usage(usage: Any) -> TokenUsage | None:
+def parse_usage(usage: object) -> TokenUsage | None:
     """The provider's counts; None where there are none or they make no sense."""
     if not isinstance(usage, dict):
         return None
-    read, written = _details(usage, "input_tokens_details"), _details(usage, "output_tokens_details")
     counts = (
         usage.get("input_tokens"),
         usage.get("output_tokens"),
-        read.get("cached_tokens") or 0,
-        written.get("reasoning_tokens") or 0,
+        _count(usage.get("input_tokens_details"), "cached_tokens"),
+        _count(usage.get("output_tokens_details"), "reasoning_tokens"),
     )
     if not all(plausible(count) for count in counts):
         return None
@@ -24,6 +21,5 @@ def parse_usage(usage: Any) -> TokenUsage | None:
     )
 
 
-def _details(usage: dict[str, Any], name: str) -> dict[str, Any]:
-    found = usage.get(name)
-    return found if isinstance(found, dict) else {}
+def _count(details: object, name: str) -> object:
+    return (details.get(name) if isinstance(details, dict) else None) or 0

@@ -4,16 +4,26 @@ Source: the OpenAI API reference, "Chat Completions": ``functions``, ``function_
 call at most; of parallel ones the client sees the first, and so does the model in the next turn.
 """
 
-from collections.abc import Mapping
-from typing import Any, TypeVar, cast
+from typing import TypeVar, cast
 
-from libs.chat.completion import ChatRequest, Chunk, Completion, JsonObject, Message, Tool, ToolCall
+from libs.chat.shapes.completion import (
+    ChatRequest,
+    Choice,
+    Chunk,
+    ChunkChoice,
+    Completion,
+    Fields,
+    Message,
+    Tool,
+    ToolCall,
+)
+from libs.chat.surfaces.reasoning import choices_of
 from libs.chat.surfaces.writer import SurfaceError, Writer, is_list_of_objects
 
 A = TypeVar("A", Completion, Chunk)
 
 
-def are_used(body: Mapping[str, Any]) -> bool:
+def are_used(body: Fields) -> bool:
     """The client knows functions, and no tools."""
     return bool(body.get("functions")) and not body.get("tools")
 
@@ -28,7 +38,7 @@ def as_tools(chat: ChatRequest) -> ChatRequest:
     if not is_list_of_objects(functions):
         raise SurfaceError("`functions` must be a list of functions.")
     kept = {name: value for name, value in chat.items() if name not in ("functions", "function_call")}
-    found = cast("ChatRequest", {**kept, "messages": _messages(chat.get("messages"))})
+    found = cast("ChatRequest", {**kept, "messages": _messages(chat["messages"])})
     if functions:
         tools: list[Tool] = [{"type": "function", "function": function} for function in functions]
         found["tools"] = [*(chat.get("tools") or ()), *tools]
@@ -41,7 +51,7 @@ def as_tools(chat: ChatRequest) -> ChatRequest:
     return found
 
 
-def _messages(given: Any) -> Any:
+def _messages(given: list[Message]) -> list[Message]:
     """Calls get IDs by their place; a result is that of the call before it."""
     if not is_list_of_objects(given):
         return given
@@ -61,12 +71,12 @@ def _messages(given: Any) -> Any:
 
 def with_function_call(answer: A) -> A:
     """An answer, or a chunk of one, whose first call of a tool is its ``function_call``."""
-    choices = [_called(choice) for choice in answer.get("choices") or ()]
+    choices = [_called(choice) for choice in choices_of(answer)]
     return cast("A", {**answer, "choices": choices})
 
 
-def _called(choice: Mapping[str, Any]) -> JsonObject:
-    found = dict(choice)
+def _called(choice: Choice | ChunkChoice) -> Fields:
+    found: dict[str, object] = {**choice}
     for part in ("message", "delta"):
         message = choice.get(part)
         if isinstance(message, dict) and message.get("tool_calls"):

@@ -1,6 +1,6 @@
 """Streams of OpenAI's chat completions: chunks as they are. Sans-I/O."""
 
-from libs.chat.completion import Chunk
+from libs.chat.shapes.completion import Chunk
 from libs.chat.surfaces.reasoning import with_thoughts_named
 from libs.chat.surfaces.writer import data_event
 

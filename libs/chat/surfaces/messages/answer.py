@@ -4,9 +4,10 @@ Source: the Anthropic API reference, "Messages".
 """
 
 import secrets
-from typing import Any
 
-from libs.chat.completion import Chunk, Completion, Delta, Detail, JsonObject, Message
+from libs.chat.shapes.completion import Chunk, Completion, Delta, Detail, Message
+from libs.chat.shapes.completion import Usage as ChatUsage
+from libs.chat.shapes.messages import Block, MessagesAnswer, Usage
 from libs.chat.surfaces.thoughts import Carried, carried_by, details_of, for_claude
 from libs.chat.surfaces.writer import (
     arguments_of,
@@ -24,12 +25,11 @@ STOP_REASONS = {
 }
 
 
-def whole(answer: Completion, _body: JsonObject) -> JsonObject:
+def whole(answer: Completion) -> MessagesAnswer:
     """A chat completion as a message."""
     choice = (answer.get("choices") or [{}])[0]
     message = choice.get("message") or {}
-    content: list[JsonObject] = []
-    content += _thoughts(message)
+    content = _thoughts(message)
     if text := text_of(message.get("content")) + str(message.get("refusal") or ""):
         content.append({"type": "text", "text": text})
     for call in message.get("tool_calls") or ():
@@ -48,21 +48,22 @@ def whole(answer: Completion, _body: JsonObject) -> JsonObject:
     }
 
 
-def _thoughts(message: Message) -> list[JsonObject]:
+def _thoughts(message: Message) -> list[Block]:
     details, thought = details_of(message), reasoning_of(message)
     blocks = [thinking_block(text, detail.get("signature")) for detail in details if (text := detail.get("text"))]
     carried = not_claude_s(details)
     if (thought or carried) and not blocks:
         blocks = [thinking_block(thought, carried.sealed() if carried else signature_of(message))]
-    return [*blocks, *({"type": "redacted_thinking", "data": data} for data in redacted_of(message))]
+    redacted: list[Block] = [{"type": "redacted_thinking", "data": data} for data in redacted_of(message)]
+    return [*blocks, *redacted]
 
 
-def thinking_block(text: str, signature: Any) -> JsonObject:
+def thinking_block(text: str, signature: str | None) -> Block:
     """A block of thought."""
     return {"type": "thinking", "thinking": text, "signature": signature or ""}
 
 
-def usage_json(usage: Any) -> dict[str, int]:
+def usage_json(usage: ChatUsage | None) -> Usage:
     """Counts as a message gives them: ``input_tokens`` without the cached ones."""
     usage = usage if isinstance(usage, dict) else {}
     details = usage.get("prompt_tokens_details") or {}
@@ -85,9 +86,9 @@ def signature_of(message: Delta) -> str:
     return next((str(detail["signature"]) for detail in details_of(message) if detail.get("signature")), "")
 
 
-def redacted_of(message: Delta) -> list[Any]:
+def redacted_of(message: Delta) -> list[str]:
     """The data of a message's redacted thoughts."""
-    return [detail["data"] for detail in for_claude(message) if detail.get("data")]
+    return [data for detail in for_claude(message) if (data := detail.get("data"))]
 
 
 def message_id(answer: Completion | Chunk) -> str:

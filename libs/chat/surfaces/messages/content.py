@@ -3,11 +3,10 @@
 Source: the Anthropic API reference, "Messages": content blocks.
 """
 
-from typing import Any
-
 from pydantic_core import to_json
 
-from libs.chat.completion import Detail, FunctionCall, JsonObject, Message, Part, ToolCall
+from libs.chat.shapes.completion import Detail, ExtraContent, File, FunctionCall, Message, Part, ToolCall
+from libs.chat.shapes.messages import Block, Source, Turn
 from libs.chat.surfaces.thoughts import opened
 from libs.chat.surfaces.writer import (
     SurfaceError,
@@ -18,7 +17,7 @@ from libs.chat.surfaces.writer import (
 THOUGHTS = ("thinking", "redacted_thinking")
 
 
-def turns_of(message: JsonObject) -> list[Message]:
+def turns_of(message: Turn) -> list[Message]:
     """A message as a chat completion's, of which results of tools are their own. Raises SurfaceError."""
     role, content = message.get("role"), message.get("content")
     if role not in ("user", "assistant", "system"):
@@ -33,7 +32,7 @@ def turns_of(message: JsonObject) -> list[Message]:
     return _assistant(content) if role == "assistant" else _user(content)
 
 
-def _assistant(content: list[JsonObject]) -> list[Message]:
+def _assistant(content: list[Block]) -> list[Message]:
     message: Message = {"role": "assistant", "content": None}
     for block in content:
         if block.get("type") not in ("text", "tool_use", *THOUGHTS):
@@ -42,7 +41,7 @@ def _assistant(content: list[JsonObject]) -> list[Message]:
     if texts:
         message["content"] = _said(texts)
     thoughts = [block for block in content if block.get("type") in THOUGHTS]
-    marks: JsonObject = {}
+    marks: dict[str, ExtraContent] = {}
     details: list[Detail] = []
     for block in thoughts:
         carried = opened(block.get("signature"))
@@ -64,14 +63,14 @@ def _assistant(content: list[JsonObject]) -> list[Message]:
     return [message]
 
 
-def _said(texts: list[JsonObject]) -> str | list[Part]:
+def _said(texts: list[Block]) -> str | list[Part]:
     """Text, and parts only where one of them is marked for the cache."""
     if any("cache_control" in block for block in texts):
         return [_part(block) for block in texts]
     return "".join(str(block.get("text") or "") for block in texts)
 
 
-def _call(block: JsonObject, marks: JsonObject) -> ToolCall:
+def _call(block: Block, marks: dict[str, ExtraContent]) -> ToolCall:
     arguments = to_json(block.get("input") or {}).decode()
     function: FunctionCall = {"name": block.get("name"), "arguments": arguments}
     call: ToolCall = {"id": block.get("id"), "type": "function", "function": function}
@@ -80,7 +79,7 @@ def _call(block: JsonObject, marks: JsonObject) -> ToolCall:
     return call
 
 
-def _user(content: list[JsonObject]) -> list[Message]:
+def _user(content: list[Block]) -> list[Message]:
     messages: list[Message] = [
         {"role": "tool", "tool_call_id": block.get("tool_use_id"), "content": _result(block)}
         for block in content
@@ -92,7 +91,7 @@ def _user(content: list[JsonObject]) -> list[Message]:
     return messages
 
 
-def _result(block: JsonObject) -> str | list[Part]:
+def _result(block: Block) -> str | list[Part]:
     content = _given(block)
     if "cache_control" not in block:
         return content
@@ -100,7 +99,7 @@ def _result(block: JsonObject) -> str | list[Part]:
     return [*parts[:-1], {**parts[-1], "cache_control": block["cache_control"]}] if parts else parts
 
 
-def _given(block: JsonObject) -> str | list[Part]:
+def _given(block: Block) -> str | list[Part]:
     content = block.get("content")
     if isinstance(content, list) and any(part.get("type") != "text" for part in content if isinstance(part, dict)):
         failed: list[Part] = [{"type": "text", "text": "Error:"}] if block.get("is_error") else []
@@ -109,14 +108,14 @@ def _given(block: JsonObject) -> str | list[Part]:
     return f"Error: {text}" if block.get("is_error") else text
 
 
-def _part(block: JsonObject) -> Part:
+def _part(block: Block) -> Part:
     part = _bare_part(block)
     if "cache_control" in block:
         part["cache_control"] = block["cache_control"]
     return part
 
 
-def _bare_part(block: JsonObject) -> Part:
+def _bare_part(block: Block) -> Part:
     kind = block.get("type")
     if kind == "text":
         return {"type": "text", "text": block.get("text") or ""}
@@ -128,16 +127,16 @@ def _bare_part(block: JsonObject) -> Part:
             return {"type": "text", "text": source.get("data") or ""}
         if source.get("type") == "content" and _is_text(source.get("content")):
             return {"type": "text", "text": text_of(source["content"])}
-        file = {"filename": block.get("title") or "document.pdf", "file_data": _url("document", source)}
+        file: File = {"filename": block.get("title") or "document.pdf", "file_data": _url("document", source)}
         return {"type": "file", "file": file}
     raise _unknown(block)
 
 
-def _unknown(block: JsonObject) -> SurfaceError:
+def _unknown(block: Block) -> SurfaceError:
     return SurfaceError(f"a block of type {str(block.get('type'))[:50]!r} cannot be sent to this model.")
 
 
-def _url(kind: str, source: JsonObject) -> str:
+def _url(kind: str, source: Source) -> str:
     if source.get("type") == "base64" and source.get("data"):
         return f"data:{source.get('media_type')};base64,{source['data']}"
     if source.get("type") == "url" and source.get("url"):
@@ -148,13 +147,13 @@ def _url(kind: str, source: JsonObject) -> str:
     )
 
 
-def _is_text(content: Any) -> bool:
-    return isinstance(content, str) or (
-        is_list_of_objects(content) and all(block.get("type") == "text" for block in content)
-    )
+def _is_text(content: str | list[Block] | None) -> bool:
+    if isinstance(content, list):
+        return is_list_of_objects(content) and all(block.get("type") == "text" for block in content)
+    return isinstance(content, str)
 
 
-def instructions_of(system: Any) -> Any:
+def instructions_of(system: str | list[Block]) -> str | list[Part]:
     """The instructions as a chat completion's content. Raises SurfaceError."""
     if isinstance(system, str):
         return system

@@ -5,7 +5,9 @@ Source: the Anthropic API reference, "Messages".
 
 from typing import cast
 
-from libs.chat.completion import ChatRequest, Function, JsonObject, Tool
+from libs.chat.shapes.completion import ChatRequest, Function, JsonSchema, Tool, ToolChoice
+from libs.chat.shapes.messages import Block, MessagesRequest, OutputConfig, Turn
+from libs.chat.shapes.messages import Tool as MessagesTool
 from libs.chat.surfaces.messages.content import instructions_of, turns_of
 from libs.chat.surfaces.reasoning import BUDGETS, effort_of
 from libs.chat.surfaces.thoughts import is_ours
@@ -35,7 +37,7 @@ UNDERSTOOD = frozenset(
 )
 
 
-def to_chat(body: JsonObject) -> ChatRequest:
+def to_chat(body: MessagesRequest) -> ChatRequest:
     """The request as a chat completion.
 
     Raises:
@@ -46,7 +48,7 @@ def to_chat(body: JsonObject) -> ChatRequest:
     messages = body.get("messages")
     if not is_list_of_objects(messages) or not messages:
         raise SurfaceError("`messages` must be a list of at least one message.")
-    chat = cast("ChatRequest", {name: body[name] for name in _SAME if name in body})
+    chat = cast("ChatRequest", {name: value for name, value in body.items() if name in _SAME})
     chat |= {"model": body.get("model"), "max_tokens": body["max_tokens"], "messages": []}
     if body.get("system"):
         chat["messages"].append({"role": "system", "content": instructions_of(body["system"])})
@@ -58,7 +60,7 @@ def to_chat(body: JsonObject) -> ChatRequest:
         chat["tools"] = [_tool(tool) for tool in body["tools"]]
     choice = body.get("tool_choice")
     if isinstance(choice, dict):
-        named = {"type": "function", "function": {"name": choice.get("name")}}
+        named: ToolChoice = {"type": "function", "function": {"name": choice.get("name")}}
         chat["tool_choice"] = {"auto": "auto", "any": "required", "none": "none"}.get(str(choice.get("type")), named)
         if choice.get("disable_parallel_tool_use"):
             chat["parallel_tool_calls"] = False
@@ -67,20 +69,20 @@ def to_chat(body: JsonObject) -> ChatRequest:
         chat["user"] = user
     if tier := SERVICE_TIERS.get(str(body.get("service_tier"))):
         chat["service_tier"] = tier
-    config = body.get("output_config") if isinstance(body.get("output_config"), dict) else {}
-    assert isinstance(config, dict)
+    given = body.get("output_config")
+    config: OutputConfig = given if isinstance(given, dict) else {}
     if budget := budget_of_thought(body):
         chat |= {"reasoning_effort": effort_of(budget), "reasoning": {"max_tokens": budget}}
     elif isinstance(body.get("thinking"), dict) and body["thinking"].get("type") == "adaptive":
         chat["reasoning_effort"] = config.get("effort") or "high"
     form = config.get("format") or body.get("output_format")
     if isinstance(form, dict) and form.get("type") == "json_schema":
-        schema = {"name": "answer", "schema": form.get("schema"), "strict": True}
+        schema: JsonSchema = {"name": "answer", "schema": form.get("schema"), "strict": True}
         chat["response_format"] = {"type": "json_schema", "json_schema": schema}
     return chat
 
 
-def budget_of_thought(body: JsonObject) -> int | None:
+def budget_of_thought(body: MessagesRequest) -> int | None:
     """The tokens of thought that the client gives; None where it gives none."""
     thinking = body.get("thinking")
     if not isinstance(thinking, dict) or thinking.get("type") != "enabled":
@@ -89,7 +91,7 @@ def budget_of_thought(body: JsonObject) -> int | None:
     return budget if isinstance(budget, int) and budget > 0 else BUDGETS["low"]
 
 
-def _tool(tool: JsonObject) -> Tool:
+def _tool(tool: MessagesTool) -> Tool:
     if not isinstance(tool.get("input_schema"), dict):
         raise SurfaceError(
             f"the tool {str(tool.get('name'))[:50]!r} has no `input_schema`: Anthropic's own tools are known only to "
@@ -104,21 +106,23 @@ def _tool(tool: JsonObject) -> Tool:
     return found
 
 
-def without_carried(body: JsonObject) -> JsonObject:
+def without_carried(body: MessagesRequest) -> MessagesRequest:
     """A request for a provider of Messages, without what came from another model and only we can read."""
     messages = body.get("messages")
     if not is_list_of_objects(messages) or not any(_carries(message) for message in messages or ()):
         return body
-    assert isinstance(messages, list)
-    kept = [
-        {**message, "content": [block for block in message["content"] if not is_ours(block.get("signature"))]}
-        if _carries(message)
-        else message
-        for message in messages
-    ]
-    return {**body, "messages": kept}
+    return {**body, "messages": [_without_ours(turn) if _carries(turn) else turn for turn in messages or ()]}
 
 
-def _carries(message: JsonObject) -> bool:
-    content = message.get("content")
-    return is_list_of_objects(content) and any(is_ours(block.get("signature")) for block in content or ())
+def _without_ours(turn: Turn) -> Turn:
+    blocks = cast("list[Block]", turn["content"])
+    return {**turn, "content": [block for block in blocks if not is_ours(block.get("signature"))]}
+
+
+def _carries(turn: Turn) -> bool:
+    content = turn.get("content")
+    return (
+        isinstance(content, list)
+        and is_list_of_objects(content)
+        and any(is_ours(block.get("signature")) for block in content)
+    )

@@ -3,7 +3,10 @@
 Source: the Anthropic API reference, "Streaming Messages".
 """
 
-from libs.chat.completion import Chunk, Delta, JsonObject, ToolCall
+from typing import cast
+
+from libs.chat.shapes.completion import Chunk, Delta, Detail, ToolCall
+from libs.chat.shapes.messages import Block, MessagesAnswer
 from libs.chat.surfaces.messages.answer import (
     STOP_REASONS,
     message_id,
@@ -54,7 +57,7 @@ class MessagesWriter:
         if self._begun:
             return ""
         self._begun = True
-        message: JsonObject = {
+        message: MessagesAnswer = {
             "id": message_id(chunk),
             "type": "message",
             "role": "assistant",
@@ -70,13 +73,13 @@ class MessagesWriter:
         kind, content = piece
         match kind:
             case "reasoning":
-                return self._grow("thinking", thinking_block("", None), content)
+                return self._grow("thinking", thinking_block("", None), cast("str", content))
             case "details":
-                return self._details({"reasoning_details": content})
+                return self._details({"reasoning_details": cast("list[Detail]", content)})
             case "content" | "refusal":
-                return self._grow("text", {"type": "text", "text": ""}, content)
+                return self._grow("text", {"type": "text", "text": ""}, cast("str", content))
             case _:
-                return self._call(f"call {kind}", content)
+                return self._call(f"call {kind}", cast("ToolCall", content))
 
     def _details(self, delta: Delta) -> str:
         out = ""
@@ -90,7 +93,7 @@ class MessagesWriter:
             out += self._close() + self._start("redacted", {"type": "redacted_thinking", "data": data})
         return out
 
-    def _grow(self, kind: str, block: JsonObject, text: str) -> str:
+    def _grow(self, kind: str, block: Block, text: str) -> str:
         out = ""
         if self._open != kind:
             out = self._close() + self._start(kind, block)
@@ -102,7 +105,7 @@ class MessagesWriter:
         if self._open != kind:
             if carried := carried_by(call):
                 out += self._close() + self._start("thinking", thinking_block("", None)) + self._sign(carried.sealed())
-            block: JsonObject = {
+            block: Block = {
                 "type": "tool_use",
                 "id": call.get("id"),
                 "name": function.get("name"),
@@ -118,7 +121,7 @@ class MessagesWriter:
         delta = {"type": "signature_delta", "signature": signature}
         return named_event({"type": "content_block_delta", "index": self._block, "delta": delta})
 
-    def _start(self, kind: str, block: JsonObject) -> str:
+    def _start(self, kind: str, block: Block) -> str:
         self._block += 1
         self._open = kind
         return named_event({"type": "content_block_start", "index": self._block, "content_block": block})

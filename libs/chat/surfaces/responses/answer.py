@@ -6,9 +6,11 @@ Source: the OpenAI API reference, "Responses".
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import cast
 
-from libs.chat.completion import Chunk, Completion, JsonObject
+from libs.chat.shapes.completion import Chunk, Completion, JsonObject
+from libs.chat.shapes.completion import Usage as ChatUsage
+from libs.chat.shapes.responses import Item, Part, Response, ResponsesEvent, ResponsesRequest, Usage
 from libs.chat.surfaces.responses.tools import custom_item, custom_names, input_of
 from libs.chat.surfaces.thoughts import Carried, carried_by, details_of
 from libs.chat.surfaces.writer import reasoning_of, text_of
@@ -37,11 +39,11 @@ _DEFAULTS: JsonObject = {
 }
 
 
-def whole(answer: Completion, body: JsonObject) -> JsonObject:
+def whole(answer: Completion, body: ResponsesRequest) -> Response:
     """A chat completion as a response."""
     choice = (answer.get("choices") or [{}])[0]
     message = choice.get("message") or {}
-    output: list[JsonObject] = []
+    output: list[Item] = []
     thought, carried = reasoning_of(message), Carried(details_of(message))
     if thought or carried:
         output.append(reasoning_item(new_id("rs"), thought, carried))
@@ -68,11 +70,11 @@ class _Form:
 
     event: str
     field: str
-    part: Callable[[str], JsonObject]
-    more: JsonObject
+    part: Callable[[str], Part]
+    more: ResponsesEvent
 
 
-def usage_json(usage: Any) -> JsonObject | None:
+def usage_json(usage: ChatUsage | None) -> Usage | None:
     """Counts as a response gives them."""
     if not isinstance(usage, dict):
         return None
@@ -86,10 +88,10 @@ def usage_json(usage: Any) -> JsonObject | None:
     }
 
 
-def begun_response(answer: Completion | Chunk, body: JsonObject, model: Any) -> JsonObject:
+def begun_response(answer: Completion | Chunk, body: ResponsesRequest, model: str | None) -> Response:
     """A response without output yet, with what of the request it repeats."""
     echoed = {name: body.get(name, _DEFAULTS.get(name)) for name in _ECHOED}
-    return {
+    response: Response = {
         "id": f"resp_{answer.get('id') or secrets.token_hex(12)}",
         "object": "response",
         "created_at": answer.get("created") or 0,
@@ -101,11 +103,11 @@ def begun_response(answer: Completion | Chunk, body: JsonObject, model: Any) -> 
         "previous_response_id": None,
         "store": False,
         "usage": None,
-        **echoed,
     }
+    return cast("Response", {**response, **echoed})
 
 
-def ended_response(response: JsonObject, output: list[JsonObject], reason: Any, usage: Any) -> JsonObject:
+def ended_response(response: Response, output: list[Item], reason: str | None, usage: ChatUsage | None) -> Response:
     """The response with its output, usage and status."""
     cut = {"length": "max_output_tokens", "content_filter": "content_filter"}.get(str(reason))
     return {
@@ -117,17 +119,18 @@ def ended_response(response: JsonObject, output: list[JsonObject], reason: Any, 
     }
 
 
-def _text_part(text: str) -> JsonObject:
+def _text_part(text: str) -> Part:
     return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
 
 
-def _refusal_part(text: str) -> JsonObject:
+def _refusal_part(text: str) -> Part:
     return {"type": "refusal", "refusal": text}
 
 
-def message_item(item_id: str, part: JsonObject | None) -> JsonObject:
+def message_item(item_id: str, part: Part | None) -> Item:
     """An item of text; without a part, one that has only begun."""
-    status, content = ("completed", [part]) if part else ("in_progress", [])
+    status = "completed" if part else "in_progress"
+    content = [part] if part else []
     return {"type": "message", "id": item_id, "status": status, "role": "assistant", "content": content}
 
 
@@ -137,14 +140,14 @@ FORMS = {
 }
 
 
-def reasoning_item(item_id: str, text: str, carried: Carried | None = None) -> JsonObject:
+def reasoning_item(item_id: str, text: str, carried: Carried | None = None) -> Item:
     """An item of thought, with what only the model can read."""
-    summary = [{"type": "summary_text", "text": text}] if text else []
-    sealed = {"encrypted_content": carried.sealed()} if carried else {}
-    return {"type": "reasoning", "id": item_id, "summary": summary, **sealed}
+    summary: list[Part] = [{"type": "summary_text", "text": text}] if text else []
+    item: Item = {"type": "reasoning", "id": item_id, "summary": summary}
+    return {**item, "encrypted_content": carried.sealed()} if carried else item
 
 
-def call_item(item_id: str, call_id: Any, name: Any, arguments: str, status: str = "completed") -> JsonObject:
+def call_item(item_id: str, call_id: str | None, name: str | None, arguments: str, status: str = "completed") -> Item:
     """An item that calls a function."""
     return {
         "type": "function_call",

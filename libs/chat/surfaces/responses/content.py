@@ -3,22 +3,22 @@
 Source: the OpenAI API reference, "Responses": input items.
 """
 
-from typing import Any
-
 from pydantic_core import to_json
 
-from libs.chat.completion import Detail, JsonObject, Message, Part, ToolCall
+from libs.chat.shapes.completion import Address, Detail, Message, Part, ToolCall
+from libs.chat.shapes.responses import Item
+from libs.chat.shapes.responses import Part as ResponsesPart
 from libs.chat.surfaces.references import resolved
 from libs.chat.surfaces.responses.tools import arguments_of
 from libs.chat.surfaces.thoughts import Carried, opened
 from libs.chat.surfaces.writer import SurfaceError, is_list_of_objects, text_of
 
 
-def messages_of(given: Any) -> list[Message]:
+def messages_of(given: str | list[Item] | None) -> list[Message]:
     """A request's input as a chat completion's messages. Raises SurfaceError."""
     if isinstance(given, str) and given:
         return [{"role": "user", "content": given}]
-    items = resolved(given) if is_list_of_objects(given) else []
+    items = resolved(given) if isinstance(given, list) and is_list_of_objects(given) else []
     if not items:
         raise SurfaceError("`input` must be text or a list of at least one item.")
     messages: list[Message] = []
@@ -31,17 +31,16 @@ def messages_of(given: Any) -> list[Message]:
             carried = Carried([*carried.details, *held.details], carried.calls | held.calls)
             continue
         if kind in ("function_call", "custom_tool_call"):
-            given = item.get("arguments") if kind == "function_call" else arguments_of(item.get("input"))
+            arguments = item.get("arguments") if kind == "function_call" else arguments_of(item.get("input"))
             call: ToolCall = {
                 "id": item.get("call_id"),
                 "type": "function",
-                "function": {"name": item.get("name"), "arguments": given or "{}"},
+                "function": {"name": item.get("name"), "arguments": arguments or "{}"},
             }
             if str(item.get("call_id")) in carried.calls:
                 call["extra_content"] = carried.calls[str(item.get("call_id"))]
-            last = messages[-1] if messages else {}
-            if last.get("role") == "assistant":
-                last.setdefault("tool_calls", []).append(call)
+            if messages and messages[-1].get("role") == "assistant":
+                messages[-1].setdefault("tool_calls", []).append(call)
             else:
                 messages.append({"role": "assistant", "content": None, "tool_calls": [call]})
         elif kind in ("function_call_output", "custom_tool_call_output"):
@@ -64,25 +63,24 @@ def _think(message: Message, thought: str, details: list[Detail]) -> None:
         message["reasoning_details"] = [*message.get("reasoning_details", ()), *details]
 
 
-def _result(output: Any) -> Any:
+def _result(output: str | list[ResponsesPart] | None) -> str | list[Part]:
     """A tool's result: text, or a list of the parts that a message may have."""
     if isinstance(output, str):
         return output
-    if is_list_of_objects(output) and output:
+    if output and is_list_of_objects(output):
         return [_part(part) for part in output]
     return to_json(output).decode()
 
 
-def _message_of(item: JsonObject) -> Message:
+def _message_of(item: Item) -> Message:
     role, content = item.get("role"), item.get("content")
     if role not in ("user", "assistant", "system", "developer"):
         raise SurfaceError("an item's `role` is `user`, `assistant`, `system` or `developer`.")
     role = "system" if role == "developer" else role
     if isinstance(content, str):
         return {"role": role, "content": content}
-    if not is_list_of_objects(content):
+    if content is None or not is_list_of_objects(content):
         raise SurfaceError("an item's `content` is text or a list of parts.")
-    assert isinstance(content, list)
     parts = [_part(part) for part in content]
     if role == "user":
         return {"role": role, "content": parts}
@@ -92,15 +90,17 @@ def _message_of(item: JsonObject) -> Message:
     return {"role": role, "content": text_of(parts)}
 
 
-def _part(part: JsonObject) -> Part:
+def _part(part: ResponsesPart) -> Part:
     kind = part.get("type")
     if kind in ("input_text", "output_text", "text"):
         return {"type": "text", "text": part.get("text") or ""}
     if kind == "refusal":
         return {"type": "text", "text": part.get("refusal") or ""}
     if kind == "input_image" and part.get("image_url"):
-        detail = {"detail": part["detail"]} if part.get("detail") else {}
-        return {"type": "image_url", "image_url": {"url": part["image_url"], **detail}}
+        image: Address = {"url": part["image_url"]}
+        if part.get("detail"):
+            image["detail"] = part["detail"]
+        return {"type": "image_url", "image_url": image}
     if kind == "input_file" and part.get("file_data"):
         return {"type": "file", "file": {"filename": part.get("filename"), "file_data": part["file_data"]}}
     if kind == "input_audio" and isinstance(part.get("input_audio"), dict):

@@ -5,7 +5,8 @@ Source: the OpenAI API reference, "Responses".
 
 from typing import cast
 
-from libs.chat.completion import ChatRequest, JsonObject
+from libs.chat.shapes.completion import ChatRequest, JsonSchema
+from libs.chat.shapes.responses import ResponsesRequest
 from libs.chat.surfaces.responses.content import messages_of
 from libs.chat.surfaces.responses.tools import functions_of
 from libs.chat.surfaces.thoughts import is_ours
@@ -22,6 +23,7 @@ _SAME = (
     "prompt_cache_key",
     "service_tier",
 )
+_OF_SCHEMA = ("name", "description", "schema", "strict")
 UNDERSTOOD = frozenset(
     {
         *_SAME,
@@ -38,7 +40,7 @@ UNDERSTOOD = frozenset(
 )
 
 
-def to_chat(body: JsonObject) -> ChatRequest:
+def to_chat(body: ResponsesRequest) -> ChatRequest:
     """The request as a chat completion.
 
     Raises:
@@ -49,9 +51,9 @@ def to_chat(body: JsonObject) -> ChatRequest:
             raise SurfaceError(f"`{name}` is not kept here: send the whole conversation as `input`.")
     if body.get("background"):
         raise SurfaceError("`background` responses are not kept here.")
-    chat = cast("ChatRequest", {name: body[name] for name in _SAME if body.get(name) is not None})
-    if body.get("max_output_tokens") is not None:
-        chat["max_tokens"] = body["max_output_tokens"]
+    chat = cast("ChatRequest", {name: value for name, value in body.items() if name in _SAME and value is not None})
+    if (limit := body.get("max_output_tokens")) is not None:
+        chat["max_tokens"] = limit
     chat["messages"] = []
     if body.get("instructions"):
         chat["messages"].append({"role": "system", "content": body["instructions"]})
@@ -71,8 +73,8 @@ def to_chat(body: JsonObject) -> ChatRequest:
         chat["reasoning_effort"] = effort
     form = (body.get("text") or {}).get("format") if isinstance(body.get("text"), dict) else None
     if isinstance(form, dict) and form.get("type") == "json_schema":
-        kept = {name: form[name] for name in ("name", "description", "schema", "strict") if name in form}
-        chat["response_format"] = {"type": "json_schema", "json_schema": kept}
+        kept = {name: value for name, value in form.items() if name in _OF_SCHEMA}
+        chat["response_format"] = {"type": "json_schema", "json_schema": cast("JsonSchema", kept)}
     elif isinstance(form, dict) and form.get("type") == "json_object":
         chat["response_format"] = {"type": "json_object"}
     if isinstance(body.get("text"), dict) and body["text"].get("verbosity"):
@@ -80,9 +82,9 @@ def to_chat(body: JsonObject) -> ChatRequest:
     return chat
 
 
-def without_carried(body: JsonObject) -> JsonObject:
+def without_carried(body: ResponsesRequest) -> ResponsesRequest:
     """A request for a provider of Responses, without what came from another model and only we can read."""
     given = body.get("input")
-    if not is_list_of_objects(given) or not any(is_ours(item.get("encrypted_content")) for item in given or ()):
+    if not isinstance(given, list) or not is_list_of_objects(given):
         return body
-    return {**body, "input": [item for item in given or () if not is_ours(item.get("encrypted_content"))]}
+    return {**body, "input": [item for item in given if not is_ours(item.get("encrypted_content"))]}

@@ -3,9 +3,10 @@
 Source: the OpenAI API reference, "Streaming events".
 """
 
-from typing import Any
+from typing import cast
 
-from libs.chat.completion import Chunk, Detail, JsonObject, ToolCall
+from libs.chat.shapes.completion import Chunk, Detail, ToolCall
+from libs.chat.shapes.responses import Item, Response, ResponsesRequest
 from libs.chat.surfaces.responses.answer import (
     FORMS,
     begun_response,
@@ -24,15 +25,15 @@ from libs.chat.surfaces.writer import named_event
 class ResponsesWriter:
     """A stream of chat chunks as the events of a response: items that are added, grow and are done, one by one."""
 
-    def __init__(self, model: str, body: JsonObject) -> None:
+    def __init__(self, model: str, body: ResponsesRequest) -> None:
         self._model = model
         self._body = body
         self._number = 0
-        self._response: JsonObject = {}
-        self._output: list[JsonObject] = []
+        self._response: Response = {}
+        self._output: list[Item] = []
         self._kind: str | None = None
         self._text: list[str] = []
-        self._item: JsonObject = {}
+        self._item: Item = {}
         self._reason: str | None = None
         self._carried = Carried()
         self._turns = Turns()
@@ -67,15 +68,15 @@ class ResponsesWriter:
         kind, content = piece
         match kind:
             case "reasoning":
-                return self._grow_thought(content)
+                return self._grow_thought(cast("str", content))
             case "details":
-                return self._keep(content)
+                return self._keep(cast("list[Detail]", content))
             case "content":
-                return self._grow_text("message", content)
+                return self._grow_text("message", cast("str", content))
             case "refusal":
-                return self._grow_text("refusal", content)
+                return self._grow_text("refusal", cast("str", content))
             case _:
-                return self._grow_call(f"call {kind}", content)
+                return self._grow_call(f"call {kind}", cast("ToolCall", content))
 
     def _grow_thought(self, text: str) -> str:
         out = ""
@@ -118,12 +119,12 @@ class ResponsesWriter:
             out += self._event("response.function_call_arguments.delta", **self._position(), delta=arguments)
         return out
 
-    def _begun(self, call_id: Any, name: Any) -> JsonObject:
+    def _begun(self, call_id: str | None, name: str | None) -> Item:
         if name in self._custom:
             return custom_item(new_id("ctc"), call_id, name, "", "in_progress")
         return call_item(new_id("fc"), call_id, name, "", "in_progress")
 
-    def _open(self, kind: str, item: JsonObject) -> str:
+    def _open(self, kind: str, item: Item) -> str:
         out = self._close()
         self._kind, self._item, self._text = kind, item, []
         return out + self._event("response.output_item.added", output_index=len(self._output), item=item)
@@ -132,39 +133,40 @@ class ResponsesWriter:
         if self._kind is None:
             return ""
         kind, item, text = self._kind, self._item, "".join(self._text)
+        item_id = str(item["id"])
         self._kind = None
         if kind in FORMS:
             form, position = FORMS[kind], self._position("content_index")
             part = form.part(text)
             out = self._event(f"{form.event}.done", **position, **{form.field: text}, **form.more)
             out += self._event("response.content_part.done", **position, part=part)
-            item = message_item(item["id"], part)
+            item = message_item(item_id, part)
         elif kind == "reasoning":
             out = ""
             if text:
                 position, part = self._position("summary_index"), {"type": "summary_text", "text": text}
                 out = self._event("response.reasoning_summary_text.done", **position, text=text)
                 out += self._event("response.reasoning_summary_part.done", **position, part=part)
-            item = reasoning_item(item["id"], text, self._carried)
+            item = reasoning_item(item_id, text, self._carried)
             self._carried = Carried()
         elif item["type"] == "custom_tool_call":
             given, position = input_of(text), self._position()
             out = self._event("response.custom_tool_call_input.delta", **position, delta=given)
             out += self._event("response.custom_tool_call_input.done", **position, input=given)
-            item = custom_item(item["id"], item["call_id"], item["name"], given)
+            item = custom_item(item_id, item["call_id"], item["name"], given)
         else:
             out = self._event(
                 "response.function_call_arguments.done", **self._position(), name=item["name"], arguments=text
             )
-            item = call_item(item["id"], item["call_id"], item["name"], text)
+            item = call_item(item_id, item["call_id"], item["name"], text)
         out += self._event("response.output_item.done", output_index=len(self._output), item=item)
         self._output.append(item)
         return out
 
-    def _position(self, inner: str | None = None) -> JsonObject:
-        position = {"item_id": self._item["id"], "output_index": len(self._output)}
+    def _position(self, inner: str | None = None) -> dict[str, object]:
+        position: dict[str, object] = {"item_id": self._item["id"], "output_index": len(self._output)}
         return position | ({inner: 0} if inner else {})
 
-    def _event(self, kind: str, **content: Any) -> str:
+    def _event(self, kind: str, **content: object) -> str:
         self._number += 1
         return named_event({"type": kind, "sequence_number": self._number - 1, **content})

@@ -6,11 +6,12 @@ are left out beside others; alone they are refused, as an answer without them wo
 Source: the OpenAI API reference, "Responses", and its guide to function calling, "Custom tools".
 """
 
-from collections.abc import Mapping
-from typing import Any, cast
+from typing import cast
 
-from libs.chat.completion import Function, JsonObject, Tool
 from libs.chat.exact_json import decode, encode
+from libs.chat.shapes.completion import Function, Tool
+from libs.chat.shapes.responses import Item, ResponsesRequest
+from libs.chat.shapes.responses import Tool as ResponsesTool
 from libs.chat.surfaces.writer import SurfaceError, is_list_of_objects
 
 ARGUMENT = "input"
@@ -23,7 +24,7 @@ _SCHEMA = {
 _KEPT = ("name", "description", "parameters", "strict")
 
 
-def functions_of(tools: list[JsonObject]) -> list[Tool]:
+def functions_of(tools: list[ResponsesTool]) -> list[Tool]:
     """The tools of a chat completion.
 
     Raises:
@@ -36,21 +37,21 @@ def functions_of(tools: list[JsonObject]) -> list[Tool]:
     return found
 
 
-def left_out(body: Mapping[str, Any]) -> set[str]:
+def left_out(body: ResponsesRequest) -> set[str]:
     """Types of the tools that are left out."""
     given = body.get("tools")
     kinds = {str(tool.get("type")) for tool in given} if given and is_list_of_objects(given) else set()
     return kinds - {"function", "custom"}
 
 
-def custom_names(body: Mapping[str, Any]) -> frozenset[str]:
+def custom_names(body: ResponsesRequest) -> frozenset[str]:
     """Names of the custom tools."""
     given = body.get("tools")
     tools = given if given and is_list_of_objects(given) else []
     return frozenset(str(tool.get("name")) for tool in tools if tool.get("type") == "custom")
 
 
-def arguments_of(text: Any) -> str:
+def arguments_of(text: object) -> str:
     """A custom tool's input as a function's arguments."""
     return encode({ARGUMENT: text if isinstance(text, str) else ""})
 
@@ -65,7 +66,7 @@ def input_of(arguments: str) -> str:
     return given if isinstance(given, str) else arguments
 
 
-def custom_item(item_id: str, call_id: Any, name: Any, text: str, status: str = "completed") -> JsonObject:
+def custom_item(item_id: str, call_id: str | None, name: str | None, text: str, status: str = "completed") -> Item:
     """A call of a custom tool."""
     return {
         "type": "custom_tool_call",
@@ -77,9 +78,9 @@ def custom_item(item_id: str, call_id: Any, name: Any, text: str, status: str = 
     }
 
 
-def _function(tool: JsonObject) -> Tool:
+def _function(tool: ResponsesTool) -> Tool:
     if tool["type"] == "function":
-        kept = {name: tool[name] for name in _KEPT if tool.get(name) is not None}
+        kept = {name: value for name, value in tool.items() if name in _KEPT and value is not None}
         return {"type": "function", "function": cast("Function", kept)}
     form = tool.get("format")
     grammar = form.get("definition") if isinstance(form, dict) else None

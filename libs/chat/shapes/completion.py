@@ -1,15 +1,17 @@
-"""The neutral conversation: chat completions, with what OpenRouter and Google added to them. Types alone.
+"""The neutral conversation: chat completions, with what OpenRouter and Google added to them.
 
-Every surface is translated to these and every protocol from them. They are dictionaries as the JSON gives them, so a
-chunk that needs no translation is never built anew. What a client or a provider sent may lack any field, and nobody
-has checked the values: readers ask with ``get``. Sources: the OpenAI API reference, "Chat Completions"; OpenRouter,
-"Reasoning Tokens" (``reasoning_details``); Google, "OpenAI compatibility" (``extra_content``).
+Every surface is translated to these and every protocol from them; a chunk that needs no translation is never built
+anew. Sources: the OpenAI API reference, "Chat Completions"; OpenRouter, "Reasoning Tokens" (``reasoning_details``);
+Google, "OpenAI compatibility" (``extra_content``).
 """
 
+from collections.abc import Mapping
 from typing import Any, TypedDict
 
 JsonObject = dict[str, Any]
-"""An object whose shape is another protocol's, or the client's."""
+"""An object of the client's own, as a tool's arguments or a schema, or JSON that nobody has looked at yet."""
+Fields = Mapping[str, object]
+"""A request as the client sent it, whatever the surface: who reads a field checks what it is."""
 
 
 class FunctionCall(TypedDict, total=False):
@@ -20,6 +22,18 @@ class FunctionCall(TypedDict, total=False):
     """JSON, as the model wrote it."""
 
 
+class Google(TypedDict, total=False):
+    """What Google's models want back."""
+
+    thought_signature: str
+
+
+class ExtraContent(TypedDict, total=False):
+    """What some provider added."""
+
+    google: Google
+
+
 class ToolCall(TypedDict, total=False):
     """A call of a tool; in a stream, a piece of one."""
 
@@ -27,8 +41,29 @@ class ToolCall(TypedDict, total=False):
     id: str | None
     type: str
     function: FunctionCall
-    extra_content: JsonObject
-    """``google.thought_signature``."""
+    extra_content: ExtraContent
+
+
+class Address(TypedDict, total=False):
+    """Where an image or a video is; a ``data:`` URL holds it."""
+
+    url: str | None
+    detail: str
+
+
+class File(TypedDict, total=False):
+    """A file, as a ``data:`` URL or by the ID that OpenAI knows it by."""
+
+    filename: str | None
+    file_data: str | None
+    file_id: str | None
+
+
+class Audio(TypedDict, total=False):
+    """A recording in base64."""
+
+    data: str
+    format: str
 
 
 class Part(TypedDict, total=False):
@@ -37,10 +72,10 @@ class Part(TypedDict, total=False):
     type: str
     text: str
     refusal: str
-    image_url: JsonObject | str
-    file: JsonObject
-    input_audio: JsonObject
-    video_url: JsonObject | str
+    image_url: Address | str | None
+    file: File
+    input_audio: Audio
+    video_url: Address | str | None
     cache_control: JsonObject
 
 
@@ -71,7 +106,7 @@ class Delta(TypedDict, total=False):
     function_call: FunctionCall
     """Deprecated, as ``functions``."""
     audio: JsonObject
-    extra_content: JsonObject
+    extra_content: ExtraContent
 
 
 class Message(Delta, total=False):
@@ -96,6 +131,44 @@ class Tool(TypedDict, total=False):
     type: str
     function: Function
     cache_control: JsonObject
+
+
+class NamedFunction(TypedDict):
+    """The function that is to be called."""
+
+    name: str | None
+
+
+class ToolChoice(TypedDict):
+    """Which tool is to be called."""
+
+    type: str
+    function: NamedFunction
+
+
+class JsonSchema(TypedDict, total=False):
+    """A schema with its name."""
+
+    name: str
+    description: str
+    schema: JsonObject | None
+    strict: bool
+
+
+class ResponseFormat(TypedDict, total=False):
+    """The form of the answer."""
+
+    type: str
+    json_schema: JsonSchema
+
+
+class Reasoning(TypedDict, total=False):
+    """How the model is to think, in OpenRouter's shape."""
+
+    effort: str | None
+    max_tokens: int | None
+    enabled: bool | None
+    exclude: bool | None
 
 
 class Usage(TypedDict, total=False):
@@ -161,13 +234,13 @@ class ChatRequest(TypedDict, total=False):
     max_tokens: int
     max_completion_tokens: int
     tools: list[Tool]
-    tool_choice: str | JsonObject
+    tool_choice: str | ToolChoice
     functions: list[Function]
     function_call: str | FunctionCall
     parallel_tool_calls: bool
-    response_format: JsonObject
+    response_format: ResponseFormat
     reasoning_effort: str
-    reasoning: JsonObject
+    reasoning: Reasoning
     verbosity: str
     service_tier: str
     user: str

@@ -1,0 +1,1 @@
+"""OpenAI's completions from before chat, as clients still speak it: a prompt in, text out."""
