@@ -1,48 +1,30 @@
-"""Brokers from packages that ask who one is: TLS, passwords, and an authorizer that refuses."""
+"""Brokers from packages that ask who one is, configured by docker-compose.yml: TLS, passwords, and an authorizer."""
 
-import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from deploy.local.certificates import ADMIN, BROKER, Authority, one_line
+import yaml
+
+from deploy.local import setup
 from deploy.local.child import Child
-from deploy.local.home import plain_environment
+from deploy.local.compose import draw
+from deploy.local.home import ROOT, plain_environment
 from deploy.local.kafka.installation import install
 from deploy.local.kafka.server import OPEN_WITHIN_S, new_cluster_id, prepare_node, run_command
 from deploy.local.kafka.startup_cache import ensure_startup_cache
 from deploy.local.ports import LOOPBACK, free_port, wait_until_open
 from deploy.local.stack import KAFKA_STORE
-from deploy.local.topics import set_up_topics
-from libs.bus.access import EVERYBODY, entries, user_of
-from libs.bus.administration import apply
 from libs.bus.settings import BusSettings
+from libs.runtime.secret_files import read_secret_files
 
-_SPECS = {spec.name: spec for spec in EVERYBODY}
-_SECURED = {
-    "process.roles": "broker,controller",
-    "listener.security.protocol.map": "SERVICES:SASL_SSL,ADMIN:SSL,CONTROLLER:SSL",
-    "controller.listener.names": "CONTROLLER",
-    "inter.broker.listener.name": "ADMIN",
-    "sasl.enabled.mechanisms": "SCRAM-SHA-512",
-    "listener.name.services.scram-sha-512.sasl.jaas.config": (
-        "org.apache.kafka.common.security.scram.ScramLoginModule required;"
-    ),
-    "listener.name.admin.ssl.client.auth": "required",
-    "listener.name.controller.ssl.client.auth": "required",
-    "ssl.keystore.type": "PEM",
-    "ssl.truststore.type": "PEM",
-    "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-    "allow.everyone.if.no.acl.found": "false",
-    "super.users": f"User:CN={BROKER};User:CN={ADMIN}",
-    "auto.create.topics.enable": "false",
-    "offsets.topic.replication.factor": "1",
-    "transaction.state.log.replication.factor": "1",
-    "transaction.state.log.min.isr": "1",
-    "group.initial.rebalance.delay.ms": "0",
-    "message.max.bytes": "34603008",
-}
+COMPOSE = ROOT / "docker-compose.yml"
+MOUNT = "/run/secrets"
+_PREFIX = "SLUICE_KAFKA_"
+_OF_THE_IMAGE = ("KAFKA_HEAP_OPTS",)
+"""Variables that its scripts take for themselves."""
 _SMALL = {
     "group.min.session.timeout.ms": "1000",
     "offsets.topic.num.partitions": "4",
@@ -51,6 +33,32 @@ _SMALL = {
     "socket.request.max.bytes": "104857600",
     "replica.fetch.max.bytes": "36700160",
 }
+
+
+def container(name: str) -> dict[str, Any]:
+    """A service of docker-compose.yml."""
+    found: dict[str, Any] = yaml.safe_load(COMPOSE.read_text())["services"][name]
+    return found
+
+
+def environment_of(name: str, folder: Path) -> dict[str, str]:
+    """A container's variables, its secrets being in ``folder``."""
+    given = {key: str(value) for key, value in container(name)["environment"].items()}
+    return {key: value.replace(MOUNT, str(folder)) for key, value in given.items()}
+
+
+def properties_of(environment: Mapping[str, str]) -> dict[str, str]:
+    """The broker's configuration, as the image's ``KafkaDockerWrapper`` makes it of variables."""
+    return {
+        name.removeprefix("KAFKA_")
+        .lower()
+        .replace("___", "-")
+        .replace("__", "\0")
+        .replace("_", ".")
+        .replace("\0", "_"): v
+        for name, v in environment.items()
+        if name.startswith("KAFKA_") and name not in _OF_THE_IMAGE
+    }
 
 
 @dataclass(slots=True)
@@ -68,42 +76,42 @@ class SecuredCluster:
     """A cluster and everybody's credentials on it."""
 
     def __init__(self, folder: Path, brokers: int = 1) -> None:
-        authority = Authority()
-        self._ca = authority.certificate
-        self._broker = authority.issue(BROKER, [LOOPBACK])
-        self._admin = authority.issue(ADMIN)
-        self._passwords = {spec.name: secrets.token_hex(24) for spec in EVERYBODY}
+        self.secrets = folder / "secrets"
+        draw(self.secrets, broker_hosts=[LOOPBACK])
         self.nodes = [Node(number, free_port(), free_port(), free_port()) for number in range(1, brokers + 1)]
         self._folder = folder
 
     @property
     def admin(self) -> BusSettings:
         """The administrator's settings: a certificate."""
-        return BusSettings(
-            bootstrap=",".join(f"{LOOPBACK}:{node.admin_port}" for node in self.nodes),
-            security_protocol="SSL",
-            ssl_ca=self._ca,
-            ssl_certificate=self._admin.certificate,
-            ssl_key=self._admin.key,
-            replication_factor=len(self.nodes),
-            session_timeout_ms=3_000,
-        )
+        return self._settings(self.variables("setup")).model_copy(update={"session_timeout_ms": 3_000})
+
+    def variables(self, name: str) -> dict[str, str]:
+        """All variables of a container, secrets by their files; it reaches the brokers where they are."""
+        found = environment_of(name, self.secrets)
+        ports = [node.admin_port if name == "setup" else node.services_port for node in self.nodes]
+        return found | {
+            f"{_PREFIX}BOOTSTRAP": ",".join(f"{LOOPBACK}:{port}" for port in ports),
+            f"{_PREFIX}REPLICATION_FACTOR": str(len(self.nodes)),
+        }
 
     def environment(self, service: str) -> dict[str, str]:
-        """A service's, or an outsider's: user and password."""
-        return {
-            "SLUICE_KAFKA_BOOTSTRAP": ",".join(f"{LOOPBACK}:{node.services_port}" for node in self.nodes),
-            "SLUICE_KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
-            "SLUICE_KAFKA_SASL_MECHANISM": "SCRAM-SHA-512",
-            "SLUICE_KAFKA_SASL_USERNAME": user_of(_SPECS[service]),
-            "SLUICE_KAFKA_SASL_PASSWORD": self._passwords[service],
-            "SLUICE_KAFKA_SSL_CA": self._ca,
+        """A service's credentials, or those of an outsider, who has no container."""
+        like = self.variables("policy") | {
+            f"{_PREFIX}SASL_USERNAME": f"sluice-{service}",
+            f"{_PREFIX}SASL_PASSWORD_FILE": str(self.secrets / f"kafka-password-{service}"),
         }
+        return {name: value for name, value in like.items() if name.startswith(_PREFIX) and "PARTITIONS" not in name}
 
     def settings(self, service: str) -> BusSettings:
         """The same, for clients of this process."""
-        prefix = "SLUICE_KAFKA_"
-        return BusSettings(**{name.removeprefix(prefix).lower(): v for name, v in self.environment(service).items()})  # type: ignore[arg-type]
+        return self._settings(self.environment(service))
+
+    @staticmethod
+    def _settings(variables: dict[str, str]) -> BusSettings:
+        read_secret_files(variables)
+        known = {name.removeprefix(_PREFIX).lower(): v for name, v in variables.items() if name.startswith(_PREFIX)}
+        return BusSettings(**{name: v for name, v in known.items() if name in BusSettings.model_fields})  # type: ignore[arg-type]
 
     async def start(self) -> None:
         """Starts the brokers; makes topics, users and access."""
@@ -119,24 +127,20 @@ class SecuredCluster:
             await node.child.start()
         for node in self.nodes:
             await wait_until_open(node.services_port, within_s=OPEN_WITHIN_S, what="Apache Kafka")
-        await set_up_topics(self.admin, within_s=OPEN_WITHIN_S, broker="Apache Kafka")
-        passwords = {user_of(spec): self._passwords[spec.name] for spec in EVERYBODY}
-        await apply(self.admin, entries(), passwords)
+        given = self.variables("setup")
+        read_secret_files(given)
+        await setup.kafka(self.admin, given)
 
     async def stop(self) -> None:
         """Stops the brokers."""
         for node in self.nodes:
             if node.child:
-                await node.child.stop(within_s=15)
+                await node.child.stop(within_s=3)
 
     def _text(self, node: Node) -> str:
-        settings = _SECURED | {
-            "ssl.keystore.certificate.chain": one_line(self._broker.certificate),
-            "ssl.keystore.key": one_line(self._broker.key),
-            "ssl.truststore.certificates": one_line(self._ca),
-        }
         ports = {"SERVICES": node.services_port, "ADMIN": node.admin_port}
         advertised = ",".join(f"{name}://{LOOPBACK}:{port}" for name, port in ports.items())
+        settings = properties_of(environment_of("kafka", self.secrets))
         settings |= _SMALL | {
             "node.id": str(node.number),
             "listeners": f"{advertised},CONTROLLER://{LOOPBACK}:{node.controller_port}",

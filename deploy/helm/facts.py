@@ -4,12 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from contracts.services import SERVICES, ServiceSpec
+from contracts.services import SERVICES
 from contracts.topic import Spread
 from contracts.topics import BY_NAME
 from deploy.local.postgres import SCHEMAS
 from deploy.local.stack import SERVICES as RUNNING
-from libs.bus.access import entries
+from libs.bus.access import EVERYBODY, entries, user_of
 from libs.bus.settings import BusSettings
 from libs.bus.topics import wanted_shapes
 
@@ -19,13 +19,13 @@ _OUTWARD = ("relay", "key-vault", "console", "ingress")
 
 
 def write(folder: Path = FILES) -> None:
-    """Writes both files; YAML is a superset of JSON."""
-    for name, content in (("services", services()), ("topics", topics())):
+    """Writes the files; YAML is a superset of JSON."""
+    for name, content in (("services", services()), ("topics", topics()), ("users", users())):
         (folder / f"{name}.yaml").write_text(json.dumps(content, indent=1) + "\n")
 
 
 def services() -> list[dict[str, Any]]:
-    """What each service needs, and may do on the log."""
+    """What each service needs."""
     return [
         {
             "name": spec.name,
@@ -38,7 +38,6 @@ def services() -> list[dict[str, Any]]:
             "signers": spec.signers,
             "database": spec.name in SCHEMAS,
             "outward": spec.name in _OUTWARD,
-            "acls": _acls(spec),
         }
         for spec in SERVICES
         if spec.name in RUNNING
@@ -55,12 +54,22 @@ def topics() -> list[dict[str, Any]]:
     return found
 
 
-def _acls(spec: ServiceSpec) -> list[dict[str, Any]]:
+def users() -> list[dict[str, Any]]:
+    """Everybody on the log, outsiders too, and what they may do there."""
     return [
         {
-            "type": entry.resource.name.lower(),
-            "name": entry.name,
-            "operations": [entry.operation.name.title(), "Describe"],
+            "name": spec.name,
+            "user": user_of(spec),
+            "acls": [
+                {
+                    "type": entry.resource.name.lower(),
+                    "name": entry.name,
+                    # Strimzi says "prefix" where Kafka says "prefixed".
+                    "pattern": entry.pattern.name.lower().removesuffix("ed"),
+                    "operations": [entry.operation.name.title(), "Describe"],
+                }
+                for entry in entries([spec])
+            ],
         }
-        for entry in entries([spec])
+        for spec in EVERYBODY
     ]

@@ -10,6 +10,7 @@ may come as a file: see `libs.runtime.secret_files`. Where the broker asks who o
 import asyncio
 import os
 import sys
+from collections.abc import Collection, Mapping
 
 from contracts.services import ServiceSpec
 from deploy.local.errors import StackError
@@ -21,10 +22,14 @@ from libs.bus.settings import BusSettings
 from libs.runtime.secret_files import SecretFileError, read_secret_files
 
 BROKER_WITHIN_S = 120
+DATABASE_ONLY = "--database-only"
 
 
-async def main() -> None:
-    """Creates what is missing; leaves what is there, but for the roles' passwords.
+async def main(arguments: Collection[str] = ()) -> None:
+    """Creates what is missing; leaves what is there, but for the passwords.
+
+    Args:
+        arguments: of the command line: ``--database-only`` where others look after topics and users (Strimzi).
 
     Raises:
         StackError: a variable is missing, or the broker or the database is not there in time.
@@ -34,10 +39,19 @@ async def main() -> None:
     if guest := os.environ.get(f"SLUICE_PASSWORD_{GUEST.upper()}"):
         passwords[GUEST] = guest
     await provision(_variable("SLUICE_ADMIN_DATABASE_URL"), passwords)
-    bus = BusSettings()
+    if DATABASE_ONLY not in arguments:
+        await kafka(BusSettings(), os.environ)
+
+
+async def kafka(bus: BusSettings, environment: Mapping[str, str]) -> None:
+    """Topics; where the broker asks who one is, also users and their access.
+
+    Raises:
+        StackError: a variable is missing, or the broker is not there in time.
+    """
     await set_up_topics(bus, within_s=BROKER_WITHIN_S, broker="the broker")
     if bus.security_protocol != "PLAINTEXT":
-        users = {user_of(spec): _variable(password_variable(spec)) for spec in EVERYBODY}
+        users = {user_of(spec): _variable(password_variable(spec), environment) for spec in EVERYBODY}
         await apply(bus, entries(), users)
 
 
@@ -46,8 +60,8 @@ def password_variable(spec: ServiceSpec) -> str:
     return f"SLUICE_KAFKA_PASSWORD_{spec.name.upper().replace('-', '_')}"
 
 
-def _variable(name: str) -> str:
-    value = os.environ.get(name)
+def _variable(name: str, environment: Mapping[str, str] = os.environ) -> str:
+    value = environment.get(name)
     if not value:
         raise StackError(f"set the environment variable {name}")
     return value
@@ -55,6 +69,6 @@ def _variable(name: str) -> str:
 
 if __name__ == "__main__":
     try:
-        asyncio.run(main())
+        asyncio.run(main(sys.argv[1:]))
     except (StackError, SecretFileError) as error:
         sys.exit(f"setup: {error}")

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.progress import Progress
 
-from deploy.local.compose import FOLDER, draw
+from deploy.local.compose import BROKER_HOSTS, FOLDER, draw, renew_certificates
 from services.cli.api import Api, with_api
 from services.cli.output import as_json, err, report
 from services.cli.running import running
@@ -19,9 +19,19 @@ signing_key = typer.Typer(no_args_is_help=True, help="The keys that sign tokens.
 
 def secrets(
     folder: Annotated[Path, typer.Argument(help="Where the files go.", show_default=False)] = FOLDER,
+    database_host: Annotated[str, typer.Option(help="Of the URLs of PostgreSQL; HOST or HOST:PORT.")] = "postgres",
+    broker_host: Annotated[
+        list[str] | None,
+        typer.Option(help="For the certificate of Kafka's brokers; once for each.", show_default=False),
+    ] = None,
+    renew: Annotated[bool, typer.Option("--renew-certificates", help="Draw a new CA and what it signs.")] = False,
 ) -> None:
     """Draw the secrets of docker-compose.yml, one file each; those that are there stay."""
-    written = draw(folder)
+    hosts = broker_host or BROKER_HOSTS
+    if renew:
+        report(f"written to {folder}: {', '.join(renew_certificates(folder, broker_hosts=hosts))}; restart the brokers")
+        return
+    written = draw(folder, database_host=database_host, broker_hosts=hosts)
     report(f"written to {folder}: {', '.join(written)}" if written else f"{folder} has all of them")
 
 

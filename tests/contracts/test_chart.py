@@ -12,6 +12,7 @@ import yaml
 
 from deploy.helm import facts
 from deploy.local.stack import SERVICES
+from libs.bus.access import EVERYBODY, user_of
 
 CHART = facts.FILES.parent
 helm = pytest.mark.skipif(shutil.which("helm") is None, reason="no helm: docs/kubernetes.md says how it is built")
@@ -46,8 +47,48 @@ def test_helm_renders_everything() -> None:
     kinds = {kind: sum(one["kind"] == kind for one in made) for kind in {one["kind"] for one in made}}
     assert kinds["StatefulSet"] == 1
     assert kinds["Deployment"] == len(SERVICES) - 1
-    assert kinds["PodDisruptionBudget"] == kinds["NetworkPolicy"] == kinds["KafkaUser"] == len(SERVICES)
+    assert kinds["PodDisruptionBudget"] == kinds["NetworkPolicy"] == len(SERVICES)
+    assert kinds["KafkaUser"] == len(EVERYBODY)
     assert kinds["KafkaTopic"] == len(facts.topics())
     (policy,) = (one for one in made if one["kind"] == "NetworkPolicy" and one["metadata"]["name"] == "sluice-policy")
     ports = {port["port"] for rule in policy["spec"]["egress"] for port in rule.get("ports", [])}
-    assert ports == {53, 9092, 4318}, "it reaches Kafka, and nothing else"
+    assert ports == {53, 9093, 4318}, "it reaches Kafka, and nothing else"
+
+
+@helm
+@pytest.mark.parametrize("strimzi", [True, False])
+def test_every_pod_has_its_own_password_the_ca_and_no_other_s_secret(strimzi: bool) -> None:
+    chosen = ["--set", "strimzi.topics=true,strimzi.users=true"] if strimzi else []
+    done = subprocess.run(
+        ["helm", "template", "sluice", str(CHART), "--kube-version", "1.31.0", *chosen], check=True, capture_output=True
+    )
+    made = [one for one in yaml.safe_load_all(done.stdout) if one]
+    for one in made:
+        if one["kind"] not in ("StatefulSet", "Deployment"):
+            continue
+        spec = one["spec"]["template"]["spec"]
+        (container,) = spec["containers"]
+        name = container["name"]
+        variables = {variable["name"]: variable.get("value") for variable in container["env"]}
+        assert variables["SLUICE_KAFKA_SECURITY_PROTOCOL"] == "SASL_SSL"
+        assert variables["SLUICE_KAFKA_SASL_USERNAME"] == f"sluice-{name}"
+        (volume,) = (volume for volume in spec["volumes"] if volume["name"] == "secrets")
+        mounted = {
+            f"/run/secrets/sluice/{item['path']}": (source["secret"]["name"], item["key"])
+            for source in volume["projected"]["sources"]
+            for item in source["secret"]["items"]
+        }
+        assert {value for value in variables.values() if value and value.startswith("/run/secrets/")} == set(mounted)
+        password = (f"sluice-{name}", "password") if strimzi else ("sluice", f"kafka-password-{name}")
+        assert mounted["/run/secrets/sluice/kafka-password"] == password
+        assert mounted["/run/secrets/sluice/kafka-ca"] == ("sluice-cluster-ca-cert", "ca.crt")
+    (job,) = (one for one in made if one["kind"] == "Job")
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    assert ("--database-only" in container["command"]) == strimzi
+    assert any("KAFKA_PASSWORD" in variable["name"] for variable in container["env"]) != strimzi
+
+
+def test_everybody_on_the_log_is_a_user_with_what_their_spec_lists() -> None:
+    users = {one["user"]: one["acls"] for one in facts.users()}
+    assert set(users) == {user_of(spec) for spec in EVERYBODY}
+    assert {acl["pattern"] for acls in users.values() for acl in acls} == {"literal", "prefix"}

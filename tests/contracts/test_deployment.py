@@ -9,7 +9,6 @@ import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import asyncpg
 import httpx
@@ -17,18 +16,18 @@ import pytest
 import yaml
 
 from contracts.services import SERVICES as ALL
-from deploy.local.compose import draw, trusted_file
+from deploy.local.compose import draw, renew_certificates, trusted_file
 from deploy.local.errors import StackError
 from deploy.local.home import ROOT, plain_environment
 from deploy.local.ports import LOOPBACK, free_port
 from deploy.local.postgres import READERS, SCHEMAS
 from deploy.local.stack import SERVICES
-from libs.bus.settings import BusSettings
 from libs.bus.signing import SigningSettings
 from libs.runtime.secret_files import read_secret_files
+from tests.secured import COMPOSE, container, environment_of, properties_of
 from tests.stacks import Gateway, until
 
-COMPOSE = ROOT / "docker-compose.yml"
+KAFKA_FILES = ["kafka-admin", "kafka-admin-key", "kafka-broker", "kafka-ca"]
 SPECS = {spec.name: spec for spec in ALL}
 
 
@@ -58,8 +57,11 @@ def test_every_service_is_there_with_its_own_entry_point_and_no_more_than_it_nee
         secrets = [key for key in given if "TOKEN" in key or "ENCRYPTION" in key]
         assert bool(secrets) == (name in ("console", "key-vault"))
         assert ("SLUICE_RECORD_KEY_FILE" in given) == SPECS[name].signs
+        assert service["environment"]["SLUICE_KAFKA_SASL_USERNAME"] == f"sluice-{name}"
+        assert given >= {"SLUICE_KAFKA_SASL_PASSWORD_FILE", "SLUICE_KAFKA_SSL_CA"}
         mounted = {f"/run/secrets/{secret}" for secret in service["secrets"]}
-        assert {str(value) for key, value in service["environment"].items() if key.endswith("_FILE")} == mounted
+        assert {str(one) for one in service["environment"].values() if str(one).startswith("/run/secrets/")} == mounted
+        assert not {secret for secret in service["secrets"] if "password" in secret} - {f"kafka-password-{name}"}
 
 
 def test_no_secret_is_a_variable_and_every_container_is_bounded() -> None:
@@ -92,6 +94,38 @@ def test_the_image_is_given_what_it_copies_and_no_secret() -> None:
     assert "deploy/secrets" not in kept
 
 
+def test_the_brokers_let_nobody_do_what_no_entry_allows() -> None:
+    found = properties_of(container("kafka")["environment"])
+    kinds = dict(one.split(":") for one in found["listener.security.protocol.map"].split(","))
+    assert set(kinds.values()) == {"SASL_SSL", "SSL"}
+    assert all(name in ("SERVICES", "ADMIN", "CONTROLLER") for name in kinds)
+    assert (
+        found["listener.name.admin.ssl.client.auth"] == found["listener.name.controller.ssl.client.auth"] == "required"
+    )
+    assert (found["allow.everyone.if.no.acl.found"], found["auto.create.topics.enable"]) == ("false", "false")
+    assert "ports" not in container("kafka"), "it is not reached from outside"
+
+
+def test_certificates_are_renewed_and_the_former_ca_is_believed_until_the_next_time(tmp_path: Path) -> None:
+    with pytest.raises(StackError, match="no certificates"):
+        renew_certificates(tmp_path)
+    draw(tmp_path, broker_hosts=["a.internal"])
+    ca = tmp_path / "kafka-ca"
+    seen = [ca.read_text()]
+    inode = ca.stat().st_ino
+    for _ in range(3):
+        assert renew_certificates(tmp_path, broker_hosts=["b.internal"]) == KAFKA_FILES
+        seen.append(ca.read_text())
+    assert ca.stat().st_ino == inode, "containers have the file, not its name"
+    assert seen[3].count("BEGIN CERTIFICATE") == 2
+    assert seen[3].endswith(seen[2].partition("-----END CERTIFICATE-----\n")[0] + "-----END CERTIFICATE-----\n")
+
+
+def test_urls_name_the_database_s_host(tmp_path: Path) -> None:
+    draw(tmp_path, database_host="db.internal:6432")
+    assert all("@db.internal:6432/sluice" in file.read_text() for file in tmp_path.glob("*database-url*"))
+
+
 def test_secrets_are_drawn_once(tmp_path: Path) -> None:
     folder = tmp_path / "secrets"
     names = draw(folder)
@@ -108,18 +142,13 @@ def test_secrets_are_drawn_once(tmp_path: Path) -> None:
     assert changed == {"record-key-relay", trusted_file("relay")}
 
 
-def _environment(name: str, secrets: Path) -> dict[str, str]:
-    given = {key: str(value) for key, value in _services()[name]["environment"].items()}
-    return {key: value.replace("/run/secrets", str(secrets)) for key, value in given.items()}
-
-
 def test_the_secrets_that_are_drawn_are_those_that_services_start_with(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     draw(tmp_path)
     for name in SERVICES:
         with monkeypatch.context() as patched:
-            for variable, text in _environment(name, tmp_path).items():
+            for variable, text in environment_of(name, tmp_path).items():
                 patched.setenv(variable, text)
             changed = dict(os.environ)
             read_secret_files(changed)
@@ -141,7 +170,7 @@ async def test_every_entry_point_starts_with_its_container_s_environment(tmp_pat
             sys.executable,
             *_services()[name]["command"][1:],
             env=plain_environment()
-            | _environment(name, tmp_path)
+            | environment_of(name, tmp_path)
             | {
                 "SLUICE_CONFIG": str(ROOT / "deploy/compose/sluice.yaml"),
                 "SLUICE_KAFKA_BOOTSTRAP": f"{LOOPBACK}:{free_port()}",
@@ -175,42 +204,6 @@ async def test_every_entry_point_starts_with_its_container_s_environment(tmp_pat
                 process.send_signal(signal.SIGTERM)
         codes = {name: await process.wait() for name, process in processes.items()}
     assert set(codes.values()) == {0}, codes
-
-
-async def test_the_setup_container_s_command_works_and_works_again(
-    gateway: Gateway, bus: BusSettings, tmp_path: Path
-) -> None:
-    database = "setup_test"
-    await gateway.database.execute(f"drop database if exists {database}")
-    await gateway.database.execute(f"create database {database}")
-    url = gateway.stack.postgres.admin_url().rpartition("/")[0] + f"/{database}"
-    draw(tmp_path)
-    for service in SCHEMAS:
-        file = tmp_path / f"password-{service}"
-        file.chmod(0o600)
-        file.write_text(str(urlsplit(gateway.stack.postgres.url(service)).password))
-    (tmp_path / "admin-database-url").chmod(0o600)
-    (tmp_path / "admin-database-url").write_text(url)
-    environment = plain_environment() | _environment("setup", tmp_path) | {"SLUICE_KAFKA_BOOTSTRAP": bus.bootstrap}
-    for _ in range(2):
-        process = await asyncio.create_subprocess_exec(sys.executable, "-m", "deploy.local.setup", env=environment)
-        assert await process.wait() == 0
-    connection = await asyncpg.connect(url)
-    try:
-        rows = await connection.fetch(
-            "select nspname as schema, pg_get_userbyid(nspowner) as role from pg_namespace where nspname = any($1)",
-            list(SCHEMAS.values()),
-        )
-        guest = await connection.fetchval("select has_schema_privilege('sluice_grafana', 'vault', 'usage')")
-        assert guest is False
-        assert await connection.fetchval("select has_schema_privilege('sluice_grafana', 'ledger', 'usage')")
-    finally:
-        await connection.close()
-    assert {row["schema"]: row["role"] for row in rows} == {
-        "control": "sluice_console",
-        "vault": "sluice_key_vault",
-        "ledger": "sluice_metering",
-    }
 
 
 @pytest.mark.parametrize("service", SCHEMAS)

@@ -1,9 +1,13 @@
 """Brokers that ask who one is, from packages: everybody does their work, and nothing else is let through."""
 
 import asyncio
+import shutil
 import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
+from urllib.parse import urlsplit
 
+import asyncpg
 import orjson
 import pytest
 import pytest_asyncio
@@ -21,6 +25,7 @@ from contracts import topics
 from contracts.services import OPERATOR, RELAY, ServiceSpec
 from contracts.topics import TOPICS
 from deploy.local.home import ROOT, plain_environment
+from deploy.local.postgres import SCHEMAS
 from libs.bus.access import EVERYBODY, Operation, Resource, entries, user_of
 from libs.bus.administration import apply
 from libs.bus.letters import Letters
@@ -158,3 +163,42 @@ async def test_the_whole_system_works_and_the_books_are_exact(gateway: Gateway, 
     await until(at_rest, what="no failing background work")
     for log in gateway.stack.logs.glob("*.log"):
         assert "AuthorizationFailed" not in log.read_text(errors="replace"), log.name
+
+
+async def test_the_setup_container_s_command_works_and_works_again(
+    gateway: Gateway, cluster: SecuredCluster, tmp_path: Path
+) -> None:
+    database = "setup_test"
+    await gateway.database.execute(f"drop database if exists {database}")
+    await gateway.database.execute(f"create database {database}")
+    url = gateway.stack.postgres.admin_url().rpartition("/")[0] + f"/{database}"
+    shutil.copytree(cluster.secrets, tmp_path, dirs_exist_ok=True)
+    for service in SCHEMAS:
+        file = tmp_path / f"password-{service}"
+        file.chmod(0o600)
+        file.write_text(str(urlsplit(gateway.stack.postgres.url(service)).password))
+    (tmp_path / "admin-database-url").chmod(0o600)
+    (tmp_path / "admin-database-url").write_text(url)
+    variables = {
+        name: value.replace(str(cluster.secrets), str(tmp_path)) for name, value in cluster.variables("setup").items()
+    }
+    environment = plain_environment() | variables
+    for _ in range(2):
+        process = await asyncio.create_subprocess_exec(sys.executable, "-m", "deploy.local.setup", env=environment)
+        assert await process.wait() == 0
+    connection = await asyncpg.connect(url)
+    try:
+        rows = await connection.fetch(
+            "select nspname as schema, pg_get_userbyid(nspowner) as role from pg_namespace where nspname = any($1)",
+            list(SCHEMAS.values()),
+        )
+        guest = await connection.fetchval("select has_schema_privilege('sluice_grafana', 'vault', 'usage')")
+        assert guest is False
+        assert await connection.fetchval("select has_schema_privilege('sluice_grafana', 'ledger', 'usage')")
+    finally:
+        await connection.close()
+    assert {row["schema"]: row["role"] for row in rows} == {
+        "control": "sluice_console",
+        "vault": "sluice_key_vault",
+        "ledger": "sluice_metering",
+    }

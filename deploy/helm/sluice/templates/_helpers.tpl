@@ -13,15 +13,41 @@ app.kubernetes.io/component: {{ .name }}
 {{- end }}
 
 {{- define "sluice.kafka" -}}
-- {name: SLUICE_KAFKA_BOOTSTRAP, value: {{ .root.Values.kafka.bootstrap | quote }}}
 - {name: SLUICE_KAFKA_PARTITIONS, value: {{ .root.Values.kafka.partitions | quote }}}
 - {name: SLUICE_KAFKA_REPLY_PARTITIONS, value: {{ .root.Values.kafka.replyPartitions | quote }}}
 - {name: SLUICE_KAFKA_REPLICATION_FACTOR, value: {{ .root.Values.kafka.replicationFactor | quote }}}
+{{- $secured := ne .root.Values.kafka.securityProtocol "PLAINTEXT" }}
+{{- if and $secured .root.Values.kafka.ca.secret }}
+- {name: SLUICE_KAFKA_SSL_CA, value: /run/secrets/sluice/kafka-ca}
+{{- end }}
+{{- if and $secured (eq .name "setup") }}
+- {name: SLUICE_KAFKA_BOOTSTRAP, value: {{ .root.Values.kafka.adminBootstrap | quote }}}
+- {name: SLUICE_KAFKA_SECURITY_PROTOCOL, value: SSL}
+- {name: SLUICE_KAFKA_SSL_CERTIFICATE, value: /run/secrets/sluice/kafka-admin}
+- {name: SLUICE_KAFKA_SSL_KEY, value: /run/secrets/sluice/kafka-admin-key}
+{{- else }}
+- {name: SLUICE_KAFKA_BOOTSTRAP, value: {{ .root.Values.kafka.bootstrap | quote }}}
 - {name: SLUICE_KAFKA_SECURITY_PROTOCOL, value: {{ .root.Values.kafka.securityProtocol | quote }}}
-{{- if .root.Values.kafka.saslMechanism }}
+{{- end }}
+{{- if and $secured (ne .name "setup") }}
 - {name: SLUICE_KAFKA_SASL_MECHANISM, value: {{ .root.Values.kafka.saslMechanism | quote }}}
 - {name: SLUICE_KAFKA_SASL_USERNAME, value: "sluice-{{ .name }}"}
-- {name: SLUICE_KAFKA_SASL_PASSWORD, valueFrom: {secretKeyRef: {name: {{ .root.Values.kafka.passwordsSecret }}, key: {{ .name }}}}}
+- {name: SLUICE_KAFKA_SASL_PASSWORD_FILE, value: /run/secrets/sluice/kafka-password}
+{{- end }}
+{{- end }}
+
+{{- /* Where a service's password on the broker is. */}}
+{{- define "sluice.passwordSecret" -}}
+{{ .root.Values.strimzi.users | ternary (printf "sluice-%s" .name) .root.Values.secretName }}
+{{- end }}
+
+{{- define "sluice.passwordKey" -}}
+{{ .root.Values.strimzi.users | ternary "password" (printf "kafka-password-%s" .name) }}
+{{- end }}
+
+{{- define "sluice.kafkaCa" -}}
+{{- if and (ne .Values.kafka.securityProtocol "PLAINTEXT") .Values.kafka.ca.secret }}
+- secret: {name: {{ .Values.kafka.ca.secret }}, items: [{key: {{ .Values.kafka.ca.key }}, path: kafka-ca}]}
 {{- end }}
 {{- end }}
 
@@ -99,22 +125,32 @@ spec:
     - {name: config, configMap: {name: {{ .root.Release.Name }}-config}}
     - {name: tmp, emptyDir: {}}
     - name: secrets
-      secret:
-        secretName: {{ .root.Values.secretName }}
-        items:
-          {{- range .service.signers }}
-          - {key: trusted-{{ . }}-keys, path: trusted-{{ . }}-keys}
+      projected:
+        sources:
+          {{- if ne .root.Values.kafka.securityProtocol "PLAINTEXT" }}
+          - secret:
+              name: {{ include "sluice.passwordSecret" (dict "root" .root "name" $name) }}
+              items: [{key: {{ include "sluice.passwordKey" (dict "root" .root "name" $name) }}, path: kafka-password}]
           {{- end }}
-          {{- if .service.signs }}
-          - {key: record-key-{{ $name }}, path: record-key-{{ $name }}}
-          {{- end }}
-          {{- if .service.database }}
-          - {key: database-url-{{ $name }}, path: database-url-{{ $name }}}
-          {{- end }}
-          {{- if eq $name "console" }}
-          - {key: operator-token, path: operator-token}
-          - {key: console-key-encryption-keys, path: console-key-encryption-keys}
-          {{- else if eq $name "key-vault" }}
-          - {key: vault-key-encryption-keys, path: vault-key-encryption-keys}
+          {{- include "sluice.kafkaCa" .root | nindent 10 }}
+          {{- if or .service.signers .service.signs .service.database (has $name (list "console" "key-vault")) }}
+          - secret:
+              name: {{ .root.Values.secretName }}
+              items:
+                {{- range .service.signers }}
+                - {key: trusted-{{ . }}-keys, path: trusted-{{ . }}-keys}
+                {{- end }}
+                {{- if .service.signs }}
+                - {key: record-key-{{ $name }}, path: record-key-{{ $name }}}
+                {{- end }}
+                {{- if .service.database }}
+                - {key: database-url-{{ $name }}, path: database-url-{{ $name }}}
+                {{- end }}
+                {{- if eq $name "console" }}
+                - {key: operator-token, path: operator-token}
+                - {key: console-key-encryption-keys, path: console-key-encryption-keys}
+                {{- else if eq $name "key-vault" }}
+                - {key: vault-key-encryption-keys, path: vault-key-encryption-keys}
+                {{- end }}
           {{- end }}
 {{- end }}
