@@ -151,12 +151,38 @@ async def test_another_s_request_and_key_are_not_there(plane: Plane, desk: Desk)
     assert (await desk.http.get(f"/me/requests/{answer.headers['x-request-id']}")).status_code == 200
 
 
+async def test_what_is_shown_once_is_made_once(plane: Plane, desk: Desk) -> None:
+    person = await plane.person()
+    await desk.sign_in(person.key)
+    minted = await desk.send("me/keys", {"name": "once", "days": "30", "scope": "inference"})
+    assert (minted.status_code, minted.headers["location"]) == (303, "/me/keys")
+    secret = re.compile(r'<pre id="new-key" tabindex="0">(ey[\w.-]+)</pre>')
+    async with httpx.AsyncClient(base_url=desk.http.base_url, trust_env=False) as http:
+        await Desk(http).sign_in(person.key)
+        assert not secret.search((await http.get("/me/keys")).text), "shown in another session"
+    stored = await plane.gateway.database.fetch("select shown_once from control.sessions where shown_once is not null")
+    shown = secret.search((await desk.http.get("/me/keys")).text)
+    assert shown
+    assert len(stored) == 1
+    assert shown[1].encode() not in stored[0]["shown_once"]
+    await plane.becomes(400, shown[1])
+    assert not secret.search((await desk.http.get("/me/keys")).text)
+    assert len(await plane.call("GET", f"/api/accounts/{person.account_id}/keys")) == 2
+    operator = Desk(desk.http)
+    await operator.sign_in(plane.gateway.stack.operator_token())
+    made = await operator.send(f"all/operator/accounts/{person.account_id}/link", {})
+    assert made.status_code == 303
+    page = made.headers["location"]
+    assert "/sign-in?code=" in (await desk.http.get(page)).text
+    assert "/sign-in?code=" not in (await desk.http.get(page)).text
+
+
 async def test_a_rotated_key_keeps_its_limits(plane: Plane, desk: Desk) -> None:
     person = await plane.person()
     account = f"/api/accounts/{person.account_id}"
     limited = await plane.call("POST", f"{account}/keys", {"limits": {"usd_per_month": "5"}})
     await desk.sign_in(person.key)
-    assert (await desk.send(f"me/keys/{limited['id']}/rotate", {})).status_code == 200
+    assert (await desk.send(f"me/keys/{limited['id']}/rotate", {})).status_code == 303
     *_, newest = await plane.call("GET", f"{account}/keys")
     shown = await plane.call("GET", f"{account}/limits")
     assert shown["limits"] == {f"key:{newest['fingerprint']}": {"usd_per_month": "5.000000"}}
@@ -199,7 +225,7 @@ async def test_forms_of_other_sites_are_refused(plane: Plane, desk: Desk) -> Non
         assert (await desk.http.post("/me/keys", data=good, headers=headers)).status_code == 403
         assert (await desk.http.post("/sign-in", data={"key": person.key}, headers=headers)).status_code == 403
     assert (await desk.http.post("/me/keys", json=good)).status_code == 400
-    assert (await desk.http.post("/me/keys", data=good)).status_code == 200
+    assert (await desk.http.post("/me/keys", data=good)).status_code == 303
     # The API takes no cookie.
     assert (await desk.http.get("/api/me")).status_code == 401
 

@@ -52,6 +52,8 @@ _ACCOUNTS = (
         token_epoch integer not null,
         begun_at timestamptz not null default now(),
         expires_at timestamptz not null,
+        shown_once bytea,
+        shown_until timestamptz,
         check ((account_id is null) = (operator is not null))
     );
     """,

@@ -3,14 +3,21 @@
 import hashlib
 import secrets
 from datetime import datetime, timedelta
+from typing import TypeVar
+
+import orjson
 
 from libs.database.pool import Connection
 from services.console.answers import Answer
 from services.console.core.authorization import Actor
+from services.console.core.shown_once import seal, unseal
 from services.console.store.audit import note
+from services.console.store.keys import IssuedKey
 
 SESSION_TTL = timedelta(hours=12)
 LINK_TTL = timedelta(minutes=10)
+SHOWN_WITHIN = timedelta(minutes=1)
+"""A page that is never loaded shows nothing later."""
 
 
 class SignInLink(Answer):
@@ -19,6 +26,10 @@ class SignInLink(Answer):
     path: str
     """Below the console's address."""
     expires_at: datetime
+
+
+Shown = IssuedKey | SignInLink
+S = TypeVar("S", IssuedKey, SignInLink)
 
 
 async def begin(connection: Connection, actor: Actor, key_id: str | None, operator_token: str) -> str:
@@ -61,6 +72,33 @@ async def end(connection: Connection, actor: Actor, token: str) -> None:
     """Ends a session."""
     await connection.execute("delete from control.sessions where id = $1", _hash(token))
     await note(connection, actor, "session.end", actor.name)
+
+
+async def show_once(connection: Connection, token: str, shown: Shown) -> None:
+    """Keeps something for the session's next page of this kind; the database has it sealed only."""
+    await connection.execute(
+        "update control.sessions set shown_once = $2, shown_until = now() + $3 where id = $1",
+        _hash(token),
+        seal(
+            token, orjson.dumps([type(shown).__name__, shown.model_dump(mode="json")]).decode(), secrets.token_bytes(12)
+        ),
+        SHOWN_WITHIN,
+    )
+
+
+async def take_shown(connection: Connection, token: str, kind: type[S]) -> S | None:
+    """What is to be shown, once: it is forgotten. None where there is nothing of this kind."""
+    found = await connection.fetchval(
+        "select shown_once from control.sessions where id = $1 and shown_until > now() for update", _hash(token)
+    )
+    text = unseal(token, found) if found else None
+    name, content = orjson.loads(text) if text else (None, None)
+    if name != kind.__name__:
+        return None
+    await connection.execute(
+        "update control.sessions set shown_once = null, shown_until = null where id = $1", _hash(token)
+    )
+    return kind.model_validate(content)
 
 
 async def make_link(connection: Connection, actor: Actor, account_id: str | None) -> SignInLink:

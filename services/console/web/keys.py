@@ -15,7 +15,7 @@ from services.console.core.owners import OwnerKind
 from services.console.errors import BadInput, ConsoleError, NotFound
 from services.console.paging import MOST_ROWS
 from services.console.routes.accounts import own_key
-from services.console.store import accounts, audit, keys
+from services.console.store import accounts, audit, keys, sessions
 from services.console.store.keys import IssuedKey
 from services.console.web.visits import Visit, Visiting, visiting
 
@@ -31,7 +31,7 @@ async def list_keys(visit: Visiting) -> Response:
 
 @routes.post("/{space}/keys")
 async def create_key(visit: Visiting) -> Response:
-    """Mints a key; the page that answers is the only one that shows it."""
+    """Mints a key. The page that follows shows it once, so that loading it again mints no other."""
     name, days = visit.form.get("name"), visit.form.get("days")
     scopes = sorted({scope for scope in visit.form.all("scope") if scope in (INFERENCE, MANAGE)})
     if not 1 <= len(name) <= 100:
@@ -42,7 +42,7 @@ async def create_key(visit: Visiting) -> Response:
     issued = await keys.create(
         call.connection, call.actor, call.parts.signing, _account(visit), name, int(ttl.total_seconds()), scopes
     )
-    return await _keys(visit, issued=issued)
+    return await _show(visit, issued)
 
 
 @routes.post("/{space}/keys/{key_id}/rotate")
@@ -52,7 +52,7 @@ async def rotate_key(visit: Visiting, key_id: str) -> Response:
     if not old.key.works:
         raise BadInput("this key works no more; create a new one")
     issued = await keys.rotate(call.connection, call.actor, call.parts.signing, old)
-    return await _keys(visit, issued=issued)
+    return await _show(visit, issued)
 
 
 @routes.post("/{space}/keys/{key_id}/revoke")
@@ -63,7 +63,13 @@ async def revoke_key(visit: Visiting, key_id: str) -> Response:
     return visit.go("keys", "revoked")
 
 
-async def _keys(visit: Visit, issued: IssuedKey | None = None, problem: str = "") -> Response:
+async def _show(visit: Visit, issued: IssuedKey) -> Response:
+    await sessions.show_once(visit.session.connection, visit.token, issued)
+    return visit.go("keys")
+
+
+async def _keys(visit: Visit, problem: str = "") -> Response:
+    issued = None if problem else await sessions.take_shown(visit.session.connection, visit.token, IssuedKey)
     rows = await keys.rows(visit.session.connection, _account(visit), Slice(MOST_ROWS))
     rows.sort(key=lambda key: (key.works, key.created_at), reverse=True)
     return visit.page(

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query
 from starlette.responses import Response
@@ -38,7 +39,7 @@ async def create_account(visit: Visiting) -> Response:
         return await _page(visit, problem="This is no e-mail address.")
     except ConsoleError as error:
         return await _page(visit, problem=str(error))
-    return await _page(visit, email, link=await sessions.make_link(call.connection, call.actor, account_id))
+    return await _show_link(visit, account_id, email)
 
 
 @routes.post("/{space}/operator/accounts/{account_id}/link")
@@ -47,7 +48,7 @@ async def make_link(visit: Visiting, account_id: str) -> Response:
     visit.session.check_operator()
     call = visit.session
     await accounts.token_epoch(call.connection, account_id)
-    return await _page(visit, link=await sessions.make_link(call.connection, call.actor, account_id))
+    return await _show_link(visit, account_id)
 
 
 @routes.post("/{space}/operator/accounts/{account_id}/disabled")
@@ -73,9 +74,17 @@ async def add_credit(visit: Visiting, account_id: str) -> Response:
     return visit.go("operator", "credit-ordered")
 
 
-async def _page(visit: Visit, q: str = "", *, link: SignInLink | None = None, problem: str = "") -> Response:
+async def _show_link(visit: Visit, account_id: str, q: str = "") -> Response:
+    call = visit.session
+    link = await sessions.make_link(call.connection, call.actor, account_id)
+    await sessions.show_once(call.connection, visit.token, link)
+    return visit.go("operator" + (f"?{urlencode({'q': q})}" if q else ""))
+
+
+async def _page(visit: Visit, q: str = "", *, problem: str = "") -> Response:
     visit.session.check_operator()
     call = visit.session
+    link = None if problem else await sessions.take_shown(call.connection, visit.token, SignInLink)
     vault: Vault | None
     try:
         vault = call.parts.provider_keys.vault()
