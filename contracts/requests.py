@@ -57,6 +57,20 @@ class Caller(Value):
         return f"org:{self.organization_id}" if self.organization_id else f"acct:{self.account_id}"
 
 
+class Voucher(Value):
+    """What the console said of the token that a request came with, signed; no token can be made of it."""
+
+    kid: str
+    """Of the signing key."""
+    jti: str
+    organization_id: str | None = None
+    """Of an organization's token."""
+    token_epoch: Annotated[int, Field(ge=0)]
+    expires_at_s: Annotated[int, Field(ge=0)]
+    signature: str = ""
+    """Ed25519 in base64, over these and the account; see `libs.identity.vouchers`."""
+
+
 def is_free(model: str) -> bool:
     """Anybody may ask for the model, and nobody pays."""
     return model.endswith(":free")
@@ -134,6 +148,8 @@ def carried(request: RequestFacts, kind: type[RequestFacts]) -> dict[str, Any]:
 class RequestAccepted(CallableRequest):
     """A request that was authenticated, is well-formed, and will have exactly one outcome."""
 
+    voucher: Voucher | None = None
+    """For the caller; None: it came without a token."""
     asked_model: str | None = None
     """What the client named, where that stands for another (``kilo-auto/*``)."""
     stand_ins: Annotated[list[str], Field(max_length=MOST_STAND_INS)] = []

@@ -128,7 +128,17 @@ KEY_VAULT = ServiceSpec(
     "key-vault",
     groups=(KEY_VAULT_GROUP, VAULT_COMMANDS_GROUP),
     follows=(topics.OUTCOMES,),
-    views=(topics.RELAYS, topics.GRANT_KEYS, topics.VAULTS, topics.CREDENTIALS, topics.CATALOG),
+    views=(
+        topics.RELAYS,
+        topics.GRANT_KEYS,
+        topics.VAULTS,
+        topics.CREDENTIALS,
+        topics.CATALOG,
+        topics.SIGNING_KEYS,
+        topics.ACCOUNTS,
+        topics.REVOCATIONS,
+        topics.MEMBERSHIPS,
+    ),
     writes=(topics.CREDENTIAL_GRANTS, topics.GRANT_KEYS, topics.VAULTS, topics.CREDENTIALS, topics.CREDENTIAL_USES),
 )
 ROUTER = ServiceSpec(

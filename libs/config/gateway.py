@@ -215,6 +215,9 @@ class GatewayConfig(BaseSettings):
     answer_cache: AnswerCaching = AnswerCaching()
     routing: Routing = Routing()
     telemetry: Telemetry = Telemetry()
+    provider_addresses: list[str] = []
+    """Origins (``https://api.example.com``) that a later version of the catalog may use beside those of this file's
+    providers and of `default.yaml`; ``*``: any. See `libs.config.pins`."""
     trusted_proxies: int = Field(default=0, ge=0)
     """How many proxies of yours stand before ingress and console, one behind the other, and append to
     ``forwarded_header``."""

@@ -14,12 +14,16 @@ import jwt
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from contracts.requests import Voucher
+from libs.identity.vouchers import signed
+
 ALGORITHM = "EdDSA"
 ISSUER = "sluice"
 AUDIENCE = "sluice-gateway"
 KEY_TYPE = "sluice-key+jwt"
 ORGANIZATION_TYPE = "sluice-org+jwt"
 MAX_TOKEN_BYTES = 4096
+MAX_VOUCHER = 88
 API_KEY_TTL_S = 5 * 365 * 24 * 3600
 ORGANIZATION_TTL_S = 15 * 60
 INFERENCE = "inference"
@@ -45,11 +49,12 @@ class Claims:
     organization_id: str | None = None
     role: str | None = None
     scopes: frozenset[str] = frozenset({INFERENCE})
+    voucher: Voucher | None = None
 
 
-def fingerprint(token: str) -> str:
-    """A name for a token in logs and records that does not help to forge it."""
-    return hashlib.sha256(token.encode()).hexdigest()[:16]
+def fingerprint(jti: str) -> str:
+    """A name for a token in logs and records that does not help to forge it; it follows from the token's ID."""
+    return hashlib.sha256(jti.encode()).hexdigest()[:16]
 
 
 def mint(
@@ -81,6 +86,10 @@ def mint(
         "epoch": token_epoch,
         "scope": " ".join(scopes),
     }
+    about = Voucher(
+        kid=kid, jti=jti, organization_id=organization_id, token_epoch=token_epoch, expires_at_s=issued_at_s + ttl_s
+    )
+    claims["voucher"] = signed(private_key, about, account_id).signature
     kind = KEY_TYPE
     if organization_id is not None:
         claims |= {"organizationId": organization_id, "organizationRole": role}
@@ -152,6 +161,9 @@ def _is_canonical(part: str) -> bool:
 def _claims(kid: str, kind: str, payload: dict[str, Any], now_s: float) -> Claims:
     epoch, expires, not_before = payload.get("epoch"), payload["exp"], payload.get("nbf", 0)
     texts = [payload["sub"], payload["jti"]]
+    voucher = payload.get("voucher", "")
+    if not isinstance(voucher, str) or len(voucher) > MAX_VOUCHER:
+        raise TokenError("The API key is not valid.")
     numbers = [epoch, expires, not_before]
     organization = payload.get("organizationId")
     role = payload.get("organizationRole")
@@ -170,8 +182,24 @@ def _claims(kid: str, kind: str, payload: dict[str, Any], now_s: float) -> Claim
         raise TokenError("The API key has expired; create a new one.")
     if now_s < not_before:
         raise TokenError("The API key is not valid yet; is the clock right?")
+    jti, token_epoch = payload["jti"], int(epoch or 0)
     return Claims(
-        kid, payload["jti"], payload["sub"], int(epoch or 0), expires, organization, role, frozenset(scope.split())
+        kid,
+        jti,
+        payload["sub"],
+        token_epoch,
+        expires,
+        organization,
+        role,
+        frozenset(scope.split()),
+        Voucher(
+            kid=kid,
+            jti=jti,
+            organization_id=organization,
+            token_epoch=token_epoch,
+            expires_at_s=expires,
+            signature=voucher,
+        ),
     )
 
 

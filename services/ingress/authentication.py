@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from contracts import topics
 from contracts.clock import now_ms
 from contracts.control import AccountChanged, MembershipChanged, SigningKeyPublished
-from contracts.requests import Caller
+from contracts.requests import Caller, Voucher
 from libs.bus.views import View
 from libs.identity.tokens import INFERENCE, Claims, TokenError, fingerprint, verify
 from services.ingress.core.errors import Forbidden, Unauthorized
@@ -25,8 +25,8 @@ _NOT_A_MEMBER = "This organization does not exist, or this account is not a memb
 class Authenticates(Protocol):
     """Finds who calls; see `Authenticator`."""
 
-    async def caller(self, token: str, organization_id: str | None) -> Caller:
-        """Whose token it is."""
+    async def identify(self, token: str, organization_id: str | None) -> tuple[Caller, Voucher | None]:
+        """Whose token it is, and what vouches for that."""
 
 
 class Authenticator:
@@ -43,7 +43,7 @@ class Authenticator:
         self._public_keys: dict[str, Ed25519PublicKey] = {}
         self._verified: OrderedDict[bytes, tuple[Claims, str]] = OrderedDict()
 
-    async def caller(self, token: str, organization_id: str | None) -> Caller:
+    async def identify(self, token: str, organization_id: str | None) -> tuple[Caller, Voucher | None]:
         """The account and, where one is asked for, the organization that a token acts for.
 
         A token whose signature is right but whose account is not in the view is as new as the account: the view is
@@ -75,7 +75,12 @@ class Authenticator:
             if membership is None:
                 raise Forbidden(_NOT_A_MEMBER)
             role = membership.role
-        return Caller(account_id=claims.account_id, organization_id=organization, role=role, key_fingerprint=print_)
+        caller = Caller(account_id=claims.account_id, organization_id=organization, role=role, key_fingerprint=print_)
+        return caller, claims.voucher
+
+    async def caller(self, token: str, organization_id: str | None) -> Caller:
+        """The same without the voucher."""
+        return (await self.identify(token, organization_id))[0]
 
     def roles(self, account_id: str) -> dict[str, str]:
         """The roles of an account by organization."""
@@ -110,7 +115,7 @@ class Authenticator:
             claims = verify(token, self._public_key, now_s)
         except TokenError as error:
             raise Unauthorized(str(error)) from None
-        found = claims, fingerprint(token)
+        found = claims, fingerprint(claims.jti)
         self._verified[digest] = found
         if len(self._verified) > MOST_CACHED:
             self._verified.popitem(last=False)

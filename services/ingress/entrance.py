@@ -158,6 +158,7 @@ class Entrance:
             caching=config.answer_cache,
             others=others,
             repeats=catalog.routing.retries,
+            voucher=visitor.voucher,
         )
 
     def _has_balance(self, owner: str) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from starlette.types import Receive, Scope
 
-from contracts.requests import Caller
+from contracts.requests import Caller, Voucher
 from libs.config.gateway import GatewayConfig, Limits
 from libs.identity.addresses import Clients, caller_address
 from services.ingress.authentication import Authenticates
@@ -25,6 +25,7 @@ class Visitor:
     """None: anonymous."""
     address: str
     """The client's, as `libs.identity.addresses.Clients` names it."""
+    voucher: Voucher | None = None
 
     @property
     def owner(self) -> str | None:
@@ -57,10 +58,12 @@ class Visitors:
             organization = admission.organization_of(headers)
         elif token is None:
             raise Unauthorized("An organization has its own models: send `Authorization: Bearer <api key>`.")
-        caller = None if token is None else await self._authenticator.caller(token, organization)
+        caller, voucher = None, None
+        if token is not None:
+            caller, voucher = await self._authenticator.identify(token, organization)
         peer = scope["client"][0] if scope.get("client") else ""
         address = caller_address(peer, headers, self._proxies, self._forwarded_header)
-        return Visitor(headers, caller, self._clients.client_of(address))
+        return Visitor(headers, caller, self._clients.client_of(address), voucher)
 
     async def read(self, visitor: Visitor, receive: Receive) -> Body:
         """The body; leave it when its bytes are not needed any more. Raises as `Bodies.read` does."""

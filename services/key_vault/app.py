@@ -13,6 +13,8 @@ from libs.bus.follower import From
 from libs.bus.service import Service
 from libs.bus.upkeep import Upkeep
 from libs.bus.views import View
+from libs.config.gateway import GatewayConfig
+from libs.config.pins import Pins
 from libs.config.versions import CatalogVersions
 from libs.database.pool import Database
 from libs.database.settings import DatabaseSettings
@@ -23,7 +25,8 @@ from services.key_vault.core.book import CredentialBook
 from services.key_vault.core.epochs import Epochs
 from services.key_vault.core.granting import Granting
 from services.key_vault.core.own_keys import Rests
-from services.key_vault.handlers import GrantingProcessor
+from services.key_vault.core.vouching import ControlViews, Vouching
+from services.key_vault.handlers import GrantingProcessor, Patience
 from services.key_vault.settings import VaultSettings
 from services.key_vault.store import VaultStore, patiently
 
@@ -38,8 +41,8 @@ async def build(service: Service) -> AsyncIterator[None]:
     ring = key_ring(VaultSettings().key_encryption_keys)
     database = Database(DatabaseSettings(), "vault", Path(__file__).with_name("migrations"))
     store, book, epochs = VaultStore(database, ring), CredentialBook(), Epochs(now_ms())
-    rests = Rests()
-    granting = Granting(os.environ, book, ring, rests)
+    rests, pins = Rests(), Pins.of(GatewayConfig())
+    granting = Granting(os.environ, book, ring, rests, pins)
     outcomes = service.follower(topics.OUTCOMES, lambda received: rests.note(received.record), begin=From.END)
     following = Tasks("follow a credential")
     service.health.check("catalog", lambda: versions.ready)
@@ -49,7 +52,7 @@ async def build(service: Service) -> AsyncIterator[None]:
         await database.wait_ready()
         pair, stored = await patiently(store.load)
         book.put(stored)
-        keeper = Credentials(store, ring, pair, book)
+        keeper = Credentials(store, ring, pair, book, pins)
 
         def credential_changed(credential_id: str, record: CredentialChanged | None) -> None:
             following.spawn(keeper.follow(credential_id, record))
@@ -75,8 +78,18 @@ async def build(service: Service) -> AsyncIterator[None]:
         epoch_upkeep = Upkeep(service.producer, grant_keys, lambda: epochs.sealed(now_ms()))
         credential_upkeep = Upkeep(service.producer, credentials, book.records, outlives=True)
         vault_upkeep = Upkeep(service.producer, vaults, announcement, outlives=True)
-        views = service.views(relays, grant_keys, vaults, credentials, catalog)
-        requests = service.member(KEY_VAULT_GROUP, lambda work: GrantingProcessor(work, versions, granting, epochs))
+        signing_keys, accounts = View(topics.SIGNING_KEYS), View(topics.ACCOUNTS)
+        revocations, memberships = View(topics.REVOCATIONS), View(topics.MEMBERSHIPS)
+        control = ControlViews(
+            signing_keys.entries, accounts.entries, revocations.entries, revocations.disputed, memberships.entries
+        )
+        patience = Patience(Vouching(control))
+        views = service.views(
+            relays, grant_keys, vaults, credentials, catalog, signing_keys, accounts, revocations, memberships
+        )
+        requests = service.member(
+            KEY_VAULT_GROUP, lambda work: GrantingProcessor(work, versions, granting, epochs, patience)
+        )
         commands = service.member(
             VAULT_COMMANDS_GROUP,
             lambda work: CommandProcessor(work, keeper, versions, on_change=credential_upkeep.wake),

@@ -17,6 +17,7 @@ from contracts.vault import (
 )
 from libs.bus.processor import Processor, RetryLater, Work
 from libs.bus.records import Received
+from libs.config.pins import Pins
 from libs.config.providers import Provider
 from libs.config.versions import CatalogVersions
 from libs.database.pool import AWAY
@@ -37,7 +38,12 @@ TESTS_END_WITHIN_S = 6.0
 class Credentials:
     """Users' own keys in the database, and the book that follows it. All raise `libs.database.pool.AWAY`."""
 
-    def __init__(self, store: VaultStore, ring: KeyRing, pair: KeyPair, book: CredentialBook) -> None:
+    def __init__(self, store: VaultStore, ring: KeyRing, pair: KeyPair, book: CredentialBook, pins: Pins) -> None:
+        """
+        Args:
+            pins: where keys may be tried.
+        """
+        self._pins = pins
         self._store = store
         self._ring = ring
         self._pair = pair
@@ -75,6 +81,8 @@ class Credentials:
         provider = providers.get(about.provider_id)
         if provider is None:
             return True, "no such provider"
+        if not self._pins.allow(provider):
+            return True, self._pins.refused(about.provider_id)
         try:
             secret = Secret(self._ring.open(credential.envelope, at_rest(about.owner, about.provider_id)).decode())
             return True, await self._checks.refusal_of(about.owner, about.provider_id, provider, secret)

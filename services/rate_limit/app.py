@@ -30,6 +30,7 @@ async def build(service: Service) -> AsyncIterator[None]:
             versions=versions,
             views=Views(limits.entries, policies.entries),
             credentials=credentials.entries,
+            timeouts=timeouts,
             keep_ms=int(timeouts.request_s * 1000) + 2 * ORPHAN_AFTER_MS,
         )
 

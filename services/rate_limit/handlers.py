@@ -14,12 +14,14 @@ from libs.bus.processor import Processor, Work
 from libs.bus.records import Received
 from libs.bus.service import Service
 from libs.config.catalog import UNKNOWN_CATALOG, Catalog
+from libs.config.gateway import Timeouts
 from libs.config.versions import CatalogVersions
 from libs.policy.rules import check
 from libs.sealing.credentials import credential_id
 from services.rate_limit.core.balances import Balances, day_of
 from services.rate_limit.core.bounds import Rules, Views
 from services.rate_limit.core.refusals import crowded
+from services.rate_limit.core.timeliness import OUT_OF_TIME, in_time
 from services.rate_limit.core.verdicts import Judge, Lacking, asked, reserved, without_price
 from services.rate_limit.core.waiting import Line, Waiter
 from services.rate_limit.core.windows import Limit
@@ -49,6 +51,7 @@ class QuotaProcessor(Processor[RequestAccepted | Fact]):
         versions: CatalogVersions,
         views: Views,
         credentials: Container[str],
+        timeouts: Timeouts,
         keep_ms: int,
     ) -> None:
         """
@@ -62,6 +65,7 @@ class QuotaProcessor(Processor[RequestAccepted | Fact]):
         self._versions = versions
         self._judge = Judge(self._rules, views)
         self._credentials = credentials
+        self._timeouts = timeouts
         self._keep_ms = keep_ms
         self._balances = Balances()
         self._partitions = Partitions(lambda: Partition(self._judge, self._balances, self._free, self._cost))
@@ -157,6 +161,8 @@ class QuotaProcessor(Processor[RequestAccepted | Fact]):
         known = part.decided.get(request.request_id)
         if known:
             self._unpublished.give(known[0], received.traceparent)
+        elif not in_time(request, self._timeouts, now):
+            self._unpublished.give(reserved(request, refusal=OUT_OF_TIME), received.traceparent)
         elif request.free:
             decision = self._admit(request, part, received.offset)
             # Also of a request that was counted before: the log may not have taken it then.

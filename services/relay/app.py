@@ -13,6 +13,7 @@ from libs.bus.service import Service
 from libs.bus.upkeep import Upkeep
 from libs.bus.views import View
 from libs.config.gateway import GatewayConfig
+from libs.config.pins import Pins
 from libs.config.versions import CatalogVersions
 from services.relay.answer_cache import AnswerCache
 from services.relay.attempts import Attempts
@@ -34,7 +35,7 @@ async def build(service: Service) -> AsyncIterator[None]:
     relays = View(topics.RELAYS)
     grant_keys = View(topics.GRANT_KEYS, on_change=grants.epoch_key_sealed)
     tally = Tally()
-    upstreams = Upstreams(timeouts)
+    upstreams = Upstreams(timeouts, Pins.of(config))
     cache = AnswerCache(service.producer, grants, config.answer_cache)
     attempts = Attempts(
         relay_id,

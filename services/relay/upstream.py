@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import aiohttp
 import httpx
+import structlog
 from httpx_aiohttp import AiohttpTransport
 
 from contracts.record import Refusal
@@ -16,10 +17,13 @@ from libs.chat.providers.errors import broke_off, provider_refusal, timed_out, u
 from libs.chat.providers.protocol import Framing, ProtocolError
 from libs.chat.providers.retry_after import retry_after_s
 from libs.config.gateway import Timeouts
+from libs.config.pins import Pins
 from libs.config.providers import Provider
 from libs.provider_keys.access_tokens import AccessTokens, NoTokenError, TokenRefusedError
 from libs.provider_keys.documents import KeyFormError
 from libs.sealing.secret import Secret
+
+log = structlog.get_logger()
 
 MOST_CONNECTIONS = 2_000
 KEEP_ALIVE_S = 15.0
@@ -47,7 +51,12 @@ class Upstreams:
     and which cost as much CPU again.
     """
 
-    def __init__(self, timeouts: Timeouts) -> None:
+    def __init__(self, timeouts: Timeouts, pins: Pins) -> None:
+        """
+        Args:
+            pins: where calls may go.
+        """
+        self._pins = pins
         self._tokens = AccessTokens()
         self._timeout = httpx.Timeout(None, connect=timeouts.connect_s).as_dict()
         self._pools: dict[str, AiohttpTransport] = {}
@@ -74,6 +83,9 @@ class Upstreams:
         Raises:
             UpstreamError: no connection, a broken one, or a status of 400 or above.
         """
+        if not self._pins.allow(provider):
+            log.error("provider's address refused", provider_id=provider_id, address=provider.base_url)
+            raise UpstreamError(Refusal(status=503, message=self._pins.refused(provider_id)))
         pool = self._pool(provider_id)
         content = call.outgoing.content
         try:

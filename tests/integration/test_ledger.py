@@ -39,7 +39,7 @@ from libs.bus.service import Service
 from libs.bus.settings import BusSettings
 from libs.bus.signing import NOBODY
 from libs.config.catalog import Catalog
-from libs.config.gateway import Billing, load_config
+from libs.config.gateway import Billing, Timeouts, load_config
 from libs.database.migrate import migrate
 from libs.pricing.book import price_list
 from libs.pricing.charging import cost_of
@@ -421,6 +421,7 @@ async def test_a_member_s_day_outlives_all_that_rate_limit_reads_back(
         versions=versions_of(config, price_list(Catalog(config))),
         views=Views({}, {organization: policy(organization_id=organization, member_daily_limit_microdollars=1_500)}),
         credentials={},
+        timeouts=Timeouts(route_s=1e9, request_s=1e9),
         keep_ms=0,
     )
     await processor.load()

@@ -19,7 +19,7 @@ from libs.bus.records import Received, decode
 from libs.bus.service import Service
 from libs.bus.settings import BusSettings
 from libs.bus.signing import NOBODY
-from libs.config.gateway import Limits
+from libs.config.gateway import Limits, Timeouts
 from libs.runtime.health import Health
 from services.rate_limit.core.bounds import Views
 from services.rate_limit.handlers import QuotaProcessor
@@ -46,6 +46,7 @@ def _processor(service: Service, limits: Limits) -> tuple[QuotaProcessor, Work]:
         versions=versions_of(Config(limits=limits)),
         views=Views({}, {}),
         credentials={},
+        timeouts=Timeouts(route_s=1e9, request_s=1e9),
         keep_ms=720_000,
     )
     return processor, work

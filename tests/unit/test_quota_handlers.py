@@ -22,7 +22,7 @@ from libs.bus.records import Received
 from libs.bus.service import Service
 from libs.bus.settings import BusSettings
 from libs.bus.signing import NOBODY
-from libs.config.gateway import Limits
+from libs.config.gateway import Limits, Timeouts
 from libs.config.providers import Model, Provider
 from libs.config.versions import CatalogVersions
 from libs.pricing.charging import cost_of
@@ -72,6 +72,7 @@ def _processor(work: OnePartition, log: SilentLog, limits: Limits | None = None)
         versions=_versions(limits),
         views=Views({}, {}),
         credentials={},
+        timeouts=Timeouts(),
         keep_ms=720_000,
     )
 

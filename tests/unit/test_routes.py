@@ -8,7 +8,7 @@ from starlette.types import Receive, Scope, Send
 
 from contracts import topics
 from contracts.control import PolicySet
-from contracts.requests import Caller, Surface
+from contracts.requests import Caller, Surface, Voucher
 from libs.bus.views import View
 from libs.config.auto import AutoModel
 from libs.config.catalog import Catalog
@@ -39,12 +39,12 @@ KEY = {"x-api-key": "good"}
 
 
 class _Authenticator:
-    async def caller(self, token: str, organization_id: str | None) -> Caller:
+    async def identify(self, token: str, organization_id: str | None) -> tuple[Caller, Voucher | None]:
         if token != "good":
             raise Unauthorized("This API key is not valid.")
         if organization_id not in (None, "org"):
             raise Forbidden("This organization does not exist, or this account is not a member of it.")
-        return Caller(account_id="a", organization_id=organization_id)
+        return Caller(account_id="a", organization_id=organization_id), None
 
 
 async def _nothing(scope: Scope, receive: Receive, send: Send) -> None:

@@ -11,6 +11,7 @@ from contracts.credit import CreditKind
 from libs.config.catalog import Catalog
 from libs.config.changes import changes, only_at_start
 from libs.config.document import SECTIONS, CatalogDocument, document_of
+from libs.config.pins import Pins
 from libs.config.reading import MOST_CHARACTERS, DocumentError, read_config
 from libs.pricing.book import is_from_genai, price_list
 from libs.pricing.usd import usd
@@ -220,6 +221,9 @@ def _drafted(call: Call, text: str, before: CatalogPublished) -> tuple[CatalogPu
         config = read_config(text)
     except DocumentError as error:
         raise BadInput(str(error)) from None
+    pins = Pins.of(call.parts.config)
+    if elsewhere := [name for name, provider in config.providers.items() if not pins.allow(provider)]:
+        raise BadInput(" ".join(map(pins.refused, sorted(elsewhere))))
     document = document_of(config)
     prices = price_list(Catalog(CatalogDocument.model_validate(document)), Catalog.of(before))
     running = call.parts.config

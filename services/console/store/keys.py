@@ -106,14 +106,14 @@ async def create(
         key_id,
         account_id,
         name,
-        fingerprint(token),
+        fingerprint(key_id),
         expires_at,
         " ".join(scopes),
     )
     await note(connection, actor, "key.create", key_id, account=account_id, name=name, scopes=scopes)
     if meters:
         before = await limits.current(connection, f"acct:{account_id}", lock=True)
-        new = changed(before, f"key:{fingerprint(token)}", meters)
+        new = changed(before, f"key:{fingerprint(key_id)}", meters)
         await limits.put(connection, actor, new, "limits.set", key=key_id, meters=dict(meters))
     return IssuedKey(id=key_id, key=token, expires_at=expires_at)
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from contracts.record import JSON, Lasting, ReplyAddress
-from contracts.requests import Caller, RequestAccepted, Surface, is_free
+from contracts.requests import Caller, RequestAccepted, Surface, Voucher, is_free
 from libs.chat.surfaces.registry import DIALECTS
 from libs.chat.surfaces.writer import SurfaceError
 from libs.config.auto import AutoModel, choose
@@ -145,6 +145,7 @@ def accept(
     caching: AnswerCaching = NO_CACHING,
     others: Sequence[Model] = (),
     repeats: int = 0,
+    voucher: Voucher | None = None,
 ) -> RequestAccepted:
     """The record of a request that is let in.
 
@@ -154,6 +155,7 @@ def accept(
         catalog: the newest; the request names it.
         others: models that may stand in.
         repeats: how often it is repeated where the client does not say.
+        voucher: for the caller.
 
     Raises:
         Unauthorized: a paid model without a key.
@@ -187,6 +189,7 @@ def accept(
         request_id=request_id,
         subject=subject,
         caller=who,
+        voucher=None if asked.free else voucher,
         surface=asked.surface,
         model=asked.model,
         asked_model=asked.asked_model,

@@ -7,6 +7,7 @@ from contracts.decisions import CredentialGranted, SealedGrant
 from contracts.record import Refusal
 from contracts.requests import RequestAccepted
 from libs.config.catalog import UNKNOWN_CATALOG, Catalog, Offer
+from libs.config.pins import ANYWHERE, Pins
 from libs.sealing.credentials import at_rest
 from libs.sealing.envelope import EnvelopeError, KeyRing
 from libs.sealing.grants import EpochKey
@@ -22,12 +23,19 @@ class Granting:
     """
 
     def __init__(
-        self, environment: Mapping[str, str], book: CredentialBook, ring: KeyRing, rests: Rests | None = None
+        self,
+        environment: Mapping[str, str],
+        book: CredentialBook,
+        ring: KeyRing,
+        rests: Rests | None = None,
+        pins: Pins = ANYWHERE,
     ) -> None:
         """
         Args:
             environment: has the gateway's own keys, under the names that providers have for them.
+            pins: where keys may go.
         """
+        self._pins = pins
         self._environment = environment
         self._book = book
         self._ring = ring
@@ -40,10 +48,13 @@ class Granting:
             catalog: that the request names; None: it is not known here.
         """
         if catalog is None:
-            return CredentialGranted(request_id=request.request_id, subject=request.subject, refusal=UNKNOWN_CATALOG)
-        offers = catalog.open_to(request)
+            return refused(request, UNKNOWN_CATALOG)
+        offers = all_offers = catalog.open_to(request)
         if not offers:
             return CredentialGranted(request_id=request.request_id, subject=request.subject)
+        offers = tuple(offer for offer in offers if self._pins.allow(offer.provider))
+        if not offers:
+            return _refused(request, self._pins.refused(all_offers[0].provider_id))
         for offer in offers:
             credential = self._book.find(request, offer.provider_id)
             if credential:
@@ -67,7 +78,7 @@ class Granting:
         """Keys that are not there yet: the caller's own where there is one. One that does not open is passed over."""
         for offer in catalog.open_to(request, model):
             provider_id = offer.provider_id
-            if provider_id in have:
+            if provider_id in have or not self._pins.allow(offer.provider):
                 continue
             credential = self._book.find(request, provider_id)
             if credential:
@@ -113,7 +124,10 @@ class Granting:
         return Secret(self._ring.open(credential.envelope, data).decode())
 
 
+def refused(request: RequestAccepted, refusal: Refusal) -> CredentialGranted:
+    """No key for a request."""
+    return CredentialGranted(request_id=request.request_id, subject=request.subject, refusal=refusal)
+
+
 def _refused(request: RequestAccepted, message: str) -> CredentialGranted:
-    return CredentialGranted(
-        request_id=request.request_id, subject=request.subject, refusal=Refusal(status=503, message=message)
-    )
+    return refused(request, Refusal(status=503, message=message))
