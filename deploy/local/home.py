@@ -40,6 +40,8 @@ class StackState:
     database: str
     services: dict[str, ServiceState]
     postgres_port: int | None = None
+    rolls: int = 0
+    """How often all services were restarted, one after the other."""
 
     @classmethod
     def read(cls, text: str) -> "StackState":

@@ -4,7 +4,8 @@
   or from earlier ones (``rewind_ms``). No record comes before that.
 - **Processing.** See `libs.bus.turn`.
 - **Commits** are made by hand twice a second, up to the lowest record that is not finished; on revocation and stop too.
-- **Revocation and stop.** The batch in work is finished and committed first, so the next owner starts after it.
+- **Revocation and stop.** The batch in work is finished and committed first, so the next owner starts after it. Who
+  drains for long gives its partitions away before, and stays a member, so that the others know that it lives.
 """
 
 import asyncio
@@ -37,6 +38,7 @@ R = TypeVar("R", bound=Record)
 
 COMMIT_EVERY_S = 0.5
 COMMIT_WITHIN_S = 5.0
+HAND_OVER_WITHIN_S = 5.0
 LAST_BATCH_WITHIN_S = 10.0
 MOST_RECORDS = 500
 """In one batch."""
@@ -56,6 +58,7 @@ class GroupMember(Generic[R]):
         instance: str | None = None,
         rewind_ms: Mapping[Topic[Any], int] | None = None,
         tick_s: float | None = None,
+        drains_on: Topic[Any] | None = None,
         trust: Trust = NOBODY,
     ) -> None:
         """
@@ -65,6 +68,8 @@ class GroupMember(Generic[R]):
             instance: see `PartitionReader.in_group`.
             rewind_ms: topics that are read again from this long before now on assignment, to rebuild state.
             tick_s: the interval of `Processor.tick`; None: never.
+            drains_on: a topic that it subscribes to while it drains, and of which it reads nothing: so the others have
+                its partitions at once. None: it keeps them until it has drained.
             trust: whose signatures are believed.
         """
         self.group = group
@@ -72,6 +77,7 @@ class GroupMember(Generic[R]):
         self._producer = producer
         self.dead_letters = DeadLetters(producer, group.name)
         self._make = make
+        self._drains_on = drains_on
         self._trust = trust
         self._rewind_ms = {topic.name: ms for topic, ms in (rewind_ms or {}).items()}
         self._membership = Membership(group, _Listener(self), client_id, instance)
@@ -132,6 +138,9 @@ class GroupMember(Generic[R]):
                 pass
         for work in self.background:
             await work.stop()
+        if self._drains_on and self._joined:
+            await self._end_turn()
+            self._joined.drain_on(self._drains_on)
         if turn:
             # The group may take the partitions meanwhile; what was held is then its next owner's.
             await turn.processor.drain()
@@ -185,6 +194,9 @@ class GroupMember(Generic[R]):
         async with self._busy:
             if turn is not self._turn:
                 return
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(HAND_OVER_WITHIN_S):
+                    await turn.processor.hand_over()
             with contextlib.suppress(KafkaError, TimeoutError):
                 async with asyncio.timeout(COMMIT_WITHIN_S):
                     await self._commit()

@@ -117,8 +117,11 @@ class Processor(Generic[R]):
     async def on_dead_letter(self, letter: DeadLetter) -> None:
         """A record became a dead letter: the time to answer its client. Tried again on KafkaError."""
 
+    async def hand_over(self) -> None:
+        """The partitions go: returns when the next owner finds on the log what was begun here."""
+
     async def drain(self) -> None:
-        """The service stops: the time to finish held records."""
+        """The service stops: the time to finish what runs. With ``drains_on`` (`GroupMember`) after `hand_over`."""
 
 
 def _partition(received: Received[Record]) -> TopicPartition:

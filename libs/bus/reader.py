@@ -10,6 +10,7 @@ from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import KafkaError
 
 from contracts.services import Group
+from contracts.topic import Topic
 from libs.bus.records import Raw
 from libs.bus.settings import MAX_REQUEST_BYTES, BusSettings
 
@@ -71,6 +72,10 @@ class PartitionReader:
     async def stop(self) -> None:
         """Disconnects; a member without an instance name leaves its group."""
         await self._consumer.stop()
+
+    def drain_on(self, topic: Topic[Any]) -> None:
+        """Gives the partitions to the other members, and stays one: it subscribes to another topic instead."""
+        self._consumer.subscribe([topic.name])
 
     def assign(self, partitions: Collection[TopicPartition]) -> None:
         """Chooses partitions outside of groups. Nothing is fetched before `resume`: a fetch that finds nothing would

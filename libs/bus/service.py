@@ -70,6 +70,7 @@ class Service:
         static: bool = True,
         rewind_ms: Mapping[Topic[Any], int] | None = None,
         tick_s: float | None = None,
+        drains_on: Topic[Any] | None = None,
     ) -> GroupMember[R]:
         """A member of one of the service's groups; see `GroupMember`.
 
@@ -77,6 +78,7 @@ class Service:
             static: it keeps its partitions over a restart, where `BusSettings.instance` names it.
         """
         self._check(group in self.spec.groups, group.name)
+        self._check(drains_on is None or drains_on in self.spec.reads, str(drains_on))
         return GroupMember(
             self.bus,
             self.producer,
@@ -86,6 +88,7 @@ class Service:
             instance=self.bus.instance if static else None,
             rewind_ms=rewind_ms,
             tick_s=tick_s,
+            drains_on=drains_on,
             trust=self.trust,
         )
 
@@ -201,6 +204,7 @@ async def _main(spec: ServiceSpec, build: Build, stop: asyncio.Event) -> None:
         health.application(),
         os.environ.get("SLUICE_HEALTH_HOST", "127.0.0.1"),
         int(os.environ.get("SLUICE_HEALTH_PORT", "0")),
+        inherits="health",
     )
     await page.start()
     export = MetricsExport(resource(spec.name), ALL)
@@ -211,6 +215,10 @@ async def _main(spec: ServiceSpec, build: Build, stop: asyncio.Event) -> None:
     serving = asyncio.create_task(_serve(service, build, stop, started))
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    health.draining()
+    if page.inherited:
+        # Whoever asks is to meet the successor.
+        await page.stop()
     if not started.is_set():
         serving.cancel()
     try:
@@ -219,7 +227,8 @@ async def _main(spec: ServiceSpec, build: Build, stop: asyncio.Event) -> None:
         log.info("stopped before it was ready")
     await exporting.stop()
     await export.stop()
-    await page.stop()
+    if not page.inherited:
+        await page.stop()
 
 
 async def _serve(service: Service, build: Build, stop: asyncio.Event, started: asyncio.Event) -> None:

@@ -33,11 +33,16 @@ STALLED_S = 30.0
 class Connections:
     """How many there may be of one server, and of one address."""
 
-    def __init__(self, most: int = 8_192, most_of_address: int | None = None) -> None:
+    def __init__(self, most: int = 8_192, most_of_address: int | None = None, *, linger_s: float = 0.0) -> None:
         """
         Args:
             most_of_address: None: without a bound, as behind a proxy, from which all come.
+            linger_s: how long a connection without a request stays open while the server drains. Closed at once, it
+                could meet a request that is on its way (RFC 9112, section 9.5), which then has no answer.
         """
+        self.linger_s = linger_s
+        self.draining = False
+        """Each answer that begins says ``Connection: close``, and what has no request is closed after ``linger_s``."""
         self._most = most
         self._most_of_address = most_of_address or most
         self._by_address: Counter[str] = Counter()
@@ -127,6 +132,7 @@ class BoundedConnection(HttpToolsProtocol):
         self._headers_due = _Timer(HEADER_S, self._close)
         self._rest_due = _Timer(LINGER_S, self._close)
         self._reading_due = _Timer(STALLED_S, self._look_at_writing)
+        self._unused_due = _Timer(connections.linger_s, self._close_unused)
         self._unread = 0
         self._excess = ""
         self._refused = False
@@ -144,9 +150,11 @@ class BoundedConnection(HttpToolsProtocol):
             transport.close()
             return
         self._headers_due.start()
+        if self._connections.draining:
+            self._unused_due.start()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        for timer in (self._headers_due, self._rest_due, self._reading_due):
+        for timer in (self._headers_due, self._rest_due, self._reading_due, self._unused_due):
             timer.stop()
         if self._counted:
             self._counted = False
@@ -194,6 +202,9 @@ class BoundedConnection(HttpToolsProtocol):
                 self.on_response_complete()
                 return
         super().on_headers_complete()
+        if self._connections.draining:
+            self._unused_due.stop()
+            self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
         self._body += len(body)
@@ -221,6 +232,8 @@ class BoundedConnection(HttpToolsProtocol):
         if not self._in_headers and not self.pipeline:
             self._rest_due.start()
         super().on_response_complete()
+        if self._connections.draining and not self.pipeline:
+            self._unused_due.start()
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -232,6 +245,20 @@ class BoundedConnection(HttpToolsProtocol):
         super().resume_writing()
 
     # Ends.
+
+    def shutdown(self) -> None:
+        """The server drains. An answer that has begun has promised to keep the connection, and so it is kept."""
+        if self.pipeline:
+            self.pipeline[0][0].keep_alive = False
+        elif self.cycle is None or self.cycle.response_complete:
+            self._unused_due.start()
+        elif not self.cycle.response_started:
+            self.cycle.keep_alive = False
+
+    def _close_unused(self) -> None:
+        """What has begun to come is bounded by `HEADER_S`."""
+        if not self._received:
+            self._close()
 
     def _look_at_writing(self) -> None:
         before, self._unread = self._unread, self.transport.get_write_buffer_size()

@@ -18,6 +18,8 @@ from libs.version import VERSION
 
 STARTING = "start"
 """Waited for until every part has been started."""
+DRAINING = "drain"
+"""From SIGTERM on."""
 
 
 class Health:
@@ -26,6 +28,7 @@ class Health:
     def __init__(self, service: str) -> None:
         self._service = service
         self._serving = False
+        self._draining = False
         self._checks: dict[str, Callable[[], bool]] = {}
         self._lags: list[Callable[[], int]] = []
         self._background: list[Repeated] = []
@@ -37,6 +40,10 @@ class Health:
     def serving(self) -> None:
         """Every part has been started; until then the service is not ready, whatever its checks."""
         self._serving = True
+
+    def draining(self) -> None:
+        """It ends, and is not ready any more; nobody new is to be sent here."""
+        self._draining = True
 
     def check(self, name: str, is_ready: Callable[[], bool]) -> None:
         """Adds a condition without which the service is not ready.
@@ -78,6 +85,8 @@ class Health:
     def waits_for(self) -> list[str]:
         """The names of the conditions that do not hold; empty: ready."""
         missing = [name for name, is_ready in self._checks.items() if not is_ready()]
+        if self._draining:
+            return [DRAINING, *missing]
         return missing if self._serving else [STARTING, *missing]
 
     async def _alive(self, _request: Request) -> JSONResponse:

@@ -14,6 +14,7 @@ import structlog
 from pydantic import ValidationError
 
 from libs.runtime.secret_files import SecretFileError, read_secret_files
+from libs.runtime.supervised import announce_draining
 from libs.telemetry.logs import configure_logs
 from libs.telemetry.process import observe_process
 from libs.telemetry.tracing import configure_tracing, shutdown_tracing
@@ -75,6 +76,12 @@ def _runner() -> Any:
 async def _with_signals(main: Main) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+
+    def drain() -> None:
+        if not stop.is_set():
+            stop.set()
+            announce_draining()
+
     for signal_number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(signal_number, stop.set)
+        loop.add_signal_handler(signal_number, drain)
     await main(stop)

@@ -9,6 +9,9 @@ from typing import Any
 import uvicorn
 
 from libs.runtime.connection import Connections, Gate, bounded
+from libs.runtime.supervised import inherited
+
+BACKLOG = 2048
 
 
 class _QuietServer(uvicorn.Server):
@@ -28,11 +31,22 @@ class HttpServer:
         *,
         connections: Connections | None = None,
         gate: Gate | None = None,
+        inherits: str | None = None,
+        announce_s: float = 0.0,
         **options: Any,
     ) -> None:
+        """
+        Args:
+            inherits: the name of its socket, where a supervisor has opened that; see `libs.runtime.supervised`.
+            announce_s: for so long after `stop` connections are still accepted, for whoever has not noticed yet.
+                Not where the socket is inherited: there a successor accepts them.
+        """
+        self._connections = connections or Connections()
+        self._inherits = inherits
+        self._announce_s = announce_s
         configuration = uvicorn.Config(
             application,
-            http=bounded(connections or Connections(), gate),  # type: ignore[arg-type]
+            http=bounded(self._connections, gate),  # type: ignore[arg-type]
             ws="none",
             log_config=None,
             access_log=False,
@@ -44,17 +58,33 @@ class HttpServer:
         self._server = _QuietServer(configuration)
         self._address = (host, port)
         self._task: asyncio.Task[None] | None = None
+        self.inherited = False
+        """A successor listens on the same socket."""
 
     async def start(self) -> None:
         """Listens. Raises OSError where the port is taken."""
-        family = socket.AF_INET6 if ":" in self._address[0] else socket.AF_INET
-        listener = socket.create_server(self._address, family=family, backlog=2048)
+        listener = inherited(self._inherits) if self._inherits else None
+        self.inherited = listener is not None
+        if listener is None:
+            listener = self._listen()
         self._task = asyncio.create_task(self._server.serve([listener]))
         while not self._server.started and not self._task.done():
             await asyncio.sleep(0.005)
 
+    def _listen(self) -> socket.socket:
+        family = socket.AF_INET6 if ":" in self._address[0] else socket.AF_INET
+        return socket.create_server(self._address, family=family, backlog=BACKLOG)
+
     async def stop(self) -> None:
-        """Lets running answers end, for as long as uvicorn's graceful time-out says."""
+        """Lets running answers end, for as long as uvicorn's graceful time-out says.
+
+        Clients are asked to go elsewhere with their next request; see `Connections.draining`.
+        """
+        self._connections.draining = True
+        for connection in list(self._server.server_state.connections):
+            connection.shutdown()
+        if self._announce_s and not self.inherited:
+            await asyncio.sleep(self._announce_s)
         self._server.should_exit = True
         if self._task:
             await self._task

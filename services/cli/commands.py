@@ -32,6 +32,7 @@ COMMANDS = (
     ),
     Command("up", "run:up", "Start Sluice and keep it running."),
     Command("down", "down:down", "Stop the Sluice that runs from this folder."),
+    Command("restart", "restart:restart", "Start all services anew, one after the other: no request fails."),
     Command("status", "status:status", "Show what runs from this folder, and how it is."),
     Command("top", "top:top", "Show rate, latency, lag, spend and refusals of the Sluice of this folder, live."),
     Command(

@@ -9,6 +9,7 @@ import typer
 
 from deploy.local.errors import StackError
 from deploy.local.stack import SERVICES
+from libs.runtime.supervised import DRAINING, SOCKETS
 from services.cli.down import DOWN_WITHIN_S
 from services.cli.output import report
 from services.cli.running import running
@@ -37,6 +38,9 @@ def debug(
         process.wait(DOWN_WITHIN_S)
     except psutil.Error as error:
         raise StackError(f"{service} could not be stopped ({type(error).__name__}); try again") from None
+    for name in (SOCKETS, DRAINING):
+        # These descriptors were the former process's.
+        environment.pop(name, None)
     environment |= {name: os.environ[name] for name in _OF_THE_TERMINAL if name in os.environ}
     report(f"{service} runs here, with the environment of its stack; Ctrl-C ends it")
     module = f"services.{service.replace('-', '_')}"

@@ -17,6 +17,8 @@ from deploy.local.stack import Stack, StackOptions
 from services.cli.output import fail, out, report
 
 DETACHED_WITHIN_S = 180
+RESTART = signal.SIGUSR1
+"""Asks for a rolling restart."""
 
 Config = Annotated[Path | None, typer.Option(help="YAML file of providers, models and limits.")]
 Kafka = Annotated[str, typer.Option(help="embedded, apache, or HOST:PORT of your own broker.")]
@@ -60,11 +62,26 @@ async def _serve(home: Home, options: StackOptions) -> None:
     out.print(f"Sluice is ready: {stack.base_url}", markup=False)
     report(f"console: {stack.console_url}, `./sluice account login` prints a link that signs you in")
     report("Ctrl-C stops it")
-    keeping = asyncio.create_task(_keep_state(home, stack))
+    beside = [asyncio.create_task(work) for work in (_keep_state(home, stack), _restart_when_asked(home, stack))]
     await stopping
-    keeping.cancel()
+    for task in beside:
+        task.cancel()
     report("stopping")
     await stack.stop()
+
+
+async def _restart_when_asked(home: Home, stack: Stack) -> None:
+    asked = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(RESTART, asked.set)
+    while True:
+        await asked.wait()
+        asked.clear()
+        try:
+            await stack.restart()
+        except StackError as error:
+            report(str(error))
+        else:
+            home.save(stack.state())
 
 
 async def _keep_state(home: Home, stack: Stack) -> None:

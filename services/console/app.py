@@ -73,7 +73,9 @@ async def build(service: Service) -> AsyncIterator[None]:
             # From the database, which is right, whether or not the log can be read yet.
             first = await catalog.publish_at_start(connection, config)
         versions.changed(first.state_key, first)
-        server = HttpServer(application(parts), settings.host, settings.port, timeout_graceful_shutdown=5)
+        server = HttpServer(
+            application(parts), settings.host, settings.port, inherits="http", timeout_graceful_shutdown=5
+        )
         async with service.running(views, outbox, last_used, server):
             await views.wait_ready()
             async with service.running(guard):

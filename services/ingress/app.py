@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 
 from contracts import topics
@@ -42,6 +42,10 @@ from services.ingress.waiting import WaitingRoom
 
 SILENCE_S = 7.5
 """A stream says that it lives after one to two of these without an event."""
+CLAIMED_WITHIN_S = 5.0
+"""A reply partition. Without one, as without a broker, clients are refused."""
+UNUSED_S = 3.0
+"""So long a connection that is kept alive may be unused before it is closed, while the ingress drains."""
 
 
 @asynccontextmanager
@@ -96,9 +100,12 @@ async def build(service: Service) -> AsyncIterator[None]:
         settings.host,
         settings.port,
         connections=Connections(
-            most_of_address=None if config.trusted_proxies else config.limits.connections_of_address
+            most_of_address=None if config.trusted_proxies else config.limits.connections_of_address,
+            linger_s=UNUSED_S,
         ),
         gate=gate,
+        inherits="http",
+        announce_s=settings.announce_s,
         timeout_graceful_shutdown=settings.drain_s,
         timeout_keep_alive=75,
     )
@@ -109,5 +116,10 @@ async def build(service: Service) -> AsyncIterator[None]:
         if versions.newest.by_o200k:
             await asyncio.to_thread(o200k)
         await asyncio.to_thread(pages.newest().models, datetime.now(UTC))
-        async with service.running(stored, readings, replies, claimant, silence, server):
-            yield
+        async with service.running(stored, readings, replies, claimant, silence):
+            # On a socket that is kept open connections wait already.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(CLAIMED_WITHIN_S):
+                    await replies.wait_ready()
+            async with service.running(server):
+                yield

@@ -1,5 +1,7 @@
 """Follows the reply partition that this ingress holds."""
 
+import asyncio
+
 from contracts import topics
 from libs.bus.follower import Follower, From
 from libs.bus.service import Service
@@ -16,6 +18,7 @@ class RepliesReader:
         self._wanted: int | None = None
         self._followed: int | None = None
         self._follower: Follower | None = None
+        self._first = asyncio.Event()
         self.background = Repeated("follow the claimed partition", self._follow)
 
     @property
@@ -41,6 +44,12 @@ class RepliesReader:
         self._wanted = None
         self.background.wake()
 
+    async def wait_ready(self) -> None:
+        """Returns when the first partition is followed."""
+        await self._first.wait()
+        assert self._follower is not None
+        await self._follower.wait_ready()
+
     async def start(self) -> None:
         """Begins to heed claims."""
         await self.background.start()
@@ -65,6 +74,7 @@ class RepliesReader:
             on_dead_letter=self._room.on_dead_letter,
         )
         await self._follower.start()
+        self._first.set()
 
     async def _unfollow(self) -> None:
         follower, self._follower = self._follower, None

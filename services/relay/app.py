@@ -53,7 +53,15 @@ async def build(service: Service) -> AsyncIterator[None]:
         return RelayProcessor(work, service, attempts, Examination(service), keep_ms=keep_ms)
 
     # Not static: a member's name says which relay runs an attempt, and it must go with its process (ADR 5).
-    member = service.member(RELAY_GROUP, make, client_id=relay_id, static=False, tick_s=LOOK_AFTER_EVERY_S)
+    member = service.member(
+        RELAY_GROUP,
+        make,
+        client_id=relay_id,
+        static=False,
+        tick_s=LOOK_AFTER_EVERY_S,
+        # Attempts outlive their partitions, which are another relay's while they end.
+        drains_on=topics.ATTEMPTS,
+    )
     views = service.views(relays, grant_keys, View(topics.CATALOG, on_change=versions.changed))
     announcement = Upkeep(service.producer, relays, lambda: {relay_id: grants.announcement(now_ms())})
     clients = service.follower(topics.CANCELLATIONS, attempts.on_client, begin=From.END)

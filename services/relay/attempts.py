@@ -80,6 +80,7 @@ class Attempts:
         self._cancelled = RecentIds()
         self._own_keys = OwnKeyUses()
         self._storing = Storing(producer)
+        self._starting = Tasks("starts of attempts")
         self._tasks = Tasks("attempts")
         self._paces = Paces()
         self._left = Left()
@@ -119,7 +120,10 @@ class Attempts:
             cache=self._cache,
             traceparent=step.traceparent,
         )
-        task = self._tasks.spawn(self._run(route, attempt, step))
+        starting = None
+        if route.request_id not in self._cancelled:
+            starting = self._starting.spawn(self._publish_started(route, step.traceparent))
+        task = self._tasks.spawn(self._run(route, attempt, starting, step))
         task.add_done_callback(lambda _: self._held.give(owner, size))
         self._running[route.request_id] = attempt, task
         _notify(task, on_ended)
@@ -155,6 +159,11 @@ class Attempts:
         """Forgets those of this time or earlier."""
         self._cancelled.forget(until_ms)
 
+    async def started(self) -> None:
+        """Returns when the log knows of all attempts that were begun: their partitions may have another owner then."""
+        while self._starting:
+            await self._starting.wait(DRAIN_S)
+
     async def drain(self) -> None:
         """Lets attempts end for a while, then interrupts them; returns when everything is on the log."""
         if self._tasks:
@@ -168,13 +177,15 @@ class Attempts:
         """Answers the client of a route of which nothing but its headers is known."""
         await self._producer.publish_until_acknowledged(topics.REPLIES, ended, trace)
 
-    async def _run(self, route: RoutePlanned, attempt: Attempt, step: Step) -> None:
+    async def _run(
+        self, route: RoutePlanned, attempt: Attempt, starting: "asyncio.Task[None] | None", step: Step
+    ) -> None:
         request_id = route.request_id
         try:
-            if request_id in self._cancelled:
+            if starting is None:
                 ending = Ending(Outcome.CANCELLED, status=499, attempts=0)
             else:
-                await self._publish_started(route, step.traceparent)
+                await starting
                 ending = await attempt.run()
                 if ending.outcome is Outcome.COMPLETED and attempt.kept:
                     # Before the end of the answer: whoever has seen it may ask for it.

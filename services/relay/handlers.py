@@ -98,6 +98,10 @@ class RelayProcessor(Processor[Route | PromptSubmitted]):
             ended = refused(letter.request_id, letter.reply_to, BROKEN)
             await self._attempts.answer_unknown(ended, letter.traceparent)
 
+    async def hand_over(self) -> None:
+        """See `Attempts.started`."""
+        await self._attempts.started()
+
     async def drain(self) -> None:
         """Lets attempts end."""
         await self._attempts.drain()

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import itertools
+from collections import Counter
 from dataclasses import dataclass, field
 from types import TracebackType
 
@@ -27,6 +28,8 @@ class Load:
     url: str | None = None
     statuses: dict[int, int] = field(default_factory=dict)
     completed: set[str] = field(default_factory=set)
+    refusals: Counter[str] = field(default_factory=Counter)
+    """Their messages."""
     broken: int = 0
     """Connections that the ingress did not live to answer, and streams that ended with an error."""
 
@@ -71,7 +74,7 @@ class Load:
             self.statuses[response.status_code] = self.statuses.get(response.status_code, 0) + 1
             assert response.status_code in STATUSES, response.text
             if response.status_code != 200:
-                assert response.json()["error"]["message"]
+                self.refusals[response.json()["error"]["message"]] += 1
                 await asyncio.sleep(0.1)
             elif stream and not response.text.endswith("data: [DONE]\n\n"):
                 assert '"error"' in response.text

@@ -17,6 +17,7 @@ from libs.bus.settings import BusSettings
 from libs.config.gateway import Timeouts
 from tests.faults.books import check_books
 from tests.faults.load import Load
+from tests.faults.open_streams import DONE, OpenStreams
 from tests.stacks import Gateway, chat, running_stack, until
 
 
@@ -55,6 +56,38 @@ async def test_kill_9_of_a_service_under_load(own: Gateway, service: str) -> Non
     assert outcomes["completed"] >= len(load.completed)
     if service not in ("ingress", "relay"):
         assert load.broken == 0
+
+
+async def test_streams_of_a_killed_ingress_go_on_at_the_next(own: Gateway) -> None:
+    async with OpenStreams(own, 20, "[[stub chunks=60 gap_ms=50]]") as streams:
+        own.stack.children["ingress"].kill()
+    for stream in streams.all:
+        assert (stream.content.endswith(DONE), stream.words) == (True, 60)
+        assert stream.resumed
+        whole = await own.http.get(stream.url, headers={"authorization": f"Bearer {own.key}"})
+        assert whole.content == stream.content
+    await _ready(own)
+    await check_books(own, set())
+
+
+async def test_open_streams_go_on_when_the_broker_is_back(own: Gateway) -> None:
+    async with OpenStreams(own, 30, "[[stub chunks=100 gap_ms=50]]") as streams:
+        own.stack.children["broker"].kill()
+    for stream in streams.all:
+        assert (stream.content.endswith(DONE), stream.words, stream.resumed) == (True, 100, 0)
+    await _ready(own)
+    await check_books(own, set())
+
+
+async def test_a_rolling_restart_of_all_services_fails_no_request(own: Gateway) -> None:
+    async with OpenStreams(own, 5, "[[stub chunks=200 gap_ms=50]]") as streams, Load(own, leaving=0) as load:
+        await load.more(20)
+        await own.stack.restart()
+        await load.more(20)
+    assert (load.refusals, load.broken) == ({}, 0)
+    for stream in streams.all:
+        assert (stream.content.endswith(DONE), stream.words, stream.resumed) == (True, 200, 0)
+    await check_books(own, load.completed)
 
 
 async def test_a_killed_relay_s_stream_ends_with_an_error_and_one_entry(own: Gateway) -> None:

@@ -481,6 +481,37 @@ async def test_a_member_that_drains_stays_in_the_group_and_holds_up_nobody(
         await seen.all(1)
 
 
+async def test_who_drains_elsewhere_gives_its_partitions_away_before(
+    bus: BusSettings, producer: Producer, run: str
+) -> None:
+    seen, second, drained = Seen(run), Seen(run), asyncio.Event()
+
+    async def drain(_work: Work) -> None:
+        await drained.wait()
+
+    leaving = _member(bus, producer, run, seen.process, drain=drain, client_id="leaving", drains_on=topics.ATTEMPTS)
+    await leaving.start()
+    subjects = [f"acct:{key_in(number, bus, run)}" for number in range(4)]
+    for number, subject in enumerate(subjects):
+        await publish(producer, run, 1, first=number, subject=subject)
+    await seen.all(4)
+    stopping = asyncio.create_task(leaving.stop())
+    async with _running(_member(bus, producer, run, second.process, client_id="staying")):
+        for number, subject in enumerate(subjects, 4):
+            await publish(producer, run, 1, first=number, subject=subject)
+
+        async def all_of_them() -> bool | None:
+            return set(second.numbers) == {4, 5, 6, 7} or None
+
+        await until(all_of_them, what="the records of all partitions", within_s=WITHIN_S)
+        assert not stopping.done()
+        assert any(name.startswith("leaving") for name in await group_members(bus, run))
+        drained.set()
+        async with asyncio.timeout(WITHIN_S):
+            await stopping
+    assert sorted(seen.numbers) == [0, 1, 2, 3]
+
+
 async def test_a_broken_sequence_is_mended(bus: BusSettings, producer: Producer, run: str) -> None:
     """An idempotent producer of whose records the broker refuses one is refused all that follow."""
     seen = Seen(run)

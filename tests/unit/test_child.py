@@ -5,10 +5,13 @@ import contextlib
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from deploy.local.child import Child
 from deploy.local.errors import StackError
+from deploy.local.home import ROOT, plain_environment
+from deploy.local.ports import free_port
 from tests.stacks import until
 
 
@@ -77,3 +80,51 @@ async def test_a_start_whose_process_ends_is_given_up_at_once(tmp_path: Path) ->
     async with asyncio.timeout(60):
         with pytest.raises(StackError, match="failing ended with exit code 3 while it started"):
             await child.start()
+
+
+SERVER = """
+import os, signal, sys
+from libs.runtime.supervised import announce_draining, inherited
+listener = inherited("http")
+first = not os.path.exists(sys.argv[1])
+open(sys.argv[1], "a").close()
+signal.signal(signal.SIGTERM, lambda *_: announce_draining())
+while True:
+    if first:
+        signal.pause()
+        listener.close()
+        signal.pause()
+    connection, _ = listener.accept()
+    connection.sendall(b"%d" % os.getpid())
+    connection.close()
+"""
+
+
+async def test_a_child_that_drains_has_a_successor_on_the_same_socket(tmp_path: Path) -> None:
+    port = free_port()
+    environment = plain_environment(PYTHONPATH=ROOT)
+    child = Child(
+        "server",
+        lambda: [sys.executable, "-c", SERVER, str(tmp_path / "begun")],
+        environment,
+        tmp_path / "log",
+        listens={"http": port},
+        overlaps=True,
+    )
+    await child.start()
+    first = child.pid
+
+    async def begun() -> bool | None:
+        return (tmp_path / "begun").exists() or None
+
+    await until(begun, what="the first process")
+    # The first accepts nothing; the connection waits for who does.
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    await child.restart(environment)
+    assert (await reader.read(), child.pid != first) == (b"%d" % child.pid, True)
+    assert psutil.pid_exists(first)
+    writer.close()
+    await child.stop(within_s=0.1)
+    assert not psutil.pid_exists(first)
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.1", port)

@@ -136,3 +136,33 @@ async def test_the_peer_is_who_is_at_the_other_end_whatever_it_says() -> None:
     async with _server(app) as port:
         await _answer(port, GET + b"x-forwarded-for: 1.2.3.4\r\n\r\n")
     assert app.scopes[0]["client"][0] == LOOPBACK
+
+
+async def test_a_server_that_drains_answers_what_is_on_its_way_and_says_that_it_closes() -> None:
+    port = free_port()
+    server = HttpServer(App(), LOOPBACK, port, connections=Connections(linger_s=30), timeout_graceful_shutdown=30)
+    await server.start()
+    reader, writer = await asyncio.open_connection(LOOPBACK, port)
+    writer.write(GET + b"\r\n")
+    assert b"connection: close" not in await reader.readuntil(b"\r\n0\r\n\r\n")
+    stopping = asyncio.create_task(server.stop())
+    await asyncio.sleep(0)
+    writer.write(GET + b"\r\n")
+    answer = await reader.read()
+    assert (answer.startswith(b"HTTP/1.1 200 "), b"connection: close" in answer) == (True, True)
+    writer.close()
+    await stopping
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection(LOOPBACK, port)
+
+
+async def test_a_server_that_drains_closes_what_is_not_used() -> None:
+    port = free_port()
+    server = HttpServer(App(), LOOPBACK, port, timeout_graceful_shutdown=30)
+    await server.start()
+    reader, writer = await asyncio.open_connection(LOOPBACK, port)
+    writer.write(GET + b"\r\n")
+    await reader.readuntil(b"\r\n0\r\n\r\n")
+    await server.stop()
+    assert await reader.read() == b""
+    writer.close()

@@ -82,6 +82,10 @@ spec:
         {{- end }}
       env:
         {{- include "sluice.kafka" (dict "root" .root "name" $name) | nindent 8 }}
+        {{- if eq $name "ingress" }}
+        # Until kube-proxy and the load balancer have seen that the pod is not ready any more.
+        - {name: SLUICE_INGRESS_ANNOUNCE_S, value: "10"}
+        {{- end }}
         - {name: SLUICE_CONFIG, value: /etc/sluice/config.yaml}
         - {name: SLUICE_TRUSTED_PROXIES, value: {{ .root.Values.trustedProxies | quote }}}
         {{- if eq $name "ingress" }}
