@@ -50,26 +50,38 @@ def boundary_of(content_type: str) -> str:
 
 
 def parts_of(content_type: str, content: bytes) -> list[Part]:
-    """The parts of a form, in order.
+    """The parts of a form, in order. Files are copied once, and nothing else of their size is made.
 
     Raises:
         FormError: it is none, ends too early, or has more parts, or longer headers, than any form needs.
     """
-    delimiter = b"\r\n--" + boundary_of(content_type).encode("latin-1")
-    # The first delimiter need not follow a line.
-    pieces = (b"\r\n" + content).split(delimiter, MOST_PARTS + 2)
-    if len(pieces) - 2 > MOST_PARTS:
+    marks = _delimiters(content, b"\r\n--" + boundary_of(content_type).encode("latin-1"))
+    if len(marks) - 1 > MOST_PARTS:
         raise FormError(f"The form has more than {MOST_PARTS} parts.")
-    if len(pieces) < 2 or not pieces[-1].startswith(b"--"):
+    if not marks or not content.startswith(b"--", marks[-1][1]):
         raise FormError("The form is not whole: its last boundary is missing.")
-    return [_part(piece) for piece in pieces[1:-1]]
+    return [_part(content, marks[at][1], marks[at + 1][0]) for at in range(len(marks) - 1)]
 
 
-def _part(piece: bytes) -> Part:
-    padding, _, rest = piece.partition(b"\r\n")
-    head, found, content = (b"\r\n" + rest).partition(b"\r\n\r\n")
-    if padding.strip(b" \t") or not found or len(head) > MOST_HEADER_BYTES:
+def _delimiters(content: bytes, delimiter: bytes) -> list[tuple[int, int]]:
+    """Where each of them begins and ends, as far as there may be some. The first need not follow a line."""
+    found: list[tuple[int, int]] = []
+    if content.startswith(delimiter[2:]):
+        found.append((0, len(delimiter) - 2))
+    while len(found) < MOST_PARTS + 2:
+        at = content.find(delimiter, found[-1][1] if found else 0)
+        if at < 0:
+            break
+        found.append((at, at + len(delimiter)))
+    return found
+
+
+def _part(content: bytes, start: int, end: int) -> Part:
+    first = content.find(b"\r\n", start, end)
+    blank = content.find(b"\r\n\r\n", first, end) if first >= 0 else -1
+    if blank < 0 or blank - first > MOST_HEADER_BYTES or content[start:first].strip(b" \t"):
         raise FormError("A part of the form has no headers, or too long ones.")
+    head = content[first:blank]
     headers = {}
     for line in head.decode("utf-8", "replace").split("\r\n"):
         name, _, value = line.partition(":")
@@ -81,7 +93,7 @@ def _part(piece: bytes) -> Part:
     media_type = headers.get("content-type", "")
     return Part(
         parameters["name"],
-        content,
+        content[blank + len(b"\r\n\r\n") : end],
         parameters.get("filename"),
         media_type if _MEDIA_TYPE.match(media_type) else None,
     )
@@ -89,15 +101,15 @@ def _part(piece: bytes) -> Part:
 
 def encoded(parts: Iterable[Part], boundary: str) -> bytes:
     """The body with these parts. The boundary must be in none of them."""
-    out = bytearray()
+    out: list[bytes] = []
     for part in parts:
-        out += f'--{boundary}\r\nContent-Disposition: form-data; name="{_escaped(part.name)}"'.encode()
+        head = f'--{boundary}\r\nContent-Disposition: form-data; name="{_escaped(part.name)}"'
         if part.filename is not None:
-            out += f'; filename="{_escaped(part.filename)}"'.encode()
+            head += f'; filename="{_escaped(part.filename)}"'
         if part.content_type:
-            out += f"\r\nContent-Type: {part.content_type}".encode()
-        out += b"\r\n\r\n" + part.content + b"\r\n"
-    return bytes(out + f"--{boundary}--\r\n".encode())
+            head += f"\r\nContent-Type: {part.content_type}"
+        out += (head.encode() + b"\r\n\r\n", part.content, b"\r\n")
+    return b"".join((*out, f"--{boundary}--\r\n".encode()))
 
 
 def _unescaped(text: str) -> str:

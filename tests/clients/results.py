@@ -18,6 +18,7 @@ CASES = {
     "retries": "retries",
     "cancel": "cancel",
     "embeddings": "embeddings",
+    "endpoints": "images, sound, stored answers",
     "models": "model list",
 }
 Results = dict[str, dict[str, Any]]

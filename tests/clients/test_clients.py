@@ -1,11 +1,11 @@
 """The programs of clients against a running gateway; docs/clients.md says what passed.
 
-They are run on demand, as they take minutes: ``./sluice test tests/clients --write-tables`` runs all of them and writes
-results and document, ``-k NAME`` chooses, ``--update-pins`` brings the newest versions first.
+They are run on demand, as they take minutes (``test_sample.py`` runs some of them every time):
+``./sluice test tests/clients --write-tables`` runs all of them and writes results and document, ``-k NAME`` chooses,
+``--update-pins`` brings the newest versions first.
 """
 
 import json
-import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -15,7 +15,8 @@ import pytest_asyncio
 from deploy.local.home import ROOT
 from tests.clients import pins
 from tests.clients.clients import CLIENTS, Client
-from tests.clients.environments import FOLDER, HARNESS, NODE, installed, run
+from tests.clients.environments import FOLDER
+from tests.clients.programs import output_of
 from tests.clients.providers import mock, stack
 from tests.clients.results import Results, collected, failures, table
 from tests.documents import agrees
@@ -23,7 +24,6 @@ from tests.stacks import Gateway
 
 DOCUMENT = ROOT / "docs/clients.md"
 RESULTS = FOLDER / "results.json"
-WITHIN_S = 900
 
 
 def _known() -> Results:
@@ -48,29 +48,6 @@ async def providers(
         yield gateway, address
 
 
-async def _output(client: Client, models: tuple[str, ...], gateway: Gateway, mock_url: str, home: Path) -> str:
-    folder = await installed(client.folder)
-    environment = {
-        "SLUICE_URL": gateway.base_url,
-        "SLUICE_KEY": gateway.key,
-        "SLUICE_STUB": gateway.stack.stub_url,
-        "SLUICE_MOCK": mock_url,
-        "SLUICE_MODELS": " ".join(models),
-        "SLUICE_FLAVOUR": client.flavour,
-        "SLUICE_CLIENT": str(folder),
-        "PYTHONPATH": str(HARNESS),
-        "HOME": str(home),
-    }
-    command = [str(folder / "bin" / "python"), str(client.program)]
-    if client.program.suffix == ".mjs":
-        for file in (client.program, *HARNESS.glob("*.mjs")):
-            shutil.copy(file, folder)
-        command = [str(NODE), str(folder / client.program.name)]
-    code, out, err = await run(*command, folder=home, environment=environment, within_s=WITHIN_S)
-    assert code == 0, err[-3000:]
-    return out
-
-
 @pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.name)
 async def test_a_client(
     request: pytest.FixtureRequest, client: Client, providers: tuple[Gateway, str], tmp_path: Path
@@ -78,7 +55,7 @@ async def test_a_client(
     if request.config.getoption("--update-pins"):
         await pins.update(client.folder)
     gateway, mock_url = providers
-    cells = collected(await _output(client, client.models, gateway, mock_url, tmp_path))
+    cells = collected(await output_of(client, client.models, gateway, mock_url, tmp_path))
     results = _known() | {client.name: {"digest": client.digest, "cells": cells}}
     RESULTS.write_text(json.dumps(results, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
     assert not failures(cells), "\n".join(failures(cells))

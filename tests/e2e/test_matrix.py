@@ -69,6 +69,8 @@ def _configuration() -> dict[str, Any]:
         "billing": {"prepaid": False},
         "routing": {"breaker": None},
         "telemetry": {"sample_ratio": 0},
+        # Each of the features aborts: nobody has to wait for counts that do not come.
+        "timeouts": {"leave_s": 0.1},
     }
 
 

@@ -160,7 +160,7 @@ def test_the_default_list_is_read_by_kilo_code_s_client(default: CatalogPages) -
     config = load_config(None)
     assert {one.id for one in read.data} == {model.id for model in config.models} | set(config.auto)
     assert {"anthropic/claude-sonnet-4.5", "mistralai/codestral-2508", *config.auto} <= read.shown()
-    hidden = {"openai/tts-1", "openai/whisper-1", "openai/dall-e-3", "openai/text-embedding-3-small"}
+    hidden = {"openai/tts-1", "openai/whisper-1", "openai/gpt-image-2", "openai/text-embedding-3-small"}
     assert not hidden & read.shown()
     assert all(one.context_length > 0 for one in read.data if one.id in read.shown())
 

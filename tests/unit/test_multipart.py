@@ -1,5 +1,6 @@
 """Forms with files: what HTTP libraries write is read, and what is written they read."""
 
+import tracemalloc
 from email import message_from_bytes
 
 import httpx
@@ -40,6 +41,19 @@ def test_what_is_written_is_read_again_and_by_the_standard_library(parts: list[t
     assert [part.get_payload(decode=True) for part in theirs.get_payload()] == [  # type: ignore[union-attr]
         part.content for part in made
     ]
+
+
+def test_a_file_is_copied_once_when_it_is_read_and_once_when_it_is_written() -> None:
+    body = encoded([Part("file", bytes(4_000_000), "a.mp3")], "x")
+    tracemalloc.start()
+    try:
+        read = parts_of("multipart/form-data; boundary=x", body)
+        assert tracemalloc.get_traced_memory()[1] < 1.1 * len(body)
+        tracemalloc.reset_peak()
+        assert encoded(read, "x") == body
+        assert tracemalloc.get_traced_memory()[1] < 2.1 * len(body), "with what was read"
+    finally:
+        tracemalloc.stop()
 
 
 @given(st.binary(max_size=300), st.text(max_size=60))

@@ -1,5 +1,6 @@
 """Microdollars: exact, rounded once, and zero where nobody pays."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
 
@@ -233,6 +234,21 @@ def test_every_model_of_the_default_file_has_a_price() -> None:
         # OpenAI moderates for nothing, and Google AI Studio has no price for Gemma.
         is_free = offer.model.id in ("openai/omni-moderation-latest", "google/gemma-4-31b-it")
         assert (cost_microdollars(rules_of(offer)[-1].price, used, units) == 0) == is_free, offer.model.id
+
+
+def test_no_price_of_the_default_file_is_one_that_genai_prices_has() -> None:
+    """So `./sluice prices update` keeps all that can be kept. Seconds and characters are compared alone."""
+    listed = {"openai/whisper-1": ("second", "audio_hours", 3_600)}
+    listed |= dict.fromkeys(("openai/tts-1", "openai/tts-1-hd"), ("character", "input_mchars", 1_000_000))
+    for offer in (one for one in PAID if one.model.pricing):
+        if offer.model.id in listed:
+            unit, name, many = listed[offer.model.id]
+            known = calc_price(Usage(), offer.model.upstream_model, provider_id="openai").model.prices
+            assert offer.model.pricing
+            assert offer.model.pricing.units == {unit: getattr(known, name) / many}
+            continue
+        with pytest.raises(NoPriceError):
+            rules_of(replace(offer, model=offer.model.model_copy(update={"pricing": None})))
 
 
 @given(st.integers(-(10**15), 10**15))

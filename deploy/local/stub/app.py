@@ -120,10 +120,12 @@ class StubProvider:
         self, protocol: StubProtocol, request: StubRequest, used_key: str, receive: Receive, send: Send
     ) -> None:
         knobs = request.knobs
-        status = knobs.number("error") or self._fails_once(knobs.text("flaky"))
-        if status:
+        if status := knobs.number("error"):
             headers = [(b"retry-after", b"7")] if status == 429 else []
             await _json(send, status, protocol.error(status, f"the stub was asked for {status}"), headers)
+            return
+        if self._fails_once(knobs.text("flaky")):
+            await _json(send, 503, protocol.error(503, "the stub was asked to fail once"), [(b"retry-after", b"1")])
             return
         if knobs.text("hang"):
             await _disconnected(receive)
@@ -150,12 +152,12 @@ class StubProvider:
             whole["system_fingerprint"] = used_key
         await _json(send, 200, whole)
 
-    def _fails_once(self, name: str) -> int | None:
-        """503 for the first request that gives the name; the newest hundred names are known."""
+    def _fails_once(self, name: str) -> bool:
+        """True for the first request that gives the name; the newest hundred names are known."""
         if not name or name in self._failed:
-            return None
+            return False
         self._failed.append(name)
-        return 503
+        return True
 
     async def _stream(
         self, protocol: StubProtocol, request: StubRequest, answer: StubAnswer, gone: "asyncio.Task[None]", send: Send

@@ -107,6 +107,22 @@ await run({
       expect(made.data.length === 2 && made.data[0].embedding.length > 0, made);
     }
   },
+  // Forms with files, a recording, an answer that is stored.
+  async endpoints(model) {
+    if (model !== "stub/echo") return;
+    const recording = await OpenAI.toFile(Buffer.alloc(64_000, 7), "a.mp3");
+    const heard = await client.audio.transcriptions.create({ model: "stub/whisper", file: recording, response_format: "srt" });
+    expect(heard.includes("00:00:03,500 --> 00:00:07,200\n64000 bytes"), heard);
+    const drawing = await OpenAI.toFile(Buffer.from(image, "base64"), "a.png");
+    const drawn = await client.images.edit({ model: "stub/gpt-image", prompt: "a hat", image: [drawing] });
+    expect(drawn.data.length === 1, drawn);
+    const spoken = await client.audio.speech.create({ model: "stub/speech", voice: "alloy", input: "one two" });
+    expect(Buffer.from(await spoken.arrayBuffer()).toString() === "one two ", "speech");
+    const stored = await client.responses.create({ model: "claude/echo", input: "hello", store: true });
+    expect((await client.responses.retrieve(stored.id)).output_text === stored.output_text, stored);
+    expect((await client.responses.inputItems.list(stored.id)).data.length === 1, "input items");
+    await client.responses.delete(stored.id);
+  },
   async models(model) {
     const names = [];
     for await (const one of client.models.list()) names.push(one.id);
