@@ -7,6 +7,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, from_json
 
+from .headers import ANSWER_KEY
 from .record import JSON, NO_HEADERS, RequestRecord
 
 
@@ -15,10 +16,16 @@ class PromptSubmitted(RequestRecord):
 
     content: Annotated[bytes, Field(repr=False)]
     content_type: str = JSON
+    answer_key: Annotated[bytes | None, Field(repr=False)] = None
+    """With which the answer is to be sealed, of a request whose answer is kept."""
 
     @property
     def media_type(self) -> str:
         return self.content_type
+
+    @property
+    def own_headers(self) -> list[tuple[str, bytes]]:
+        return [] if self.answer_key is None else [(ANSWER_KEY, self.answer_key)]
 
     @cached_property
     def body(self) -> dict[str, Any]:
@@ -36,7 +43,7 @@ class PromptSubmitted(RequestRecord):
             # What cannot be read is to be known here, where it becomes a dead letter. But objects take many times the
             # room of their text, and a prompt may wait for its route.
             _object(value)
-        return cls(request_id=subject, content=value, content_type=media_type)
+        return cls(request_id=subject, content=value, content_type=media_type, answer_key=headers.get(ANSWER_KEY))
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:

@@ -106,10 +106,13 @@ class Lasting(StrEnum):
     """It ends when its client leaves, and is written no faster than that reads."""
     ANSWER = "answer"
     """It runs to its end, whoever reads."""
+    KEPT = "kept"
+    """So does this one, and it is kept for a day, sealed, on ``gateway.kept-replies``."""
 
 
 class ReplyAddress(Value):
-    """Where the answer goes: one ingress's partition of ``gateway.replies``, for as long as its claim holds."""
+    """Where the answer goes: one ingress's partition of ``gateway.replies``, for as long as its claim holds; or the one
+    of the same number of ``gateway.kept-replies``."""
 
     partition: Annotated[int, Field(ge=0)]
     ingress_id: str

@@ -55,7 +55,7 @@ class ReplyStarted(RequestRecord):
 
 
 class ReplyChunk(RequestRecord):
-    """A piece of a stream, ready for the client: it is the record's whole value."""
+    """A piece of a stream, ready for the client: it is the record's whole value, sealed where the answer is kept."""
 
     reply_to: ReplyAddress
     at: Annotated[int, Field(ge=0)]
@@ -108,6 +108,10 @@ class ReplyEnded(RequestRecord):
     """Of the body."""
     tail: str | None = None
     """The last events of a stream. They travel here, so that no client sees the end of what is not in the books."""
+    sealed: Annotated[str, Field(repr=False)] = ""
+    """Body and tail of an answer that is kept, in JSON, sealed, and in base64; they are not beside it then."""
+    unbilled: bool = False
+    """It has cost nobody anything: the same ``Idempotency-Key`` may be used again."""
     size: Annotated[int, Field(ge=0)] = 0
     """How many bytes of `ReplyChunk` records came before the tail."""
     windows: list[QuotaWindow] = []
@@ -136,7 +140,12 @@ def reader_of(account_id: str | None, address: str | None) -> str:
 def refused(request_id: RequestId, reply_to: ReplyAddress, refusal: Refusal) -> ReplyEnded:
     """The last record of a reply that Sluice ends itself: the client gets the refusal, and no part of an answer."""
     return ReplyEnded(
-        request_id=request_id, reply_to=reply_to, outcome=Outcome.FAILED, status=refusal.status, refusal=refusal
+        request_id=request_id,
+        reply_to=reply_to,
+        outcome=Outcome.FAILED,
+        status=refusal.status,
+        refusal=refusal,
+        unbilled=True,
     )
 
 

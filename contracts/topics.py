@@ -8,12 +8,13 @@ from .attempts import Attempt, AttemptEnded, AttemptStarted
 from .charges import ChargePosted
 from .claims import PartitionClaimed
 from .decisions import CredentialGranted, PolicyDecided, QuotaReserved
+from .idempotency import KEPT_MS, KeyClaimed
 from .letters import DeadLetterResolved
 from .limits import LimitsSet, MeterSaved
 from .outcomes import OutcomesCounted
 from .prompts import PromptSubmitted
 from .quota import QuotaStateSaved
-from .record import RequestRecord, StateRecord
+from .record import Lasting, ReplyAddress, RequestRecord, StateRecord
 from .replies import Reply, ReplyChunk, ReplyEnded, ReplyStarted
 from .requests import KeyUsed, ReplyRead, RequestAccepted, RequestCancelled
 from .responses import ResponseDeleted, ResponseSealed, ResponseStored, StoreEvent
@@ -24,6 +25,7 @@ from .vault import CredentialRemoved, CredentialSubmitted, CredentialTestOrdered
 
 SMALL = 1024 * 1024
 LARGE = 32 * 1024 * 1024
+HOUR_MS = 3600 * 1000
 MONTH_MS = 30 * DAY_MS
 
 S = TypeVar("S", bound=StateRecord)
@@ -73,6 +75,20 @@ REPLIES: Topic[Reply] = Topic(
     retention_ms=15 * 60 * 1000,
     max_record_bytes=LARGE,
 )
+KEPT_REPLIES: Topic[Reply] = Topic(
+    "gateway.kept-replies.v1",
+    (ReplyStarted, ReplyChunk, ReplyEnded),
+    key=_request_id,
+    partition=lambda reply: reply.reply_to.partition,
+    reply_to=lambda reply: reply.reply_to,
+    spread=Spread.REPLIES,
+    # No key stands for an answer that is not there any more.
+    retention_ms=KEPT_MS + HOUR_MS,
+    max_record_bytes=LARGE,
+)
+IDEMPOTENCY = Topic(
+    "gateway.idempotency.v1", (KeyClaimed,), key=lambda claim: claim.locator, retention_ms=KEPT_MS + HOUR_MS
+)
 CLAIMS = Topic("gateway.claims.v1", (PartitionClaimed,), key=lambda claim: str(claim.partition), spread=Spread.SINGLE)
 
 # Answers that clients want kept.
@@ -97,7 +113,7 @@ ANSWERS: Topic[AnswerCached | AnswersForgotten] = Topic(
     (AnswerCached, AnswersForgotten),
     key=lambda record: record.event_subject,
     spread=Spread.SINGLE,
-    retention_ms=3600 * 1000,
+    retention_ms=HOUR_MS,
 )
 
 # What services report.
@@ -106,7 +122,7 @@ OUTCOMES = Topic(
     (OutcomesCounted,),
     key=lambda counted: counted.provider_id,
     spread=Spread.SINGLE,
-    retention_ms=3600 * 1000,
+    retention_ms=HOUR_MS,
 )
 KEY_USES = Topic("gateway.key-uses.v1", (KeyUsed,), key=lambda use: use.key_fingerprint, spread=Spread.SINGLE)
 METERS = Topic(
@@ -186,6 +202,12 @@ GRANT_KEYS = _view("control.grant-keys.v1", control.EpochKeySealed, signed_by="k
 RELAYS = _view("control.relays.v1", control.RelayAnnounced, signed_by="relay")
 # The vault and all relays write it; it is shown, and decides nothing.
 CREDENTIAL_USES = _view("control.credential-uses.v1", control.CredentialUsed, signed_by=None)
+
+
+def replies_of(address: ReplyAddress) -> Topic[Reply]:
+    """Where the records of an answer lie."""
+    return KEPT_REPLIES if address.lasting is Lasting.KEPT else REPLIES
+
 
 TOPICS: tuple[Topic[Any], ...] = tuple(found for found in list(globals().values()) if isinstance(found, Topic))
 

@@ -132,6 +132,11 @@ class Attempt:
                 self._task.cancel()
 
     @property
+    def answer_key(self) -> bytes | None:
+        """With which the answer is sealed."""
+        return self._prompt.answer_key
+
+    @property
     def kept(self) -> Kept | None:
         """What is to be stored of an answer that ended well, if its client wants it stored."""
         return self._keeper.kept if self._keeper else None

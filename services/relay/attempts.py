@@ -22,6 +22,7 @@ from libs.config.gateway import Timeouts
 from libs.config.versions import CatalogVersions
 from libs.runtime.background import Tasks
 from libs.runtime.budget import Budget
+from libs.sealing.replies import seal_ended
 from libs.telemetry.tracing import Step
 from services.relay.answer_cache import AnswerCache
 from services.relay.attempt import Attempt
@@ -104,7 +105,7 @@ class Attempts:
             return
         await self._room.acquire()
         step = Step("relay answer", trace, attributes={"sluice.request.id": route.request_id})
-        stream = ReplyStream(self._producer, route, route.windows, step.traceparent)
+        stream = ReplyStream(self._producer, route, route.windows, step.traceparent, prompt.answer_key)
         stream.waited_ms = route.waited_ms
         attempt = Attempt(
             route,
@@ -175,7 +176,7 @@ class Attempts:
 
     async def answer_unknown(self, ended: ReplyEnded, trace: str) -> None:
         """Answers the client of a route of which nothing but its headers is known."""
-        await self._producer.publish_until_acknowledged(topics.REPLIES, ended, trace)
+        await self._producer.publish_until_acknowledged(topics.replies_of(ended.reply_to), ended, trace)
 
     async def _run(
         self, route: RoutePlanned, attempt: Attempt, starting: "asyncio.Task[None] | None", step: Step
@@ -198,7 +199,7 @@ class Attempts:
                 }
             )
             step.end(None if ending.refusal is None else str(ending.refusal.status))
-            await self._end(route, ending, step.traceparent)
+            await self._end(route, ending, step.traceparent, attempt.answer_key)
             used = self._own_keys.used(route, ending, now_ms()) if ending.attempts else None
             if used:
                 publish = self._producer.publish_until_acknowledged(topics.CREDENTIAL_USES, used, step.traceparent)
@@ -216,8 +217,10 @@ class Attempts:
         )
         await self._producer.publish_until_acknowledged(topics.ATTEMPTS, started, trace)
 
-    async def _end(self, route: Route, ending: Ending, trace: str) -> None:
+    async def _end(self, route: Route, ending: Ending, trace: str, key: bytes | None = None) -> None:
         ended = attempt_ended(route, ending, now_ms())
+        if key:
+            ended = ended.model_copy(update={"reply": seal_ended(ended.reply, key)})
         try:
             await self._producer.publish_until_acknowledged(topics.ATTEMPTS, ended, trace)
         except MessageSizeTooLargeError:
@@ -229,7 +232,7 @@ class Attempts:
     async def _publish_effects(self, ended: AttemptEnded, trace: str) -> None:
         await asyncio.gather(
             self._producer.publish_until_acknowledged(topics.USAGE, ended.usage, trace),
-            self._producer.publish_until_acknowledged(topics.REPLIES, ended.reply, trace),
+            self._producer.publish_until_acknowledged(topics.replies_of(ended.reply.reply_to), ended.reply, trace),
         )
 
 

@@ -84,7 +84,7 @@ class RelayProcessor(Processor[Route | PromptSubmitted]):
                 for source in overdue:
                     self._work.finish(source)
         self._attempts.forget_cancellations(now - self._keep_ms)
-        self._examination.look(self._on_ended_elsewhere, self._on_interrupted)
+        self._examination.look(self._on_ended_elsewhere, self._on_interrupted, self._intake.prompt_of)
 
     async def on_dead_letter(self, letter: DeadLetter) -> None:
         """Answers the client whose prompt or route is broken."""

@@ -12,6 +12,7 @@ from contracts.replies import EVENTS, STREAM_WINDOW, Reply, ReplyChunk, ReplySta
 from contracts.requests import AddressedRequest
 from libs.bus.producer import Producer, settle
 from libs.chat.event_ids import numbered
+from libs.sealing.replies import seal_chunk
 
 log = structlog.get_logger()
 
@@ -27,8 +28,20 @@ class ReplyStream:
     `STREAM_WINDOW` to read.
     """
 
-    def __init__(self, producer: Producer, request: AddressedRequest, windows: list[QuotaWindow], trace: str) -> None:
+    def __init__(
+        self,
+        producer: Producer,
+        request: AddressedRequest,
+        windows: list[QuotaWindow],
+        trace: str,
+        key: bytes | None = None,
+    ) -> None:
+        """
+        Args:
+            key: with which its chunks are sealed.
+        """
         self._producer = producer
+        self._key = key
         self._request = request
         self._windows = windows
         self._trace = trace
@@ -134,13 +147,14 @@ class ReplyStream:
                 content=b"".join(pieces),
             )
             self._written = chunk.end
-            await self._put([*first, chunk])
+            await self._put([*first, seal_chunk(chunk, self._key) if self._key else chunk])
             first = []
 
     async def _put(self, records: list[Reply]) -> None:
+        topic = topics.replies_of(self._request.reply_to)
         while True:
             try:
-                await settle([await self._producer.publish(topics.REPLIES, record, self._trace) for record in records])
+                await settle([await self._producer.publish(topic, record, self._trace) for record in records])
                 return
             except KafkaError as error:
                 # The same record again is harmless: the ingress knows it by its number.

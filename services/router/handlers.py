@@ -90,7 +90,7 @@ class RouterProcessor(Processor[RequestAccepted | Decision]):
         elif letter.topic is topics.REQUESTS and letter.reply_to:
             # Nothing but its headers is known of it: its client is answered, and there is nothing for the books.
             ended = refused(letter.request_id, letter.reply_to, BROKEN)
-            await self._work.publish(topics.REPLIES, ended, letter.traceparent)
+            await self._work.publish(topics.replies_of(letter.reply_to), ended, letter.traceparent)
 
     async def _publish(self, now: int) -> None:
         """Finishes requests once the log has their routes. Raises KafkaError where it did not take all of them."""

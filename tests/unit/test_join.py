@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.record import Refusal
+from contracts.record import Lasting, Refusal
 from contracts.requests import RequestAccepted
 from services.router.core.join import Allowed, Join, Refused
 from tests.unit.records import NOW_MS, accepted, decisions, request_id
@@ -46,6 +46,17 @@ def test_requests_never_disturb_each_other(steps: list[tuple[int, int]]) -> None
         seen[number].add(kind)
         verdicts[number] += verdict is not None
         assert verdicts[number] == (1 if len(seen[number]) == 4 else 0)
+
+
+def test_what_is_decided_too_late_is_not_run_where_its_key_may_stand_for_another() -> None:
+    kept = accepted().model_copy(update={"reply_to": accepted().reply_to.model_copy(update={"lasting": Lasting.KEPT})})
+    for request, late_ms, allowed in ((kept, 14_999, True), (kept, 15_000, False), (accepted(), 15_000, True)):
+        join: Join[str] = Join(KEEP_MS)
+        for decision in decisions():
+            assert join.decision(decision, NOW_MS + late_ms) is None
+        verdict = join.request(request, "here", "", NOW_MS + late_ms)
+        assert isinstance(verdict, Allowed) is allowed
+        assert isinstance(verdict, Allowed) or (verdict is not None and verdict.failed)
 
 
 def test_a_decision_that_never_comes_fails_the_request_and_names_the_service() -> None:

@@ -59,6 +59,16 @@ def rejected(route: RequestRejected) -> Ending:
     return Ending(outcome, route.refusal.status, route.refusal, attempts=0)
 
 
+def is_unbilled(ending: Ending) -> bool:
+    """It has cost nobody anything, and its client has nothing of an answer."""
+    return (
+        ending.outcome is not Outcome.COMPLETED
+        and not ending.size
+        and not ending.quantities
+        and ending.tokens == TokenUsage()
+    )
+
+
 def attempt_ended(route: RoutePlanned | RequestRejected, ending: Ending, now_ms: int) -> AttemptEnded:
     """The record from which all others follow: the ledger's ``usage``, the client's ``reply``."""
     planned = route if isinstance(route, RoutePlanned) else None
@@ -95,6 +105,7 @@ def attempt_ended(route: RoutePlanned | RequestRejected, ending: Ending, now_ms:
             body=ending.body,
             content_type=ending.content_type,
             tail=ending.tail,
+            unbilled=is_unbilled(ending),
             size=ending.size,
             windows=route.windows,
             waited_ms=route.waited_ms,

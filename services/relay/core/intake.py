@@ -92,6 +92,11 @@ class Intake(Generic[Source]):
     def __len__(self) -> int:
         return len(self._entries) + len(self._settled)
 
+    def prompt_of(self, request_id: RequestId) -> PromptSubmitted | None:
+        """The prompt of a request that is acted on, once it has come."""
+        entry = self._entries.get(request_id)
+        return entry.prompt if entry else None
+
     def keeps(self, request_id: RequestId) -> bool:
         """True while the records of a request are waited for or acted on."""
         return request_id in self._entries

@@ -4,9 +4,11 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from contracts.decisions import CredentialGranted, Decision, PolicyDecided, QuotaReserved
-from contracts.record import Refusal
+from contracts.record import Lasting, Refusal
 from contracts.requests import RequestAccepted
 from libs.bus.recent import RecentIds
+
+LATE = Refusal(status=504, message="The decisions came too late; nothing was charged, try again.", retry_after_s=1)
 
 Source = TypeVar("Source")
 """The record of the log that the request came in; the join only hands it back."""
@@ -143,6 +145,9 @@ class Join(Generic[Source]):
         assert isinstance(policy, PolicyDecided)
         assert isinstance(quota, QuotaReserved)
         assert isinstance(credential, CredentialGranted)
+        if asked.request.reply_to.lasting is Lasting.KEPT and now_ms >= asked.request.route_by_ms:
+            # Its Idempotency-Key may stand for another request by now.
+            return self._refuse(entry, asked, LATE, now_ms, failed=True)
         self._settle(asked.request.request_id, now_ms)
         return Allowed(asked.request, policy, quota, credential, asked.source, asked.traceparent)
 
