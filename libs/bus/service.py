@@ -108,6 +108,7 @@ class Service:
         topic: Topic[R],
         receive: Callable[[Received[R]], None],
         *,
+        beside: Collection[Topic[R]] = (),
         partitions: Collection[int] | None = None,
         begin: From = From.BEGINNING,
         **options: Any,
@@ -115,11 +116,13 @@ class Service:
         """Follows a topic outside of groups; see `Follower`.
 
         Args:
+            beside: topics of the same partitions, which are followed, too.
             partitions: None means all.
         """
-        self._check(topic in self.spec.follows, topic.name)
+        for one in (topic, *beside):
+            self._check(one in self.spec.follows, one.name)
         numbers = range(self.bus.partitions_of(topic)) if partitions is None else partitions
-        chosen = [(topic, number) for number in numbers]
+        chosen = [(one, number) for number in numbers for one in (topic, *beside)]
         return Follower(self.bus, self.dead_letters, chosen, receive, begin=begin, trust=self.trust, **options)
 
     async def recover(self, topic: Topic[R], **options: Any) -> "AsyncIterator[Received[R] | Deleted]":

@@ -58,6 +58,8 @@ class Limits(Section):
     """Of one owner, who asks for it with ``store: true``; the oldest make way."""
     stored_bytes: int = Field(default=64 * 1024 * 1024, ge=0)
     """Of all of these, packed and sealed."""
+    idempotency_keys: int = Field(default=20_000, ge=1)
+    """Of one owner, within a day; the oldest make way."""
     in_flight: int = Field(default=10_000, gt=0)
     """Of one ingress; beyond it clients are asked to come again."""
     output_tokens: int = Field(default=16_384, gt=0)

@@ -29,6 +29,7 @@ from services.ingress.forgetting import ForgetPage
 from services.ingress.gate import Gate
 from services.ingress.generations import GenerationPage, Generations
 from services.ingress.models import CatalogRoutes, NewestPages
+from services.ingress.once import Once
 from services.ingress.profile import ProfileBalancePage, ProfilePage
 from services.ingress.publishing import Publishing
 from services.ingress.reading import Readings
@@ -66,10 +67,13 @@ async def build(service: Service) -> AsyncIterator[None]:
         service.producer, watch, claimant, replies, ingress_id=ingress_id, within_s=config.timeouts.publish_s
     )
     stored = StoredResponses(service, config.limits)
+    once = Once(service, readings, replies, config.limits)
     entrance = Entrance(config, versions, balances, policies, publishing, visitors, stored)
     door = Door(config.overload)
     gate = Gate(door, completion_paths(), completion_paths(Surface.MESSAGES))
-    completions = Completions(door, gate, visitors, entrance, publishing, room, replies, versions, config.timeouts)
+    completions = Completions(
+        door, gate, visitors, entrance, publishing, room, replies, once, versions, config.timeouts
+    )
     generations = Generations(service, config.timeouts)
     pages = NewestPages(versions)
     routes = application(
@@ -116,7 +120,7 @@ async def build(service: Service) -> AsyncIterator[None]:
         if versions.newest.by_o200k:
             await asyncio.to_thread(o200k)
         await asyncio.to_thread(pages.newest().models, datetime.now(UTC))
-        async with service.running(stored, readings, replies, claimant, silence):
+        async with service.running(stored, once, readings, replies, claimant, silence):
             # On a socket that is kept open connections wait already.
             with suppress(TimeoutError):
                 async with asyncio.timeout(CLAIMED_WITHIN_S):

@@ -12,19 +12,23 @@ from contracts.replies import STREAM_WINDOW, ReplyChunk, ReplyEnded, ReplyStarte
 from contracts.requests import RequestAccepted, Surface
 from libs.config.gateway import Timeouts
 from libs.config.versions import CatalogVersions
+from libs.sealing.kept import ClientKey
 from services.ingress.body import ClientGone
+from services.ingress.core.admission import bearer_token, check_lasts
 from services.ingress.core.answering import Answering
 from services.ingress.core.answers import refused
 from services.ingress.core.errors import IngressError, Unavailable
+from services.ingress.core.idempotency import client_key, fingerprint
 from services.ingress.core.stream_ids import StreamId
 from services.ingress.door import Door, Stay
 from services.ingress.entrance import Admitted, Entrance
 from services.ingress.gate import Gate
 from services.ingress.measuring import measure_admitted, measure_refused
+from services.ingress.once import Again, Once, Wanted, give_again
 from services.ingress.publishing import Publishing
 from services.ingress.replies import RepliesReader
-from services.ingress.streams import watch_connection
-from services.ingress.visitors import Visitors
+from services.ingress.streams import position_of, watch_connection
+from services.ingress.visitors import Visitor, Visitors
 from services.ingress.waiting import Waiting, WaitingRoom
 
 GONE = Refusal(status=499, message="The client closed the connection.")
@@ -44,6 +48,7 @@ class Completions:
         publishing: Publishing,
         room: WaitingRoom,
         replies: RepliesReader,
+        once: Once,
         versions: CatalogVersions,
         timeouts: Timeouts,
     ) -> None:
@@ -54,6 +59,7 @@ class Completions:
         self._publishing = publishing
         self._room = room
         self._replies = replies
+        self._once = once
         self._versions = versions
         self._timeouts = timeouts
 
@@ -64,13 +70,17 @@ class Completions:
     async def _serve(self, surface: Surface, scope: Scope, receive: Receive, send: Send) -> None:
         began_s = time.perf_counter()
         try:
-            if len(self._room) >= self._versions.newest.limits.in_flight:
+            if len(self._room) + self._once.reading >= self._versions.newest.limits.in_flight:
                 raise Unavailable("The gateway is full; try again in a moment.", retry_after_s=1)
             visitor = await self._visitors.visitor(scope)
             self._gate.remember(scope["headers"], visitor.owner)
             with await self._door.enter(visitor.owner) as stay:
-                admitted = await self._entrance.admit(surface, visitor, receive)
-                await self._serve_admitted(admitted, stay, receive, send, began_s)
+                key = client_key(visitor.headers, bearer_token(visitor.headers), visitor.owner)
+                if key:
+                    await self._serve_once(key, surface, visitor, stay, receive, send, began_s)
+                else:
+                    admitted = await self._entrance.admit(surface, visitor, receive)
+                    await self._serve_admitted(admitted, stay, receive, send, began_s)
         except IngressError as error:
             measure_refused(surface, error.status, began_s)
             for message in refused(error.refusal, [], surface):
@@ -78,23 +88,64 @@ class Completions:
         except ClientGone:
             return
 
-    async def _serve_admitted(
-        self, admitted: Admitted, stay: Stay, receive: Receive, send: Send, began_s: float
+    async def _serve_once(
+        self,
+        key: ClientKey,
+        surface: Surface,
+        visitor: Visitor,
+        stay: Stay,
+        receive: Receive,
+        send: Send,
+        began_s: float,
     ) -> None:
+        check_lasts(visitor.headers)
+        at = position_of(visitor.headers, {})
+        self._publishing.address(Lasting.KEPT)
+        body, content_type = await self._entrance.read(surface, visitor, receive)
+        wanted = Wanted(visitor.owner or "", key, fingerprint(key, surface, content_type, body.data), at)
+
+        async def accept() -> Admitted:
+            address = self._publishing.address(Lasting.KEPT)
+            return await self._entrance.accept(surface, visitor, body, content_type, address)
+
+        async with self._once.settled(wanted, body, accept, receive) as found:
+            if isinstance(found, Again):
+                await give_again(found, surface, at, stay, send)
+            else:
+                await self._serve_admitted(found, stay, receive, send, began_s, seal=key.seal)
+
+    async def _serve_admitted(
+        self,
+        admitted: Admitted,
+        stay: Stay,
+        receive: Receive,
+        send: Send,
+        began_s: float,
+        *,
+        seal: bytes | None = None,
+    ) -> None:
+        """
+        Args:
+            seal: with which the answer is to be sealed.
+        """
         request, step = admitted.request, admitted.step
         headers = [(b"x-request-id", request.request_id.encode())]
         answering = Answering(request.surface, headers, looked_up=request.cache is not None)
-        waiting = self._room.enter(request.request_id, request.reply_to, self._replies.position)
+        waiting = self._room.enter(request.request_id, request.reply_to, self._replies.position(request.reply_to), seal)
         watcher = asyncio.create_task(watch_connection(receive, waiting, GONE))
         overdue = asyncio.get_running_loop().call_later(
             self._timeouts.request_s + OVERDUE_AFTER_S, waiting.fail, OVERDUE
         )
-        status, cancels = 500, True
+        # Who comes again with its key finds the request, should the log have it.
+        status, cancels = 500, request.reply_to.lasting is not Lasting.KEPT
         try:
             with admitted.body as body:
                 stay.published()
                 prompt = PromptSubmitted(
-                    request_id=request.request_id, content=body.data, content_type=admitted.content_type
+                    request_id=request.request_id,
+                    content=body.data,
+                    content_type=admitted.content_type,
+                    answer_key=seal,
                 )
                 await self._publishing.publish(request, prompt, step.traceparent)
                 # An answer takes long, and the log has the prompt.
@@ -167,5 +218,6 @@ class _Endpoint:
 
 
 def _stream_header(request: RequestAccepted, waiting: Waiting) -> tuple[bytes, bytes]:
-    found = StreamId(request.reply_to.partition, waiting.position, request.request_id)
+    kept = request.reply_to.lasting is Lasting.KEPT
+    found = StreamId(request.reply_to.partition, waiting.position, request.request_id, kept)
     return (b"x-sluice-stream", found.encode().encode())

@@ -70,13 +70,22 @@ class Entrance:
             IngressError: it is refused.
             ClientGone: the connection ended.
         """
-        started_ms = now_ms()
         address = self._publishing.address(admission.lasting_of(visitor.headers))
+        body, content_type = await self.read(surface, visitor, receive)
+        return await self.accept(surface, visitor, body, content_type, address)
+
+    async def read(self, surface: Surface, visitor: Visitor, receive: Receive) -> tuple[Body, str]:
+        """The body and its type. Raises as `admit` does."""
         content_type = admission.content_type_of(visitor.headers, surface)
         if content_type == JSON:
-            body = await self._visitors.read_json(visitor, receive, bodies.MOST_NODES[surface])
-        else:
-            body = await self._visitors.read(visitor, receive)
+            return await self._visitors.read_json(visitor, receive, bodies.MOST_NODES[surface]), content_type
+        return await self._visitors.read(visitor, receive), content_type
+
+    async def accept(
+        self, surface: Surface, visitor: Visitor, body: Body, content_type: str, address: ReplyAddress
+    ) -> Admitted:
+        """The record of a request whose body was read. Raises IngressError, and releases the body."""
+        started_ms = now_ms()
         try:
             if surface is Surface.RESPONSES:
                 await self._put_in_full(body, visitor.owner)

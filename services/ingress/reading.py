@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from contracts import topics
 from contracts.record import Refusal, ReplyAddress, RequestId
 from contracts.replies import Reply, ReplyChunk, ReplyEnded, ReplyStarted
+from contracts.topic import Topic
 from libs.bus.records import PoisonError, Raw, decode
 from libs.bus.replay import Replay
 from libs.bus.service import Service
@@ -24,7 +25,7 @@ INCOMPLETE = Refusal(status=502, message="A part of this answer is missing on th
 class Reading(Replies):
     """One answer from an offset on; no more than `MOST_BUFFERED` of it is in memory."""
 
-    __slots__ = ("_began", "_first", "_joined", "_reader", "_replay", "_sequence", "key", "offset")
+    __slots__ = ("_began", "_first", "_joined", "_reader", "_replay", "_sequence", "begins_at", "key", "offset")
 
     def __init__(
         self,
@@ -35,6 +36,7 @@ class Reading(Replies):
         *,
         at: int = 0,
         reader: str | None = None,
+        seal: bytes | None = None,
     ) -> None:
         """
         Args:
@@ -42,11 +44,14 @@ class Reading(Replies):
             at: so many bytes of the stream are not wanted.
             reader: whose it must be, see `contracts.replies.reader_of`; the first record must be at ``offset`` then.
                 None: it is known.
+            seal: see `Replies`.
         """
-        super().__init__(request_id, reply_to)
+        super().__init__(request_id, reply_to, seal)
         self.key = request_id.encode()
         self.offset = offset
         self._replay = replay
+        self.begins_at = offset
+        """The offset of its first record, once that has come."""
         self._first = offset
         self._reader = reader
         self._began = False
@@ -85,7 +90,12 @@ class Reading(Replies):
             if not theirs or offset != self._first:
                 self.fail(GONE)
                 return False
-        self._began = True
+        if not self._began:
+            self._began, self.begins_at = True, offset
+        opened = self._opened(record)
+        if opened is None:
+            return False
+        record = opened
         try:
             if isinstance(record, ReplyChunk):
                 piece = self._sequence.take(record)
@@ -120,29 +130,40 @@ class Readings:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._places = asyncio.Semaphore(MOST_PASSES)
-        self._replays: dict[int, Replay] = {}
+        self._places = {topic: asyncio.Semaphore(MOST_PASSES) for topic in (topics.REPLIES, topics.KEPT_REPLIES)}
+        self._replays: dict[tuple[Topic[Reply], int], Replay] = {}
         self._open: set[Reading] = set()
 
     def read(
-        self, request_id: RequestId, reply_to: ReplyAddress, offset: int, *, at: int = 0, reader: str | None = None
+        self,
+        request_id: RequestId,
+        reply_to: ReplyAddress,
+        offset: int,
+        *,
+        at: int = 0,
+        reader: str | None = None,
+        seal: bytes | None = None,
     ) -> Reading:
         """See `Reading`."""
-        replay = self._replays.get(reply_to.partition)
+        topic = topics.replies_of(reply_to)
+        replay = self._replays.get((topic, reply_to.partition))
         if replay is None:
-            replay = self._replays[reply_to.partition] = self._service.replay(
-                topics.REPLIES, reply_to.partition, self._places
-            )
-        return Reading(replay, request_id, reply_to, offset, at=at, reader=reader)
+            replay = self._service.replay(topic, reply_to.partition, self._places[topic])
+            self._replays[topic, reply_to.partition] = replay
+        return Reading(replay, request_id, reply_to, offset, at=at, reader=reader, seal=seal)
 
     @contextmanager
-    def open(self, found: StreamId, *, at: int, reader: str) -> Iterator[Reading]:
+    def open(self, found: StreamId, *, at: int, reader: str, seal: bytes | None = None) -> Iterator[Reading]:
         """A client's reading of a stream, for as long as it goes on."""
-        partition = found.partition
-        if partition >= self._service.bus.reply_partitions:
+        if found.partition >= self._service.bus.reply_partitions:
             raise NotFound(GONE.message)
-        address = ReplyAddress(partition=partition, ingress_id="")
-        reading = self.read(found.request_id, address, found.offset, at=at, reader=reader)
+        reading = self.read(found.request_id, found.address, found.offset, at=at, reader=reader, seal=seal)
+        with self.opened(reading):
+            yield reading
+
+    @contextmanager
+    def opened(self, reading: Reading) -> Iterator[Reading]:
+        """A client's reading, for as long as it goes on."""
         self._open.add(reading)
         try:
             yield reading
@@ -157,7 +178,7 @@ class Readings:
 
     def reread(self, waiting: Waiting, offset: int, at: int) -> Replies:
         """The rest of an answer that comes to this ingress."""
-        return self.read(waiting.request_id, waiting.reply_to, offset, at=at)
+        return self.read(waiting.request_id, waiting.reply_to, offset, at=at, seal=waiting.seal)
 
     async def start(self) -> None:
         """Nothing is read before somebody asks."""

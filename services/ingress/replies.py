@@ -1,8 +1,9 @@
-"""Follows the reply partition that this ingress holds."""
+"""Follows the reply partitions that this ingress holds."""
 
 import asyncio
 
 from contracts import topics
+from contracts.record import ReplyAddress
 from libs.bus.follower import Follower, From
 from libs.bus.service import Service
 from libs.runtime.background import Repeated
@@ -10,7 +11,10 @@ from services.ingress.waiting import WaitingRoom
 
 
 class RepliesReader:
-    """Reads the partition from its end at the time of the claim: earlier replies are for former holders."""
+    """Reads the partition from its end at the time of the claim: earlier replies are for former holders.
+
+    With it goes the one of the same number for answers that are kept.
+    """
 
     def __init__(self, service: Service, room: WaitingRoom) -> None:
         self._service = service
@@ -26,12 +30,11 @@ class RepliesReader:
         """Replies to requests that are published from now on will be read."""
         return self._follower is not None and self._followed == self._wanted and self._follower.ready
 
-    @property
-    def position(self) -> int:
+    def position(self, address: ReplyAddress) -> int:
         """The offset from which on replies come to who asks now."""
-        if self._follower is None or self._followed is None:
+        if self._follower is None:
             return 0
-        return self._follower.position(topics.REPLIES, self._followed)
+        return self._follower.position(topics.replies_of(address), address.partition)
 
     def claimed(self, partition: int) -> None:
         """Begins to follow a partition."""
@@ -68,6 +71,7 @@ class RepliesReader:
         self._follower = self._service.follower(
             topics.REPLIES,
             self._room.receive,
+            beside=[topics.KEPT_REPLIES],
             partitions=[self._followed],
             begin=From.END,
             wanted=self._room.wanted,

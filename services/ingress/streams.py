@@ -11,13 +11,15 @@ from starlette.types import Receive, Scope, Send
 from contracts.record import Lasting, Refusal
 from contracts.replies import STREAM_WINDOW, ReplyEnded, ReplyStarted, reader_of
 from contracts.requests import Surface
+from services.ingress.core.admission import bearer_token
 from services.ingress.core.answering import Answering
 from services.ingress.core.answers import refused
 from services.ingress.core.errors import BadRequest, IngressError, NotFound, RateLimited, Unavailable
+from services.ingress.core.idempotency import client_key
 from services.ingress.core.stream_ids import StreamId
 from services.ingress.publishing import Publishing
 from services.ingress.reading import GONE, Reading, Readings
-from services.ingress.visitors import Visitors
+from services.ingress.visitors import Visitor, Visitors
 from services.ingress.waiting import Replies
 
 LAST_EVENT = "last-event-id"
@@ -51,7 +53,8 @@ class StreamPage:
             if found is None:
                 raise NotFound(GONE.message)
             at = position_of(request.headers, request.query_params)
-            with self._place(reader), self._readings.open(found, at=at, reader=reader) as reading:
+            seal = self._seal(found, visitor, request.method)
+            with self._place(reader), self._readings.open(found, at=at, reader=reader, seal=seal) as reading:
                 if request.method == "DELETE":
                     await self._cancel(found, reading, send)
                 else:
@@ -59,6 +62,15 @@ class StreamPage:
         except IngressError as error:
             for message in refused(error.refusal, []):
                 await send(message)
+
+    @staticmethod
+    def _seal(found: StreamId, visitor: Visitor, method: str) -> bytes | None:
+        if not found.kept or method == "DELETE":
+            return None
+        key = client_key(visitor.headers, bearer_token(visitor.headers), visitor.owner)
+        if key is None:
+            raise BadRequest("This answer was kept for an Idempotency-Key; send that header, too.")
+        return key.seal
 
     @contextmanager
     def _place(self, reader: str) -> Iterator[None]:
@@ -130,7 +142,7 @@ class StreamPage:
             # Else a connection that ends in the middle is what makes the client ask again.
             return
         if reply.tail is not None:
-            rest = reply.tail.encode()[max(0, at - reply.size) :]
+            rest = rest_of_tail(reply, at)
             if not rest and at and not answering.began:
                 # An EventSource that is given 204 asks no more (HTML standard, 9.2.3).
                 await send({"type": "http.response.start", "status": 204, "headers": answering.headers})
@@ -154,6 +166,11 @@ def position_of(headers: Mapping[str, str], query: Mapping[str, str]) -> int:
     if not (given.isascii() and given.isdigit() and len(given) <= 15):
         raise BadRequest("Last-Event-ID is the ID of an event of this stream: a whole number.")
     return int(given)
+
+
+def rest_of_tail(reply: ReplyEnded, at: int) -> bytes:
+    """The last events of a stream, without those of its first bytes that are not wanted."""
+    return (reply.tail or "").encode()[max(0, at - reply.size) :]
 
 
 async def watch_connection(receive: Receive, replies: Replies, left: Refusal) -> None:

@@ -9,21 +9,31 @@ from contracts.headers import header
 from contracts.record import Refusal, ReplyAddress, RequestId
 from contracts.replies import Reply, ReplyChunk, ReplyEnded, ReplyStarted, refused
 from libs.bus.records import DeadLetter, Raw, Received
+from libs.sealing.hybrid import SealError
+from libs.sealing.replies import open_reply
 from libs.telemetry.instruments import REPLY_BUFFER, WAITING
 from services.ingress.core.sequence import MissingBytesError, Sequence
 
 KNOWN_TYPES = frozenset(names.TYPE_PREFIX + kind.__name__ for kind in (ReplyStarted, ReplyChunk, ReplyEnded))
 MOST_BUFFERED = 256 * 1024
 """Bytes of one stream in memory. What is more is read from the log when the client has read these."""
+SEALED = Refusal(
+    status=404, message="This answer does not open: it was kept for another Idempotency-Key, or another API key."
+)
 BROKEN = Refusal(status=500, message="A record of the answer could not be read; it was kept for the operator.")
 
 
 class Replies:
     """One client's records, in order: a queue."""
 
-    __slots__ = ("_buffered", "_ended", "_moved", "_records", "_wake", "answered", "reply_to", "request_id")
+    __slots__ = ("_buffered", "_ended", "_moved", "_records", "_wake", "answered", "reply_to", "request_id", "seal")
 
-    def __init__(self, request_id: RequestId, reply_to: ReplyAddress) -> None:
+    def __init__(self, request_id: RequestId, reply_to: ReplyAddress, seal: bytes | None = None) -> None:
+        """
+        Args:
+            seal: with which its records are sealed.
+        """
+        self.seal = seal
         self.request_id = request_id
         self.reply_to = reply_to
         self.answered = False
@@ -63,6 +73,16 @@ class Replies:
     def close(self) -> None:
         """Nobody wants the rest."""
 
+    def _opened(self, record: Reply) -> Reply | None:
+        """As the client is to have it; None, and it has failed, where it does not open."""
+        if self.seal is None:
+            return record
+        try:
+            return open_reply(record, self.seal)
+        except SealError:
+            self.fail(SEALED)
+            return None
+
     def _put(self, record: Reply | None) -> None:
         self._moved = True
         self._records.append(record)
@@ -87,12 +107,20 @@ class Waiting(Replies):
 
     __slots__ = ("_again", "_first", "_position", "_reread", "_rest", "_sequence", "_started")
 
-    def __init__(self, request_id: RequestId, reply_to: ReplyAddress, position: int, reread: Reread) -> None:
+    def __init__(
+        self,
+        request_id: RequestId,
+        reply_to: ReplyAddress,
+        position: int,
+        reread: Reread,
+        seal: bytes | None = None,
+    ) -> None:
         """
         Args:
             position: the offset from which on its replies come.
+            seal: see `Replies`.
         """
-        super().__init__(request_id, reply_to)
+        super().__init__(request_id, reply_to, seal)
         self._first = position
         self._position = position
         self._reread = reread
@@ -122,9 +150,12 @@ class Waiting(Replies):
         """The offset of its first record, once that has come."""
         return self._first
 
-    def push(self, record: Reply, offset: int) -> None:
+    def push(self, came: Reply, offset: int) -> None:
         """Takes in a record of the log; what was published twice is dropped."""
-        if self._ended or self._again is not None or record.reply_to.ingress_id != self.reply_to.ingress_id:
+        if self._ended or self._again is not None or came.reply_to.ingress_id != self.reply_to.ingress_id:
+            return
+        record = self._opened(came)
+        if record is None:
             return
         if isinstance(record, ReplyChunk):
             if self._buffered > MOST_BUFFERED:
@@ -200,13 +231,14 @@ class WaitingRoom:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def enter(self, request_id: RequestId, reply_to: ReplyAddress, position: int) -> Waiting:
+    def enter(self, request_id: RequestId, reply_to: ReplyAddress, position: int, seal: bytes | None = None) -> Waiting:
         """Begins to wait. Call it before the request is published.
 
         Args:
             position: see `Waiting`.
+            seal: see `Replies`.
         """
-        waiting = self._waiting[request_id] = Waiting(request_id, reply_to, position, self._reread)
+        waiting = self._waiting[request_id] = Waiting(request_id, reply_to, position, self._reread, seal)
         return waiting
 
     def leave(self, request_id: RequestId) -> None:

@@ -1,8 +1,9 @@
 """kill -9 of any one process under load: every client is answered in bounded time, and the books are exact."""
 
 import asyncio
+import secrets
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import asyncpg
 import httpx
@@ -11,6 +12,7 @@ import pytest_asyncio
 from aiokafka.admin import AIOKafkaAdminClient
 
 from contracts.topics import TOPICS
+from deploy.local.child import Child
 from deploy.local.stack import SERVICES
 from libs.bus.reading import read_to_end
 from libs.bus.settings import BusSettings
@@ -18,6 +20,7 @@ from libs.config.gateway import Timeouts
 from tests.faults.books import check_books
 from tests.faults.load import Load
 from tests.faults.open_streams import DONE, OpenStreams
+from tests.faults.repeating import Repeating
 from tests.stacks import Gateway, chat, running_stack, until
 
 
@@ -88,6 +91,38 @@ async def test_a_rolling_restart_of_all_services_fails_no_request(own: Gateway) 
     for stream in streams.all:
         assert (stream.content.endswith(DONE), stream.words, stream.resumed) == (True, 200, 0)
     await check_books(own, load.completed)
+
+
+async def test_kill_9_of_the_ingress_runs_no_key_twice(own: Gateway) -> None:
+    """Killed at any moment: before the claim, between it and the request, within the answers."""
+    clients = [Repeating(own, f"{secrets.token_hex(8)}-{number}") for number in range(24)]
+    asking = [asyncio.create_task(one.ask()) for one in clients]
+    # Two of a key, at the same time.
+    again = [Repeating(own, one.key) for one in clients[:6]]
+    asking += [asyncio.create_task(one.ask()) for one in again]
+    ingress = own.stack.children["ingress"]
+    for number in range(3):
+        restarts = ingress.restarts
+        ingress.kill()
+        await until(_restarted(ingress, restarts), what=f"restart {number}")
+        await _ready(own)
+    await asyncio.gather(*asking)
+    assert len({one.content for one in clients}) == len(clients)
+    for one, other in zip(clients, again, strict=False):
+        assert one.content == other.content
+    await check_books(own, {request_id for one in clients for request_id in one.request_ids})
+    for one in clients:
+        assert len(one.request_ids) == 1
+        rows = await own.database.fetch("select outcome, output_tokens from ledger.usage where task_id = $1", one.key)
+        assert [row["outcome"] for row in rows if row["output_tokens"]] == ["completed"]
+    assert sum(one.sent for one in clients) > len(clients)
+
+
+def _restarted(child: Child, before: int) -> Callable[[], Awaitable[bool | None]]:
+    async def restarted() -> bool | None:
+        return child.restarts > before or None
+
+    return restarted
 
 
 async def test_a_killed_relay_s_stream_ends_with_an_error_and_one_entry(own: Gateway) -> None:

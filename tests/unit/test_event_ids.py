@@ -36,9 +36,9 @@ def test_the_id_counts_its_own_line(at: int) -> None:
     assert event == b"id: %d\ndata: a\n\n" % (at + len(event))
 
 
-@given(st.integers(0, 65_535), st.integers(0, 2**63), st.integers(0, 2**40))
-def test_stream_ids_survive_their_form(partition: int, offset: int, number: int) -> None:
-    found = StreamId(partition, offset, request_id(number))
+@given(st.integers(0, 2**15 - 1), st.integers(0, 2**63), st.integers(0, 9), st.booleans())
+def test_stream_ids_survive_their_form(partition: int, offset: int, number: int, kept: bool) -> None:
+    found = StreamId(partition, offset, request_id(number), kept)
     assert StreamId.decode(found.encode()) == found
 
 

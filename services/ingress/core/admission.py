@@ -106,6 +106,12 @@ def lasting_of(headers: Mapping[str, str]) -> Lasting:
     return _LASTING[wanted]
 
 
+def check_lasts(headers: Mapping[str, str]) -> None:
+    """Raises BadRequest where a client wants both: an answer that others come for, and to end it by leaving."""
+    if DISCONNECT_HEADER in headers and lasting_of(headers) is Lasting.CONNECTION:
+        raise BadRequest(f"An answer with an Idempotency-Key is not cancelled by leaving; omit {DISCONNECT_HEADER}.")
+
+
 def resolve(
     asked: Asked,
     caller: Caller | None,

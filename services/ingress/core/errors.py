@@ -69,6 +69,12 @@ class WrongContentType(IngressError):
     status = 415
 
 
+class Unprocessable(IngressError):
+    """The request contradicts an earlier one."""
+
+    status = 422
+
+
 class RateLimited(IngressError):
     """The client has its share already."""
 

@@ -1,0 +1,268 @@
+"""Requests that are run once, however often they are sent: the claims of their keys, and who waits for which answer.
+
+The log decides which request a key stands for (ADR 25). A claim counts whose request was run: one that was never
+published, or that ended without costing anything, is superseded by whoever finds that out.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+
+from aiokafka.errors import KafkaError
+from starlette.types import Receive, Send
+
+from contracts import topics
+from contracts.clock import now_ms
+from contracts.idempotency import KeyClaimed
+from contracts.record import Lasting, ReplyAddress
+from contracts.replies import Reply, ReplyEnded, ReplyStarted
+from contracts.requests import Surface
+from libs.bus.follower import From
+from libs.bus.producer import settle
+from libs.bus.records import Received
+from libs.bus.service import Service
+from libs.config.gateway import Limits
+from libs.runtime.background import Repeated
+from libs.sealing.kept import ClientKey
+from services.ingress.body import Body, ClientGone
+from services.ingress.core.answering import Answering
+from services.ingress.core.errors import NotFound, Unavailable, Unprocessable, log_away
+from services.ingress.core.idempotency import Held, KeyClaims
+from services.ingress.core.stream_ids import StreamId
+from services.ingress.door import Stay
+from services.ingress.entrance import Admitted
+from services.ingress.reading import GONE, Reading, Readings
+from services.ingress.replies import RepliesReader
+from services.ingress.streams import LEFT, OVER, READS_S, rest_of_tail, watch_connection
+
+EXPIRE_EVERY_S = 600.0
+CLAIM_WITHIN_S = 3.0
+SKEW_MS = 3_000
+"""How far the clocks of two machines may be apart."""
+MOST_ROUNDS = 8
+"""Each has another request that ended without costing anything."""
+EVERY_RECORD = 1_000_000_000
+OTHER_BODY = Unprocessable(
+    "This Idempotency-Key was sent with another request within the last day; send a new key with a new request.",
+    code="idempotency_key_reused",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A request with a key, before it is known whether it is run."""
+
+    owner: str
+    key: ClientKey
+    fingerprint: str
+    at: int
+    """So many bytes of the answer are not wanted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """The answer to the request that the key stands for."""
+
+    held: Held
+    reading: Reading
+    first: Reply
+
+
+Accept = Callable[[], Awaitable[Admitted]]
+
+
+class Once:
+    """The keys of all owners as this ingress knows them, and its clients that have one."""
+
+    def __init__(self, service: Service, readings: Readings, replies: RepliesReader, limits: Limits) -> None:
+        self._service = service
+        self._readings = readings
+        self._replies = replies
+        self._claims = KeyClaims(limits.idempotency_keys)
+        self._moved = asyncio.Event()
+        self._follower = service.follower(topics.IDEMPOTENCY, self._receive, begin=From.BEGINNING)
+        self._expiring = Repeated("forget old idempotency keys", self._expire, every_s=EXPIRE_EVERY_S)
+        self.background = (self._follower.background, self._expiring)
+        self.reading = 0
+        """Clients that are given an answer again, or wait for it."""
+
+    def _receive(self, received: Received[KeyClaimed]) -> None:
+        self._claims.apply(received.record)
+        self._moved.set()
+        self._moved = asyncio.Event()
+
+    async def _expire(self) -> None:
+        self._claims.expire(now_ms())
+
+    async def start(self) -> None:
+        """Begins to follow claims, and returns once it has those of the last day."""
+        await self._follower.start()
+        await self._follower.wait_ready()
+        await self._expiring.start()
+
+    async def stop(self) -> None:
+        """Ends following."""
+        await self._expiring.stop()
+        await self._follower.stop()
+
+    @asynccontextmanager
+    async def settled(
+        self, wanted: Wanted, body: Body, accept: Accept, receive: Receive
+    ) -> AsyncIterator[Admitted | Again]:
+        """The request itself, which is to be run now; or the answer to the one that was sent before.
+
+        Args:
+            body: is released where it is not needed.
+            accept: makes the record of the request.
+
+        Raises:
+            Unprocessable: the key was sent with another body.
+            NotFound: a part of an answer is wanted, and there is none.
+            Unavailable: the log cannot be read or written.
+            ClientGone: the connection ended.
+            IngressError: as `accept` does.
+        """
+        superseded: str | None = None
+        try:
+            for _ in range(MOST_ROUNDS):
+                held = self._claims.find(wanted.owner, wanted.key.locator, now_ms())
+                if held is None or held.request_id == superseded:
+                    if wanted.at:
+                        raise NotFound("This Idempotency-Key stands for no answer that one could go on with.")
+                    admitted = await accept()
+                    if await self._won(wanted, admitted, superseded):
+                        yield admitted
+                        return
+                    admitted.step.end("superseded")
+                    continue
+                with self._open(held, wanted, receive) as reading:
+                    first = await self._first(held, wanted, reading, body)
+                    if first is not None:
+                        body.release()
+                        yield Again(held, reading, first)
+                        return
+                superseded = held.request_id
+            raise Unavailable("Others use this Idempotency-Key right now; try again in a moment.", retry_after_s=1)
+        finally:
+            body.release()
+
+    @contextmanager
+    def _open(self, held: Held, wanted: Wanted, receive: Receive) -> Iterator[Reading]:
+        address = ReplyAddress(partition=held.partition, ingress_id="", lasting=Lasting.KEPT)
+        reading = self._readings.read(held.request_id, address, held.offset, at=wanted.at, seal=wanted.key.seal)
+        watcher = asyncio.create_task(watch_connection(receive, reading, LEFT))
+        over = asyncio.get_running_loop().call_later(READS_S, reading.fail, OVER)
+        self.reading += 1
+        try:
+            with self._readings.opened(reading):
+                yield reading
+        finally:
+            self.reading -= 1
+            over.cancel()
+            watcher.cancel()
+
+    async def _first(self, held: Held, wanted: Wanted, reading: Reading, body: Body) -> Reply | None:
+        """The first record of an answer. None: its request was not run, or cost nothing; the key is free."""
+        mine, live, begins = held.fingerprint == wanted.fingerprint, False, False
+        begins_by_ms = held.begins_by_ms + SKEW_MS
+        while True:
+            try:
+                waits = live and not begins
+                async with asyncio.timeout(max(0, begins_by_ms - now_ms()) / 1000 if waits else None):
+                    first = await reading.next()
+            except TimeoutError:
+                first = None
+            if first is not None:
+                break
+            # The log has no more of it now: whatever comes, this client has waited for it.
+            live = True
+            if not begins and now_ms() >= begins_by_ms:
+                if not await self._was_published(held):
+                    return None
+                begins = True
+                body.release()
+            if not mine:
+                raise OTHER_BODY
+        if isinstance(first, ReplyEnded):
+            if not reading.answered:
+                if first.refusal is LEFT:
+                    raise ClientGone
+                if first.refusal is GONE and not begins:
+                    return None
+            elif first.unbilled and not live:
+                return None
+        if not mine:
+            raise OTHER_BODY
+        return first
+
+    async def _was_published(self, held: Held) -> bool:
+        try:
+            found = await self._service.find_about(
+                topics.REQUESTS,
+                held.subject,
+                held.request_id,
+                since_ms=held.claimed_at_ms - SKEW_MS,
+                until_ms=held.begins_by_ms + SKEW_MS,
+                most=EVERY_RECORD,
+            )
+        except KafkaError:
+            raise log_away() from None
+        return found is not None
+
+    async def _won(self, wanted: Wanted, admitted: Admitted, superseded: str | None) -> bool:
+        request = admitted.request
+        claim = KeyClaimed(
+            locator=wanted.key.locator,
+            owner=wanted.owner,
+            fingerprint=wanted.fingerprint,
+            request_id=request.request_id,
+            subject=request.subject,
+            partition=request.reply_to.partition,
+            offset=self._replies.position(request.reply_to),
+            claimed_at_ms=request.accepted_at_ms,
+            begins_by_ms=request.route_by_ms,
+            supersedes=superseded,
+        )
+        try:
+            async with asyncio.timeout(CLAIM_WITHIN_S):
+                acknowledgement = await self._service.producer.publish(topics.IDEMPOTENCY, claim)
+                await settle([acknowledgement])
+                found = acknowledgement.result()
+                while self._follower.position(topics.IDEMPOTENCY, found.partition) <= found.offset:
+                    await self._moved.wait()
+        except (KafkaError, TimeoutError):
+            raise log_away() from None
+        held = self._claims.find(wanted.owner, wanted.key.locator, request.accepted_at_ms)
+        return held is not None and held.request_id == request.request_id
+
+
+async def give_again(again: Again, surface: Surface, at: int, stay: Stay, send: Send) -> None:
+    """Sends an answer that was given before, or is being given, from a byte on."""
+    held, reading = again.held, again.reading
+    stream = StreamId(held.partition, reading.begins_at, held.request_id, kept=True)
+    headers = [
+        (b"x-request-id", held.request_id.encode()),
+        (b"x-sluice-stream", stream.encode().encode()),
+        (b"idempotent-replayed", b"true"),
+    ]
+    answering = Answering(surface, headers)
+    reply: Reply | None = again.first
+    stay.answered(0)
+    while not isinstance(reply, ReplyEnded):
+        if reply is None:
+            messages = answering.silence()
+        elif isinstance(reply, ReplyStarted):
+            messages = answering.started(reply, [])
+        else:
+            messages = [answering.chunk(reply)]
+        for message in messages:
+            await send(message)
+        reply = await reading.next()
+    if not reading.answered and (answering.began or reply.refusal is LEFT):
+        # A connection that ends in the middle is what makes the client ask again.
+        return
+    if reply.tail is not None:
+        reply = reply.model_copy(update={"tail": rest_of_tail(reply, at).decode(errors="replace")})
+    for message in answering.ended(reply, []):
+        await send(message)
