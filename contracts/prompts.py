@@ -7,7 +7,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, from_json
 
-from .headers import ANSWER_KEY
+from .headers import ANSWER_KEY, RESPONSE_ID
 from .record import JSON, NO_HEADERS, RequestRecord
 
 
@@ -18,6 +18,8 @@ class PromptSubmitted(RequestRecord):
     content_type: str = JSON
     answer_key: Annotated[bytes | None, Field(repr=False)] = None
     """With which the answer is to be sealed, of a request whose answer is kept."""
+    response_id: Annotated[str | None, Field(repr=False)] = None
+    """Under which the answer is stored, where the client knows it already (``background``). It opens what is stored."""
 
     @property
     def media_type(self) -> str:
@@ -25,7 +27,8 @@ class PromptSubmitted(RequestRecord):
 
     @property
     def own_headers(self) -> list[tuple[str, bytes]]:
-        return [] if self.answer_key is None else [(ANSWER_KEY, self.answer_key)]
+        named = ((ANSWER_KEY, self.answer_key), (RESPONSE_ID, (self.response_id or "").encode()))
+        return [(name, value) for name, value in named if value]
 
     @cached_property
     def body(self) -> dict[str, Any]:
@@ -43,7 +46,13 @@ class PromptSubmitted(RequestRecord):
             # What cannot be read is to be known here, where it becomes a dead letter. But objects take many times the
             # room of their text, and a prompt may wait for its route.
             _object(value)
-        return cls(request_id=subject, content=value, content_type=media_type, answer_key=headers.get(ANSWER_KEY))
+        return cls(
+            request_id=subject,
+            content=value,
+            content_type=media_type,
+            answer_key=headers.get(ANSWER_KEY),
+            response_id=headers.get(RESPONSE_ID, b"").decode() or None,
+        )
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, GetJsonSchemaHandler
 from pydantic_core import CoreSchema
 
-from .record import JSON, NO_HEADERS, EpochMs, Record
+from .record import JSON, NO_HEADERS, EpochMs, Record, RequestId
 
 Locator = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 """Names a stored response. Whoever has the response's ID can compute it, and nobody can compute the ID from it."""
@@ -57,6 +57,25 @@ class ResponseStored(Record):
         return self.locator
 
 
+class ResponseBegun(Record):
+    """Its owner has the ID, and the answer is made in the background: `ResponseStored` follows, if it ends well."""
+
+    locator: Locator
+    owner: str
+    request_id: RequestId
+    partition: Annotated[int, Field(ge=0)]
+    """Of ``gateway.replies``, where the answer comes to as it is made."""
+    offset: Annotated[int, Field(ge=0)]
+    """Its first record is there, or later."""
+    model: str
+    begun_at_ms: EpochMs
+    expires_at_ms: EpochMs
+
+    @property
+    def event_subject(self) -> str:
+        return self.locator
+
+
 class ResponseDeleted(Record):
     """Its owner wants it gone. What is sealed stays until the log lets go of it; nobody is given it any more."""
 
@@ -68,4 +87,4 @@ class ResponseDeleted(Record):
         return self.locator
 
 
-StoreEvent = ResponseStored | ResponseDeleted
+StoreEvent = ResponseStored | ResponseBegun | ResponseDeleted

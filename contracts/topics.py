@@ -17,7 +17,7 @@ from .quota import QuotaStateSaved
 from .record import Lasting, ReplyAddress, RequestRecord, StateRecord
 from .replies import Reply, ReplyChunk, ReplyEnded, ReplyStarted
 from .requests import KeyUsed, ReplyRead, RequestAccepted, RequestCancelled
-from .responses import ResponseDeleted, ResponseSealed, ResponseStored, StoreEvent
+from .responses import ResponseBegun, ResponseDeleted, ResponseSealed, ResponseStored, StoreEvent
 from .routes import RequestRejected, Route, RoutePlanned
 from .topic import DAY_MS, Spread, Topic
 from .usage import UsageRecorded
@@ -101,7 +101,7 @@ RESPONSES = Topic(
 )
 RESPONSE_INDEX: Topic[StoreEvent] = Topic(
     "responses.index.v1",
-    (ResponseStored, ResponseDeleted),
+    (ResponseStored, ResponseBegun, ResponseDeleted),
     key=lambda event: event.locator,
     spread=Spread.SINGLE,
     retention_ms=MONTH_MS,

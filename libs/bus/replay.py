@@ -128,6 +128,8 @@ class Replay:
         one.keep(first, end)
         one.position = min((found.offset for found in one.readers()), default=end)
         reader.resume({chosen: one.position})
+        # A fetch that finds nothing would take its time to say so.
+        one.give([], one.position, at_end=one.position >= end)
         while one.readers():
             raws = (await reader.fetch(most=MOST_RECORDS, within_ms=WAIT_MS)).get(chosen, [])
             begin: int = one.position

@@ -16,7 +16,6 @@ _NEVER = (
     "search_parameters",
     "mcp_servers",
     "plugins",
-    "background",
     "store",
     "previous_response_id",
     "conversation",

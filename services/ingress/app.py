@@ -18,6 +18,7 @@ from libs.runtime.background import Repeated
 from libs.runtime.connection import Connections
 from libs.runtime.server import HttpServer
 from services.ingress.authentication import Authenticator
+from services.ingress.background import BackgroundResponses, ResponsePage
 from services.ingress.balance import BalancePage
 from services.ingress.claimant import Claimant
 from services.ingress.completions import Completions
@@ -36,7 +37,7 @@ from services.ingress.reading import Readings
 from services.ingress.replies import RepliesReader
 from services.ingress.routes import application, completion_paths
 from services.ingress.settings import IngressSettings
-from services.ingress.stored import StoredPage, StoredResponses, delete, items, show
+from services.ingress.stored import StoredPage, StoredResponses, items
 from services.ingress.streams import StreamPage
 from services.ingress.visitors import Visitors
 from services.ingress.waiting import WaitingRoom
@@ -68,11 +69,12 @@ async def build(service: Service) -> AsyncIterator[None]:
     )
     stored = StoredResponses(service, config.limits)
     once = Once(service, readings, replies, config.limits)
+    background = BackgroundResponses(publishing, readings, stored)
     entrance = Entrance(config, versions, balances, policies, publishing, visitors, stored)
     door = Door(config.overload)
     gate = Gate(door, completion_paths(), completion_paths(Surface.MESSAGES))
     completions = Completions(
-        door, gate, visitors, entrance, publishing, room, replies, once, versions, config.timeouts
+        door, gate, visitors, entrance, publishing, room, replies, once, versions, config.timeouts, background
     )
     generations = Generations(service, config.timeouts)
     pages = NewestPages(versions)
@@ -83,7 +85,7 @@ async def build(service: Service) -> AsyncIterator[None]:
         profile=ProfilePage(authenticator),
         profile_balance=ProfileBalancePage(authenticator, balances),
         counting=TokenCountPage(visitors, versions),
-        response=StoredPage(visitors, stored, {"GET": show, "DELETE": delete}),
+        response=ResponsePage(visitors, stored, background),
         input_items=StoredPage(visitors, stored, {"GET": items}),
         generation=GenerationPage(visitors, generations, versions, generation),
         request=GenerationPage(visitors, generations, versions, request),

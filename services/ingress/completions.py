@@ -4,6 +4,7 @@ import asyncio
 import time
 from functools import partial
 
+import orjson
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from contracts.prompts import PromptSubmitted
@@ -13,10 +14,11 @@ from contracts.requests import RequestAccepted, Surface
 from libs.config.gateway import Timeouts
 from libs.config.versions import CatalogVersions
 from libs.sealing.kept import ClientKey
+from services.ingress.background import BackgroundResponses
 from services.ingress.body import ClientGone
 from services.ingress.core.admission import bearer_token, check_lasts
 from services.ingress.core.answering import Answering
-from services.ingress.core.answers import refused
+from services.ingress.core.answers import refused, whole
 from services.ingress.core.errors import IngressError, Unavailable
 from services.ingress.core.idempotency import client_key, fingerprint
 from services.ingress.core.stream_ids import StreamId
@@ -51,7 +53,9 @@ class Completions:
         once: Once,
         versions: CatalogVersions,
         timeouts: Timeouts,
+        background: BackgroundResponses,
     ) -> None:
+        self._background = background
         self._door = door
         self._gate = gate
         self._visitors = visitors
@@ -128,7 +132,7 @@ class Completions:
         Args:
             seal: with which the answer is to be sealed.
         """
-        request, step = admitted.request, admitted.step
+        request, step, background = admitted.request, admitted.step, admitted.background
         headers = [(b"x-request-id", request.request_id.encode())]
         answering = Answering(request.surface, headers, looked_up=request.cache is not None)
         waiting = self._room.enter(request.request_id, request.reply_to, self._replies.position(request.reply_to), seal)
@@ -138,20 +142,30 @@ class Completions:
         )
         # Who comes again with its key finds the request, should the log have it.
         status, cancels = 500, request.reply_to.lasting is not Lasting.KEPT
+        begun, goes_on = None, False
         try:
             with admitted.body as body:
+                if background:
+                    begun = await self._background.begin(request, background, waiting.position)
                 stay.published()
                 prompt = PromptSubmitted(
                     request_id=request.request_id,
                     content=body.data,
                     content_type=admitted.content_type,
                     answer_key=seal,
+                    response_id=background.response_id if background else None,
                 )
                 await self._publishing.publish(request, prompt, step.traceparent)
                 # An answer takes long, and the log has the prompt.
                 del prompt
-            status = await self._answer(request, waiting, stay, answering, send, step.traceparent)
-            cancels = status != GONE.status or request.reply_to.lasting is Lasting.CONNECTION
+            if background and not background.streamed:
+                status, cancels, goes_on = 200, False, True
+                self._background.go_on(request, waiting, self._room, within_s=self._timeouts.request_s)
+                for message in whole(200, orjson.dumps(begun), headers):
+                    await send(message)
+            else:
+                status = await self._answer(request, waiting, stay, answering, send, step.traceparent)
+                cancels = status != GONE.status or request.reply_to.lasting is Lasting.CONNECTION
         except IngressError as error:
             status = error.status
             for message in refused(error.refusal, answering.headers, request.surface):
@@ -163,7 +177,8 @@ class Completions:
         finally:
             overdue.cancel()
             watcher.cancel()
-            self._room.leave(request.request_id)
+            if not goes_on:
+                self._room.leave(request.request_id)
             if cancels and not waiting.answered:
                 self._publishing.cancel(request.request_id, step.traceparent)
             measure_admitted(request, status, began_s, step.traceparent)

@@ -11,7 +11,7 @@ from starlette.types import Receive
 from contracts.clock import now_ms
 from contracts.control import PolicySet
 from contracts.credit import BalanceChanged
-from contracts.record import JSON, ReplyAddress
+from contracts.record import JSON, Lasting, ReplyAddress
 from contracts.requests import RequestAccepted, Surface
 from libs.bus.views import View
 from libs.config.gateway import GatewayConfig
@@ -20,11 +20,13 @@ from libs.config.versions import CatalogVersions
 from libs.policy.guardrails import Checked
 from libs.pricing.bounds import Size
 from libs.pricing.tokenizing import WORTH_BYTES, spared_tokens
+from libs.sealing.responses import new_response_id
 from libs.telemetry.tracing import Step, new_traceparent
 from services.ingress.body import Body
 from services.ingress.core import admission, bodies
+from services.ingress.core.background import Background, in_the_foreground, wanted
 from services.ingress.core.bodies import Asked
-from services.ingress.core.errors import Forbidden
+from services.ingress.core.errors import BadRequest, Forbidden, Unauthorized
 from services.ingress.core.nodes import check_nodes
 from services.ingress.core.stand_ins import first_that_fits, stand_ins
 from services.ingress.publishing import Publishing
@@ -40,6 +42,8 @@ class Admitted:
     body: Body
     content_type: str
     step: Step
+    background: Background | None = None
+    """A response that is made in the background."""
 
 
 class Entrance:
@@ -87,8 +91,14 @@ class Entrance:
         """The record of a request whose body was read. Raises IngressError, and releases the body."""
         started_ms = now_ms()
         try:
+            background = None
             if surface is Surface.RESPONSES:
                 await self._put_in_full(body, visitor.owner)
+                background = self._in_background(body, visitor)
+                if background:
+                    if address.lasting is Lasting.KEPT:
+                        raise BadRequest("`background` has an ID to ask again with; leave the Idempotency-Key out.")
+                    address = self._publishing.address(Lasting.ANSWER)
             await self._guard(visitor, body, content_type)
             request = await self._accept(surface, visitor, body.data, content_type, address)
         except BaseException:
@@ -104,7 +114,19 @@ class Entrance:
             started_ns=started_ms * 1_000_000,
             attributes={"sluice.request.id": request.request_id, "gen_ai.request.model": request.model},
         )
-        return Admitted(request, body, content_type, step)
+        return Admitted(request, body, content_type, step, background)
+
+    def _in_background(self, body: Body, visitor: Visitor) -> Background | None:
+        """How a response is wanted in the background, if it is. Its body is then that of a stream which is stored."""
+        if b'"background"' not in body.data:
+            return None
+        asked = bodies.fields_of(body.data)
+        if not wanted(asked):
+            return None
+        if visitor.owner is None:
+            raise Unauthorized("A response is made in the background for an account: send a key.")
+        body.replace(to_json(in_the_foreground(asked)))
+        return Background(new_response_id(), streamed=asked.get("stream") is True)
 
     async def _guard(self, visitor: Visitor, body: Body, content_type: str) -> None:
         """What an organization's guardrails leave of a request. Raises Forbidden, naming the rule."""

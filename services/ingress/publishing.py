@@ -10,6 +10,7 @@ from contracts.clock import now_ms
 from contracts.prompts import PromptSubmitted
 from contracts.record import Lasting, Record, ReplyAddress, RequestId
 from contracts.requests import KeyUsed, ReplyRead, RequestAccepted, RequestCancelled
+from contracts.responses import ResponseBegun
 from contracts.topic import Topic
 from libs.bus.producer import Producer, settle
 from libs.bus.watch import BrokerWatch
@@ -101,6 +102,10 @@ class Publishing:
         """The same, for a client that waits until it is there. Raises Unavailable where the log does not take it."""
         record = RequestCancelled(request_id=request_id, reason=reason, cancelled_at_ms=now_ms())
         await publish_one(self._producer, topics.CANCELLATIONS, record, within_s=self._within_s)
+
+    async def publish_begun(self, begun: ResponseBegun) -> None:
+        """A response is made in the background. Raises Unavailable where the log does not take it."""
+        await publish_one(self._producer, topics.RESPONSE_INDEX, begun, within_s=self._within_s)
 
     def note_read(self, request_id: RequestId, size: int, trace: str) -> None:
         """The client has been sent so much of its stream, in all."""

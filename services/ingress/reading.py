@@ -1,6 +1,7 @@
 """Answers that are read from the log: again, or from another ingress than the one that was asked."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -9,15 +10,18 @@ from contracts.record import Refusal, ReplyAddress, RequestId
 from contracts.replies import Reply, ReplyChunk, ReplyEnded, ReplyStarted
 from contracts.topic import Topic
 from libs.bus.records import PoisonError, Raw, decode
-from libs.bus.replay import Replay
+from libs.bus.replay import LogReader, Replay
 from libs.bus.service import Service
-from services.ingress.core.errors import NotFound
+from services.ingress.core.errors import NotFound, RateLimited, Unavailable
 from services.ingress.core.sequence import MissingBytesError, Sequence
 from services.ingress.core.stream_ids import StreamId
 from services.ingress.waiting import BROKEN, MOST_BUFFERED, Replies, Waiting
 
 MOST_PASSES = 8
 """Over the log at a time: each has a connection to the broker, and up to two fetches in memory."""
+MOST_READERS = 4_000
+"""Of one ingress."""
+MOST_OF_READER = 1_024
 GONE = Refusal(status=404, message="There is no such stream: it is not yours, or the log does not hold it any more.")
 INCOMPLETE = Refusal(status=502, message="A part of this answer is missing on the log.")
 
@@ -133,6 +137,7 @@ class Readings:
         self._places = {topic: asyncio.Semaphore(MOST_PASSES) for topic in (topics.REPLIES, topics.KEPT_REPLIES)}
         self._replays: dict[tuple[Topic[Reply], int], Replay] = {}
         self._open: set[Reading] = set()
+        self._readers: Counter[str] = Counter()
 
     def read(
         self,
@@ -146,19 +151,33 @@ class Readings:
     ) -> Reading:
         """See `Reading`."""
         topic = topics.replies_of(reply_to)
-        replay = self._replays.get((topic, reply_to.partition))
-        if replay is None:
-            replay = self._service.replay(topic, reply_to.partition, self._places[topic])
-            self._replays[topic, reply_to.partition] = replay
+        replay = self._replay(topic, reply_to.partition)
         return Reading(replay, request_id, reply_to, offset, at=at, reader=reader, seal=seal)
 
+    def _replay(self, topic: Topic[Reply], partition: int) -> Replay:
+        replay = self._replays.get((topic, partition))
+        if replay is None:
+            replay = self._replays[topic, partition] = self._service.replay(topic, partition, self._places[topic])
+        return replay
+
     @contextmanager
-    def open(self, found: StreamId, *, at: int, reader: str, seal: bytes | None = None) -> Iterator[Reading]:
-        """A client's reading of a stream, for as long as it goes on."""
+    def open(
+        self, found: StreamId, *, at: int, reader: str, known: bool = False, seal: bytes | None = None
+    ) -> Iterator[Reading]:
+        """A client's reading of a stream, for as long as it goes on.
+
+        Args:
+            reader: see `contracts.replies.reader_of`.
+            known: that it is the reader's, and begins at this offset or later.
+
+        Raises:
+            NotFound, RateLimited, Unavailable: there is none, or no room for another reading.
+        """
         if found.partition >= self._service.bus.reply_partitions:
             raise NotFound(GONE.message)
-        reading = self.read(found.request_id, found.address, found.offset, at=at, reader=reader, seal=seal)
-        with self.opened(reading):
+        whose = None if known else reader
+        reading = self.read(found.request_id, found.address, found.offset, at=at, reader=whose, seal=seal)
+        with self._place(reader), self.opened(reading):
             yield reading
 
     @contextmanager
@@ -170,6 +189,31 @@ class Readings:
         finally:
             self._open.remove(reading)
             reading.close()
+
+    @contextmanager
+    def look(self, found: StreamId, reader: str, looking: LogReader) -> Iterator[None]:
+        """Gives a client's stream as far as it is there to who looks. Raises as `open` does."""
+        with self._place(reader):
+            replay = self._replay(topics.REPLIES, found.partition)
+            replay.join(looking)
+            try:
+                yield
+            finally:
+                replay.leave(looking)
+
+    @contextmanager
+    def _place(self, reader: str) -> Iterator[None]:
+        if self._readers.total() >= MOST_READERS:
+            raise Unavailable("Too many streams are read here; try again in a moment.", retry_after_s=1)
+        if self._readers[reader] >= MOST_OF_READER:
+            raise RateLimited("You read too many streams at once; end some first.", retry_after_s=1)
+        self._readers[reader] += 1
+        try:
+            yield
+        finally:
+            self._readers[reader] -= 1
+            if not self._readers[reader]:
+                del self._readers[reader]
 
     def note_silence(self) -> None:
         """See `Replies.note_silence`."""

@@ -60,7 +60,7 @@ def application(
         profile: of ``GET /api/profile``.
         profile_balance: of ``GET /api/profile/balance``.
         counting: of ``POST /messages/count_tokens``.
-        response: of ``GET`` and ``DELETE /responses/{id}``.
+        response: of ``GET`` and ``DELETE /responses/{id}``, and of its ``cancel``.
         input_items: of ``GET /responses/{id}/input_items``.
         generation: of ``GET /generation?id=``.
         request: of ``GET /requests/{id}``.
@@ -74,6 +74,7 @@ def application(
             *(Route(f"{prefix}{path}", surfaces[surface], methods=["POST"]) for surface, path in PATHS.items()),
             Route(f"{prefix}{PATHS[Surface.MESSAGES]}/count_tokens", counting, methods=["POST"]),
             Route(f"{prefix}{PATHS[Surface.RESPONSES]}/{{id}}", response, methods=["GET", "DELETE"]),
+            Route(f"{prefix}{PATHS[Surface.RESPONSES]}/{{id}}/cancel", response, methods=["POST"]),
             Route(f"{prefix}{PATHS[Surface.RESPONSES]}/{{id}}/input_items", input_items),
             Route(f"{prefix}/streams/{{id}}", stream, methods=["GET", "DELETE"]),
             Route(f"{prefix}/balance", balance),

@@ -1,6 +1,7 @@
 """Stored responses as clients ask for them: ``GET`` and ``DELETE /responses/{id}``, and ``previous_response_id``."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -12,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from contracts import topics
 from contracts.clock import now_ms
-from contracts.responses import ResponseDeleted, StoreEvent
+from contracts.responses import ResponseBegun, ResponseDeleted, StoreEvent
 from libs.bus.follower import From
 from libs.bus.records import Received
 from libs.bus.service import Service
@@ -100,10 +101,29 @@ class StoredResponses:
             return None
         return position
 
+    async def begun(self, owner: str, response_id: str) -> tuple[ResponseBegun | None, bool]:
+        """What is known of the beginning of a response that is, or was, made in the background; and whether it is
+        stored by now."""
+        locator = locator_of(response_id) if is_ours(response_id) else ""
+        if not locator:
+            return None, False
+
+        def known() -> tuple[ResponseBegun | None, bool]:
+            now = now_ms()
+            return self._index.begun(owner, locator, now), self._index.find(owner, locator, now) is not None
+
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(NEW_WITHIN_S):
+                while known() == (None, False):
+                    await self._changed.wait()
+        return known()
+
     async def delete(self, owner: str, response_id: str) -> bool:
         """Ends a response; False where the owner has none of this ID. Raises Unavailable as `get` does."""
         locator = locator_of(response_id) if is_ours(response_id) else ""
-        if not locator or await self._find(owner, locator) is None:
+        if not locator or (
+            self._index.begun(owner, locator, now_ms()) is None and await self._find(owner, locator) is None
+        ):
             return False
         event = ResponseDeleted(locator=locator, owner=owner)
         await publish_one(self._service.producer, topics.RESPONSE_INDEX, event, within_s=READ_WITHIN_S)

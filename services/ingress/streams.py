@@ -1,9 +1,7 @@
 """``/streams/{id}``: an answer that broke off goes on, from any ingress; a whole one is there again; or it ends."""
 
 import asyncio
-from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
@@ -14,7 +12,7 @@ from contracts.requests import Surface
 from services.ingress.core.admission import bearer_token
 from services.ingress.core.answering import Answering
 from services.ingress.core.answers import refused
-from services.ingress.core.errors import BadRequest, IngressError, NotFound, RateLimited, Unavailable
+from services.ingress.core.errors import BadRequest, IngressError, NotFound
 from services.ingress.core.idempotency import client_key
 from services.ingress.core.stream_ids import StreamId
 from services.ingress.publishing import Publishing
@@ -25,9 +23,6 @@ from services.ingress.waiting import Replies
 LAST_EVENT = "last-event-id"
 RETRY = b"retry: 1000\n"
 """How long an ``EventSource`` waits before it asks again: a field of the first event (HTML standard, 9.2.6)."""
-MOST_READERS = 4_000
-"""Of one ingress."""
-MOST_OF_READER = 1_024
 READS_S = 900.0
 """Who wants more asks again, with the last ID."""
 LEFT = Refusal(status=499, message="The client closed the connection.")
@@ -41,7 +36,6 @@ class StreamPage:
         self._visitors = visitors
         self._readings = readings
         self._publishing = publishing
-        self._readers: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one request."""
@@ -54,7 +48,7 @@ class StreamPage:
                 raise NotFound(GONE.message)
             at = position_of(request.headers, request.query_params)
             seal = self._seal(found, visitor, request.method)
-            with self._place(reader), self._readings.open(found, at=at, reader=reader, seal=seal) as reading:
+            with self._readings.open(found, at=at, reader=reader, seal=seal) as reading:
                 if request.method == "DELETE":
                     await self._cancel(found, reading, send)
                 else:
@@ -71,20 +65,6 @@ class StreamPage:
         if key is None:
             raise BadRequest("This answer was kept for an Idempotency-Key; send that header, too.")
         return key.seal
-
-    @contextmanager
-    def _place(self, reader: str) -> Iterator[None]:
-        if self._readers.total() >= MOST_READERS:
-            raise Unavailable("Too many streams are read here; try again in a moment.", retry_after_s=1)
-        if self._readers[reader] >= MOST_OF_READER:
-            raise RateLimited("You read too many streams at once; end some first.", retry_after_s=1)
-        self._readers[reader] += 1
-        try:
-            yield
-        finally:
-            self._readers[reader] -= 1
-            if not self._readers[reader]:
-                del self._readers[reader]
 
     async def _cancel(self, found: StreamId, reading: Reading, send: Send) -> None:
         while (first := await reading.next()) is None:

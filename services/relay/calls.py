@@ -53,7 +53,7 @@ def _chat(
     if is_kept(request, body):
         # For the provider it is a request like any other: what it would store belongs to a key of ours.
         body = {name: value for name, value in body.items() if name != "store"}
-        keeper = Keeper(body)
+        keeper = Keeper(body, prompt.response_id)
     own_key = target.grant.byok
     left_out: list[str] = []
     if not own_key and provider.speaks(request.surface):

@@ -153,7 +153,6 @@ def test_no_model_of_openai_is_asked_for_what_it_refuses(offer: Offer) -> None:
         {"store": False, "include": ["reasoning.encrypted_content"]},
         {"previous_response_id": "resp_0"},
         {"conversation": "conv_0"},
-        {"background": True},
     ],
 )
 def test_what_the_client_says_about_the_store_is_left_to_the_provider(body: dict[str, Any]) -> None:

@@ -87,7 +87,6 @@ def test_the_oldest_of_an_owner_make_way(events: list[tuple[str, str, int | None
         ({"store": "true"}, False),
         ({"store": True, "previous_response_id": "resp_of_a_provider"}, False),
         ({"store": True, "conversation": "conv_1"}, False),
-        ({"store": True, "background": True}, False),
     ],
 )
 def test_only_what_the_client_wants_stored_here_is_kept(body: dict[str, Any], kept: bool) -> None:

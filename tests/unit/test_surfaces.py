@@ -339,7 +339,6 @@ def test_a_native_stream_holds_its_end_back_and_tells_our_name_of_the_model() ->
             {"input": [{"role": "user", "content": [{"type": "input_image", "file_id": "x"}]}]},
             "input_image",
         ),
-        (Surface.RESPONSES, {"input": "x", "background": True}, "background"),
     ],
 )
 def test_what_cannot_be_read_answeris_refused_in_words(surface: Surface, body: dict[str, Any], hint: str) -> None:

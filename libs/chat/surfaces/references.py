@@ -21,7 +21,7 @@ ENCRYPTED_REASONING = "reasoning.encrypted_content"
 MOST_CARRIED_BYTES = 1024 * 1024
 """Of an answer's items. Only images that a provider drew are larger; their clients must send them in full."""
 _PREFIX = f"rs_{MARK}"
-_PROVIDER_STATE = ("previous_response_id", "conversation", "background")
+_PROVIDER_STATE = ("previous_response_id", "conversation")
 _ENDS = ("response.completed", "response.incomplete")
 
 

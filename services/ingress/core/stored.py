@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from contracts.responses import ResponseStored, StoreEvent
+from contracts.responses import ResponseBegun, ResponseDeleted, ResponseStored, StoreEvent
 from libs.chat.surfaces.references import resolved
 from services.ingress.core.errors import BadRequest
 
@@ -30,6 +30,8 @@ class _Owned:
     positions: "OrderedDict[str, Position]" = field(default_factory=OrderedDict)
     """By locator, the oldest first."""
     sealed_bytes: int = 0
+    begun: "OrderedDict[str, ResponseBegun]" = field(default_factory=OrderedDict)
+    """By locator, the oldest first: those that are, or were lately, made in the background."""
 
     def drop(self, locator: str) -> None:
         position = self.positions.pop(locator, None)
@@ -52,7 +54,14 @@ class StoredIndex:
     def apply(self, event: StoreEvent) -> None:
         """Takes in the next record of the topic."""
         owned = self._owners.setdefault(event.owner, _Owned())
+        if isinstance(event, ResponseBegun):
+            owned.begun[event.locator] = event
+            if len(owned.begun) > self._most:
+                owned.begun.popitem(last=False)
+            return
         owned.drop(event.locator)
+        if isinstance(event, ResponseDeleted):
+            owned.begun.pop(event.locator, None)
         # One that is too large by itself must not cost its owner all others.
         if isinstance(event, ResponseStored) and event.sealed_bytes <= self._most_bytes:
             position = Position(event.partition, event.offset, event.sealed_bytes, event.expires_at_ms)
@@ -60,8 +69,14 @@ class StoredIndex:
             owned.sealed_bytes += position.sealed_bytes
         while len(owned.positions) > self._most or owned.sealed_bytes > self._most_bytes:
             owned.drop(next(iter(owned.positions)))
-        if not owned.positions:
+        if not (owned.positions or owned.begun):
             del self._owners[event.owner]
+
+    def begun(self, owner: str, locator: str, now_ms: int) -> ResponseBegun | None:
+        """An owner's response that is being made in the background, or was lately."""
+        owned = self._owners.get(owner)
+        found = owned.begun.get(locator) if owned else None
+        return found if found and found.expires_at_ms > now_ms else None
 
     def find(self, owner: str, locator: str, now_ms: int) -> Position | None:
         """Where an owner's response lies; None where it is not stored, or not any more."""
@@ -74,7 +89,9 @@ class StoredIndex:
         for owner, owned in list(self._owners.items()):
             while owned.positions and next(iter(owned.positions.values())).expires_at_ms <= now_ms:
                 owned.drop(next(iter(owned.positions)))
-            if not owned.positions:
+            while owned.begun and next(iter(owned.begun.values())).expires_at_ms <= now_ms:
+                owned.begun.popitem(last=False)
+            if not (owned.positions or owned.begun):
                 del self._owners[owner]
 
 

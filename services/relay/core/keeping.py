@@ -39,10 +39,15 @@ class Kept:
 class Keeper:
     """Follows one answer."""
 
-    def __init__(self, body: Mapping[str, Any]) -> None:
+    def __init__(self, body: Mapping[str, Any], response_id: str | None = None) -> None:
+        """
+        Args:
+            response_id: which its client knows already: the answer is made in the background.
+        """
+        self._background = response_id is not None
         self._input = _items(body.get("input"))
         self._response: dict[str, Any] | None = None
-        self.response_id = new_response_id()
+        self.response_id = response_id or new_response_id()
 
     @property
     def kept(self) -> Kept | None:
@@ -67,7 +72,7 @@ class Keeper:
         return replace(exchange, stream=stream, whole=whole)
 
     def _named(self, response: dict[str, Any]) -> dict[str, Any]:
-        return {**response, "id": self.response_id, "store": True}
+        return {**response, "id": self.response_id, "store": True, "background": self._background}
 
     def rewritten(self, events: str) -> str:
         """Events with the response's ID; the last one has the response."""

@@ -49,8 +49,6 @@ def to_chat(body: ResponsesRequest) -> ChatRequest:
     for name in ("previous_response_id", "conversation", "prompt"):
         if body.get(name):
             raise SurfaceError(f"`{name}` is not kept here: send the whole conversation as `input`.")
-    if body.get("background"):
-        raise SurfaceError("`background` responses are not kept here.")
     chat = cast("ChatRequest", {name: value for name, value in body.items() if name in _SAME and value is not None})
     if (limit := body.get("max_output_tokens")) is not None:
         chat["max_tokens"] = limit
