@@ -12,6 +12,8 @@ from deploy.local.home import ROOT
 from services.cli.output import fail, report
 
 _BENCHES = (
+    "chaos",
+    "cluster",
     "console",
     "decisions",
     "fairness",
@@ -58,7 +60,7 @@ def test(context: typer.Context) -> None:
 def bench(context: typer.Context) -> None:
     """Measure throughput, delays and CPU a request: side by side with the mock provider, a bare chain, a commit.
 
-    Or: ``quick`` (this tree alone), ``console``,
+    Or: ``quick`` (this tree alone), ``chaos``, ``cluster``, ``console``,
     ``decisions``, ``fairness``, ``growth``, ``idle``, ``ledger``, ``limits``, ``outage``, ``overload``, ``takeover``,
     ``waiting``.
     """

@@ -26,6 +26,8 @@ class Load:
     leaving: int = 2
     """Clients that never wait for the end of an answer; only the books know how it went."""
     url: str | None = None
+    answered_within_s: float = ANSWERED_WITHIN_S
+    """After the last request was sent."""
     statuses: dict[int, int] = field(default_factory=dict)
     completed: set[str] = field(default_factory=set)
     refusals: Counter[str] = field(default_factory=Counter)
@@ -44,11 +46,11 @@ class Load:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stopping = True
-        done, late = await asyncio.wait(self._tasks, timeout=ANSWERED_WITHIN_S)
+        done, late = await asyncio.wait(self._tasks, timeout=self.answered_within_s)
         for task in late:
             task.cancel()
         if kind is None:
-            assert not late, f"{len(late)} clients had no answer within {ANSWERED_WITHIN_S} s"
+            assert not late, f"{len(late)} clients had no answer within {self.answered_within_s} s"
             for task in done:
                 task.result()
 

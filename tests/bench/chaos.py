@@ -1,0 +1,224 @@
+"""``./sluice bench chaos``: random faults over every process and every way to the broker, under streams and whole
+answers. The printed seed gives the same faults again; what the machine makes of them is another matter.
+
+Afterwards log and ledger are audited, and compared with what each client saw.
+"""
+
+import asyncio
+import signal
+import sys
+import tempfile
+import time
+from argparse import ArgumentParser, Namespace
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import psutil
+
+from deploy.local.child import Child
+from deploy.local.errors import StackError
+from deploy.local.home import ROOT
+from services.cli.output import as_json, as_table, out, report
+from tests.bench.faults import BROKER, POSTGRES, Fault, Kind, plan
+from tests.bench.links import LinkedBroker, linked_broker
+from tests.bench.stacks import finish
+from tests.documents import put
+from tests.faults.books import check_books
+from tests.faults.load import Load
+from tests.stacks import CONFIG, Gateway, running_stack, until
+
+ANSWERS_WITHIN_S = 90.0
+ANSWERS = 12
+"""After a fault, until the next: more than there are clients, so that some were asked for after it."""
+DOCUMENT = "docs/reliability.md"
+MARK = "chaos"
+
+
+@dataclass
+class Seen:
+    """Of all faults of one kind: how long clients waited for the next `ANSWERS` whole answers."""
+
+    count: int = 0
+    waited_s: list[float] = field(default_factory=list)
+
+
+@dataclass
+class Outcome:
+    """A whole run."""
+
+    seed: int
+    seconds: float
+    seen: dict[tuple[str, str], Seen]
+    statuses: dict[int, int]
+    completed: int
+    broken: int
+    outcomes: dict[str, int]
+
+    @property
+    def faults(self) -> int:
+        """All of them."""
+        return sum(one.count for one in self.seen.values())
+
+    @property
+    def kills(self) -> int:
+        """Those without a warning."""
+        return sum(one.count for (kind, _), one in self.seen.items() if kind == Kind.KILL)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """By kind and victim."""
+        return [
+            {
+                "fault": kind,
+                "of": victim,
+                "times": one.count,
+                f"{ANSWERS} whole answers after, median s": f"{sorted(one.waited_s)[len(one.waited_s) // 2]:.1f}",
+                "at most s": f"{max(one.waited_s):.1f}",
+            }
+            for (kind, victim), one in sorted(self.seen.items())
+        ]
+
+
+async def chaos(folder: Path, seed: int, count: int, within_s: float = float("inf")) -> Outcome:
+    """Runs a stack, breaks it, and checks its books.
+
+    Args:
+        count: of faults at the most; ``within_s`` may end the run before.
+
+    Raises:
+        AssertionError: a client was left without an answer, or the books are wrong.
+    """
+    began, seen = time.monotonic(), defaultdict[tuple[str, str], Seen](Seen)
+    async with (
+        linked_broker(folder) as broker,
+        running_stack(folder / "stack", broker.admin.bootstrap, config=CONFIG, access=broker) as gateway,
+    ):
+        async with Load(gateway, answered_within_s=ANSWERS_WITHIN_S) as load:
+            await load.more(10, within_s=ANSWERS_WITHIN_S)
+            for number, fault in enumerate(islice(plan(seed), count)):
+                if time.monotonic() - began > within_s:
+                    break
+                await asyncio.sleep(fault.after_s)
+                at = time.monotonic()
+                breaking = asyncio.create_task(_break(gateway, broker, fault))
+                await load.more(ANSWERS, within_s=ANSWERS_WITHIN_S)
+                answered = time.monotonic()
+                await breaking
+                one = seen[fault.kind.value, fault.victim]
+                one.count += 1
+                one.waited_s.append(answered - at)
+                if number % 10 == 9:
+                    report(
+                        f"{number + 1} faults, {len(load.completed)} whole answers, {time.monotonic() - began:.0f} s"
+                    )
+        await until(partial(_ready, gateway), what="readiness of all services", within_s=ANSWERS_WITHIN_S)
+        gateway.database = await until(partial(_connected, gateway), what="PostgreSQL")
+        outcomes = await check_books(gateway, load.completed)
+    seconds = time.monotonic() - began
+    return Outcome(seed, seconds, dict(seen), load.statuses, len(load.completed), load.broken, outcomes)
+
+
+async def _break(gateway: Gateway, broker: LinkedBroker, fault: Fault) -> None:
+    if fault.kind is Kind.CUT:
+        await broker.links[fault.victim].cut(fault.for_s)
+        return
+    if fault.kind is Kind.DELAY:
+        await broker.links[fault.victim].delay(fault.by_s, fault.for_s)
+        return
+    child = broker.child if fault.victim == BROKER else gateway.stack.children[fault.victim]
+    await until(partial(_runs, child), what=f"{fault.victim}, which was broken before", within_s=ANSWERS_WITHIN_S)
+    # A PostgreSQL server works in its children.
+    send = child.kill_tree if fault.victim == POSTGRES else child.kill
+    if fault.kind is Kind.KILL:
+        send(signal.SIGKILL)
+    elif fault.kind is Kind.RESTART:
+        child.kill(signal.SIGINT if fault.victim == POSTGRES else signal.SIGTERM)
+    else:
+        send(signal.SIGSTOP)
+        try:
+            await asyncio.sleep(fault.for_s)
+        finally:
+            send(signal.SIGCONT)
+
+
+async def _runs(child: Child) -> bool | None:
+    try:
+        return psutil.pid_exists(child.pid) or None
+    except StackError:
+        return None
+
+
+async def _ready(gateway: Gateway) -> bool | None:
+    health = await gateway.stack.health()
+    return all(answer.get("ready") for answer in health.values()) or None
+
+
+async def _connected(gateway: Gateway) -> "asyncpg.Connection[Any] | None":
+    try:
+        return await asyncpg.connect(gateway.stack.postgres.admin_url())
+    except (OSError, asyncpg.PostgresError):
+        return None
+
+
+async def main(options: Namespace) -> None:
+    """Runs and prints."""
+    with tempfile.TemporaryDirectory(prefix="sluice-chaos-") as folder:
+        Path(folder).chmod(0o755)
+        try:
+            found = await chaos(Path(folder), options.seed, options.faults, options.minutes * 60)
+        except BaseException:
+            report(f"seed {options.seed}")
+            if options.keep:
+                await asyncio.to_thread(_keep, Path(folder), options.keep)
+            raise
+    if options.json:
+        as_json({"seed": found.seed, "kills": found.kills, "rows": found.rows(), "outcomes": found.outcomes})
+    else:
+        as_table(found.rows(), "")
+        out.print(f"\n{_summary(found)}", markup=False)
+    if options.write:
+        put(ROOT / DOCUMENT, MARK, _markdown(found))
+
+
+def _summary(found: Outcome) -> str:
+    answers = ", ".join(f"{count} × {status}" for status, count in sorted(found.statuses.items()))
+    ends = ", ".join(f"{count} {outcome}" for outcome, count in sorted(found.outcomes.items()))
+    return (
+        f"Seed {found.seed}: {found.faults} faults in {found.seconds / 60:.1f} minutes, {found.kills} of them kill -9. "
+        f"Clients saw {found.completed} whole answers, {found.broken} broken connections and streams; "
+        f"statuses: {answers}. "
+        f"Audit: {sum(found.outcomes.values())} requests accepted ({ends}), each ended once and is booked once; every "
+        "whole answer that a client saw is in the ledger as completed."
+    )
+
+
+def _markdown(found: Outcome) -> str:
+    totals: Counter[str] = Counter()
+    for (kind, _), one in found.seen.items():
+        totals[kind] += one.count
+    head = f"| fault | of | times | {ANSWERS} whole answers after, median s | at most s |\n|---|---|---|---|---|\n"
+    body = "".join(f"| {' | '.join(str(value) for value in row.values())} |\n" for row in found.rows())
+    return f"{head}{body}\n{_summary(found)}\n"
+
+
+def _keep(folder: Path, target: Path) -> None:
+    for log in folder.rglob("*.log"):
+        (target / log.name).write_bytes(log.read_bytes())
+
+
+if __name__ == "__main__":
+    parser = ArgumentParser(prog="sluice bench chaos", description=__doc__)
+    parser.add_argument("--seed", type=int, default=int(time.time()), help="of what is broken, when and for how long")
+    parser.add_argument("--faults", type=int, default=100)
+    parser.add_argument("--minutes", type=float, default=15, help="at the most")
+    parser.add_argument("--keep", type=Path, help="an existing folder, for the logs of a run that fails")
+    parser.add_argument("--write", action="store_true", help=f"put the table into {DOCUMENT}")
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    try:
+        finish(main(parser.parse_args()))
+    except (AssertionError, TimeoutError) as error:
+        sys.exit(f"sluice bench chaos: {error}")

@@ -1,0 +1,60 @@
+"""What is broken in a run of chaos, when and for how long: it follows from the seed alone. Pure."""
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from deploy.local.stack import SERVICES
+
+
+class Kind(StrEnum):
+    """A fault."""
+
+    KILL = "kill -9"
+    STOP = "SIGSTOP"
+    RESTART = "restart"
+    CUT = "network cut"
+    DELAY = "network delay"
+
+
+WEIGHTS = {Kind.KILL: 70, Kind.STOP: 10, Kind.RESTART: 10, Kind.CUT: 5, Kind.DELAY: 5}
+BROKER, POSTGRES = "broker", "postgres"
+BESIDE = {BROKER: (Kind.KILL, Kind.STOP), POSTGRES: (Kind.KILL, Kind.STOP, Kind.RESTART)}
+"""What else is broken, and how."""
+BESIDE_SHARE = 0.06
+"""Of all faults, for each of these."""
+PAUSE_S = (0.0, 1.5)
+"""After the system answers again."""
+LONG_S = (3.5, 8.0)
+"""Beyond the session time-out (3 s), and sometimes beyond the lease of a reply partition (6 s)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One of them."""
+
+    after_s: float
+    victim: str
+    kind: Kind
+    for_s: float = 0.0
+    by_s: float = 0.0
+    """Of a delay."""
+
+
+def plan(seed: int) -> Iterator[Fault]:
+    """Faults without end; the same for the same seed."""
+    chance = random.Random(seed)
+    while True:
+        after_s = round(chance.uniform(*PAUSE_S), 2)
+        drawn = chance.random()
+        beside = next((name for n, name in enumerate(BESIDE) if drawn < (n + 1) * BESIDE_SHARE), None)
+        if beside:
+            victim, kind = beside, chance.choice(BESIDE[beside])
+        else:
+            victim = chance.choice(SERVICES)
+            kind = chance.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
+        for_s = round(chance.uniform(*LONG_S), 2)
+        by_s = round(chance.uniform(0.02, 0.25), 3)
+        lasts = kind in (Kind.STOP, Kind.CUT, Kind.DELAY)
+        yield Fault(after_s, victim, kind, for_s if lasts else 0.0, by_s if kind is Kind.DELAY else 0.0)
