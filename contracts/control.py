@@ -160,6 +160,8 @@ class RelayAnnounced(StateRecord):
     relay_id: str
     public_key: str
     """Base64: ML-KEM-768 (1184 bytes) then X25519 (32 bytes)."""
+    partitions: list[Annotated[int, Field(ge=0)]] = []
+    """Of ``gateway.routes``, ascending: those that it runs now."""
     announced_at_ms: EpochMs
     expires_at_ms: EpochMs
 
@@ -169,14 +171,16 @@ class RelayAnnounced(StateRecord):
 
 
 class EpochKeySealed(StateRecord):
-    """``control.grant-keys.v1``: a vault's epoch key, sealed by HPKE for one relay."""
+    """``control.grant-keys.v1``: the keys that a relay needs of a vault's epoch, sealed by HPKE for it."""
 
     sealed_id: str
     """``<epoch>/<relay>``."""
     epoch_id: str
     relay_id: str
+    partitions: list[Annotated[int, Field(ge=0)]] = []
+    """Of ``gateway.routes``, whose keys are in it."""
     sealed_key: str
-    """Base64 of the HPKE ciphertext."""
+    """Base64 of the HPKE ciphertext: the key of cached answers, then one for each of the partitions."""
     expires_at_ms: EpochMs
 
     @property

@@ -17,6 +17,7 @@ from aiokafka.errors import (
 )
 from aiokafka.partitioner import DefaultPartitioner
 
+from contracts import topics
 from contracts.headers import TYPE, Headers, event_headers
 from contracts.record import Record
 from contracts.services import ServiceSpec
@@ -47,6 +48,11 @@ def partition_of(settings: BusSettings, topic: Topic[Any], key: str) -> int:
     numbers = list(range(settings.partitions_of(topic)))
     chosen: int = _PARTITIONER(key.encode(), numbers, numbers)
     return chosen
+
+
+def partition_of_route(settings: BusSettings, request_id: str) -> int:
+    """The partition of ``gateway.routes`` in which a request's route is: whoever has it runs the request."""
+    return partition_of(settings, topics.ROUTES, request_id)
 
 
 class Producer:

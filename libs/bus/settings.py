@@ -17,6 +17,7 @@ class BusSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="SLUICE_KAFKA_")
 
     bootstrap: str = "127.0.0.1:9092"
+    """``HOST:PORT``, or several with commas between them: any of them tells of the others."""
     partitions: int = Field(default=4, ge=1)
     """Of every keyed topic. Fixed for the life of a deployment: a subject's history stays in its partition."""
     reply_partitions: int = Field(default=8, ge=1)
@@ -39,7 +40,8 @@ class BusSettings(BaseSettings):
     def connection(self) -> dict[str, Any]:
         """Arguments that every aiokafka client takes."""
         arguments: dict[str, Any] = {
-            "bootstrap_servers": self.bootstrap,
+            # As a list: of a text with commas aiokafka makes one host.
+            "bootstrap_servers": [one.strip() for one in self.bootstrap.split(",")],
             "security_protocol": self.security_protocol,
             "retry_backoff_ms": 100,
         }

@@ -3,6 +3,7 @@
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 from contracts import topics
@@ -10,6 +11,7 @@ from contracts.clock import now_ms
 from contracts.control import CredentialChanged, RelayAnnounced, VaultAnnounced
 from contracts.services import KEY_VAULT_GROUP, VAULT_COMMANDS_GROUP
 from libs.bus.follower import From
+from libs.bus.producer import partition_of_route
 from libs.bus.service import Service
 from libs.bus.upkeep import Upkeep
 from libs.bus.views import View
@@ -36,11 +38,12 @@ VAULT_ID = "vault"
 
 @asynccontextmanager
 async def build(service: Service) -> AsyncIterator[None]:
-    """Requests in, `CredentialGranted` out; vault commands in, credential records out; epoch keys to the relays."""
+    """Requests in, `CredentialGranted` out; vault commands in, credential records out; keys to the relays."""
     versions = CatalogVersions()
     ring = key_ring(VaultSettings().key_encryption_keys)
     database = Database(DatabaseSettings(), "vault", Path(__file__).with_name("migrations"))
-    store, book, epochs = VaultStore(database, ring), CredentialBook(), Epochs(now_ms())
+    epochs = Epochs(now_ms(), partial(partition_of_route, service.bus), service.bus.partitions)
+    store, book = VaultStore(database, ring), CredentialBook()
     rests, pins = Rests(), Pins.of(GatewayConfig())
     granting = Granting(os.environ, book, ring, rests, pins)
     outcomes = service.follower(topics.OUTCOMES, lambda received: rests.note(received.record), begin=From.END)

@@ -3,12 +3,14 @@
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from contracts import topics
 from contracts.clock import now_ms
 from contracts.services import RELAY_GROUP
 from libs.bus.follower import From
 from libs.bus.processor import Work
+from libs.bus.producer import partition_of_route
 from libs.bus.service import Service
 from libs.bus.upkeep import Upkeep
 from libs.bus.views import View
@@ -31,9 +33,9 @@ async def build(service: Service) -> AsyncIterator[None]:
     config, versions = GatewayConfig(), CatalogVersions()
     timeouts = config.timeouts
     relay_id = f"relay-{secrets.token_hex(8)}"
-    grants = Grants(relay_id)
+    grants = Grants(relay_id, partial(partition_of_route, service.bus))
     relays = View(topics.RELAYS)
-    grant_keys = View(topics.GRANT_KEYS, on_change=grants.epoch_key_sealed)
+    grant_keys = View(topics.GRANT_KEYS, on_change=grants.keys_sealed)
     tally = Tally()
     upstreams = Upstreams(timeouts, Pins.of(config))
     cache = AnswerCache(service.producer, grants, config.answer_cache)
@@ -50,6 +52,8 @@ async def build(service: Service) -> AsyncIterator[None]:
     keep_ms = int(timeouts.route_s * 2_000) + RECALL_BEFORE_MS
 
     def make(work: Work) -> RelayProcessor:
+        grants.own(work.partitions_of(topics.ROUTES), now_ms())
+        announcement.wake()
         return RelayProcessor(work, service, attempts, Examination(service), keep_ms=keep_ms)
 
     # Not static: a member's name says which relay runs an attempt, and it must go with its process (ADR 5).
@@ -67,7 +71,7 @@ async def build(service: Service) -> AsyncIterator[None]:
     clients = service.follower(topics.CANCELLATIONS, attempts.on_client, begin=From.END)
     answers = service.follower(topics.ANSWERS, cache.receive, begin=From.BEGINNING)
     service.health.check("catalog", lambda: versions.ready)
-    service.health.check("epoch key", lambda: grants.ready)
+    service.health.check("keys of its partitions", lambda: grants.ready)
     async with service.running(views):
         await views.wait_ready()
         await versions.wait_ready()

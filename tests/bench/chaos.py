@@ -95,7 +95,9 @@ async def chaos(folder: Path, seed: int, count: int, within_s: float = float("in
     began, seen = time.monotonic(), defaultdict[tuple[str, str], Seen](Seen)
     async with (
         linked_broker(folder) as broker,
-        running_stack(folder / "stack", broker.admin.bootstrap, config=CONFIG, access=broker) as gateway,
+        running_stack(
+            folder / "stack", broker.admin.bootstrap, config=CONFIG, access=broker, instances={"relay": 2}
+        ) as gateway,
     ):
         async with Load(gateway, answered_within_s=ANSWERS_WITHIN_S) as load:
             await load.more(10, within_s=ANSWERS_WITHIN_S)
@@ -185,7 +187,7 @@ async def main(options: Namespace) -> None:
 
 
 def _summary(found: Outcome) -> str:
-    answers = ", ".join(f"{count} × {status}" for status, count in sorted(found.statuses.items()))
+    answers = ", ".join(f"{count} x {status}" for status, count in sorted(found.statuses.items()))
     ends = ", ".join(f"{count} {outcome}" for outcome, count in sorted(found.outcomes.items()))
     return (
         f"Seed {found.seed}: {found.faults} faults in {found.seconds / 60:.1f} minutes, {found.kills} of them kill -9. "

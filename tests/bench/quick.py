@@ -26,7 +26,7 @@ from libs.config.catalog import Catalog
 from libs.config.gateway import load_config
 from libs.sealing.credentials import at_rest, credential_id
 from libs.sealing.envelope import KeyRing, LocalKeys
-from libs.sealing.grants import EpochKey
+from libs.sealing.grants import Epoch
 from services.cli.client import ManagementClient
 from services.cli.output import as_table, out, report
 from services.key_vault.core.book import Credential, CredentialBook
@@ -113,7 +113,7 @@ def _grants_per_s(count: int = 20_000) -> float:
     )
     book.put([Credential(about, ring.seal(b"sk-bench-key-of-usual-length-0123456789", at_rest("acct:a", "stub")))])
     granting = Granting({}, book, ring)
-    catalog, epoch = Catalog(load_config(STUB_CONFIG)), EpochKey.generate("bench")
+    catalog, epoch = Catalog(load_config(STUB_CONFIG)), Epoch.generate("bench", lambda _: 0)
     started = time.perf_counter()
     for _ in range(count):
         granting.grant(request, catalog, epoch)

@@ -35,8 +35,12 @@ async def accepted_ids(gateway: Gateway) -> set[str]:
     return found
 
 
-async def audited(running: Gateway | Stack) -> dict[str, Any]:
-    """The report of ``./sluice audit``, once nothing is in flight; it must hold."""
+async def audited(running: Gateway | Stack, access: dict[str, str] | None = None) -> dict[str, Any]:
+    """The report of ``./sluice audit``, once nothing is in flight; it must hold.
+
+    Args:
+        access: ``SLUICE_KAFKA_*`` of the audit, on a cluster that asks who one is.
+    """
     stack = running if isinstance(running, Stack) else running.stack
     bus = stack.bus
     process = await asyncio.create_subprocess_exec(
@@ -50,7 +54,8 @@ async def audited(running: Gateway | Stack) -> dict[str, Any]:
             SLUICE_KAFKA_BOOTSTRAP=bus.bootstrap,
             SLUICE_KAFKA_PARTITIONS=bus.partitions,
             SLUICE_DATABASE_URL=stack.postgres.url("metering"),
-        ),
+        )
+        | (access or {}),
         stdout=asyncio.subprocess.PIPE,
     )
     out, _ = await process.communicate()
@@ -76,16 +81,17 @@ async def _where(stack: Stack, request_id: str) -> str:
     return f"{request_id} is only on: {', '.join(found)}"
 
 
-async def check_books(gateway: Gateway, completed: set[str]) -> dict[str, int]:
+async def check_books(gateway: Gateway, completed: set[str], access: dict[str, str] | None = None) -> dict[str, int]:
     """Audits, then compares with what clients saw.
 
     Args:
         completed: requests whose clients got a whole answer.
+        access: see `audited`.
 
     Returns:
         How many requests there are of each outcome.
     """
-    report = await audited(gateway)
+    report = await audited(gateway, access)
     rows = await gateway.database.fetch(
         "select outcome from ledger.usage where request_id = any($1::uuid[])", list(completed)
     )

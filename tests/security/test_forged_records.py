@@ -31,7 +31,7 @@ from libs.bus.records import PoisonError, decode
 from libs.bus.signing import Signer, Trust
 from libs.identity.tokens import mint, public_bytes
 from libs.sealing.credentials import credential_id, open_credential, seal_credential
-from libs.sealing.grants import RelayKeyPair, seal_epoch_key
+from libs.sealing.grants import Epoch, RelayKeyPair
 from libs.sealing.hybrid import KeyPair, SealError
 from libs.sealing.secret import Secret
 from tests.e2e.plane import LET_IN, Person, Plane
@@ -201,7 +201,10 @@ async def test_relays_take_no_stranger_s_epoch_key(plane: Plane) -> None:
         sealed_id=f"{epoch}/{relay.relay_id}",
         epoch_id=epoch,
         relay_id=relay.relay_id,
-        sealed_key=seal_epoch_key(secrets.token_bytes(32), relay.public_key, epoch_id=epoch, relay_id=relay.relay_id),
+        partitions=relay.partitions,
+        sealed_key=Epoch.generate(epoch, lambda _: 0).seal_keys(
+            relay.public_key, relay_id=relay.relay_id, partitions=relay.partitions
+        ),
         expires_at_ms=now_ms() + HOUR_MS,
     )
     await _attack(plane, topics.GRANT_KEYS, sealed, "relay")

@@ -1,5 +1,7 @@
 """The vault's grants and epochs: for each request a key of its provider, that only a relay can open."""
 
+from collections.abc import Sequence
+
 import pytest
 
 from contracts.control import CredentialChanged, RelayAnnounced
@@ -8,7 +10,9 @@ from libs.config.catalog import Catalog
 from libs.config.providers import Model, Provider
 from libs.sealing.credentials import at_rest, credential_id
 from libs.sealing.envelope import KeyRing, LocalKeys
-from libs.sealing.grants import EpochKey, RelayKeyPair, open_grant
+from libs.sealing.grants import Epoch, PartitionKeys, RelayKeyPair, open_grant
+from libs.sealing.hybrid import SealError
+from libs.sealing.secret import Secret
 from services.key_vault.core.book import Credential, CredentialBook
 from services.key_vault.core.epochs import EPOCH_MS, KEPT_AFTER_MS, Epochs
 from services.key_vault.core.granting import Granting
@@ -30,7 +34,7 @@ CATALOG = Catalog(
     )
 )
 KEYS = {"STUB_KEY": "sk-canary", "OTHER": "sk-other", "UNSET_KEY": ""}
-EPOCH = EpochKey.generate("e1")
+EPOCH = Epoch.generate("e1", lambda _: 0)
 RING = KeyRing(LocalKeys({"v1": b"1" * 32}))
 BOOK = CredentialBook()
 GRANTING = Granting(KEYS, BOOK, RING)
@@ -60,7 +64,7 @@ def test_a_grant_is_sealed_for_its_request() -> None:
     (sealed,) = granted.grants
     assert granted.refusal is None
     assert "canary" not in granted.model_dump_json()
-    opened = open_grant(sealed, EPOCH.key, request_id=accepted().request_id, now_ms=NOW_MS)
+    opened = open_grant(sealed, EPOCH.key(0), request_id=accepted().request_id, now_ms=NOW_MS)
     assert opened.reveal() == "sk-canary"
     assert sealed.expires_at_ms == accepted().deadline_ms
 
@@ -98,7 +102,7 @@ def test_one_s_own_key_is_used_by_itself_the_organization_s_in_its_context() -> 
 
     def granted(request: RequestAccepted) -> tuple[str, bool]:
         (sealed,) = granting.grant(request, CATALOG, EPOCH).grants
-        opened = open_grant(sealed, EPOCH.key, request_id=request.request_id, now_ms=NOW_MS)
+        opened = open_grant(sealed, EPOCH.key(0), request_id=request.request_id, now_ms=NOW_MS)
         return opened.reveal(), sealed.byok
 
     assert granted(accepted()) == ("sk-canary", False)
@@ -125,14 +129,71 @@ def test_a_row_copied_to_another_owner_opens_for_nobody_and_the_gateway_s_key_is
     assert "Your own key" in granted.refusal.message
 
 
-def _announced(relay_id: str, pair: RelayKeyPair, lives_ms: int = 9 * EPOCH_MS) -> RelayAnnounced:
+PARTITIONS = 4
+
+
+def _partition_of(request_id: str) -> int:
+    return int(request_id[-4:]) % PARTITIONS
+
+
+def _announced(
+    relay_id: str, pair: RelayKeyPair, lives_ms: int = 9 * EPOCH_MS, partitions: Sequence[int] = ()
+) -> RelayAnnounced:
     return RelayAnnounced(
-        relay_id=relay_id, public_key=pair.public, announced_at_ms=NOW_MS, expires_at_ms=NOW_MS + lives_ms
+        relay_id=relay_id,
+        public_key=pair.public,
+        partitions=list(partitions),
+        announced_at_ms=NOW_MS,
+        expires_at_ms=NOW_MS + lives_ms,
     )
 
 
+def _opened(epochs: Epochs, pair: RelayKeyPair, relay_id: str, epoch_id: str, now_ms: int = NOW_MS) -> PartitionKeys:
+    record = epochs.sealed(now_ms)[f"{epoch_id}/{relay_id}"]
+    about = {"epoch_id": epoch_id, "relay_id": relay_id, "partitions": record.partitions}
+    return pair.open_keys(record.sealed_key, **about)  # type: ignore[arg-type]
+
+
+def test_a_relay_s_memory_opens_the_grants_of_its_own_partitions_alone() -> None:
+    epochs, pairs = Epochs(NOW_MS, _partition_of, PARTITIONS), {"a": RelayKeyPair(), "b": RelayKeyPair()}
+    owned = {"a": [0, 2], "b": [1, 3]}
+    for relay_id, pair in pairs.items():
+        epochs.relay_changed(relay_id, _announced(relay_id, pair, partitions=owned[relay_id]), NOW_MS)
+    keys = {relay_id: _opened(epochs, pair, relay_id, epochs.current.epoch_id) for relay_id, pair in pairs.items()}
+    assert {relay_id: [*one.grants] for relay_id, one in keys.items()} == owned
+    assert keys["a"].answers == keys["b"].answers, "cached answers are for all relays"
+    for number in range(8):
+        name = request_id(number)
+        grant = epochs.current.seal(Secret("sk"), request_id=name, provider_id="p", expires_at_ms=NOW_MS + 1)
+        for relay_id, one in keys.items():
+            mine = number % PARTITIONS in owned[relay_id]
+            for key in (one.answers, *one.grants.values()):
+                try:
+                    assert open_grant(grant, key, request_id=name, now_ms=NOW_MS).reveal() == "sk"
+                    assert mine
+                    break
+                except SealError:
+                    continue
+            else:
+                assert not mine
+
+
+def test_who_takes_a_partition_over_has_its_keys_of_the_former_epoch_too() -> None:
+    epochs, a, b = Epochs(NOW_MS, _partition_of, PARTITIONS), RelayKeyPair(), RelayKeyPair()
+    epochs.relay_changed("a", _announced("a", a, partitions=[0, 1, 2, 3]), NOW_MS)
+    epochs.relay_changed("b", _announced("b", b), NOW_MS)
+    former = epochs.current
+    later = NOW_MS + EPOCH_MS
+    epochs.sealed(later)
+    assert _opened(epochs, b, "b", former.epoch_id, later).grants == {}
+    epochs.relay_changed("a", None, later)
+    epochs.relay_changed("b", _announced("b", b, partitions=[3, 0, 0, PARTITIONS, 99]), later)
+    for epoch in (former, epochs.current):
+        assert _opened(epochs, b, "b", epoch.epoch_id, later).grants == {0: epoch.key(0), 3: epoch.key(3)}
+
+
 def test_every_relay_gets_every_epoch_and_old_ones_are_forgotten() -> None:
-    epochs, pairs = Epochs(NOW_MS), {"a": RelayKeyPair(), "b": RelayKeyPair()}
+    epochs, pairs = Epochs(NOW_MS, _partition_of, PARTITIONS), {"a": RelayKeyPair(), "b": RelayKeyPair()}
     for relay_id, pair in pairs.items():
         epochs.relay_changed(relay_id, _announced(relay_id, pair), NOW_MS)
     first = epochs.current
@@ -141,10 +202,8 @@ def test_every_relay_gets_every_epoch_and_old_ones_are_forgotten() -> None:
         assert len(sealed) == current
         for record in sealed.values():
             if record.epoch_id == epochs.current.epoch_id:
-                key = pairs[record.relay_id].open_epoch_key(
-                    record.sealed_key, epoch_id=record.epoch_id, relay_id=record.relay_id
-                )
-                assert key == epochs.current.key
+                keys = _opened(epochs, pairs[record.relay_id], record.relay_id, record.epoch_id, now_ms)
+                assert keys.grants == {}
     assert first.epoch_id not in {
         record.epoch_id for record in epochs.sealed(NOW_MS + EPOCH_MS + KEPT_AFTER_MS).values()
     }
@@ -154,7 +213,7 @@ def test_every_relay_gets_every_epoch_and_old_ones_are_forgotten() -> None:
 
 
 def test_a_relay_that_withdrew_or_whose_time_is_over_is_given_no_key() -> None:
-    epochs = Epochs(NOW_MS)
+    epochs = Epochs(NOW_MS, _partition_of, PARTITIONS)
     epochs.relay_changed("late", _announced("late", RelayKeyPair(), lives_ms=0), NOW_MS)
     epochs.relay_changed("brief", _announced("brief", RelayKeyPair(), lives_ms=EPOCH_MS), NOW_MS)
     epochs.relay_changed("leaving", _announced("leaving", RelayKeyPair()), NOW_MS)

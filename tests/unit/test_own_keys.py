@@ -14,7 +14,7 @@ from contracts.routes import Target
 from libs.chat.providers.errors import provider_refusal
 from libs.config.catalog import Catalog
 from libs.config.providers import Model, Provider
-from libs.sealing.grants import EpochKey, open_grant
+from libs.sealing.grants import Epoch, open_grant
 from libs.sealing.secret import Secret
 from services.key_vault.core.book import CredentialBook
 from services.key_vault.core.granting import Granting
@@ -121,11 +121,11 @@ CATALOG = Catalog(
 def test_each_key_is_sealed_under_its_number() -> None:
     environment = {"A": "sk-a", "B": "sk-b"}
     assert [(key.number, key.weight) for key in own_keys(CATALOG.providers["p"], environment)] == [(0, 1), (1, 2)]
-    epoch = EpochKey.generate("e")
+    epoch = Epoch.generate("e", lambda _: 0)
     request = accepted(model="m/m")
     granted = Granting(environment, CredentialBook(), None).grant(request, CATALOG, epoch)  # type: ignore[arg-type]
     opened = {
-        grant.key: open_grant(grant, epoch.key, request_id=request.request_id, now_ms=NOW_MS).reveal()
+        grant.key: open_grant(grant, epoch.key(0), request_id=request.request_id, now_ms=NOW_MS).reveal()
         for grant in granted.grants
     }
     assert opened == {0: "sk-a", 1: "sk-b"}

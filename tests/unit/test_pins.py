@@ -9,7 +9,7 @@ from libs.config.catalog import Catalog
 from libs.config.gateway import GatewayConfig, Timeouts
 from libs.config.pins import ANYWHERE, Pins
 from libs.config.providers import Model, Provider
-from libs.sealing.grants import EpochKey
+from libs.sealing.grants import Epoch
 from libs.sealing.secret import Secret
 from services.key_vault.core.book import CredentialBook
 from services.key_vault.core.granting import Granting
@@ -61,7 +61,7 @@ def test_the_vault_seals_nothing_for_an_address_that_is_not_pinned() -> None:
     elsewhere = Provider(base_url="https://attacker.example/v1", api_key="env:KEY")
     config = Config(providers={"p": elsewhere}, models=[Model(id="stub/echo", provider="p", upstream_model="m")])
     granting = Granting({"KEY": "sk-secret"}, CredentialBook(), None, pins=PINS)  # type: ignore[arg-type]
-    granted = granting.grant(accepted(), Catalog(config), EpochKey.generate("e"))
+    granted = granting.grant(accepted(), Catalog(config), Epoch.generate("e", lambda _: 0))
     assert not granted.grants
     assert granted.refusal is not None
     assert "provider_addresses" in granted.refusal.message

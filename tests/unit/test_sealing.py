@@ -2,6 +2,7 @@
 
 import base64
 import pickle
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -9,17 +10,18 @@ from hypothesis import strategies as st
 
 from libs.sealing.credentials import masked_tail, open_credential, seal_credential
 from libs.sealing.envelope import Envelope, EnvelopeError, KeyRing, LocalKeys
-from libs.sealing.grants import EpochKey, RelayKeyPair, open_grant, seal_epoch_key
+from libs.sealing.grants import Epoch, RelayKeyPair, open_grant
 from libs.sealing.hybrid import KeyPair, SealError
 from libs.sealing.secret import Secret
 
 SECRET = Secret("sk-canary-1234567890")
-EPOCH = EpochKey.generate("epoch-1")
+EPOCH = Epoch.generate("epoch-1", lambda _: 0)
 GRANT = EPOCH.seal(SECRET, request_id="r1", provider_id="openai", expires_at_ms=1_000)
 RING = KeyRing(LocalKeys({"v2": b"2" * 32, "v1": b"1" * 32}))
 PAIR = RelayKeyPair()
 VAULT = KeyPair.generate()
-SEALED = seal_epoch_key(EPOCH.key, PAIR.public, epoch_id="epoch-1", relay_id="relay-1")
+SEALED = EPOCH.seal_keys(PAIR.public, relay_id="relay-1", partitions=[0, 2])
+MINE: dict[str, Any] = {"epoch_id": "epoch-1", "relay_id": "relay-1", "partitions": [0, 2]}
 
 
 def _flip(data: bytes, bit: int) -> bytes:
@@ -29,16 +31,16 @@ def _flip(data: bytes, bit: int) -> bytes:
 
 
 def test_a_grant_opens_for_its_request_alone() -> None:
-    assert open_grant(GRANT, EPOCH.key, request_id="r1", now_ms=999).reveal() == SECRET.reveal()
+    assert open_grant(GRANT, EPOCH.key(0), request_id="r1", now_ms=999).reveal() == SECRET.reveal()
     with pytest.raises(SealError):
-        open_grant(GRANT, EPOCH.key, request_id="r2", now_ms=0)
+        open_grant(GRANT, EPOCH.key(0), request_id="r2", now_ms=0)
     with pytest.raises(SealError, match="expired"):
-        open_grant(GRANT, EPOCH.key, request_id="r1", now_ms=1_000)
+        open_grant(GRANT, EPOCH.key(0), request_id="r1", now_ms=1_000)
     for change in ({"provider_id": "xai"}, {"expires_at_ms": 2_000}, {"byok": True}, {"nonce": "!"}):
         with pytest.raises(SealError):
-            open_grant(GRANT.model_copy(update=change), EPOCH.key, request_id="r1", now_ms=0)
+            open_grant(GRANT.model_copy(update=change), EPOCH.key(0), request_id="r1", now_ms=0)
     with pytest.raises(SealError):
-        open_grant(GRANT, EpochKey.generate("other").key, request_id="r1", now_ms=0)
+        open_grant(GRANT, Epoch.generate("other", lambda _: 0).key(0), request_id="r1", now_ms=0)
 
 
 @given(st.integers(0, 10_000), st.booleans())
@@ -46,7 +48,7 @@ def test_no_flipped_bit_of_a_grant_opens(bit: int, in_nonce: bool) -> None:
     field = "nonce" if in_nonce else "ciphertext"
     changed = base64.b64encode(_flip(base64.b64decode(getattr(GRANT, field)), bit)).decode()
     with pytest.raises(SealError):
-        open_grant(GRANT.model_copy(update={field: changed}), EPOCH.key, request_id="r1", now_ms=0)
+        open_grant(GRANT.model_copy(update={field: changed}), EPOCH.key(0), request_id="r1", now_ms=0)
 
 
 @settings(max_examples=30)
@@ -54,18 +56,18 @@ def test_no_flipped_bit_of_a_grant_opens(bit: int, in_nonce: bool) -> None:
 def test_no_flipped_bit_of_an_epoch_key_opens(bit: int) -> None:
     changed = base64.b64encode(_flip(base64.b64decode(SEALED), bit)).decode()
     with pytest.raises(SealError):
-        PAIR.open_epoch_key(changed, epoch_id="epoch-1", relay_id="relay-1")
+        PAIR.open_keys(changed, **MINE)
 
 
-def test_an_epoch_key_opens_for_its_relay_and_epoch_alone() -> None:
-    assert PAIR.open_epoch_key(SEALED, epoch_id="epoch-1", relay_id="relay-1") == EPOCH.key
-    for pair, epoch, relay in ((PAIR, "epoch-2", "relay-1"), (PAIR, "epoch-1", "relay-2")):
+def test_an_epoch_s_keys_open_for_their_relay_and_partitions_alone() -> None:
+    assert PAIR.open_keys(SEALED, **MINE).grants == {0: EPOCH.key(0), 2: EPOCH.key(2)}
+    for other in ({"epoch_id": "epoch-2"}, {"relay_id": "relay-2"}, {"partitions": [0, 1]}, {"partitions": [0]}):
         with pytest.raises(SealError):
-            pair.open_epoch_key(SEALED, epoch_id=epoch, relay_id=relay)
+            PAIR.open_keys(SEALED, **(MINE | other))
     with pytest.raises(SealError):
-        RelayKeyPair().open_epoch_key(SEALED, epoch_id="epoch-1", relay_id="relay-1")
+        RelayKeyPair().open_keys(SEALED, **MINE)
     with pytest.raises(SealError):
-        seal_epoch_key(EPOCH.key, "bm8ga2V5", epoch_id="e", relay_id="r")
+        EPOCH.seal_keys("bm8ga2V5", relay_id="r", partitions=[])
 
 
 def test_an_envelope_opens_with_its_version_and_owner_alone() -> None:
@@ -137,6 +139,6 @@ def test_little_is_shown_of_a_key_and_nothing_of_a_short_one() -> None:
 def test_a_secret_shows_itself_nowhere() -> None:
     for shown in (repr(SECRET), str(SECRET), f"{SECRET}", repr([SECRET]), repr(EPOCH)):
         assert "canary" not in shown
-        assert EPOCH.key.hex() not in shown
+        assert EPOCH.secret.hex() not in shown
     with pytest.raises(TypeError):
         pickle.dumps(SECRET)

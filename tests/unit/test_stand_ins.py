@@ -15,7 +15,7 @@ from libs.config.auto import AutoModel, choose
 from libs.config.catalog import Catalog
 from libs.config.gateway import AnswerCaching, Breaker, Routing, Timeouts
 from libs.config.providers import Model, Provider
-from libs.sealing.grants import EpochKey
+from libs.sealing.grants import Epoch
 from services.ingress.core.admission import accept
 from services.ingress.core.bodies import Asked, parse
 from services.ingress.core.errors import BadRequest
@@ -162,7 +162,7 @@ def test_a_policy_holds_for_each_model() -> None:
 
 def test_a_key_is_granted_for_each_provider_once() -> None:
     granting = Granting({}, CredentialBook(), None)  # type: ignore[arg-type]
-    granted = granting.grant(_request(), CATALOG, EpochKey.generate("e"))
+    granted = granting.grant(_request(), CATALOG, Epoch.generate("e", lambda _: 0))
     assert [grant.provider_id for grant in granted.grants] == ["a", "b", "c"]
 
 

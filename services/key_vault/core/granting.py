@@ -10,7 +10,7 @@ from libs.config.catalog import UNKNOWN_CATALOG, Catalog, Offer
 from libs.config.pins import ANYWHERE, Pins
 from libs.sealing.credentials import at_rest
 from libs.sealing.envelope import EnvelopeError, KeyRing
-from libs.sealing.grants import EpochKey
+from libs.sealing.grants import Epoch
 from libs.sealing.secret import Secret
 from services.key_vault.core.book import Credential, CredentialBook
 from services.key_vault.core.own_keys import Rests, chosen, own_keys
@@ -41,7 +41,7 @@ class Granting:
         self._ring = ring
         self._rests = rests or Rests()
 
-    def grant(self, request: RequestAccepted, catalog: Catalog | None, epoch: EpochKey) -> CredentialGranted:
+    def grant(self, request: RequestAccepted, catalog: Catalog | None, epoch: Epoch) -> CredentialGranted:
         """The decision on one request. A model that nobody serves is policy's affair and gets no grant here.
 
         Args:
@@ -73,7 +73,7 @@ class Granting:
         return CredentialGranted(request_id=request.request_id, subject=request.subject, grants=grants)
 
     def _of_stand_in(
-        self, request: RequestAccepted, catalog: Catalog, model: str, have: Container[str], epoch: EpochKey
+        self, request: RequestAccepted, catalog: Catalog, model: str, have: Container[str], epoch: Epoch
     ) -> Iterator[SealedGrant]:
         """Keys that are not there yet: the caller's own where there is one. One that does not open is passed over."""
         for offer in catalog.open_to(request, model):
@@ -87,7 +87,7 @@ class Granting:
             else:
                 yield from self._gateways(request, offer, epoch)
 
-    def _gateways(self, request: RequestAccepted, offer: Offer, epoch: EpochKey) -> Iterator[SealedGrant]:
+    def _gateways(self, request: RequestAccepted, offer: Offer, epoch: Epoch) -> Iterator[SealedGrant]:
         """The gateway's keys for a provider, the first to be tried first; none where it has none."""
         keys = own_keys(offer.provider, self._environment)
         if keys:
@@ -97,7 +97,7 @@ class Granting:
                 yield self._seal(request, key.secret, offer.provider_id, epoch, byok=False, key=key.number)
 
     def _own(
-        self, request: RequestAccepted, credential: Credential, provider_id: str, epoch: EpochKey
+        self, request: RequestAccepted, credential: Credential, provider_id: str, epoch: Epoch
     ) -> CredentialGranted:
         """The caller's own key, and no other: it is never fallen back from."""
         try:
@@ -108,7 +108,7 @@ class Granting:
         return CredentialGranted(request_id=request.request_id, subject=request.subject, grants=[grant])
 
     def _seal(
-        self, request: RequestAccepted, secret: Secret, provider_id: str, epoch: EpochKey, *, byok: bool, key: int = 0
+        self, request: RequestAccepted, secret: Secret, provider_id: str, epoch: Epoch, *, byok: bool, key: int = 0
     ) -> SealedGrant:
         return epoch.seal(
             secret,
