@@ -49,7 +49,11 @@ async def _paced_fetch(fetcher: Any, *arguments: Any) -> Any:
     """In place of `Fetcher._proc_fetch_request`, which asks one broker; meanwhile no other request goes there."""
     allowance = _allowance_of(fetcher)
     if wait_s := allowance.wait_s(asyncio.get_running_loop().time()):
-        await asyncio.sleep(wait_s)
+        try:
+            await asyncio.sleep(wait_s)
+        except asyncio.CancelledError:
+            # As the original does: the consumer stops, or has other partitions now.
+            return False
     allowance.take()
     return await _fetch(fetcher, *arguments)
 

@@ -1,11 +1,13 @@
 """The floor: a bare chain of four stages on the same broker, aiokafka and nothing else, without HTTP.
 
 A request's way has as many hops: ingress, decider, router, relay, ingress. ``python -m tests.bench.chain BOOTSTRAP N``
-is one stage: it reads ``bench.chain.N`` and writes ``bench.chain.N+1``.
+is one stage: it reads ``bench.chain.N`` and writes ``bench.chain.N+1``. The client is a process as well, in which
+nothing of Sluice changes what aiokafka does.
 """
 
 import asyncio
 import contextlib
+import json
 import sys
 import time
 from typing import Any
@@ -15,6 +17,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import TopicAlreadyExistsError
 
+from deploy.local.home import ROOT
 from tests.bench.load import Result, Sample
 
 STAGES = 4
@@ -59,7 +62,17 @@ async def stage(bootstrap: str, number: int) -> None:
 
 
 async def drive(bootstrap: str, *, connections: int, seconds: float) -> Result:
-    """Keeps so many records under way for a time."""
+    """Keeps so many records under way for a time. Raises RuntimeError where a record does not come through."""
+    command = [sys.executable, "-m", "tests.bench.chain", bootstrap, "client", str(connections), str(seconds)]
+    client = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, cwd=ROOT)
+    told, _ = await client.communicate()
+    if client.returncode != 0:
+        raise RuntimeError("the bare chain's client failed; see above")
+    took = json.loads(told)
+    return Result(took["seconds"], [Sample(s, s, 200) for s in took["each_s"]])
+
+
+async def _client(bootstrap: str, *, connections: int, seconds: float) -> dict[str, Any]:
     consumer, producer = _consumer(bootstrap), AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all")
     await consumer.start()
     await producer.start()
@@ -67,7 +80,8 @@ async def drive(bootstrap: str, *, connections: int, seconds: float) -> Result:
     consumer.assign([last])
     await consumer.seek_to_end(last)
     waiting: dict[bytes, asyncio.Future[None]] = {}
-    result, loop = Result(0.0), asyncio.get_running_loop()
+    each_s: list[float] = []
+    loop = asyncio.get_running_loop()
 
     async def read() -> None:
         while True:
@@ -84,21 +98,24 @@ async def drive(bootstrap: str, *, connections: int, seconds: float) -> Result:
             began = time.perf_counter()
             await producer.send(topic(0), VALUE, key=key)
             await asyncio.wait_for(done, 30)
-            took = time.perf_counter() - began
-            result.samples.append(Sample(took, took, 200))
+            each_s.append(time.perf_counter() - began)
             count += 1
 
     reading = asyncio.create_task(read())
     started = time.perf_counter()
     try:
         await asyncio.gather(*(keep_busy(number) for number in range(connections)))
-        result.seconds = time.perf_counter() - started
+        took_s = time.perf_counter() - started
     finally:
         reading.cancel()
         await consumer.stop()
         await producer.stop()
-    return result
+    return {"seconds": took_s, "each_s": each_s}
 
 
 if __name__ == "__main__":
-    uvloop.run(stage(sys.argv[1], int(sys.argv[2])))
+    if sys.argv[2] == "client":
+        made = uvloop.run(_client(sys.argv[1], connections=int(sys.argv[3]), seconds=float(sys.argv[4])))
+        sys.stdout.write(json.dumps(made))
+    else:
+        uvloop.run(stage(sys.argv[1], int(sys.argv[2])))

@@ -200,8 +200,7 @@ def bare_chain() -> Contender:
                 await asyncio.sleep(2)  # The stages read from their topics' ends.
 
                 async def drive(*, connections: int, seconds: float, **_more: Any) -> Result:
-                    load = chain.drive(bootstrap, connections=connections, seconds=seconds)
-                    return await asyncio.to_thread(lambda: uvloop.run(load))
+                    return await chain.drive(bootstrap, connections=connections, seconds=seconds)
 
                 try:
                     yield Running(drive, pids, streams=False)

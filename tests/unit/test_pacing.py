@@ -1,5 +1,9 @@
 """Requests to the broker: at once while there are few, bounded a second when there are many."""
 
+import asyncio
+from types import SimpleNamespace
+
+from aiokafka.consumer.fetcher import Fetcher
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -36,3 +40,12 @@ def test_who_asks_seldom_never_waits_and_who_asks_all_the_time_gets_the_rate() -
         now_s += 1.01 / PER_S
     used = _used([0.0] * 208)
     assert used[-1] - used[0] == 2.0 or abs(used[-1] - used[0] - 2.0) < 0.02
+
+
+async def test_a_consumer_that_stops_while_its_fetch_waits_is_not_told_of_a_cancellation() -> None:
+    spent = Allowance(0.001, 0.0)
+    spent.wait_s(asyncio.get_running_loop().time())
+    fetch = asyncio.ensure_future(Fetcher._proc_fetch_request(SimpleNamespace(sluice_allowance=spent)))
+    await asyncio.sleep(0)
+    fetch.cancel()
+    assert await fetch is False
