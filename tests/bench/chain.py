@@ -9,7 +9,9 @@ import asyncio
 import contextlib
 import json
 import sys
+import tempfile
 import time
+from pathlib import Path
 from typing import Any
 
 import uvloop
@@ -63,13 +65,15 @@ async def stage(bootstrap: str, number: int) -> None:
 
 async def drive(bootstrap: str, *, connections: int, seconds: float) -> Result:
     """Keeps so many records under way for a time. Raises RuntimeError where a record does not come through."""
-    command = [sys.executable, "-m", "tests.bench.chain", bootstrap, "client", str(connections), str(seconds)]
-    client = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, cwd=ROOT)
-    told, _ = await client.communicate()
-    if client.returncode != 0:
-        raise RuntimeError("the bare chain's client failed; see above")
-    took = json.loads(told)
-    return Result(took["seconds"], [Sample(s, s, 200) for s in took["each_s"]])
+    with tempfile.NamedTemporaryFile(suffix=".json") as told:
+        command = ["client", str(connections), str(seconds), told.name]
+        client = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "tests.bench.chain", bootstrap, *command, cwd=ROOT
+        )
+        if await client.wait() != 0:
+            raise RuntimeError("the bare chain's client failed; see above")
+        took = json.loads(Path(told.name).read_bytes())
+    return Result(took["seconds"], [Sample(each_s, each_s, 200) for each_s in took["each_s"]])
 
 
 async def _client(bootstrap: str, *, connections: int, seconds: float) -> dict[str, Any]:
@@ -116,6 +120,6 @@ async def _client(bootstrap: str, *, connections: int, seconds: float) -> dict[s
 if __name__ == "__main__":
     if sys.argv[2] == "client":
         made = uvloop.run(_client(sys.argv[1], connections=int(sys.argv[3]), seconds=float(sys.argv[4])))
-        sys.stdout.write(json.dumps(made))
+        Path(sys.argv[5]).write_text(json.dumps(made))
     else:
         uvloop.run(stage(sys.argv[1], int(sys.argv[2])))
