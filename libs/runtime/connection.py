@@ -27,19 +27,31 @@ LINGER_S = 5.0
 """Where the answer came before the body's end, the client has so long to send the rest, which is thrown away. Closed
 at once, the connection would be reset, and the client might not see why."""
 STALLED_S = 30.0
-"""So long a client may read nothing of what is there for it."""
+"""So long a client may read nothing of what is there for it, without one of the places of `Connections.patient`."""
+PATIENCE_S = 600.0
+"""So long with one."""
+PATIENT_BYTES = 512 * 1024
+"""With more to write than that a connection has no such place."""
+PATIENT_SHARE = 8
+"""An address has no more than this part of them, where addresses are bounded."""
 
 
 class Connections:
     """How many there may be of one server, and of one address."""
 
-    def __init__(self, most: int = 8_192, most_of_address: int | None = None, *, linger_s: float = 0.0) -> None:
+    def __init__(
+        self, most: int = 8_192, most_of_address: int | None = None, *, linger_s: float = 0.0, patient: int = 0
+    ) -> None:
         """
         Args:
             most_of_address: None: without a bound, as behind a proxy, from which all come.
             linger_s: how long a connection without a request stays open while the server drains. Closed at once, it
                 could meet a request that is on its way (RFC 9112, section 9.5), which then has no answer.
+            patient: how many clients may read nothing for long, at a time.
         """
+        self._patient = patient
+        self._patient_of_address = max(1, patient // PATIENT_SHARE) if most_of_address else patient
+        self._stalled: Counter[str] = Counter()
         self.linger_s = linger_s
         self.draining = False
         """Each answer that begins says ``Connection: close``, and what has no request is closed after ``linger_s``."""
@@ -55,6 +67,19 @@ class Connections:
         self._open += 1
         self._by_address[address] += 1
         return True
+
+    def stall(self, address: str) -> bool:
+        """Gives one whose client reads nothing a place; False where there is none."""
+        if self._stalled.total() >= self._patient or self._stalled[address] >= self._patient_of_address:
+            return False
+        self._stalled[address] += 1
+        return True
+
+    def resume(self, address: str) -> None:
+        """Takes the place back that `stall` gave."""
+        self._stalled[address] -= 1
+        if not self._stalled[address]:
+            del self._stalled[address]
 
     def close(self, address: str) -> None:
         """Counts one out that `open` counted in."""
@@ -134,6 +159,8 @@ class BoundedConnection(HttpToolsProtocol):
         self._reading_due = _Timer(STALLED_S, self._look_at_writing)
         self._unused_due = _Timer(connections.linger_s, self._close_unused)
         self._unread = 0
+        self._stalled_s: float | None = None
+        """Since when its client has read nothing, if it has a place for that."""
         self._excess = ""
         self._refused = False
 
@@ -156,6 +183,7 @@ class BoundedConnection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         for timer in (self._headers_due, self._rest_due, self._reading_due, self._unused_due):
             timer.stop()
+        self._end_stall()
         if self._counted:
             self._counted = False
             self._connections.close(self._address)
@@ -242,6 +270,7 @@ class BoundedConnection(HttpToolsProtocol):
 
     def resume_writing(self) -> None:
         self._reading_due.stop()
+        self._end_stall()
         super().resume_writing()
 
     # Ends.
@@ -263,9 +292,24 @@ class BoundedConnection(HttpToolsProtocol):
     def _look_at_writing(self) -> None:
         before, self._unread = self._unread, self.transport.get_write_buffer_size()
         if self._unread < before:
+            self._end_stall()
+            self._reading_due.start()
+        elif self._may_stall():
             self._reading_due.start()
         else:
             self.transport.abort()
+
+    def _may_stall(self) -> bool:
+        if self._stalled_s is None:
+            if self._unread > PATIENT_BYTES or not self._connections.stall(self._address):
+                return False
+            self._stalled_s = self.loop.time()
+        return self.loop.time() - self._stalled_s < PATIENCE_S
+
+    def _end_stall(self) -> None:
+        if self._stalled_s is not None:
+            self._stalled_s = None
+            self._connections.resume(self._address)
 
     def _close(self) -> None:
         if not self.transport.is_closing():

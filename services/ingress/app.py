@@ -42,6 +42,8 @@ from services.ingress.streams import StreamPage
 from services.ingress.visitors import Visitors
 from services.ingress.waiting import WaitingRoom
 
+MOST_STALLED = 256
+"""Clients that read nothing for minutes: each holds less than a MiB."""
 SILENCE_S = 7.5
 """A stream says that it lives after one to two of these without an event."""
 CLAIMED_WITHIN_S = 5.0
@@ -94,7 +96,8 @@ async def build(service: Service) -> AsyncIterator[None]:
     )
 
     async def note_silence() -> None:
-        room.note_silence()
+        for stalled in room.note_silence():
+            publishing.note_stalled(stalled.request_id, stalled.reply_to)
         readings.note_silence()
 
     silence = Repeated("keep silent connections", note_silence, every_s=SILENCE_S)
@@ -108,6 +111,7 @@ async def build(service: Service) -> AsyncIterator[None]:
         connections=Connections(
             most_of_address=None if config.trusted_proxies else config.limits.connections_of_address,
             linger_s=UNUSED_S,
+            patient=MOST_STALLED,
         ),
         gate=gate,
         inherits="http",

@@ -1,6 +1,7 @@
 """What the ingress writes on the log: requests with their prompts, cancellations, and which keys were used."""
 
 import asyncio
+import sys
 from typing import Any, TypeVar
 
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
@@ -110,6 +111,12 @@ class Publishing:
     def note_read(self, request_id: RequestId, size: int, trace: str) -> None:
         """The client has been sent so much of its stream, in all."""
         self._publish_soon(topics.CANCELLATIONS, ReplyRead(request_id=request_id, size=size), trace)
+
+    def note_stalled(self, request_id: RequestId, reply_to: ReplyAddress) -> None:
+        """The client reads nothing. Nobody slows its provider down any more, who would end the stream for that: the log
+        takes the rest, and has it when the client reads on."""
+        if reply_to.lasting is Lasting.CONNECTION:
+            self.note_read(request_id, sys.maxsize, "")
 
     def note_key_used(self, fingerprint: str, at_ms: int) -> None:
         """Publishes that a key was used, once a minute."""

@@ -20,6 +20,7 @@ MOST_BUFFERED = 256 * 1024
 SEALED = Refusal(
     status=404, message="This answer does not open: it was kept for another Idempotency-Key, or another API key."
 )
+STALLED_ROUNDS = 3
 BROKEN = Refusal(status=500, message="A record of the answer could not be read; it was kept for the operator.")
 
 
@@ -105,7 +106,19 @@ class Waiting(Replies):
     from the log: all that it has not passed on is there.
     """
 
-    __slots__ = ("_again", "_first", "_position", "_reread", "_rest", "_sequence", "_started")
+    __slots__ = (
+        "_again",
+        "_asked",
+        "_first",
+        "_noted",
+        "_position",
+        "_reread",
+        "_rest",
+        "_sequence",
+        "_silent_rounds",
+        "_started",
+        "_waits",
+    )
 
     def __init__(
         self,
@@ -129,14 +142,29 @@ class Waiting(Replies):
         self._rest: Replies | None = None
         self._sequence = Sequence()
         self._started = False
+        self._asked = self._noted = self._silent_rounds = 0
+        self._waits = False
 
     async def next(self) -> Reply | None:
         """See `Replies.next`."""
-        while not self._records:
-            if self._again is not None:
-                return await self._next_of_rest(self._again)
-            await self._wait()
-        return await super().next()
+        self._asked += 1
+        self._waits = True
+        try:
+            while not self._records:
+                if self._again is not None:
+                    return await self._next_of_rest(self._again)
+                await self._wait()
+            return await super().next()
+        finally:
+            self._waits = False
+
+    def stalls(self) -> bool:
+        """Its client has read nothing for `STALLED_ROUNDS` calls of this, of which each comes later; true once."""
+        if self._waits or self._asked != self._noted:
+            self._noted, self._silent_rounds = self._asked, 0
+        else:
+            self._silent_rounds += 1
+        return self._silent_rounds == STALLED_ROUNDS
 
     async def _next_of_rest(self, offset: int) -> Reply | None:
         if self._rest is None:
@@ -252,10 +280,11 @@ class WaitingRoom:
         for waiting in self._waiting.values():
             waiting.read_again()
 
-    def note_silence(self) -> None:
-        """See `Replies.note_silence`."""
+    def note_silence(self) -> list[Waiting]:
+        """See `Replies.note_silence`. Returns those that stall since now, see `Waiting.stalls`."""
         for waiting in self._waiting.values():
             waiting.note_silence()
+        return [waiting for waiting in self._waiting.values() if waiting.stalls()]
 
     def wanted(self, raw: Raw) -> bool:
         """False for a record of a client who went away: not worth decoding."""

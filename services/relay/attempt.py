@@ -48,7 +48,7 @@ from services.relay.upstream import UpstreamError, Upstreams, read_answer, read_
 log = structlog.get_logger()
 
 STALLED_S = 60.0
-"""The ingress cuts who reads nothing for half of that."""
+"""Within half of that the ingress lets a stream go on whose client reads nothing: if it does not, it is gone."""
 
 NO_GRANT = Refusal(
     status=503, message="The provider's key could not be opened; nothing was charged, try again.", retry_after_s=1

@@ -120,6 +120,37 @@ async def test_who_reads_nothing_is_cut(monkeypatch: pytest.MonkeyPatch) -> None
     await server.stop()
 
 
+async def test_who_has_a_place_may_read_nothing_for_long_and_then_reads_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "STALLED_S", 0.05)
+    connections = Connections(most=2, patient=1)
+    port = free_port()
+    server = HttpServer(App(), LOOPBACK, port, connections=connections, timeout_graceful_shutdown=1)
+    await server.start()
+    patient, kept = await _endless(port)
+    while connections.stall(LOOPBACK):
+        connections.resume(LOOPBACK)
+        await asyncio.sleep(0.01)
+    cut, other = await _endless(port)
+    await cut.readexactly(1)
+    while not connections.open("somebody"):
+        await asyncio.sleep(0.01)
+    with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+        # What the kernels hold is less than that.
+        await cut.readexactly(200_000_000)
+    assert len(await patient.readexactly(200_000_000)) == 200_000_000
+    assert connections.stall(LOOPBACK)
+    for writer in (kept, other):
+        writer.close()
+    await server.stop()
+
+
+async def _endless(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Nothing of it is read before somebody reads: but for the buffers on the way."""
+    reader, writer = await asyncio.open_connection(LOOPBACK, port, limit=65_536)
+    writer.write(b"GET /endless HTTP/1.1\r\nhost: x\r\n\r\n")
+    return reader, writer
+
+
 async def test_connections_of_an_address_are_bounded_and_counted_out() -> None:
     async with _server(App(), most_of_address=2) as port:
         open_ = [await asyncio.open_connection(LOOPBACK, port) for _ in range(2)]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from contracts.record import Refusal, ReplyAddress
 from contracts.replies import Outcome, Reply, ReplyChunk, ReplyEnded, ReplyStarted
-from services.ingress.waiting import MOST_BUFFERED, Replies, Waiting
+from services.ingress.waiting import MOST_BUFFERED, STALLED_ROUNDS, Replies, Waiting
 from tests.unit.records import request_id
 
 ID, INGRESS = request_id(1), ReplyAddress(partition=0, ingress_id="ingress-1")
@@ -86,6 +86,30 @@ def test_whatever_comes_the_client_is_shown_the_whole(cuts: list[int], data: st.
     waiting.push(log.records[-1], len(log.records) - 1)
     assert _text(asyncio.run(_all(waiting))) == TEXT
     assert waiting.answered
+
+
+def test_a_client_stalls_that_is_sent_something_and_asks_for_no_more() -> None:
+    async def steps() -> list[bool]:
+        waiting = Waiting(ID, INGRESS, 0, _never)
+        records: list[Reply] = [STARTED, _chunk(0), _chunk(1)]
+        for offset, record in enumerate(records):
+            waiting.push(record, offset)
+        found = []
+        for _ in range(2):
+            await waiting.next()
+            found += [waiting.stalls() for _ in range(STALLED_ROUNDS)]
+        # Once for each time.
+        found += [waiting.stalls() for _ in range(3)]
+        await waiting.next()
+        # Who has read all there is waits, and does not stall.
+        more = asyncio.create_task(waiting.next())
+        await asyncio.sleep(0)
+        found += [waiting.stalls() for _ in range(9)]
+        waiting.push(_ended(2), 3)
+        await more
+        return found
+
+    assert asyncio.run(steps()) == [*[False] * 6, True, *[False] * 11]
 
 
 def test_another_ingress_s_replies_are_not_ours() -> None:
