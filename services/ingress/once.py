@@ -5,6 +5,7 @@ published, or that ended without costing anything, is superseded by whoever find
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ from libs.runtime.background import Repeated
 from libs.sealing.kept import ClientKey
 from services.ingress.body import Body, ClientGone
 from services.ingress.core.answering import Answering
-from services.ingress.core.errors import NotFound, Unavailable, Unprocessable, log_away
+from services.ingress.core.errors import NotFound, RateLimited, Unavailable, Unprocessable, log_away
 from services.ingress.core.idempotency import Held, KeyClaims
 from services.ingress.core.stream_ids import StreamId
 from services.ingress.door import Stay
@@ -43,6 +44,9 @@ SKEW_MS = 3_000
 MOST_ROUNDS = 8
 """Each has another request that ended without costing anything."""
 EVERY_RECORD = 1_000_000_000
+FIRST_WITHIN_S = 2.0
+MOST_OF_OWNER = 256
+"""Clients of an owner that are given an answer again, or wait for it, at a time."""
 OTHER_BODY = Unprocessable(
     "This Idempotency-Key was sent with another request within the last day; send a new key with a new request.",
     code="idempotency_key_reused",
@@ -84,8 +88,12 @@ class Once:
         self._follower = service.follower(topics.IDEMPOTENCY, self._receive, begin=From.BEGINNING)
         self._expiring = Repeated("forget old idempotency keys", self._expire, every_s=EXPIRE_EVERY_S)
         self.background = (self._follower.background, self._expiring)
-        self.reading = 0
+        self._readers: Counter[str] = Counter()
+
+    @property
+    def reading(self) -> int:
         """Clients that are given an answer again, or wait for it."""
+        return self._readers.total()
 
     def _receive(self, received: Received[KeyClaimed]) -> None:
         self._claims.apply(received.record)
@@ -119,6 +127,7 @@ class Once:
         Raises:
             Unprocessable: the key was sent with another body.
             NotFound: a part of an answer is wanted, and there is none.
+            RateLimited: too many of the owner's clients wait already.
             Unavailable: the log cannot be read or written.
             ClientGone: the connection ended.
             IngressError: as `accept` does.
@@ -149,46 +158,58 @@ class Once:
 
     @contextmanager
     def _open(self, held: Held, wanted: Wanted, receive: Receive) -> Iterator[Reading]:
+        owner = wanted.owner
+        if self._readers[owner] >= MOST_OF_OWNER:
+            raise RateLimited(
+                "Too many of your requests wait for an answer that was asked for before.", retry_after_s=1
+            )
         address = ReplyAddress(partition=held.partition, ingress_id="", lasting=Lasting.KEPT)
         reading = self._readings.read(held.request_id, address, held.offset, at=wanted.at, seal=wanted.key.seal)
         watcher = asyncio.create_task(watch_connection(receive, reading, LEFT))
         over = asyncio.get_running_loop().call_later(READS_S, reading.fail, OVER)
-        self.reading += 1
+        self._readers[owner] += 1
         try:
             with self._readings.opened(reading):
                 yield reading
         finally:
-            self.reading -= 1
+            self._readers[owner] -= 1
+            if not self._readers[owner]:
+                del self._readers[owner]
             over.cancel()
             watcher.cancel()
 
     async def _first(self, held: Held, wanted: Wanted, reading: Reading, body: Body) -> Reply | None:
         """The first record of an answer. None: its request was not run, or cost nothing; the key is free."""
-        mine, live, begins = held.fingerprint == wanted.fingerprint, False, False
+        mine = held.fingerprint == wanted.fingerprint
+        live = begins = released = False
         begins_by_ms = held.begins_by_ms + SKEW_MS
         while True:
+            # Of a request that never was, the log would be read to its end, which may take long.
+            within_s = None if begins else max(0 if live else FIRST_WITHIN_S, (begins_by_ms - now_ms()) / 1000)
             try:
-                waits = live and not begins
-                async with asyncio.timeout(max(0, begins_by_ms - now_ms()) / 1000 if waits else None):
+                async with asyncio.timeout(within_s):
                     first = await reading.next()
+                # The log has no more of it now: whatever comes, this client has waited for it.
+                live = live or first is None
             except TimeoutError:
                 first = None
             if first is not None:
                 break
-            # The log has no more of it now: whatever comes, this client has waited for it.
-            live = True
             if not begins and now_ms() >= begins_by_ms:
                 if not await self._was_published(held):
                     return None
                 begins = True
-                body.release()
+                if live:
+                    # Whatever comes is given to this client.
+                    body.release()
+                    released = True
             if not mine:
                 raise OTHER_BODY
         if isinstance(first, ReplyEnded):
             if not reading.answered:
                 if first.refusal is LEFT:
                     raise ClientGone
-                if first.refusal is GONE and not begins:
+                if first.refusal is GONE and not released:
                     return None
             elif first.unbilled and not live:
                 return None
