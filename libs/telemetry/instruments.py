@@ -28,6 +28,12 @@ REQUEST_DURATION = Histogram(
 REQUESTS = Counter(
     "sluice.requests", "{request}", (SURFACE, MODEL, STATUS), "Requests that were let in, by the status of the answer."
 )
+REPLAYED = Counter(
+    "sluice.requests.replayed",
+    "{request}",
+    (SURFACE, STATUS),
+    "Requests that were sent again with their Idempotency-Key, and given the answer of the first.",
+)
 WAITING = Gauge("sluice.requests.waiting", "{request}", (), "Clients that wait for an answer or read one.")
 REPLY_BUFFER = Gauge("sluice.reply.buffer", "By", (), "Of answers that came off the log and were not sent yet.")
 SHEDS = Counter(

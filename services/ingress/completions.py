@@ -25,7 +25,7 @@ from services.ingress.core.stream_ids import StreamId
 from services.ingress.door import Door, Stay
 from services.ingress.entrance import Admitted, Entrance
 from services.ingress.gate import Gate
-from services.ingress.measuring import measure_admitted, measure_refused
+from services.ingress.measuring import measure_admitted, measure_again, measure_refused
 from services.ingress.once import Again, Once, Wanted, give_again
 from services.ingress.publishing import Publishing
 from services.ingress.replies import RepliesReader
@@ -114,7 +114,8 @@ class Completions:
 
         async with self._once.settled(wanted, body, accept, receive) as found:
             if isinstance(found, Again):
-                await give_again(found, surface, at, stay, send)
+                status = await give_again(found, surface, at, stay, send)
+                measure_again(surface, status, began_s)
             else:
                 await self._serve_admitted(found, stay, receive, send, began_s, seal=key.seal)
 

@@ -3,7 +3,7 @@
 import time
 
 from contracts.requests import RequestAccepted, Surface
-from libs.telemetry.instruments import HTTP_DURATION, REQUEST_DURATION, REQUESTS
+from libs.telemetry.instruments import HTTP_DURATION, REPLAYED, REQUEST_DURATION, REQUESTS
 
 _ROUTES = {surface: f"/{surface.value.replace('.', '/')}" for surface in Surface}
 
@@ -15,6 +15,12 @@ def measure_refused(surface: Surface, status: int, began_s: float) -> None:
         began_s: of `time.perf_counter`.
     """
     HTTP_DURATION.record(time.perf_counter() - began_s, _ROUTES[surface], str(status))
+
+
+def measure_again(surface: Surface, status: int, began_s: float) -> None:
+    """Of a request that was given an earlier one's answer."""
+    measure_refused(surface, status, began_s)
+    REPLAYED.add(1, _ROUTES[surface], str(status))
 
 
 def measure_admitted(request: RequestAccepted, status: int, began_s: float, trace: str) -> None:

@@ -258,8 +258,8 @@ class Once:
         return held is not None and held.request_id == request.request_id
 
 
-async def give_again(again: Again, surface: Surface, at: int, stay: Stay, send: Send) -> None:
-    """Sends an answer that was given before, or is being given, from a byte on."""
+async def give_again(again: Again, surface: Surface, at: int, stay: Stay, send: Send) -> int:
+    """Sends an answer that was given before, or is being given, from a byte on. Returns its status."""
     held, reading = again.held, again.reading
     stream = StreamId(held.partition, reading.begins_at, held.request_id, kept=True)
     headers = [
@@ -282,8 +282,9 @@ async def give_again(again: Again, surface: Surface, at: int, stay: Stay, send: 
         reply = await reading.next()
     if not reading.answered and (answering.began or reply.refusal is LEFT):
         # A connection that ends in the middle is what makes the client ask again.
-        return
+        return reply.status
     if reply.tail is not None:
         reply = reply.model_copy(update={"tail": rest_of_tail(reply, at).decode(errors="replace")})
     for message in answering.ended(reply, []):
         await send(message)
+    return reply.status
