@@ -35,7 +35,6 @@ from services.ingress.waiting import Waiting, WaitingRoom
 
 GONE = Refusal(status=499, message="The client closed the connection.")
 OVERDUE_AFTER_S = 5.0
-OVERDUE = Refusal(status=504, message="No answer came before the deadline; try again.")
 
 
 class Completions:
@@ -136,11 +135,14 @@ class Completions:
         request, step, background = admitted.request, admitted.step, admitted.background
         headers = [(b"x-request-id", request.request_id.encode())]
         answering = Answering(request.surface, headers, looked_up=request.cache is not None)
-        waiting = self._room.enter(request.request_id, request.reply_to, self._replies.position(request.reply_to), seal)
-        watcher = asyncio.create_task(watch_connection(receive, waiting, GONE))
-        overdue = asyncio.get_running_loop().call_later(
-            self._timeouts.request_s + OVERDUE_AFTER_S, waiting.fail, OVERDUE
+        waiting = self._room.enter(
+            request.request_id,
+            request.reply_to,
+            self._replies.position(request.reply_to),
+            due_s=asyncio.get_running_loop().time() + self._timeouts.request_s + OVERDUE_AFTER_S,
+            seal=seal,
         )
+        watcher = asyncio.create_task(watch_connection(receive, waiting, GONE))
         # Who comes again with its key finds the request, should the log have it.
         status, cancels = 500, request.reply_to.lasting is not Lasting.KEPT
         begun, goes_on = None, False
@@ -176,7 +178,6 @@ class Completions:
             cancels = False
             raise
         finally:
-            overdue.cancel()
             watcher.cancel()
             if not goes_on:
                 self._room.leave(request.request_id)

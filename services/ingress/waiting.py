@@ -1,6 +1,7 @@
 """Clients that wait for replies, and the replies as they come off the log."""
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Callable
 
@@ -21,6 +22,9 @@ SEALED = Refusal(
     status=404, message="This answer does not open: it was kept for another Idempotency-Key, or another API key."
 )
 STALLED_ROUNDS = 3
+LATEST_S = 900.0
+"""After it is due: so long a client may read on."""
+OVERDUE = Refusal(status=504, message="No answer came before the deadline; try again.")
 BROKEN = Refusal(status=500, message="A record of the answer could not be read; it was kept for the operator.")
 
 
@@ -109,6 +113,7 @@ class Waiting(Replies):
     __slots__ = (
         "_again",
         "_asked",
+        "_due_s",
         "_first",
         "_noted",
         "_position",
@@ -127,13 +132,16 @@ class Waiting(Replies):
         position: int,
         reread: Reread,
         seal: bytes | None = None,
+        due_s: float = math.inf,
     ) -> None:
         """
         Args:
             position: the offset from which on its replies come.
             seal: see `Replies`.
+            due_s: when its end must have come to the log, by the loop's clock.
         """
         super().__init__(request_id, reply_to, seal)
+        self._due_s = due_s
         self._first = position
         self._position = position
         self._reread = reread
@@ -158,12 +166,16 @@ class Waiting(Replies):
         finally:
             self._waits = False
 
-    def stalls(self) -> bool:
-        """Its client has read nothing for `STALLED_ROUNDS` calls of this, of which each comes later; true once."""
-        if self._waits or self._asked != self._noted:
-            self._noted, self._silent_rounds = self._asked, 0
-        else:
-            self._silent_rounds += 1
+    def look(self, now_s: float) -> bool:
+        """Ends it where it is overdue: not while its client reads what the log has. To be called in rounds.
+
+        Returns:
+            its client has read nothing for `STALLED_ROUNDS` of them; once.
+        """
+        moved, self._noted = self._asked != self._noted, self._asked
+        if now_s >= self._due_s and ((self._waits and not moved) or now_s >= self._due_s + LATEST_S):
+            self.fail(OVERDUE)
+        self._silent_rounds = 0 if moved or self._waits else self._silent_rounds + 1
         return self._silent_rounds == STALLED_ROUNDS
 
     async def _next_of_rest(self, offset: int) -> Reply | None:
@@ -259,14 +271,23 @@ class WaitingRoom:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def enter(self, request_id: RequestId, reply_to: ReplyAddress, position: int, seal: bytes | None = None) -> Waiting:
+    def enter(
+        self,
+        request_id: RequestId,
+        reply_to: ReplyAddress,
+        position: int,
+        *,
+        due_s: float = math.inf,
+        seal: bytes | None = None,
+    ) -> Waiting:
         """Begins to wait. Call it before the request is published.
 
         Args:
             position: see `Waiting`.
+            due_s: likewise.
             seal: see `Replies`.
         """
-        waiting = self._waiting[request_id] = Waiting(request_id, reply_to, position, self._reread, seal)
+        waiting = self._waiting[request_id] = Waiting(request_id, reply_to, position, self._reread, seal, due_s)
         return waiting
 
     def leave(self, request_id: RequestId) -> None:
@@ -281,10 +302,11 @@ class WaitingRoom:
             waiting.read_again()
 
     def note_silence(self) -> list[Waiting]:
-        """See `Replies.note_silence`. Returns those that stall since now, see `Waiting.stalls`."""
+        """See `Replies.note_silence`, and `Waiting.look`. Returns those that stall since now."""
         for waiting in self._waiting.values():
             waiting.note_silence()
-        return [waiting for waiting in self._waiting.values() if waiting.stalls()]
+        now_s = asyncio.get_running_loop().time()
+        return [waiting for waiting in self._waiting.values() if waiting.look(now_s)]
 
     def wanted(self, raw: Raw) -> bool:
         """False for a record of a client who went away: not worth decoding."""

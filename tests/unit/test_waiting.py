@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from contracts.record import Refusal, ReplyAddress
 from contracts.replies import Outcome, Reply, ReplyChunk, ReplyEnded, ReplyStarted
-from services.ingress.waiting import MOST_BUFFERED, STALLED_ROUNDS, Replies, Waiting
+from services.ingress.waiting import MOST_BUFFERED, OVERDUE, STALLED_ROUNDS, Replies, Waiting
 from tests.unit.records import request_id
 
 ID, INGRESS = request_id(1), ReplyAddress(partition=0, ingress_id="ingress-1")
@@ -97,19 +97,44 @@ def test_a_client_stalls_that_is_sent_something_and_asks_for_no_more() -> None:
         found = []
         for _ in range(2):
             await waiting.next()
-            found += [waiting.stalls() for _ in range(STALLED_ROUNDS)]
+            found += [waiting.look(0) for _ in range(STALLED_ROUNDS)]
         # Once for each time.
-        found += [waiting.stalls() for _ in range(3)]
+        found += [waiting.look(0) for _ in range(3)]
         await waiting.next()
         # Who has read all there is waits, and does not stall.
         more = asyncio.create_task(waiting.next())
         await asyncio.sleep(0)
-        found += [waiting.stalls() for _ in range(9)]
+        found += [waiting.look(0) for _ in range(9)]
         waiting.push(_ended(2), 3)
         await more
         return found
 
     assert asyncio.run(steps()) == [*[False] * 6, True, *[False] * 11]
+
+
+def test_who_reads_is_not_overdue_and_who_waits_for_nothing_is() -> None:
+    async def steps() -> list[Reply | None]:
+        waiting = Waiting(ID, INGRESS, 0, _never, due_s=5)
+        records: list[Reply] = [STARTED, _chunk(0), _chunk(1)]
+        for offset, record in enumerate(records):
+            waiting.push(record, offset)
+        found: list[Reply | None] = []
+        for now_s in (4, 6, 8):
+            # It may take the client long to read each of them.
+            found.append(await waiting.next())
+            waiting.look(now_s)
+            waiting.look(now_s + 1)
+        more = asyncio.create_task(waiting.next())
+        await asyncio.sleep(0)
+        waiting.look(9)
+        assert not more.done()
+        waiting.look(10)
+        return [*found, await more]
+
+    *read, last = asyncio.run(steps())
+    assert read == [STARTED, _chunk(0), _chunk(1)]
+    assert isinstance(last, ReplyEnded)
+    assert last.refusal == OVERDUE
 
 
 def test_another_ingress_s_replies_are_not_ours() -> None:
