@@ -14,6 +14,7 @@ from contracts.requests import RequestAccepted, Surface
 from libs.config.gateway import Timeouts
 from libs.config.versions import CatalogVersions
 from libs.sealing.kept import ClientKey
+from services.ingress.again import Again, give_again
 from services.ingress.background import BackgroundResponses
 from services.ingress.body import ClientGone
 from services.ingress.core.admission import bearer_token, check_lasts
@@ -26,7 +27,7 @@ from services.ingress.door import Door, Stay
 from services.ingress.entrance import Admitted, Entrance
 from services.ingress.gate import Gate
 from services.ingress.measuring import measure_admitted, measure_again, measure_refused
-from services.ingress.once import Again, Once, Wanted, give_again
+from services.ingress.once import Once, Wanted
 from services.ingress.publishing import Publishing
 from services.ingress.replies import RepliesReader
 from services.ingress.streams import position_of, watch_connection

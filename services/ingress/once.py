@@ -11,14 +11,13 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 from aiokafka.errors import KafkaError
-from starlette.types import Receive, Send
+from starlette.types import Receive
 
 from contracts import topics
 from contracts.clock import now_ms
 from contracts.idempotency import KeyClaimed
 from contracts.record import Lasting, ReplyAddress
-from contracts.replies import Reply, ReplyEnded, ReplyStarted
-from contracts.requests import Surface
+from contracts.replies import Reply, ReplyEnded
 from libs.bus.follower import From
 from libs.bus.producer import settle
 from libs.bus.records import Received
@@ -26,16 +25,14 @@ from libs.bus.service import Service
 from libs.config.gateway import Limits
 from libs.runtime.background import Repeated
 from libs.sealing.kept import ClientKey
+from services.ingress.again import Again
 from services.ingress.body import Body, ClientGone
-from services.ingress.core.answering import Answering
 from services.ingress.core.errors import NotFound, RateLimited, Unavailable, Unprocessable, log_away
 from services.ingress.core.idempotency import Held, KeyClaims
-from services.ingress.core.stream_ids import StreamId
-from services.ingress.door import Stay
 from services.ingress.entrance import Admitted
 from services.ingress.reading import GONE, Reading, Readings
 from services.ingress.replies import RepliesReader
-from services.ingress.streams import LEFT, OVER, READS_S, rest_of_tail, watch_connection
+from services.ingress.streams import LEFT, OVER, READS_S, watch_connection
 
 EXPIRE_EVERY_S = 600.0
 CLAIM_WITHIN_S = 3.0
@@ -62,15 +59,6 @@ class Wanted:
     fingerprint: str
     at: int
     """So many bytes of the answer are not wanted."""
-
-
-@dataclass(frozen=True, slots=True)
-class Again:
-    """The answer to the request that the key stands for."""
-
-    held: Held
-    reading: Reading
-    first: Reply
 
 
 Accept = Callable[[], Awaitable[Admitted]]
@@ -256,35 +244,3 @@ class Once:
             raise log_away() from None
         held = self._claims.find(wanted.owner, wanted.key.locator, request.accepted_at_ms)
         return held is not None and held.request_id == request.request_id
-
-
-async def give_again(again: Again, surface: Surface, at: int, stay: Stay, send: Send) -> int:
-    """Sends an answer that was given before, or is being given, from a byte on. Returns its status."""
-    held, reading = again.held, again.reading
-    stream = StreamId(held.partition, reading.begins_at, held.request_id, kept=True)
-    headers = [
-        (b"x-request-id", held.request_id.encode()),
-        (b"x-sluice-stream", stream.encode().encode()),
-        (b"idempotent-replayed", b"true"),
-    ]
-    answering = Answering(surface, headers)
-    reply: Reply | None = again.first
-    stay.answered(0)
-    while not isinstance(reply, ReplyEnded):
-        if reply is None:
-            messages = answering.silence()
-        elif isinstance(reply, ReplyStarted):
-            messages = answering.started(reply, [])
-        else:
-            messages = [answering.chunk(reply)]
-        for message in messages:
-            await send(message)
-        reply = await reading.next()
-    if not reading.answered and (answering.began or reply.refusal is LEFT):
-        # A connection that ends in the middle is what makes the client ask again.
-        return reply.status
-    if reply.tail is not None:
-        reply = reply.model_copy(update={"tail": rest_of_tail(reply, at).decode(errors="replace")})
-    for message in answering.ended(reply, []):
-        await send(message)
-    return reply.status
