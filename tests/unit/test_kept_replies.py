@@ -5,12 +5,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts import topics
-from contracts.record import Lasting, ReplyAddress
-from contracts.replies import Outcome, ReplyChunk, ReplyEnded
+from contracts.quantities import Quantity, Unit
+from contracts.record import Lasting, Refusal, ReplyAddress
+from contracts.replies import Outcome, ReplyChunk, ReplyEnded, refused
+from contracts.usage import TokenUsage
 from libs.sealing.hybrid import SealError
 from libs.sealing.kept import SEAL_BYTES, ClientKey
 from libs.sealing.replies import open_reply, seal_chunk, seal_ended
+from services.relay.core.ending import Ending, attempt_ended
+from tests.unit.records import NOW_MS, route
 
+NO = Refusal(status=502, message="no")
 ID = "01890a5d-ac96-774b-bcce-b302099a8057"
 KEY = ClientKey.derive("sk-1", "acct:a", "order-1")
 OTHERS = [ClientKey.derive(*given) for given in (("sk-2", "acct:a", "order-1"), ("sk-1", "org:a", "order-1"))]
@@ -67,3 +72,23 @@ def test_a_kept_answer_has_a_topic_of_its_own() -> None:
     assert topics.replies_of(ADDRESS) is topics.KEPT_REPLIES
     assert topics.replies_of(ReplyAddress(partition=3, ingress_id="ingress-1")) is topics.REPLIES
     assert ReplyAddress.decode(ADDRESS.encode()) == ADDRESS
+
+
+@pytest.mark.parametrize(
+    ("ending", "free"),
+    [
+        (Ending(Outcome.REJECTED, 429, NO, attempts=0), True),
+        (Ending(Outcome.FAILED, 502, NO), True),
+        (Ending(Outcome.CANCELLED, 499, attempts=0), True),
+        (Ending(Outcome.COMPLETED), False),
+        (Ending(Outcome.INTERRUPTED, 502, NO, tokens=TokenUsage(input_tokens=3)), False),
+        (Ending(Outcome.FAILED, 502, NO, tail="event: error", size=100), False),
+        (Ending(Outcome.CANCELLED, 499, quantities=[Quantity(unit=Unit.IMAGE, amount=1)]), False),
+    ],
+)
+def test_an_end_that_cost_nothing_frees_its_key(ending: Ending, free: bool) -> None:
+    assert attempt_ended(route(), ending, NOW_MS).reply.unbilled is free
+
+
+def test_what_the_gateway_refuses_by_itself_cost_nothing() -> None:
+    assert refused(ID, ADDRESS, NO).unbilled
