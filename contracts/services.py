@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from . import topics
+from .alerts import AlertChanged
 from .charges import ChargePosted
 from .credit import BalanceChanged, CreditEvent, CreditOrdered, MemberSpent
 from .decisions import Decision
+from .outcomes import OutcomesCounted
 from .prompts import PromptSubmitted
 from .record import Record
 from .requests import KeyUsed, RequestAccepted
@@ -29,6 +31,18 @@ class Group(Generic[R]):
     name: str
     topics: Topics
     """Of records of type ``R``."""
+    family: bool = False
+    """It stands for all groups whose names begin with its own and a dot, each of some of these topics."""
+
+    def child(self, name: str, topics: Topics) -> "Group[R]":
+        """A group of the family.
+
+        Raises:
+            PermissionError: this is no family, or it does not read one of the topics.
+        """
+        if not self.family or not set(topics) <= set(self.topics):
+            raise PermissionError(f"{self.name} has no group {name} of these topics")
+        return Group(f"{self.name}.{name}", topics)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +62,8 @@ class ServiceSpec:
     """It is no process of the gateway: it keeps no dead letters, and its groups have names that begin with its own."""
     republishes: Topics = ()
     """Topics whose dead letters it reads, and whose records it may publish again as they are."""
+    counts: Topics = ()
+    """Topics of which it may know how many dead letters there are, and not what is in them."""
 
     @property
     def reads(self) -> frozenset[Topic[Any]]:
@@ -180,6 +196,21 @@ CONSOLE = ServiceSpec(
     views=(topics.VAULTS, topics.CREDENTIALS, topics.CREDENTIAL_USES, *_CONTROL),
     writes=(*_CONTROL, topics.VAULT_COMMANDS, topics.ORDERS),
 )
+SINK_GROUP: Group[UsageRecorded | ChargePosted | CreditEvent | AlertChanged] = Group(
+    "sinks", (topics.USAGE, topics.CHARGES, topics.CREDIT, topics.ALERTS), family=True
+)
+"""Of each sink one, so that none waits for another."""
+ALERTS_GROUP: Group[UsageRecorded | CreditEvent | BalanceChanged | OutcomesCounted] = Group(
+    "alerts", (topics.USAGE, topics.CREDIT, topics.BALANCES, topics.OUTCOMES)
+)
+SINKS = ServiceSpec(
+    "sinks",
+    groups=(SINK_GROUP, ALERTS_GROUP),
+    views=(topics.BACKFILLS,),
+    recovers=(topics.ALERTS, topics.RESOLUTIONS),
+    writes=(topics.ALERTS, topics.SINK_STATES),
+    counts=topics.TOPICS,
+)
 AUDIT = ServiceSpec("audit", recovers=(topics.REQUESTS, topics.QUOTA_DECISIONS, topics.CREDIT, topics.CHARGES))
 
 SERVICES: tuple[ServiceSpec, ...] = (
@@ -191,6 +222,7 @@ SERVICES: tuple[ServiceSpec, ...] = (
     RELAY,
     METERING,
     CONSOLE,
+    SINKS,
     AUDIT,
 )
 
@@ -202,11 +234,12 @@ BILLING = ServiceSpec("billing", groups=(BILLING_GROUP,), outside=True)
 OPERATOR = ServiceSpec(
     "operator",
     outside=True,
-    recovers=(topics.RESOLUTIONS,),
-    writes=(topics.RESOLUTIONS,),
+    recovers=(topics.RESOLUTIONS, topics.SINK_STATES, topics.BACKFILLS),
+    writes=(topics.RESOLUTIONS, topics.BACKFILLS),
     republishes=tuple(topic for topic in topics.TOPICS if topic is not topics.RESOLUTIONS),
 )
-"""``./sluice dlq``. It runs in no container; its credentials are for those who may see who asked for what."""
+"""``./sluice dlq`` and ``./sluice sinks``. It runs in no container; its credentials are for those who may see who
+asked for what."""
 
 OUTSIDE: tuple[ServiceSpec, ...] = (BILLING, OPERATOR)
 """Who else has credentials of their own."""

@@ -3,6 +3,7 @@
 from typing import Any, TypeVar
 
 from . import catalog, control, credit
+from .alerts import AlertChanged
 from .answers import AnswerCached, AnswersForgotten
 from .attempts import Attempt, AttemptEnded, AttemptStarted
 from .charges import ChargePosted
@@ -19,6 +20,7 @@ from .replies import Reply, ReplyChunk, ReplyEnded, ReplyStarted
 from .requests import KeyUsed, ReplyRead, RequestAccepted, RequestCancelled
 from .responses import ResponseBegun, ResponseDeleted, ResponseSealed, ResponseStored, StoreEvent
 from .routes import RequestRejected, Route, RoutePlanned
+from .sinks import SinkBackfillOrdered, SinkReported
 from .topic import DAY_MS, Spread, Topic
 from .usage import UsageRecorded
 from .vault import CredentialRemoved, CredentialSubmitted, CredentialTestOrdered, RewrapOrdered, VaultCommand
@@ -160,6 +162,31 @@ SPENDING = Topic(
     partition_by=lambda spent: spent.owner,
     compacted=True,
     forget_ms=3 * DAY_MS,
+)
+
+# What leaves the gateway for other systems, and what somebody should know.
+ALERTS = Topic(
+    "sinks.alerts.v1",
+    (AlertChanged,),
+    key=lambda alert: alert.state_key,
+    spread=Spread.SINGLE,
+    compacted=True,
+    forget_ms=MONTH_MS,
+)
+SINK_STATES = Topic(
+    "sinks.states.v1",
+    (SinkReported,),
+    key=lambda state: state.state_key,
+    spread=Spread.SINGLE,
+    compacted=True,
+    forget_ms=DAY_MS,
+)
+BACKFILLS = Topic(
+    "sinks.backfills.v1",
+    (SinkBackfillOrdered,),
+    key=lambda ordered: ordered.sink,
+    spread=Spread.SINGLE,
+    compacted=True,
 )
 
 # What the operator did.

@@ -6,6 +6,7 @@ _OF_ONE = {
     "SLUICE_CONSOLE_": "console",
     "SLUICE_INGRESS_": "ingress",
     "SLUICE_VAULT_": "key-vault",
+    "SLUICE_SINK_": "sinks",
 }
 """Prefixes of settings that belong to one service."""
 _OF_NONE = ("SLUICE_HOME", "SLUICE_KEY", "SLUICE_RECORD_", "SLUICE_DATABASE_", "SLUICE_ADMIN_", "SLUICE_PASSWORD_")

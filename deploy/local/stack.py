@@ -36,6 +36,8 @@ SERVICES = ("console", "key-vault", "policy", "rate-limit", "router", "relay", "
 OVERLAPPING = ("relay", "ingress")
 """Services that may have work for long after SIGTERM: the next process begins meanwhile. The others keep their names in
 their groups, which nobody may have twice (ADR 14), and are back in less than a second."""
+OPTIONAL = ("sinks",)
+"""Started where the configuration has something for them to do."""
 READY_WITHIN_S = 90.0
 API_PATH = "/api/gateway"
 STUB_CONFIG = Path(__file__).with_name("demo.yaml")
@@ -148,8 +150,9 @@ class Stack:
         self._check()
         try:
             await self._start_foundations()
-            self._report(f"services: {', '.join(SERVICES)}")
-            for service in SERVICES:
+            services = SERVICES + (OPTIONAL if load_config(self._options.config).sinks else ())
+            self._report(f"services: {', '.join(services)}")
+            for service in services:
                 for number in range(1, self._options.instances.get(service, 1) + 1):
                     await self.start_service(service, number)
             await self._wait_until_ready()

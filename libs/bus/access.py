@@ -23,6 +23,7 @@ class Operation(IntEnum):
 
     READ = 3
     WRITE = 4
+    DESCRIBE = 8
 
 
 class Pattern(IntEnum):
@@ -59,6 +60,8 @@ def _entries(spec: ServiceSpec) -> Iterator[Entry]:
         yield Entry(user, Resource.TOPIC, topic.name, Operation.READ)
         if not spec.outside:
             yield Entry(user, Resource.TOPIC, topic.dead_letters, Operation.WRITE)
+    for topic in spec.counts:
+        yield Entry(user, Resource.TOPIC, topic.dead_letters, Operation.DESCRIBE)
     for topic in spec.writes:
         yield Entry(user, Resource.TOPIC, topic.name, Operation.WRITE)
     for topic in spec.republishes:
@@ -66,5 +69,8 @@ def _entries(spec: ServiceSpec) -> Iterator[Entry]:
         yield Entry(user, Resource.TOPIC, topic.dead_letters, Operation.READ)
     for group in spec.groups:
         # Whoever is outside has groups of their own, under names that begin with theirs.
+        if group.family:
+            yield Entry(user, Resource.GROUP, f"{group.name}.", Operation.READ, Pattern.PREFIXED)
+            continue
         pattern = Pattern.PREFIXED if spec.outside else Pattern.LITERAL
         yield Entry(user, Resource.GROUP, group.name, Operation.READ, pattern)

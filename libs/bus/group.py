@@ -57,6 +57,8 @@ class GroupMember(Generic[R]):
         client_id: str,
         instance: str | None = None,
         rewind_ms: Mapping[Topic[Any], int] | None = None,
+        begin_ms: int | None = None,
+        most_records: int = MOST_RECORDS,
         tick_s: float | None = None,
         drains_on: Topic[Any] | None = None,
         trust: Trust = NOBODY,
@@ -67,6 +69,8 @@ class GroupMember(Generic[R]):
             client_id: the name by which `libs.bus.admin` knows this process among the group's members.
             instance: see `PartitionReader.in_group`.
             rewind_ms: topics that are read again from this long before now on assignment, to rebuild state.
+            begin_ms: a group without offsets begins at this time (epoch, ms); None: with the oldest record.
+            most_records: in one batch.
             tick_s: the interval of `Processor.tick`; None: never.
             drains_on: a topic that it subscribes to while it drains, and of which it reads nothing: so the others have
                 its partitions at once. None: it keeps them until it has drained.
@@ -80,6 +84,8 @@ class GroupMember(Generic[R]):
         self._drains_on = drains_on
         self._trust = trust
         self._rewind_ms = {topic.name: ms for topic, ms in (rewind_ms or {}).items()}
+        self._begin_ms = begin_ms
+        self._most_records = most_records
         self._membership = Membership(group, _Listener(self), client_id, instance)
         self._joined: PartitionReader | None = None
         self._turn: Turn[R] | None = None
@@ -225,7 +231,7 @@ class GroupMember(Generic[R]):
         )
 
     async def _positions(self, partitions: set[TopicPartition]) -> dict[TopicPartition, int]:
-        """Where each partition begins: at its committed offset, its first one, or rewound."""
+        """Where each partition begins: at its committed offset, rewound, or, without one, where the group begins."""
         now_ms = int(time.time() * 1000)
         first = await self._reader.first_offsets(partitions)
         rewound = await self._reader.offsets_since(
@@ -235,15 +241,27 @@ class GroupMember(Generic[R]):
                 if partition.topic in self._rewind_ms
             }
         )
+        begins = await self._begins(partitions)
         positions: dict[TopicPartition, int] = {}
         for partition in partitions:
             committed = await self._reader.committed(partition)
-            position = first[partition] if committed is None else max(committed, first[partition])
+            position = max(begins.get(partition, 0) if committed is None else committed, first[partition])
             again_from = rewound.get(partition)
             if committed is not None and again_from is not None:
                 position = min(position, again_from)
             positions[partition] = position
+            if committed is None and self._begin_ms is not None:
+                # At once: who is killed before the first commit would begin at another time.
+                await self._reader.commit({partition: position})
         return positions
+
+    async def _begins(self, partitions: set[TopicPartition]) -> dict[TopicPartition, int]:
+        """Offsets of the group's beginning."""
+        if self._begin_ms is None:
+            return {}
+        found = await self._reader.offsets_since(dict.fromkeys(partitions, self._begin_ms))
+        ends = await self._reader.end_offsets(partitions)
+        return {partition: ends[partition] if offset is None else offset for partition, offset in found.items()}
 
     # Records.
 
@@ -252,7 +270,7 @@ class GroupMember(Generic[R]):
             await self._join()
         try:
             while True:
-                fetched = await self._reader.fetch(most=MOST_RECORDS)
+                fetched = await self._reader.fetch(most=self._most_records)
                 # As of the step in which the records left the reader: what comes during loading is read again.
                 turn = self._turn
                 if turn is None or not (fetched or turn.paused):

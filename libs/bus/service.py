@@ -71,13 +71,15 @@ class Service:
         rewind_ms: Mapping[Topic[Any], int] | None = None,
         tick_s: float | None = None,
         drains_on: Topic[Any] | None = None,
+        **options: Any,
     ) -> GroupMember[R]:
         """A member of one of the service's groups; see `GroupMember`.
 
         Args:
             static: it keeps its partitions over a restart, where `BusSettings.instance` names it.
         """
-        self._check(group in self.spec.groups, group.name)
+        families = tuple(f"{one.name}." for one in self.spec.groups if one.family)
+        self._check(group in self.spec.groups or group.name.startswith(families), group.name)
         self._check(drains_on is None or drains_on in self.spec.reads, str(drains_on))
         return GroupMember(
             self.bus,
@@ -90,6 +92,7 @@ class Service:
             tick_s=tick_s,
             drains_on=drains_on,
             trust=self.trust,
+            **options,
         )
 
     def views(self, *views: View[Any], on_refused: Callable[[Topic[Any], str], None] | None = None) -> ViewReader:

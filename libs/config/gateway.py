@@ -19,6 +19,7 @@ from libs.config.auto import AutoModel
 from libs.config.defaults import Defaults
 from libs.config.providers import Model, Provider
 from libs.config.section import Section
+from libs.config.sinks import AlertRules, Sinks
 from libs.identity.addresses import ForwardedHeader
 from libs.limits.catalog import METERS, parse_amount, shown_amount
 
@@ -220,6 +221,9 @@ class GatewayConfig(BaseSettings):
     provider_addresses: list[str] = []
     """Origins (``https://api.example.com``) that a later version of the catalog may use beside those of this file's
     providers and of `default.yaml`; ``*``: any. See `libs.config.pins`."""
+    sinks: Sinks = {}
+    """By name. Read by the service ``sinks`` alone."""
+    alerts: AlertRules = AlertRules()
     trusted_proxies: int = Field(default=0, ge=0)
     """How many proxies of yours stand before ingress and console, one behind the other, and append to
     ``forwarded_header``."""

@@ -115,6 +115,19 @@ DEAD_LETTERS = Counter(
     "sluice.dead_letters", "{message}", (GROUP, TOPIC), "Records that could not be read, believed or handled."
 )
 
+LETTERS_WAITING = Gauge(
+    "sluice.dead_letters.waiting",
+    "{message}",
+    (TOPIC,),
+    "Dead letters that nobody has resolved; counted by the service `sinks`, every 15 s.",
+)
+
+# Sinks.
+SINK_EVENTS = Counter("sluice.sink.events", "{event}", ("sluice.sink",), "Events that a receiver has taken.")
+SINK_FAILURES = Counter(
+    "sluice.sink.failures", "{attempt}", ("sluice.sink", ERROR), "Attempts that failed; what was not taken comes again."
+)
+
 # The process.
 READY = Gauge("sluice.ready", "1", (), "1 when the service does its work, else 0.")
 PROBLEMS = Gauge(

@@ -94,7 +94,7 @@ def retry_letters(
 
     All services that read the topic see them again; those that had handled them know them by their IDs.
     """
-    _resolve(ids, topic, since, json, "retried", lambda letters, letter: letters.retry(letter, by or _whoami()))
+    _resolve(ids, topic, since, json, "retried", lambda letters, letter: letters.retry(letter, by or whoami()))
 
 
 @dlq.command("drop")
@@ -102,7 +102,7 @@ def drop_letters(
     ids: Ids = None, topic: OfTopic = None, since: Since = None, by: By = None, json: Json = False
 ) -> None:
     """Mark letters done without doing anything."""
-    _resolve(ids, topic, since, json, "dropped", lambda letters, letter: letters.drop(letter, by or _whoami()))
+    _resolve(ids, topic, since, json, "dropped", lambda letters, letter: letters.drop(letter, by or whoami()))
 
 
 def _resolve(
@@ -194,5 +194,5 @@ def _time(at_ms: int) -> str:
     return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="seconds")
 
 
-def _whoami() -> str:
+def whoami() -> str:
     return f"{getpass.getuser()}@{socket.gethostname()}"

@@ -6,6 +6,7 @@ texts that a client or provider wrote are not on the list.
 
 from typing import Any
 
+from contracts.alerts import AlertChanged
 from contracts.attempts import AttemptStarted
 from contracts.charges import ChargePosted
 from contracts.control import KeyRevoked, MembershipChanged
@@ -25,6 +26,7 @@ from contracts.replies import ReplyEnded, ReplyStarted
 from contracts.requests import ReplyRead, RequestAccepted, RequestCancelled
 from contracts.responses import ResponseDeleted, ResponseStored
 from contracts.routes import RequestRejected, RoutePlanned
+from contracts.sinks import SinkBackfillOrdered, SinkReported
 from contracts.usage import UsageRecorded
 
 _REQUEST = ("subject", "surface", "model")
@@ -65,6 +67,9 @@ SHOWN: dict[type[Record], tuple[str, ...]] = {
     KeyRevoked: ("revoked_at_ms",),
     ResponseStored: (),
     ResponseDeleted: (),
+    AlertChanged: ("kind", "about", "raised", "number"),
+    SinkReported: ("sink", "condition", "lag", "delivered", "dead_letters"),
+    SinkBackfillOrdered: ("sink", "from_ms"),
 }
 
 

@@ -2,7 +2,7 @@
 
 from contracts.services import CONSOLE, INGRESS, KEY_VAULT, METERING, POLICY, RELAY
 from deploy.local.environment import passed_on
-from deploy.local.stack import SERVICES
+from deploy.local.stack import OPTIONAL, SERVICES
 
 OF_THE_SHELL = {
     "SLUICE_LIMITS__BODY_BYTES": "5000",
@@ -12,6 +12,8 @@ OF_THE_SHELL = {
     "SLUICE_CONSOLE_OPERATOR_TOKEN": "of the console",
     "SLUICE_VAULT_KEY_ENCRYPTION_KEYS": "of the vault",
     "SLUICE_INGRESS_DRAIN_S": "1",
+    "SLUICE_SINK_BILLING_SECRET": "of the sinks",
+    "SLUICE_SINKS__BILLING__URL": "https://example.com",
     "SLUICE_DATABASE_URL": "of one",
     "SLUICE_RECORD_KEY": "of one",
     "SLUICE_ADMIN_PASSWORD": "of nobody",
@@ -26,16 +28,18 @@ FOR_ALL = {
     "SLUICE_TRUSTED_PROXIES",
     "SLUICE_LOG_LEVEL",
     "SLUICE_KAFKA_REPLY_PARTITIONS",
+    "SLUICE_SINKS__BILLING__URL",
 }
 OWN = {
     "console": {"SLUICE_CONSOLE_OPERATOR_TOKEN"},
     "key-vault": {"SLUICE_VAULT_KEY_ENCRYPTION_KEYS"},
     "ingress": {"SLUICE_INGRESS_DRAIN_S"},
+    "sinks": {"SLUICE_SINK_BILLING_SECRET"},
 }
 
 
 def test_a_service_is_given_the_configuration_and_no_other_service_s_secret() -> None:
-    for service in SERVICES:
+    for service in (*SERVICES, *OPTIONAL):
         given = passed_on(service, OF_THE_SHELL, frozenset({"SLUICE_MY_PROVIDER", "OPENAI_API_KEY"}))
         assert set(given) == FOR_ALL | OWN.get(service, set()), service
 

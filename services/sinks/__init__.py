@@ -1,0 +1,1 @@
+"""Delivers records to other systems, and says what somebody should know."""

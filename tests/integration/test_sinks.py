@@ -1,0 +1,185 @@
+"""The service of sinks on a real broker: killed, started again and backfilled, nothing is lost."""
+
+import asyncio
+import json
+import os
+import sys
+import uuid
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+
+from contracts import topics
+from contracts.charges import ChargePosted
+from contracts.clock import now_ms
+from contracts.credit import BalanceLow
+from contracts.headers import DLQ_GROUP, header
+from contracts.replies import Outcome
+from contracts.services import METERING
+from contracts.usage import TokenUsage
+from deploy.local.child import Child
+from deploy.local.home import plain_environment
+from deploy.local.ports import LOOPBACK, free_port
+from libs.bus.producer import Producer, settle
+from libs.bus.reading import read_to_end
+from libs.bus.settings import BusSettings
+from services.sinks.core.events import event_of
+from tests.receivers import HttpReceiver, MailReceiver, webhook_ids
+from tests.stacks import NotYet, until
+from tests.unit.records import NOW_MS, request_id
+from tests.unit.test_sinks import SECRET
+
+BATCH = 150
+
+
+def _charge(number: int) -> ChargePosted:
+    return ChargePosted(
+        charge_id=request_id(number),
+        subject=f"acct:sinks{number % 7}",
+        model="m",
+        outcome=Outcome.COMPLETED,
+        tokens=TokenUsage(),
+        estimated=False,
+        byok=False,
+        cost_microdollars=1,
+        price_version="p",
+        posted_at_ms=NOW_MS,
+    )
+
+
+@asynccontextmanager
+async def _service(bus: BusSettings, folder: Path, sinks: dict[str, Any]) -> AsyncIterator[tuple[Child, int]]:
+    port = free_port()
+    config = folder / "sluice.yaml"
+    config.write_text(yaml.safe_dump({"sinks": sinks}))
+    environment = plain_environment(
+        SLUICE_KAFKA_BOOTSTRAP=bus.bootstrap,
+        SLUICE_KAFKA_PARTITIONS=bus.partitions,
+        SLUICE_KAFKA_INSTANCE=f"sinks-{uuid.uuid4().hex[:8]}",
+        SLUICE_HEALTH_PORT=port,
+        SLUICE_CONFIG=config,
+        SLUICE_SINK_SECRET=SECRET,
+    )
+    child = Child("sinks", lambda: [sys.executable, "-m", "services.sinks"], environment, folder / "sinks.log")
+    await child.start()
+    try:
+        yield child, port
+    finally:
+        await child.stop()
+
+
+async def _ready(port: int) -> None:
+    async with httpx.AsyncClient(trust_env=False) as client:
+
+        async def asked() -> bool | NotYet:
+            try:
+                answer = await client.get(f"http://{LOOPBACK}:{port}/readyz")
+            except httpx.HTTPError as error:
+                return NotYet(repr(error))
+            return answer.status_code == 200 or NotYet(answer.text)
+
+        await until(asked, what="service that is ready")
+
+
+async def _cli(bus: BusSettings, *arguments: str) -> str:
+    environment = os.environ | {
+        "SLUICE_KAFKA_BOOTSTRAP": bus.bootstrap,
+        "SLUICE_KAFKA_PARTITIONS": str(bus.partitions),
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "services.cli", "sinks", *arguments),
+        env=environment,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, error = await process.communicate()
+    assert process.returncode == 0, error.decode()
+    return out.decode()
+
+
+async def test_a_sink_is_killed_started_again_and_backfilled_without_loss(bus: BusSettings, tmp_path: Path) -> None:
+    began = datetime.now(UTC).isoformat()
+    receiver, mail, producer = HttpReceiver(webhook_ids), MailReceiver(), Producer(bus, METERING)
+    sinks: dict[str, Any] = {
+        "books": {"kind": "webhook", "url": receiver.url, "private": True, "secret": "env:SLUICE_SINK_SECRET"},
+        "people": {
+            "kind": "email",
+            "host": LOOPBACK,
+            "port": mail.port,
+            "security": "none",
+            "sender": "sluice@sluice.example",
+            "to": ["operator@sluice.example"],
+        },
+    }
+    first = uuid.uuid4().int % 10**11
+    wanted: set[str] = set()
+
+    async def publish(begin: int, count: int) -> None:
+        charges = [_charge(first + number) for number in range(begin, begin + count)]
+        wanted.update(event_of(charge, 0).id for charge in charges)
+        await settle([await producer.publish(topics.CHARGES, charge) for charge in charges])
+
+    async def has_all(times: int) -> bool | NotYet:
+        counts = Counter(receiver.ids)
+        missing = sum(counts[one] < times for one in wanted)
+        return NotYet(f"{missing} are missing") if missing else True
+
+    mail.start()
+    await producer.start()
+    try:
+        async with receiver.running(), _service(bus, tmp_path, sinks) as (child, port):
+            await _ready(port)
+            await publish(0, BATCH)
+            await until(lambda: _some(receiver), what="delivery")
+            child.kill()
+            await publish(BATCH, BATCH)
+            await until(lambda: has_all(1), what="delivery after the kill")
+
+            await _cli(bus, "backfill", "books", "--from", began)
+            await until(lambda: _some(receiver, 2 * BATCH + 1), what="backfill")
+            child.kill()
+            await until(lambda: has_all(2), what="second delivery")
+            assert set(receiver.ids) >= wanted
+
+            bad = _charge(first + 2 * BATCH)
+            receiver.refused.add(event_of(bad, 0).id)
+            await settle([await producer.publish(topics.CHARGES, bad)])
+            await publish(2 * BATCH + 1, 20)
+            await until(lambda: has_all(1), what="delivery of the others")
+            await until(lambda: _letter(bus, bad), what="dead letter")
+
+            (books,) = json.loads(await _cli(bus, "show", "books", "--json"))
+            assert books["kind"] == "webhook" and books["group"].startswith("sinks.books.")
+            low = BalanceLow(
+                owner="org:o", balance_microdollars=1, below_microdollars=2_000_000, noticed_at_ms=now_ms()
+            )
+            await settle([await producer.publish(topics.CREDIT, low)])
+            await until(lambda: _mail(mail), what="mail")
+    finally:
+        await producer.stop()
+        mail.stop()
+
+
+async def _some(receiver: HttpReceiver, count: int = 1) -> bool | None:
+    return len(receiver.ids) >= count or None
+
+
+async def _mail(mail: MailReceiver) -> bool | NotYet:
+    found = [one for one in mail.mails if "Subject: [Sluice] new: balance-low org:o" in one]
+    return bool(found) or NotYet(str(mail.mails)[:300])
+
+
+async def _letter(bus: BusSettings, charge: ChargePosted) -> bool | None:
+    async for raw in read_to_end(bus, topics.CHARGES, dead_letters=True):
+        if charge.charge_id.encode() in raw.value:
+            reader = header(raw.headers, DLQ_GROUP) or ""
+            assert reader.startswith("sinks.books.")
+            return True
+    return None
