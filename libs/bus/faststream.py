@@ -31,7 +31,7 @@ def faststream_broker(settings: BusSettings, dead_letters: DeadLetters, client_i
             return await call_next(msg)
 
     return KafkaBroker(
-        settings.bootstrap,
+        settings.brokers,
         client_id=client_id,
         security=_security(settings),
         middlewares=[ToDeadLetters],

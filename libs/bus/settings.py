@@ -37,11 +37,15 @@ class BusSettings(BaseSettings):
     """Of this client, likewise, where the brokers ask for one."""
     ssl_key: str | None = Field(default=None, repr=False)
 
+    @property
+    def brokers(self) -> list[str]:
+        """As a list: of a text with commas FastStream makes one host."""
+        return [one.strip() for one in self.bootstrap.split(",")]
+
     def connection(self) -> dict[str, Any]:
         """Arguments that every aiokafka client takes."""
         arguments: dict[str, Any] = {
-            # As a list: of a text with commas aiokafka makes one host.
-            "bootstrap_servers": [one.strip() for one in self.bootstrap.split(",")],
+            "bootstrap_servers": self.brokers,
             "security_protocol": self.security_protocol,
             "retry_backoff_ms": 100,
         }
