@@ -17,6 +17,7 @@ _BENCHES = (
     "console",
     "decisions",
     "fairness",
+    "fuzz",
     "growth",
     "idle",
     "ledger",
@@ -61,8 +62,8 @@ def bench(context: typer.Context) -> None:
     """Measure throughput, delays and CPU a request: side by side with the mock provider, a bare chain, a commit.
 
     Or: ``quick`` (this tree alone), ``chaos``, ``cluster``, ``console``,
-    ``decisions``, ``fairness``, ``growth``, ``idle``, ``ledger``, ``limits``, ``outage``, ``overload``, ``takeover``,
-    ``waiting``.
+    ``decisions``, ``fairness``, ``fuzz``, ``growth``, ``idle``, ``ledger``, ``limits``, ``outage``, ``overload``,
+    ``takeover``, ``waiting``.
     """
     first = context.args[0] if context.args else ""
     module, arguments = (

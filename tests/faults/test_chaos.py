@@ -1,0 +1,29 @@
+"""A short sample of `./sluice bench chaos`: one seed, always the same faults; and what a seed is."""
+
+from collections import Counter
+from itertools import islice
+from pathlib import Path
+
+from deploy.local.stack import SERVICES
+from tests.bench.chaos import chaos
+from tests.bench.faults import BROKER, LONG_S, POSTGRES, Kind, plan
+
+SEED, FAULTS = 16, 5
+"""kill -9 of metering, rate-limit, router, console and a relay."""
+
+
+def test_a_seed_is_a_plan_and_every_process_and_link_is_in_it() -> None:
+    faults = list(islice(plan(1), 3_000))
+    assert faults == list(islice(plan(1), 3_000))
+    assert faults != list(islice(plan(2), 3_000))
+    assert {(fault.victim, fault.kind) for fault in faults} >= {(name, kind) for name in SERVICES for kind in Kind}
+    victims = Counter(fault.victim for fault in faults)
+    assert set(victims) == {*SERVICES, BROKER, POSTGRES}
+    assert all(LONG_S[0] <= fault.for_s <= LONG_S[1] for fault in faults if fault.kind is Kind.STOP)
+
+
+async def test_whatever_fails_every_request_ends_once_and_is_booked_once(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    found = await chaos(tmp_path, SEED, FAULTS)
+    assert found.faults == FAULTS
+    assert found.completed > 0
