@@ -262,8 +262,9 @@ class Child:
             self.restarts += 1
             try:
                 await self._launch()
-            except StackError as error:
-                self._report(str(error))
+            except Exception as error:
+                # Whatever it met: one that died while PostgreSQL's roles were made would else stay down.
+                self._report(str(error) if isinstance(error, StackError) else f"{self.name} did not start: {error!r}")
                 # What runs and is not usable would otherwise stay as it is for ever.
                 with contextlib.suppress(StackError):
                     self.kill()

@@ -15,14 +15,15 @@ from deploy.local.ports import free_port
 from tests.stacks import until
 
 
-async def test_a_child_that_runs_but_is_of_no_use_is_started_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize("error", [StackError("it has not what it should have"), ConnectionResetError("it was killed")])
+async def test_a_child_that_runs_but_is_of_no_use_is_started_again(tmp_path: Path, error: Exception) -> None:
     outcomes = ["fine", "of no use", "fine"]
     pids: list[int] = []
 
     async def started() -> None:
         pids.append(child.pid)
         if outcomes[len(pids) - 1] != "fine":
-            raise StackError("it has not what it should have")
+            raise error
 
     child = Child("sleeper", lambda: ["sleep", "600"], {"PATH": "/usr/bin:/bin"}, tmp_path / "log", on_started=started)
     await child.start()
