@@ -254,7 +254,7 @@ def _source(by: By, only: Only, owner: str | None, account_id: str | None) -> _S
             source.only("tags ? {0}", only.tag)
     else:
         source = _Source("usage_daily", name, "ledger.usage", name, "(accepted_at at time zone 'UTC')::date")
-        if not account_id and not only.key:
+        if account_id is None and only.key is None:
             # Of all of an owner's: by this dimension alone.
             source.sums, source.of_sums = "usage_sums", f"dimension = '{by.value}'"
             source.name_in_sums = "name"
