@@ -125,13 +125,17 @@ def _restarted(child: Child, before: int) -> Callable[[], Awaitable[bool | None]
     return restarted
 
 
-async def test_a_killed_relay_s_stream_ends_with_an_error_and_one_entry(own: Gateway) -> None:
+@pytest.mark.parametrize("keyed", [False, True])
+async def test_a_killed_relay_s_stream_ends_with_an_error_and_one_entry(own: Gateway, keyed: bool) -> None:
+    """Sealed, where it has an Idempotency-Key, and the same again for who sends that."""
     text, killed = "", False
+    headers = {"Authorization": f"Bearer {own.key}"} | ({"Idempotency-Key": secrets.token_hex(8)} if keyed else {})
+    body = chat("[[stub chunks=2000 gap_ms=50]]", stream=True)
     async with own.http.stream(
         "POST",
         f"{own.base_url}/chat/completions",
-        json=chat("[[stub chunks=2000 gap_ms=50]]", stream=True),
-        headers={"Authorization": f"Bearer {own.key}"},
+        json=body,
+        headers=headers,
     ) as response:
         async for piece in response.aiter_text():
             text += piece
@@ -141,6 +145,9 @@ async def test_a_killed_relay_s_stream_ends_with_an_error_and_one_entry(own: Gat
     assert killed
     assert '"code":502' in text
     assert "[DONE]" not in text
+    if keyed:
+        again = await own.http.post(f"{own.base_url}/chat/completions", json=body, headers=headers)
+        assert (again.text, again.headers["idempotent-replayed"]) == (text, "true")
     entry = await own.entry(response.headers["x-request-id"])
     assert (entry["outcome"], entry["status"], entry["estimated"]) == ("interrupted", 502, True)
     assert entry["output_tokens"] > 0
