@@ -193,7 +193,7 @@ METERING = ServiceSpec(
 CONSOLE = ServiceSpec(
     "console",
     groups=(CONSOLE_GROUP,),
-    views=(topics.VAULTS, topics.CREDENTIALS, topics.CREDENTIAL_USES, *_CONTROL),
+    views=(topics.VAULTS, topics.CREDENTIALS, topics.CREDENTIAL_USES, topics.METERS, *_CONTROL),
     writes=(*_CONTROL, topics.VAULT_COMMANDS, topics.ORDERS),
 )
 SINK_GROUP: Group[UsageRecorded | ChargePosted | CreditEvent | AlertChanged] = Group(

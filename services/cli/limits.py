@@ -1,6 +1,6 @@
 """``limits``: what an account's or an organization's requests may use, and in which time."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -31,7 +31,7 @@ Settings = Annotated[
 @limits.command("show")
 @with_api
 def limits_show(api: Api, account_id: OwnerAccount = None, organization_id: OwnerOrganization = None) -> None:
-    """Show the limits that an owner has set; the operator's hold besides."""
+    """Show an owner's limits, the operator's too, and how much of each is used."""
     _print(api, api.call("GET", f"{owner_path(account_id, organization_id)}/limits"))
 
 
@@ -60,13 +60,20 @@ def parse_settings(settings: list[str]) -> dict[str, str | None]:
     return found
 
 
-def _print(api: Api, answer: dict[str, dict[str, dict[str, str | int]]]) -> None:
+def _print(api: Api, answer: dict[str, Any]) -> None:
     if api.json:
         as_json(answer)
         return
     rows = [
-        {"scope": scope, "limit": name, "most": most}
-        for scope, meters in answer["limits"].items()
-        for name, most in meters.items()
+        {
+            "scope": one["scope"],
+            "limit": one["limit"],
+            "most": one["most"],
+            "used": "-" if one["used"] is None else one["used"],
+            "by": one["of"] or "",
+            "set by": one["set_by"],
+            "begins anew": one["resets_at"] or "",
+        }
+        for one in answer["use"]
     ]
-    as_table(rows, "no limits but the operator's")
+    as_table(rows, "no limits")

@@ -16,6 +16,7 @@ from libs.sealing.key_encryption import key_ring
 from services.console.api import application
 from services.console.guard import Guard
 from services.console.last_used import LastUsed
+from services.console.meters import Meters
 from services.console.outbox import SCHEMA, states
 from services.console.parts import Parts
 from services.console.provider_keys import ProviderKeys
@@ -45,11 +46,12 @@ async def build(service: Service) -> AsyncIterator[None]:
     config, versions = GatewayConfig(), CatalogVersions()
     guard = Guard(database, service.producer.signer, versions, lambda: outbox.wake())
     outbox = Outbox(database, SCHEMA, service, states, version=guard.version)
-    provider_keys = ProviderKeys(service.producer, versions)
+    provider_keys, meters = ProviderKeys(service.producer, versions), Meters()
     parts = Parts(
         database=database,
         signing=signing,
         provider_keys=provider_keys,
+        meters=meters,
         versions=versions,
         config=config,
         operator_token=settings.operator_token,
@@ -62,7 +64,7 @@ async def build(service: Service) -> AsyncIterator[None]:
         proxies=config.trusted_proxies,
         forwarded_header=config.forwarded_header,
     )
-    views = service.views(*provider_keys.views, *guard.views.values(), on_refused=guard.on_refused)
+    views = service.views(*provider_keys.views, meters.view, *guard.views.values(), on_refused=guard.on_refused)
     last_used = LastUsed(service, database)
     service.health.check("database", lambda: database.ready)
     service.health.check("outbox", lambda: outbox.ready)

@@ -35,6 +35,12 @@ class Conflict(ConsoleError):
     status = 409
 
 
+class PreconditionFailed(ConsoleError):
+    """Somebody changed it meanwhile."""
+
+    status = 412
+
+
 class Away(ConsoleError):
     """The database does not answer; nothing was changed."""
 

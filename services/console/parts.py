@@ -9,6 +9,7 @@ from libs.config.versions import CatalogVersions
 from libs.database.pool import Database
 from libs.identity.addresses import ForwardedHeader
 from services.console.core.attempts import SignInAttempts
+from services.console.meters import Meters
 from services.console.provider_keys import ProviderKeys
 from services.console.signing import SigningKeys
 from services.console.single_sign_on import SingleSignOn
@@ -21,6 +22,7 @@ class Parts:
     database: Database
     signing: SigningKeys
     provider_keys: ProviderKeys
+    meters: Meters
     versions: CatalogVersions
     config: GatewayConfig
     """As this console was started with."""

@@ -11,7 +11,7 @@ from fastapi.routing import APIRoute
 
 from services.console.web.app import PAGES as PARTS
 from tests.e2e.plane import Person, Plane
-from tests.stacks import Gateway
+from tests.stacks import Gateway, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -27,6 +27,8 @@ PAGES = {
     "models": MEMBER,
     "members": MEMBER,
     "policy": MEMBER,
+    "limits": MEMBER,
+    "teams": MEMBER,
     "new-organization": MEMBER,
     "provider-keys": MANAGER,
     "audit": MANAGER,
@@ -37,6 +39,10 @@ ACTIONS = {
     "invitations": ({"account": "nobody", "role": "member"}, OWNER, 400),
     "invitations/inv_00000000000000000000/withdraw": ({}, OWNER, 404),
     "policy": ({"version": "0", "do": "preview"}, OWNER, 200),
+    "limits": ({"version": "1", "kind": "all", "limit": "usd_per_day", "most": "many"}, OWNER, 400),
+    "teams": ({"team": "No Name"}, OWNER, 400),
+    "teams/nobody/delete": ({}, OWNER, 404),
+    "teams/nobody/members": ({"account": "nobody"}, OWNER, 404),
     "provider-keys": ({"provider": "nothing", "key": "x"}, MANAGER, 400),
     "provider-keys/stub/test": ({}, MANAGER, 404),
     "provider-keys/stub/remove": ({}, MANAGER, 404),
@@ -49,7 +55,7 @@ ACTIONS = {
 OWN = {
     "invitations/{invitation_id}/accept", "invitations/{invitation_id}/decline",
     "sign-out", "playground", "keys", "keys/{key_id}/rotate", "keys/{key_id}/revoke", "organizations",
-    "requests/live", "requests/{request_id}", "operator",
+    "teams/{team}", "requests/live", "requests/{request_id}", "operator",
 }  # fmt: skip
 """Of who is signed in, whatever its role; tested apart."""
 
@@ -105,6 +111,7 @@ async def test_all_pages_are_in_the_table() -> None:
             re.sub("acct_0+", "{account_id}", one)
             .replace("inv_" + "0" * 20, "{invitation_id}")
             .replace("/stub/", "/{provider}/")
+            .replace("/nobody/", "/{team}/")
             for one in ACTIONS
         ),
     }
@@ -175,6 +182,36 @@ async def test_what_is_shown_once_is_made_once(plane: Plane, desk: Desk) -> None
     page = made.headers["location"]
     assert "/sign-in?code=" in (await desk.http.get(page)).text
     assert "/sign-in?code=" not in (await desk.http.get(page)).text
+
+
+async def test_limits_are_shown_with_their_use(plane: Plane, desk: Desk) -> None:
+    owner = await plane.person()
+    organization = await _organization(plane, owner)
+    await desk.sign_in(owner.key)
+    assert (await desk.send(f"{organization}/teams", {"team": "core"})).status_code == 303
+    joined = await desk.send(f"{organization}/teams/core/members", {"do": "add", "account": owner.account_id})
+    assert joined.status_code == 303
+    page = await desk.http.get(f"/{organization}/limits")
+    version = re.search(r'name="version" value="([0-9]+)"', page.text)
+    assert version
+    wanted = {"version": version[1], "kind": "team", "name": "core", "limit": "requests_per_day", "most": "5"}
+    assert (await desk.send(f"{organization}/limits", wanted)).status_code == 303
+    assert (await desk.send(f"{organization}/limits", wanted)).status_code == 400, "the version is an old one"
+    await plane.becomes(400, owner.key, organization)
+    assert (await plane.ask(owner.key, organization_id=organization)).status_code == 200
+    path = f"/api/organizations/{organization}/limits"
+
+    async def used() -> bool | None:
+        (use,) = (await plane.call("GET", path, key=owner.key))["use"]
+        return use["used"] == 1 or None
+
+    await until(used, what="the use of the team's limit")
+    headers = {"Authorization": f"Bearer {owner.key}"}
+    seen = (await desk.http.get(path, headers=headers)).headers["etag"]
+    change = {"scope": "team:core", "meters": {"requests_per_day": 6}}
+    for tag, status in ((seen, 200), (seen, 412), ("seen", 400)):
+        answer = await desk.http.patch(path, json=change, headers=headers | {"If-Match": tag})
+        assert answer.status_code == status
 
 
 async def test_a_rotated_key_keeps_its_limits(plane: Plane, desk: Desk) -> None:

@@ -28,6 +28,13 @@ Meters = dict[str, int]
 Amount = str | int
 
 
+def team_name(text: str) -> str:
+    """A name that a team may have. Raises BadInput."""
+    if not re.fullmatch(TEAM, text):
+        raise BadInput("a team's name has lower-case letters, digits, `.`, `_` and `-`; at most 40")
+    return text
+
+
 def changed(current: LimitsSet, scope: str, meters: Mapping[str, Amount | None]) -> LimitsSet:
     """The next version, with these limits of one scope; None takes one away.
 

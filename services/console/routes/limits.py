@@ -1,17 +1,22 @@
 """Limits, of an account or an organization; and an organization's teams, which can have limits of their own."""
 
-from typing import Annotated
+from datetime import datetime
+from typing import Annotated, Literal
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Response
 from pydantic import Field
 
+from contracts.clock import now_ms
+from contracts.limits import LimitsSet, Scope
 from libs.limits.catalog import METERS
 from services.console.answers import Answer, Body
 from services.console.core import limits_document as documents
-from services.console.core.authorization import Action
+from services.console.core.authorization import Action, Role
+from services.console.core.limit_use import LimitUse, uses
+from services.console.editing import Match, tag
 from services.console.errors import Conflict, NotFound
 from services.console.session import Call, Owned, Session
-from services.console.store import limits, organizations
+from services.console.store import limits, organizations, usage
 
 routes = APIRouter(prefix="/api", tags=["limits"])
 TeamName = Annotated[str, Path(pattern=documents.TEAM, description="Lower-case letters, digits, `.`, `_` and `-`.")]
@@ -28,11 +33,28 @@ class LimitsChange(Body):
     """By name, as in docs/limits.md: a whole number, or US dollars as a decimal string; null takes a limit away."""
 
 
+class LimitUseShown(Answer):
+    """One limit, and what was used of it in the window that goes on now."""
+
+    scope: str
+    limit: str
+    most: str | int
+    set_by: Literal["owner", "operator"]
+    used: str | int | None
+    """By requests that have ended. Null: not known, because only the limiter has it (the last minute, what is in
+    flight), or another's."""
+    of: str | None
+    """Of a limit for each: who has used the most."""
+    resets_at: datetime | None
+
+
 class LimitsShown(Answer):
     """All limits of an owner by scope."""
 
     version: int
     limits: dict[str, dict[str, str | int]]
+    use: list[LimitUseShown]
+    """Of these, and of the operator's, which hold besides."""
 
 
 class Team(Answer):
@@ -51,21 +73,54 @@ class TeamDeleted(Answer):
 
 
 @routes.get("/{kind}/{owner_id}/limits")
-async def show_limits(owner: Owned, call: Call) -> LimitsShown:
-    """The limits that an owner has set; the operator's hold besides."""
-    await call.check(owner, Action.SEE)
+async def show_limits(owner: Owned, call: Call, response: Response) -> LimitsShown:
+    """The limits that an owner has set, and how much of each is used; a member sees its own use."""
+    role = await call.check(owner, Action.SEE)
     current = await limits.current(call.connection, owner.name)
-    return LimitsShown(version=current.version, limits=documents.shown(current))
+    tag(response, current.version)
+    return await _shown(call, current, role)
 
 
 @routes.patch("/{kind}/{owner_id}/limits")
-async def change_limits(owner: Owned, body: LimitsChange, call: Call) -> LimitsShown:
+async def change_limits(owner: Owned, body: LimitsChange, call: Call, match: Match, response: Response) -> LimitsShown:
     """Set limits of one scope, or take them away."""
-    await call.check(owner, Action.SET_POLICY)
+    role = await call.check(owner, Action.SET_POLICY)
     current = await limits.current(call.connection, owner.name, lock=True)
+    match.check(current.version)
     new = documents.changed(current, body.scope, body.meters)
     await limits.put(call.connection, call.actor, new, "limits.set", scope=body.scope, meters=body.meters)
-    return LimitsShown(version=new.version, limits=documents.shown(new))
+    tag(response, new.version)
+    return await _shown(call, new, role)
+
+
+async def _shown(call: Session, current: LimitsSet, role: Role | None) -> LimitsShown:
+    return LimitsShown(
+        version=current.version,
+        limits=documents.shown(current),
+        use=[
+            LimitUseShown(
+                scope=one.scope,
+                limit=one.limit,
+                most=one.most_shown,
+                set_by="operator" if one.by_operator else "owner",
+                used=one.used_shown,
+                of=one.of,
+                resets_at=one.resets_at,
+            )
+            for one in await uses_of(call, current, role)
+        ],
+    )
+
+
+async def uses_of(call: Session, current: LimitsSet, role: Role | None) -> list[LimitUse]:
+    """How much of each limit is used, as far as this role may see."""
+    only = call.actor.account_id if role is Role.MEMBER else None
+    named = [one.name for one in current.limits if one.scope is Scope.MEMBER and one.name]
+    spent: dict[str, int] = {}
+    if current.owner.startswith("org:"):
+        wanted = [only] if only else named
+        spent = await usage.spent_today_by_member(call.connection, current.owner, wanted, also_most=only is None)
+    return uses(current, call.parts.catalog.limits, call.parts.meters.of(current.owner), spent, now_ms(), only=only)
 
 
 @routes.get("/organizations/{organization_id}/teams")
@@ -102,7 +157,7 @@ async def add_team_member(organization_id: str, team: TeamName, account: str, ca
     """Put a member, named by account ID or e-mail address, into a team; one may be in several."""
     await call.check_organization(organization_id, Action.CHANGE_MEMBERS)
     account_id = await organizations.member_of(call.connection, organization_id, account)
-    return await _change_team(call, organization_id, team, added=account_id)
+    return await change_team(call, organization_id, team, added=account_id)
 
 
 @routes.delete("/organizations/{organization_id}/teams/{team}/members/{account}")
@@ -110,10 +165,10 @@ async def remove_team_member(organization_id: str, team: TeamName, account: str,
     """Take a member out of a team."""
     await call.check_organization(organization_id, Action.CHANGE_MEMBERS)
     account_id = await organizations.member_of(call.connection, organization_id, account)
-    return await _change_team(call, organization_id, team, removed=account_id)
+    return await change_team(call, organization_id, team, removed=account_id)
 
 
-async def _change_team(
+async def change_team(
     call: Session, organization_id: str, team: str, *, added: str | None = None, removed: str | None = None
 ) -> Team:
     current = await limits.current(call.connection, f"org:{organization_id}", lock=True)

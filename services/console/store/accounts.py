@@ -120,3 +120,9 @@ async def token_epoch(connection: Connection, account_id: str) -> int:
 
 def _no_account(account_id: str) -> NotFound:
     return NotFound(f"there is no account {account_id!r}, or it is not yours")
+
+
+async def emails(connection: Connection, account_ids: list[str]) -> dict[str, str]:
+    """The e-mail addresses of some accounts."""
+    rows = await connection.fetch("select id, email from control.accounts where id = any($1)", account_ids)
+    return {row["id"]: row["email"] for row in rows}

@@ -306,5 +306,22 @@ async def spent_today(connection: Connection, organization_id: str, account_id: 
     )
 
 
+async def spent_today_by_member(
+    connection: Connection, owner: str, members: list[str], *, also_most: bool
+) -> dict[str, int]:
+    """The same of several; with ``also_most`` of who has spent the most, too."""
+    rows = await connection.fetch(
+        "(select name, cost_microdollars from ledger.usage_sums "
+        "where owner = $1 and dimension = 'member' and day = $2 and name = any($3)) union "
+        "(select name, cost_microdollars from ledger.usage_sums where owner = $1 and dimension = 'member' and day = $2 "
+        "and $4 order by cost_microdollars desc limit 1)",
+        owner,
+        datetime.now(UTC).date(),
+        members,
+        also_most,
+    )
+    return {row["name"]: int(row["cost_microdollars"]) for row in rows}
+
+
 def _midnight(moment: datetime) -> datetime:
     return moment.replace(hour=0, minute=0, second=0, microsecond=0)

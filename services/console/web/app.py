@@ -14,6 +14,7 @@ from services.console.problems import sentence
 from services.console.web import (
     home,
     keys,
+    limits,
     models,
     operator,
     organization,
@@ -26,7 +27,7 @@ from services.console.web import (
 from services.console.web.pages import SECURITY_HEADERS, STATIC, page
 from services.console.web.visits import SignInFirst, sign_in_address
 
-PAGES = (signing_in, sign_on, home, requests, keys, organization, usage, models, playground, operator)
+PAGES = (signing_in, sign_on, home, requests, keys, organization, limits, usage, models, playground, operator)
 
 
 def web_application(parts: Parts) -> FastAPI:

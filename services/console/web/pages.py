@@ -59,6 +59,11 @@ def plain_usd(text: str) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
+def plain_amount(amount: str | int) -> str:
+    """A limit's amount, whose dollars are text: ``1,000``, ``$5.00``."""
+    return f"{amount:,}" if isinstance(amount, int) else f"${plain_usd(amount)}"
+
+
 def count(number: int) -> str:
     """With separators."""
     return f"{number:,}"
@@ -88,6 +93,7 @@ _templates.filters |= {
     "money": money,
     "exact": exact,
     "plain_usd": plain_usd,
+    "plain_amount": plain_amount,
     "count": count,
     "ms": milliseconds,
     "when": when,
