@@ -15,6 +15,7 @@ from services.console.routes import (
     audit,
     catalog,
     credit,
+    dead_letters,
     invitations,
     limits,
     operator,
@@ -40,6 +41,7 @@ ROUTES = (
     limits.routes,
     operator.routes,
     catalog.routes,
+    dead_letters.routes,
     sign_in_links.routes,
 )
 

@@ -14,6 +14,7 @@ from libs.runtime.process import SettingsError
 from libs.runtime.server import HttpServer
 from libs.sealing.key_encryption import key_ring
 from services.console.api import application
+from services.console.dead_letters import DeadLetterQueues
 from services.console.guard import Guard
 from services.console.last_used import LastUsed
 from services.console.meters import Meters
@@ -52,6 +53,7 @@ async def build(service: Service) -> AsyncIterator[None]:
         signing=signing,
         provider_keys=provider_keys,
         meters=meters,
+        dead_letters=DeadLetterQueues(service.bus, settings.operator_kafka_username, settings.operator_kafka_password),
         versions=versions,
         config=config,
         operator_token=settings.operator_token,

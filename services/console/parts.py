@@ -9,6 +9,7 @@ from libs.config.versions import CatalogVersions
 from libs.database.pool import Database
 from libs.identity.addresses import ForwardedHeader
 from services.console.core.attempts import SignInAttempts
+from services.console.dead_letters import DeadLetterQueues
 from services.console.meters import Meters
 from services.console.provider_keys import ProviderKeys
 from services.console.signing import SigningKeys
@@ -23,6 +24,7 @@ class Parts:
     signing: SigningKeys
     provider_keys: ProviderKeys
     meters: Meters
+    dead_letters: DeadLetterQueues
     versions: CatalogVersions
     config: GatewayConfig
     """As this console was started with."""

@@ -27,5 +27,9 @@ class ConsoleSettings(BaseSettings):
     """Who signs in with a verified e-mail address of one of these, separated by commas, is made an account."""
     operator_token: str = Field(min_length=32, repr=False)
     """Who has it may do everything."""
+    operator_kafka_username: str | None = None
+    """Of ``sluice-operator`` at brokers that ask who one is: with it the console shows, retries and drops dead letters.
+    None: there it does not; where brokers ask nobody, it does."""
+    operator_kafka_password: str | None = Field(default=None, repr=False)
     key_encryption_keys: str = Field(repr=False)
     """``version:base64[,version:base64...]``, 32 bytes each; the first wraps new signing keys."""

@@ -1,5 +1,6 @@
 """The web console without a browser: each page and action, by each role, in one's own organization and in another."""
 
+import json
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -9,8 +10,10 @@ import pytest
 import pytest_asyncio
 from fastapi.routing import APIRoute
 
+from contracts import topics
 from services.console.web.app import PAGES as PARTS
 from tests.e2e.plane import Person, Plane
+from tests.integration.publishing import raw_producer
 from tests.stacks import Gateway, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -33,6 +36,8 @@ PAGES = {
     "provider-keys": MANAGER,
     "audit": MANAGER,
 }
+OPERATORS = ("operator", "dead-letters", "configuration", "configuration/1")
+LETTER = "dead-letters/gateway.usage.v1/0/123456"
 ACTIONS = {
     "members": ({"account": "nobody@example.com", "role": "member"}, OWNER, 400),
     "members/acct_00000000000000000000/remove": ({}, OWNER, 404),
@@ -50,12 +55,14 @@ ACTIONS = {
     "operator/accounts/acct_00000000000000000000/link": ({}, None, 403),
     "operator/accounts/acct_00000000000000000000/disabled": ({"disabled": "yes"}, None, 403),
     "operator/accounts/acct_00000000000000000000/credit": ({"usd": "1"}, None, 403),
+    f"{LETTER}/retry": ({}, None, 403),
+    "configuration/1/rollback": ({"holds": "1"}, None, 403),
 }
 """What is sent, the least role that may, and the status where it may (nothing is changed by it)."""
 OWN = {
     "invitations/{invitation_id}/accept", "invitations/{invitation_id}/decline",
     "sign-out", "playground", "keys", "keys/{key_id}/rotate", "keys/{key_id}/revoke", "organizations",
-    "teams/{team}", "requests/live", "requests/{request_id}", "operator",
+    "teams/{team}", "requests/live", "requests/{request_id}",
 }  # fmt: skip
 """Of who is signed in, whatever its role; tested apart."""
 
@@ -106,12 +113,16 @@ async def test_all_pages_are_in_the_table() -> None:
     }
     known = {
         *PAGES,
+        *(one.replace("/1", "/{version}") for one in OPERATORS),
+        "dead-letters/{topic}/{partition}/{offset}",
         *OWN,
         *(
             re.sub("acct_0+", "{account_id}", one)
             .replace("inv_" + "0" * 20, "{invitation_id}")
             .replace("/stub/", "/{provider}/")
             .replace("/nobody/", "/{team}/")
+            .replace(f"{LETTER}/retry", "dead-letters/{topic}/{partition}/{offset}/{action}")
+            .replace("configuration/1/", "configuration/{version}/")
             for one in ACTIONS
         ),
     }
@@ -131,8 +142,10 @@ async def test_each_page_and_action_by_role(plane: Plane, desk: Desk, rank: int 
     for action, (fields, needed, good) in ACTIONS.items():
         status = (await desk.send(f"{organization}/{action}", fields)).status_code
         assert status == (404 if rank is None else good if needed and rank >= needed else 403), action
-    assert (await desk.http.get(f"/{organization}/operator")).status_code == (403 if rank else 404)
-    for path in ("all/home", "all/operator", "all/audit"):
+    for page in (*OPERATORS, LETTER):
+        assert (await desk.http.get(f"/{organization}/{page}")).status_code == (403 if rank else 404), page
+        assert (await desk.http.get(f"/all/{page}")).status_code == 404, page
+    for path in ("all/home", "all/audit"):
         assert (await desk.http.get(f"/{path}")).status_code == 404
 
 
@@ -142,7 +155,7 @@ async def test_the_operator_sees_all(plane: Plane, desk: Desk) -> None:
     for page in PAGES:
         status = 404 if page == "keys" else 200
         assert (await desk.http.get(f"/{organization}/{page}")).status_code == status, page
-    for page in ("home", "requests", "usage", "models", "operator", "audit"):
+    for page in ("home", "requests", "usage", "models", "audit", *OPERATORS):
         assert (await desk.http.get(f"/all/{page}")).status_code == 200, page
 
 
@@ -212,6 +225,45 @@ async def test_limits_are_shown_with_their_use(plane: Plane, desk: Desk) -> None
     for tag, status in ((seen, 200), (seen, 412), ("seen", 400)):
         answer = await desk.http.patch(path, json=change, headers=headers | {"If-Match": tag})
         assert answer.status_code == status
+
+
+async def test_the_operator_retries_and_drops_dead_letters(plane: Plane, desk: Desk) -> None:
+    async with raw_producer(plane.gateway.stack.bus) as producer:
+        sent = await producer.send_and_wait(topics.KEY_USES.name, b"canary-value", key=b"<b>", partition=0)
+    letter = f"{topics.KEY_USES.name}/0/{sent.offset}"
+
+    async def state(name: str) -> str | None:
+        rows = await plane.call("GET", f"/api/dead-letters?topic={topics.KEY_USES.name}&all=true")
+        return next((row["state"] for row in rows if row["id"] == name), None)
+
+    assert await until(lambda: state(letter), what="the dead letter") == "open"
+    await desk.sign_in(plane.gateway.stack.operator_token())
+    shown = (await desk.http.get(f"/all/dead-letters/{letter}")).text
+    assert "canary-value" not in shown
+    assert "<b>" not in shown
+    assert (await desk.send(f"all/dead-letters/{letter}/retry", {})).headers["location"].endswith("letter-retried")
+    again = f"{topics.KEY_USES.name}/0/{sent.offset + 1}"
+    assert await until(lambda: state(again), what="the record that came again") == "open"
+    assert (await plane.call("POST", f"/api/dead-letters/{again}/drop"))["result"] == "dropped"
+    assert (await plane.call("POST", f"/api/dead-letters/{letter}/drop"))["result"] == "done before"
+    assert (await state(letter), await state(again)) == ("retried", "dropped")
+    trail = (await desk.http.get("/all/audit?action=dead_letter.")).text
+    assert "dead_letter.retry" in trail
+    assert "dead_letter.drop" in trail
+
+
+async def test_a_version_of_the_configuration_is_brought_back(plane: Plane, desk: Desk) -> None:
+    await desk.sign_in(plane.gateway.stack.operator_token())
+    held = await plane.call("GET", "/api/catalog")
+    changed = held["document"] | {"defaults": {"model": "stub/large"}}
+    made = await plane.call("PUT", "/api/catalog", {"document": json.dumps(changed), "expected": held["version"]})
+    page = f"all/configuration/{held['version']}"
+    assert "defaults.model" in (await desk.http.get(f"/{page}")).text
+    assert (await desk.send(f"{page}/rollback", {"holds": str(held["version"])})).status_code == 400
+    assert (await desk.send(f"{page}/rollback", {"holds": str(made["version"])})).status_code == 303
+    assert (await plane.call("GET", "/api/catalog"))["document"] == held["document"]
+    changes = await plane.call("GET", f"/api/catalog/versions/{made['version']}/changes?against={held['version']}")
+    assert [one["after"] for one in changes["changes"]] == ["stub/large"]
 
 
 async def test_a_rotated_key_keeps_its_limits(plane: Plane, desk: Desk) -> None:

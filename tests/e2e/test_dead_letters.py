@@ -37,6 +37,7 @@ READ_BY = {
     topics.SPENDING: {"rate-limit"},
     topics.ORDERS: {"metering"},
     topics.CREDIT_SETTINGS: {"console", "metering"},
+    topics.METERS: {"console"},
     topics.BALANCES: {"ingress", "rate-limit"},
     topics.SIGNING_KEYS: {"console", "ingress"},
     topics.ACCOUNTS: {"console", "ingress"},

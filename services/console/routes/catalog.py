@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query, Response
 from pydantic import Field
 
 from contracts.catalog import CatalogPublished, PriceList
@@ -17,15 +17,17 @@ from libs.pricing.book import is_from_genai, price_list
 from libs.pricing.usd import usd
 from services.console.answers import Answer, Body
 from services.console.core.repricing import Repricing
+from services.console.editing import Match, tag
 from services.console.errors import BadInput, Conflict
-from services.console.session import Call
+from services.console.paging import Page
+from services.console.session import Call, Session
 from services.console.store import catalog, credit, usage
 from services.console.store.catalog import CatalogVersion, Source
 from services.console.store.credit import Ordered
 from services.console.store.repricing import reprice
 
 routes = APIRouter(prefix="/api/catalog", tags=["operator"])
-Limit = Annotated[int, Query(ge=1, le=1_000)]
+Number = Annotated[int, Path(ge=1, lt=2**31)]
 
 
 class CatalogFile(Body):
@@ -153,18 +155,41 @@ async def reprice_usage(body: RepriceOrder, call: Call) -> Repriced:
 
 
 @routes.get("")
-async def show_catalog(call: Call, version: Annotated[int | None, Query(ge=1)] = None) -> CatalogContent:
+async def show_catalog(
+    call: Call, response: Response, version: Annotated[int | None, Query(ge=1)] = None
+) -> CatalogContent:
     """The version that holds, or one before it (operator)."""
     call.check_operator()
-    found = await catalog.find(call.connection, version or call.parts.versions.newest.version)
+    found = await (catalog.find(call.connection, version) if version else _newest(call))
+    tag(response, found.version)
     return CatalogContent(version=found.version, document=found.document, prices=found.prices)
 
 
 @routes.get("/versions")
-async def list_catalog_versions(call: Call, limit: Limit = 100) -> list[CatalogVersion]:
+async def list_catalog_versions(call: Call, page: Page) -> list[CatalogVersion]:
     """All versions, newest first (operator)."""
     call.check_operator()
-    return await catalog.history(call.connection, limit)
+    return page.of(await catalog.history(call.connection, page.slice))
+
+
+@routes.get("/versions/{version}/changes")
+async def compare_catalog_versions(
+    version: Number,
+    call: Call,
+    against: Annotated[
+        int | None, Query(ge=1, lt=2**31, description="Another version; without it, the one before.")
+    ] = None,
+) -> CatalogDifference:
+    """What is different in a version from another one (operator)."""
+    call.check_operator()
+    return await changed_by(call, version, against)
+
+
+async def changed_by(call: Session, version: int, against: int | None) -> CatalogDifference:
+    """What is different in a version from another one; None: from the one before, or from nothing."""
+    after = await catalog.find(call.connection, version)
+    before = await catalog.find(call.connection, against or version - 1) if against or version > 1 else None
+    return _difference(before, after, version, [])
 
 
 @routes.post("/diff")
@@ -186,11 +211,17 @@ async def apply_catalog(body: CatalogFile, call: Call) -> CatalogDifference:
 
 
 @routes.post("/rollback")
-async def roll_back_catalog(body: CatalogRollback, call: Call) -> CatalogDifference:
+async def roll_back_catalog(body: CatalogRollback, call: Call, match: Match) -> CatalogDifference:
     """Make a former version, prices included, the next one (operator)."""
     call.check_operator()
-    before, former = await _newest(call), await catalog.find(call.connection, body.version)
-    return await _published(call, "rollback", before, former, [], None)
+    match.check((await _newest(call)).version)
+    return await roll_back(call, body.version, None)
+
+
+async def roll_back(call: Session, version: int, expected: int | None) -> CatalogDifference:
+    """Makes a former version the next one. Raises Conflict where another one holds than ``expected``."""
+    before, former = await _newest(call), await catalog.find(call.connection, version)
+    return await _published(call, "rollback", before, former, [], expected)
 
 
 @routes.put("/prices")
@@ -210,13 +241,13 @@ async def update_prices(body: CatalogPrices, call: Call) -> CatalogDifference:
     return await _published(call, "prices", before, after, [], body.expected)
 
 
-async def _newest(call: Call) -> CatalogPublished:
+async def _newest(call: Session) -> CatalogPublished:
     found = await catalog.newest(call.connection)
     assert found is not None
     return found
 
 
-def _drafted(call: Call, text: str, before: CatalogPublished) -> tuple[CatalogPublished, list[str]]:
+def _drafted(call: Session, text: str, before: CatalogPublished) -> tuple[CatalogPublished, list[str]]:
     try:
         config = read_config(text)
     except DocumentError as error:
@@ -232,7 +263,7 @@ def _drafted(call: Call, text: str, before: CatalogPublished) -> tuple[CatalogPu
 
 
 async def _published(
-    call: Call,
+    call: Session,
     source: Source,
     before: CatalogPublished,
     after: CatalogPublished,
@@ -245,6 +276,8 @@ async def _published(
     return _difference(before, after, made.version, notes)
 
 
-def _difference(before: CatalogPublished, after: CatalogPublished, version: int, notes: list[str]) -> CatalogDifference:
+def _difference(
+    before: CatalogPublished | None, after: CatalogPublished, version: int, notes: list[str]
+) -> CatalogDifference:
     found = [CatalogChange(what=one.what, before=one.before, after=one.after) for one in changes(before, after)]
     return CatalogDifference(version=version, changes=found, notes=notes)

@@ -15,6 +15,7 @@ from libs.database.pool import Connection
 from libs.pricing.book import price_list
 from services.console.answers import Answer
 from services.console.core.authorization import Actor
+from services.console.core.cursors import Position, Slice
 from services.console.errors import Conflict, NotFound
 from services.console.outbox import enqueue, enqueue_deletion
 from services.console.store.audit import note
@@ -34,6 +35,11 @@ class CatalogVersion(Answer):
     models: int
     providers: int
 
+    @property
+    def position(self) -> Position:
+        """Among versions."""
+        return Position(self.set_at, str(self.version))
+
 
 async def newest(connection: Connection) -> CatalogPublished | None:
     """The version that counts; None before the first."""
@@ -48,11 +54,13 @@ async def find(connection: Connection, version: int) -> CatalogPublished:
     return found
 
 
-async def history(connection: Connection, limit: int) -> list[CatalogVersion]:
+async def history(connection: Connection, part: Slice) -> list[CatalogVersion]:
     """The versions, newest first."""
     rows = await connection.fetch(
-        "select version, source, set_by, set_at, models, providers from control.catalog order by version desc limit $1",
-        limit,
+        "select version, source, set_by, set_at, models, providers from control.catalog "
+        "where $2::bigint is null or version < $2 order by version desc limit $1",
+        part.rows,
+        int(part.id) if part.id.isdecimal() and len(part.id) < 10 else None,
     )
     return [CatalogVersion(**row) for row in rows]
 

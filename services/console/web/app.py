@@ -16,6 +16,7 @@ from services.console.web import (
     keys,
     limits,
     models,
+    operations,
     operator,
     organization,
     playground,
@@ -27,7 +28,20 @@ from services.console.web import (
 from services.console.web.pages import SECURITY_HEADERS, STATIC, page
 from services.console.web.visits import SignInFirst, sign_in_address
 
-PAGES = (signing_in, sign_on, home, requests, keys, organization, limits, usage, models, playground, operator)
+PAGES = (
+    signing_in,
+    sign_on,
+    home,
+    requests,
+    keys,
+    organization,
+    limits,
+    usage,
+    models,
+    playground,
+    operator,
+    operations,
+)
 
 
 def web_application(parts: Parts) -> FastAPI:
