@@ -161,7 +161,7 @@ async def rotate(connection: Connection, actor: Actor, signing: SigningKeys, old
     key = old.key
     ttl_s = max(1, int((key.expires_at - key.created_at).total_seconds()))
     issued = await create(connection, actor, signing, old.account_id, key.name, ttl_s, key.scopes)
-    await _pass_limits_on(connection, actor, old.account_id, key.fingerprint, fingerprint(issued.key))
+    await _pass_limits_on(connection, actor, old.account_id, key.fingerprint, fingerprint(issued.id))
     await revoke(connection, actor, key.id)
     return issued
 
