@@ -58,6 +58,10 @@ class ServiceSpec:
     recovers: Topics = ()
     """Topics from which state is rebuilt when partitions are assigned, or that are read once."""
     writes: Topics = ()
+    watches: Topics = ()
+    """Topics of which it sees how many records they have, and none of them."""
+    watches_groups: tuple[Group[Any], ...] = ()
+    """Groups of others of which it sees who is in them, and how far they are."""
     outside: bool = False
     """It is no process of the gateway: it keeps no dead letters, and its groups have names that begin with its own."""
     republishes: Topics = ()
@@ -193,8 +197,21 @@ METERING = ServiceSpec(
 CONSOLE = ServiceSpec(
     "console",
     groups=(CONSOLE_GROUP,),
+    follows=(topics.OUTCOMES,),
     views=(topics.VAULTS, topics.CREDENTIALS, topics.CREDENTIAL_USES, topics.METERS, *_CONTROL),
     writes=(*_CONTROL, topics.VAULT_COMMANDS, topics.ORDERS),
+    watches=(
+        topics.REQUESTS,
+        topics.PROMPTS,
+        topics.POLICY_DECISIONS,
+        topics.QUOTA_DECISIONS,
+        topics.CREDENTIAL_GRANTS,
+        topics.ROUTES,
+        topics.REPLIES,
+        topics.USAGE,
+        topics.CHARGES,
+    ),
+    watches_groups=(POLICY_GROUP, RATE_LIMIT_GROUP, KEY_VAULT_GROUP, ROUTER_GROUP, RELAY_GROUP, METERING_GROUP),
 )
 SINK_GROUP: Group[UsageRecorded | ChargePosted | CreditEvent | AlertChanged] = Group(
     "sinks", (topics.USAGE, topics.CHARGES, topics.CREDIT, topics.ALERTS), family=True

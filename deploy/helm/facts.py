@@ -66,7 +66,7 @@ def users() -> list[dict[str, Any]]:
                     "name": entry.name,
                     # Strimzi says "prefix" where Kafka says "prefixed".
                     "pattern": entry.pattern.name.lower().removesuffix("ed"),
-                    "operations": [entry.operation.name.title(), "Describe"],
+                    "operations": sorted({entry.operation.name.title(), "Describe"}, reverse=True),
                 }
                 for entry in entries([spec])
             ],

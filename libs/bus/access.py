@@ -19,7 +19,9 @@ class Resource(IntEnum):
 
 
 class Operation(IntEnum):
-    """Kafka's AclOperation. Each of them lets describe the resource, too; who may write may produce idempotently."""
+    """Kafka's AclOperation. Reading and writing let describe the resource, too; who may write may produce
+    idempotently. Who may only describe a topic sees its offsets, and of a group its members and theirs.
+    """
 
     READ = 3
     WRITE = 4
@@ -74,3 +76,8 @@ def _entries(spec: ServiceSpec) -> Iterator[Entry]:
             continue
         pattern = Pattern.PREFIXED if spec.outside else Pattern.LITERAL
         yield Entry(user, Resource.GROUP, group.name, Operation.READ, pattern)
+    for topic in spec.watches:
+        if topic not in spec.reads:
+            yield Entry(user, Resource.TOPIC, topic.name, Operation.DESCRIBE)
+    for group in spec.watches_groups:
+        yield Entry(user, Resource.GROUP, group.name, Operation.DESCRIBE)

@@ -47,6 +47,7 @@ def topic_table(spec: ServiceSpec) -> str:
         ("follows", spec.follows),
         ("recovers from", spec.recovers),
         ("writes", spec.writes),
+        ("sees the length of, and no record", spec.watches),
     ]
     rows = [f"| {what} | {', '.join(f'`{topic.name}`' for topic in listed)} |" for what, listed in kinds if listed]
     return "\n".join(["| it | topics |", "|---|---|", *rows]) + "\n"

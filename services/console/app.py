@@ -17,6 +17,7 @@ from services.console.api import application
 from services.console.dead_letters import DeadLetterQueues
 from services.console.guard import Guard
 from services.console.last_used import LastUsed
+from services.console.live import Live
 from services.console.meters import Meters
 from services.console.outbox import SCHEMA, states
 from services.console.parts import Parts
@@ -48,11 +49,13 @@ async def build(service: Service) -> AsyncIterator[None]:
     guard = Guard(database, service.producer.signer, versions, lambda: outbox.wake())
     outbox = Outbox(database, SCHEMA, service, states, version=guard.version)
     provider_keys, meters = ProviderKeys(service.producer, versions), Meters()
+    live = Live(service, versions)
     parts = Parts(
         database=database,
         signing=signing,
         provider_keys=provider_keys,
         meters=meters,
+        live=live,
         dead_letters=DeadLetterQueues(service.bus, settings.operator_kafka_username, settings.operator_kafka_password),
         versions=versions,
         config=config,
@@ -80,7 +83,7 @@ async def build(service: Service) -> AsyncIterator[None]:
         server = HttpServer(
             application(parts), settings.host, settings.port, inherits="http", timeout_graceful_shutdown=5
         )
-        async with service.running(views, outbox, last_used, server):
+        async with service.running(views, outbox, last_used, live, server):
             await views.wait_ready()
             async with service.running(guard):
                 yield

@@ -10,6 +10,7 @@ from libs.database.pool import Database
 from libs.identity.addresses import ForwardedHeader
 from services.console.core.attempts import SignInAttempts
 from services.console.dead_letters import DeadLetterQueues
+from services.console.live import Live
 from services.console.meters import Meters
 from services.console.provider_keys import ProviderKeys
 from services.console.signing import SigningKeys
@@ -25,6 +26,7 @@ class Parts:
     provider_keys: ProviderKeys
     meters: Meters
     dead_letters: DeadLetterQueues
+    live: Live
     versions: CatalogVersions
     config: GatewayConfig
     """As this console was started with."""

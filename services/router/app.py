@@ -7,6 +7,7 @@ from functools import partial
 from contracts import topics
 from contracts.clock import now_ms
 from contracts.services import ROUTER_GROUP
+from libs.breakers import Health
 from libs.bus.follower import From
 from libs.bus.processor import Work
 from libs.bus.service import Service
@@ -14,7 +15,6 @@ from libs.bus.views import View
 from libs.config.gateway import GatewayConfig
 from libs.config.versions import CatalogVersions
 from libs.telemetry.instruments import STANDING
-from services.router.core.health import Health
 from services.router.handlers import EXPIRE_EVERY_S, RouterProcessor, on_outcomes
 
 

@@ -13,13 +13,13 @@ from contracts.record import Record, Refusal
 from contracts.replies import refused
 from contracts.requests import RequestAccepted
 from contracts.routes import RequestRejected, Route
+from libs.breakers import Health
 from libs.bus.processor import Processor, Work
 from libs.bus.records import DeadLetter, Received
 from libs.config.catalog import UNKNOWN_CATALOG, Catalog
 from libs.config.versions import CatalogVersions
 from libs.telemetry.instruments import JOINS, ROUTES
 from libs.telemetry.tracing import Step
-from services.router.core.health import Health
 from services.router.core.join import Allowed, Join, Refused, failed
 from services.router.core.plan import plan, reject
 from services.router.core.sticky import Sticky

@@ -36,7 +36,7 @@ PAGES = {
     "provider-keys": MANAGER,
     "audit": MANAGER,
 }
-OPERATORS = ("operator", "dead-letters", "configuration", "configuration/1")
+OPERATORS = ("live", "operator", "dead-letters", "configuration", "configuration/1")
 LETTER = "dead-letters/gateway.usage.v1/0/123456"
 ACTIONS = {
     "members": ({"account": "nobody@example.com", "role": "member"}, OWNER, 400),
@@ -115,6 +115,7 @@ async def test_all_pages_are_in_the_table() -> None:
         *PAGES,
         *(one.replace("/1", "/{version}") for one in OPERATORS),
         "dead-letters/{topic}/{partition}/{offset}",
+        "live/events",
         *OWN,
         *(
             re.sub("acct_0+", "{account_id}", one)

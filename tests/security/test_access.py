@@ -68,15 +68,16 @@ async def test_each_may_do_what_its_spec_lists_and_nothing_else(cluster: Secured
         # Not a batch: where it may be written, it is refused for that.
         produced = await client._send_request(ProduceRequest(None, -1, 5_000, [(name, [(0, b"")]) for name in NAMES]))
         assert {name for name, parts in produced.topics if parts[0][1] != REFUSED} == writes
+        seen = {one.name for one in (*spec.groups, *spec.watches_groups)}
         for group in GROUPS:
-            assert await _may_read_group(client, group) == (group in {one.name for one in spec.groups})
+            assert await _may_see_group(client, group) == (group in seen)
         with pytest.raises(KafkaError):
             await apply(cluster.settings(spec.name), entries(), {"sluice-ingress": "mine now"})
     finally:
         await client.close()
 
 
-async def _may_read_group(client: AIOKafkaAdminClient, group: str) -> bool:
+async def _may_see_group(client: AIOKafkaAdminClient, group: str) -> bool:
     async def asked() -> bool | NotYet:
         try:
             await client.list_consumer_group_offsets(group)

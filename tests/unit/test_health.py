@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.outcomes import OutcomesCounted
+from libs.breakers import Health, Standing
 from libs.config.gateway import Breaker
-from services.router.core.health import Health, Standing
 from tests.unit.records import NOW_MS
 
 BREAKER = Breaker(failures=4, ratio=0.5, window_s=10, open_s=5)

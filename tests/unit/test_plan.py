@@ -13,10 +13,10 @@ from contracts.quantities import Unit
 from contracts.record import Refusal
 from contracts.requests import ProviderSort, RequestAccepted
 from contracts.routes import RequestRejected, RoutePlanned
+from libs.breakers import Health, Standing
 from libs.config.catalog import Catalog
 from libs.config.gateway import Breaker, Routing
 from libs.config.providers import Model, Provider
-from services.router.core.health import Health, Standing
 from services.router.core.join import Allowed, Refused
 from services.router.core.order import blended
 from services.router.core.plan import plan, reject

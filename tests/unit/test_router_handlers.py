@@ -11,10 +11,10 @@ from contracts.record import Record
 from contracts.requests import RequestAccepted
 from contracts.routes import RequestRejected, RoutePlanned
 from contracts.topic import Topic
+from libs.breakers import Health
 from libs.bus.producer import Acknowledgement
 from libs.bus.records import Received
 from libs.config.gateway import Breaker
-from services.router.core.health import Health
 from services.router.handlers import RouterProcessor
 from tests.unit.bus import OnePartition, SilentLog
 from tests.unit.records import NOW_MS, accepted, decisions, echo_versions, request_id

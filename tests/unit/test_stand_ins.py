@@ -11,6 +11,7 @@ from contracts.prices import Price, PriceRule
 from contracts.record import Refusal, ReplyAddress
 from contracts.requests import Caller, ProviderSort, RequestAccepted, Surface
 from contracts.routes import RequestRejected, RoutePlanned, Target
+from libs.breakers import Health
 from libs.config.auto import AutoModel, choose
 from libs.config.catalog import Catalog
 from libs.config.gateway import AnswerCaching, Breaker, Routing, Timeouts
@@ -25,7 +26,6 @@ from services.key_vault.core.granting import Granting
 from services.policy.core.rules import decide
 from services.relay.core.ending import Ending, attempt_ended
 from services.relay.core.falling_back import after
-from services.router.core.health import Health
 from services.router.core.join import Allowed
 from services.router.core.plan import plan
 from tests.unit.records import NOW_MS, PRICE, Config, accepted, decisions, request_id

@@ -6,11 +6,11 @@ import pytest
 
 from contracts.outcomes import OutcomesCounted
 from contracts.requests import Caller, ProviderSort, RequestAccepted
+from libs.breakers import Health
 from libs.config.catalog import Catalog, Offer
 from libs.config.gateway import Breaker
 from libs.config.providers import Model, Provider
 from services.ingress.core.admission import MOST_HEADER_CHARACTERS
-from services.router.core.health import Health
 from services.router.core.sticky import STAYS_MS, Sticky
 from tests.unit.records import NOW_MS, Config, accepted
 from tests.unit.test_admission import GOOD, _accept, _parse

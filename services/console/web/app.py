@@ -15,6 +15,7 @@ from services.console.web import (
     home,
     keys,
     limits,
+    live,
     models,
     operations,
     operator,
@@ -41,6 +42,7 @@ PAGES = (
     playground,
     operator,
     operations,
+    live,
 )
 
 

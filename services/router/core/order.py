@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 
 from contracts.prices import Price
 from contracts.requests import ProviderSort, RequestAccepted
+from libs.breakers import Health, Standing
 from libs.config.catalog import Offer
-from services.router.core.health import Health, Standing
 
 INPUT_SHARE = 3
 """Tokens of input for each of output in a blended price, as the field compares prices."""

@@ -7,8 +7,8 @@ from contracts.decisions import QuotaReserved, SealedGrant
 from contracts.record import Refusal
 from contracts.requests import AddressedRequest, CallableRequest, RequestAccepted, carried
 from contracts.routes import RequestRejected, RoutePlanned, Target
+from libs.breakers import Health, Standing
 from libs.config.catalog import Catalog, Offer
-from services.router.core.health import Health, Standing
 from services.router.core.join import Allowed, Refused, Source
 from services.router.core.order import ordered
 from services.router.core.sticky import Sticky

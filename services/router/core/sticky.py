@@ -9,8 +9,8 @@ from collections import OrderedDict
 from collections.abc import Sequence
 
 from contracts.requests import RequestAccepted
+from libs.breakers import Health, Standing
 from libs.config.catalog import Offer
-from services.router.core.health import Health, Standing
 
 STAYS_MS = 3600 * 1000
 """As long as providers keep prompts at the most, but for who pays for more."""

@@ -82,6 +82,27 @@ if (live) {
   if (live.dataset.begin === "yes") begin();
 }
 
+const watch = document.querySelector("[data-watch]");
+if (watch) {
+  const target = document.querySelector(watch.dataset.into);
+  const text = watch.lastElementChild;
+  const show = (on) => { text.textContent = on ? "Following" : "Connecting"; watch.classList.toggle("on", on); };
+  let source = null;
+  // A page that nobody looks at asks for nothing.
+  const follow = () => {
+    source?.close();
+    source = null;
+    if (document.hidden) return;
+    source = new EventSource(watch.dataset.watch);
+    source.onopen = () => show(true);
+    source.onerror = () => show(false);
+    source.onmessage = (event) => { target.innerHTML = event.data; };
+  };
+  watch.hidden = false;
+  document.addEventListener("visibilitychange", follow);
+  follow();
+}
+
 const playground = document.querySelector("[data-playground]");
 if (playground) {
   const run = async (panel, model) => {
