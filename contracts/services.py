@@ -198,6 +198,7 @@ CONSOLE = ServiceSpec(
     "console",
     groups=(CONSOLE_GROUP,),
     follows=(topics.OUTCOMES,),
+    recovers=(topics.POLICY_DECISIONS, topics.QUOTA_DECISIONS),
     views=(topics.VAULTS, topics.CREDENTIALS, topics.CREDENTIAL_USES, topics.METERS, *_CONTROL),
     writes=(*_CONTROL, topics.VAULT_COMMANDS, topics.ORDERS),
     watches=(

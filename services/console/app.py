@@ -26,6 +26,7 @@ from services.console.settings import ConsoleSettings
 from services.console.signing import SigningKeys
 from services.console.single_sign_on import SingleSignOn
 from services.console.store import catalog
+from services.console.verdicts import VerdictLog
 
 
 def _sign_on(settings: ConsoleSettings) -> SingleSignOn | None:
@@ -56,6 +57,7 @@ async def build(service: Service) -> AsyncIterator[None]:
         provider_keys=provider_keys,
         meters=meters,
         live=live,
+        verdicts=VerdictLog(service),
         dead_letters=DeadLetterQueues(service.bus, settings.operator_kafka_username, settings.operator_kafka_password),
         versions=versions,
         config=config,

@@ -15,6 +15,7 @@ from services.console.meters import Meters
 from services.console.provider_keys import ProviderKeys
 from services.console.signing import SigningKeys
 from services.console.single_sign_on import SingleSignOn
+from services.console.verdicts import VerdictLog
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -27,6 +28,7 @@ class Parts:
     meters: Meters
     dead_letters: DeadLetterQueues
     live: Live
+    verdicts: VerdictLog
     versions: CatalogVersions
     config: GatewayConfig
     """As this console was started with."""

@@ -62,7 +62,7 @@ ACTIONS = {
 OWN = {
     "invitations/{invitation_id}/accept", "invitations/{invitation_id}/decline",
     "sign-out", "playground", "keys", "keys/{key_id}/rotate", "keys/{key_id}/revoke", "organizations",
-    "teams/{team}", "requests/live", "requests/{request_id}",
+   "teams/{team}", "playground/{stream}", "requests/live", "requests/{request_id}",
 }  # fmt: skip
 """Of who is signed in, whatever its role; tested apart."""
 

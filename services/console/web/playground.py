@@ -2,10 +2,11 @@
 
 import secrets
 from collections.abc import AsyncIterator
+from typing import Annotated
 
 import httpx
 import orjson
-from fastapi import APIRouter
+from fastapi import APIRouter, Path, Query
 from starlette.responses import Response, StreamingResponse
 
 from libs.identity.tokens import INFERENCE
@@ -19,6 +20,8 @@ routes = APIRouter()
 TOKEN_TTL_S = 120
 MOST_PROMPT = 20_000
 MOST_RUNS = 50
+STREAM = r"^stream_[A-Za-z0-9_-]{20,80}$"
+_GOES_ON = {"X-Sluice-On-Disconnect": "continue"}
 
 
 @routes.get("/{space}/playground")
@@ -44,7 +47,22 @@ async def run(visit: Visiting) -> Response:
         "stream_options": {"include_usage": True},
         "messages": [{"role": "user", "content": prompt}],
     }
-    answer = _answer(visit.session.parts.playground_url, token, body, runs)
+    # What a page that is loaded again goes on with must not end with its connection.
+    answer = _answer(visit.session.parts.playground_url, token, runs, "POST", "chat/completions", _GOES_ON, body)
+    return StreamingResponse(answer, media_type="text/event-stream", headers=SECURITY_HEADERS)
+
+
+@routes.get("/{space}/playground/{stream}")
+async def go_on(
+    visit: Visiting, stream: Annotated[str, Path(pattern=STREAM)], after: Annotated[int, Query(ge=0, lt=10**15)] = 0
+) -> Response:
+    """The rest of an answer whose page was loaded again, from the log."""
+    runs = visit.session.parts.playground_runs
+    if len(runs) >= MOST_RUNS:
+        raise Away("the playground is busy; try again in a moment")
+    token = await _token(visit)
+    headers = {"Last-Event-ID": str(after)}
+    answer = _answer(visit.session.parts.playground_url, token, runs, "GET", f"streams/{stream}", headers)
     return StreamingResponse(answer, media_type="text/event-stream", headers=SECURITY_HEADERS)
 
 
@@ -68,17 +86,26 @@ async def _token(visit: Visit) -> str:
     return await call.parts.signing.sign(call.connection, **claims)
 
 
-async def _answer(url: str, token: str, body: dict[str, object], runs: set[object]) -> AsyncIterator[bytes]:
+async def _answer(
+    url: str,
+    token: str,
+    runs: set[object],
+    method: str,
+    path: str,
+    headers: dict[str, str],
+    body: dict[str, object] | None = None,
+) -> AsyncIterator[bytes]:
     mine = object()
     runs.add(mine)
     try:
         async with (
             httpx.AsyncClient(timeout=httpx.Timeout(120, connect=5), trust_env=False) as http,
             http.stream(
-                "POST", f"{url}/chat/completions", json=body, headers={"Authorization": f"Bearer {token}"}
+                method, f"{url}/{path}", json=body, headers=headers | {"Authorization": f"Bearer {token}"}
             ) as response,
         ):
-            yield _event("request", {"id": response.headers.get("x-request-id", "")})
+            names = {"id": "x-request-id", "stream": "x-sluice-stream"}
+            yield _event("request", {one: response.headers.get(name, "") for one, name in names.items()})
             if response.is_error:
                 await response.aread()
                 yield _event("problem", {"message": _message(response)})

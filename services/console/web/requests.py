@@ -12,6 +12,7 @@ from starlette.responses import Response, StreamingResponse
 
 from contracts.clock import now_ms
 from contracts.labels import MOST_CUSTOMER
+from services.console.core.timeline import given_back, timeline
 from services.console.errors import Away, BadInput, NotFound
 from services.console.paging import page_of, slice_of
 from services.console.parts import Parts
@@ -116,7 +117,16 @@ async def show_request(visit: Visiting, request_id: UUID) -> Response:
         raise NotFound(
             "there is no such request in the books, or it is not yours; one that still runs is entered when it ends"
         )
-    return visit.page("request.html", row=found)
+    accepted_ms, ended_ms = (int(at.timestamp() * 1000) for at in (found.accepted_at, found.ended_at))
+    verdicts = await visit.session.parts.verdicts.find(str(request_id), found.owner, accepted_ms, ended_ms)
+    return visit.page(
+        "request.html",
+        row=found,
+        steps=timeline(found.accepted_at, found.ended_at, found.posted_at, found.outcome, found.provider_id, verdicts),
+        policy=verdicts.policy[1] if verdicts.policy else None,
+        quota=verdicts.quota[1] if verdicts.quota else None,
+        given_back=given_back(found.reserved_microdollars, found.cost_microdollars),
+    )
 
 
 def _since(span: str) -> datetime:

@@ -63,6 +63,7 @@ async def sign_out(visit: Visiting) -> Response:
     await sessions.end(visit.session.connection, visit.session.actor, visit.token)
     response = RedirectResponse("/sign-in", 303)
     response.delete_cookie(COOKIE)
+    response.headers["Clear-Site-Data"] = '"storage"'
     return response
 
 

@@ -54,6 +54,9 @@ for (const form of document.querySelectorAll("form[data-confirm]")) {
   });
 }
 
+// What the playground kept is not for who signs in next.
+document.querySelector("form.bottom")?.addEventListener("submit", () => sessionStorage.clear());
+
 const live = document.querySelector("[data-live]");
 if (live) {
   const body = document.querySelector(live.dataset.into);
@@ -105,32 +108,55 @@ if (watch) {
 
 const playground = document.querySelector("[data-playground]");
 if (playground) {
-  const run = async (panel, model) => {
-    const answer = panel.querySelector(".answer");
-    const facts = panel.querySelector(".run-facts");
-    panel.querySelector("h2").textContent = model;
+  // What this tab runs, and how far it has come: a page that is loaded again goes on there.
+  const store = `playground ${playground.action}`;
+  const panels = [...document.querySelectorAll("[data-run]")];
+  const button = playground.querySelector("button");
+  let runs = [];
+  const keep = () => sessionStorage.setItem(store, JSON.stringify({ prompt: playground.elements.prompt.value, runs }));
+  const show = (run, panel) => {
     panel.hidden = false;
-    answer.textContent = "";
-    facts.textContent = "waiting for the first token";
-    const body = new URLSearchParams(new FormData(playground));
-    body.set("model", model);
-    const begun = performance.now();
-    let first = null, usage = null, id = "", problem = "";
-    const response = await fetch(playground.action, { method: "POST", body });
+    panel.querySelector("h2").textContent = run.model;
+    panel.querySelector(".answer").textContent = run.text;
+    const facts = panel.querySelector(".run-facts");
+    const said = [];
+    if (run.problem) said.push(run.problem);
+    if (run.first) said.push(`first token after ${run.first} ms`);
+    if (run.all) said.push(`all after ${run.all} ms`);
+    if (run.usage) said.push(`${run.usage.prompt_tokens} tokens in, ${run.usage.completion_tokens} out`);
+    if (run.resumed) said.push("went on after the page was loaded again");
+    facts.textContent = said.join(" · ") || "waiting for the first token";
+    facts.classList.toggle("bad-text", Boolean(run.problem));
+    if (run.done && run.id) {
+      const link = document.createElement("a");
+      link.href = `requests/${run.id}`;
+      link.textContent = "Its cost and entry";
+      facts.append(" · ", link);
+    }
+  };
+  const follow = async (run, panel, response) => {
     if (!response.ok || !response.headers.get("content-type").startsWith("text/event-stream")) {
-      facts.textContent = response.ok ? "Sign in again, then try once more." : `The console answered ${response.status}. Load the page again.`;
+      run.problem = response.ok ? "Sign in again, then try once more." : `The console answered ${response.status}. Load the page again.`;
       return;
     }
+    const answer = panel.querySelector(".answer");
     const take = (block) => {
-      const event = /^event: (.*)$/m.exec(block)?.[1];
-      const data = /^data: (.*)$/m.exec(block)?.[1];
-      if (!data || data === "[DONE]") return;
-      const content = JSON.parse(data);
-      if (event === "request") { id = content.id; return; }
-      if (event === "problem" || content.error) { problem = content.message ?? content.error.message; return; }
-      const text = content.choices?.[0]?.delta?.content;
-      if (text) { first ??= performance.now() - begun; answer.append(text); }
-      if (content.usage) usage = content.usage;
+      const field = (name) => new RegExp(`^${name}: (.*)$`, "m").exec(block)?.[1];
+      const data = field("data");
+      const at = field("id");
+      if (data && data !== "[DONE]") {
+        const content = JSON.parse(data);
+        if (field("event") === "request") { run.id = content.id || run.id; run.stream = content.stream || run.stream; keep(); return; }
+        if (field("event") === "problem" || content.error) { run.problem = content.message ?? content.error.message; return; }
+        const text = content.choices?.[0]?.delta?.content;
+        if (text) {
+          run.first ??= Math.round(Date.now() - run.begun);
+          run.text += text;
+          answer.append(text);
+        }
+        if (content.usage) run.usage = content.usage;
+      }
+      if (at) run.last = Number(at);
     };
     let rest = "";
     for await (const chunk of response.body.pipeThrough(new TextDecoderStream())) {
@@ -139,28 +165,45 @@ if (playground) {
       blocks.forEach(take);
     }
     if (rest) take(rest);
-    const said = [];
-    if (problem) said.push(problem);
-    if (first !== null) said.push(`first token after ${Math.round(first)} ms`, `all after ${Math.round(performance.now() - begun)} ms`);
-    if (usage) said.push(`${usage.prompt_tokens} tokens in, ${usage.completion_tokens} out`);
-    facts.textContent = said.join(" · ");
-    facts.classList.toggle("bad-text", Boolean(problem));
-    if (id) {
-      const link = document.createElement("a");
-      link.href = `requests/${id}`;
-      link.textContent = "Its cost and entry";
-      facts.append(said.length ? " · " : "", link);
-    }
+    if (!run.resumed) run.all = Math.round(Date.now() - run.begun);
   };
-  playground.addEventListener("submit", async (event) => {
-    event.preventDefault();
-    const button = playground.querySelector("button");
+  const start = async (ask) => {
     button.disabled = true;
-    const panels = document.querySelectorAll("[data-run]");
-    const models = [playground.elements.model.value, playground.elements.second.value];
-    panels[1].hidden = !models[1];
-    const runs = models.map((model, number) => (model ? run(panels[number], model) : null));
-    await Promise.allSettled(runs);
+    panels.forEach((panel, number) => { panel.hidden = !runs[number]; });
+    await Promise.allSettled(runs.map(async (run, number) => {
+      show(run, panels[number]);
+      if (run.done) return;
+      try {
+        await follow(run, panels[number], await ask(run));
+      } catch {
+        run.problem = "The connection broke. Load the page again to go on.";
+        show(run, panels[number]);
+        delete run.problem;
+        return;
+      }
+      run.done = true;
+      show(run, panels[number]);
+    }));
+    keep();
     button.disabled = false;
+  };
+  playground.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const form = new FormData(playground);
+    runs = [form.get("model"), form.get("second")].filter(Boolean).map((model) => ({ model, text: "", last: 0, begun: Date.now() }));
+    start((run) => {
+      const body = new URLSearchParams(form);
+      body.set("model", run.model);
+      return fetch(playground.action, { method: "POST", body });
+    });
   });
+  window.addEventListener("pagehide", keep);
+  const before = JSON.parse(sessionStorage.getItem(store) ?? "null");
+  // A run without a stream's name was not yet begun by the gateway.
+  runs = before?.runs.filter((run) => run.stream || run.done) ?? [];
+  if (runs.length) {
+    playground.elements.prompt.value = before.prompt;
+    runs.forEach((run) => { run.resumed ||= !run.done; });
+    start((run) => fetch(`${playground.action}/${run.stream}?after=${run.last}`));
+  }
 }
