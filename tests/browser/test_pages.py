@@ -8,14 +8,21 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, expect
 
+from contracts import headers as names
+from contracts import topics
 from tests.browser.conftest import Visitor, visit
 from tests.e2e.plane import Person, Plane
+from tests.integration.publishing import raw_producer
+from tests.stacks import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 AXE = (files("axe_playwright_python") / "axe.min.js").read_text()
 HOSTILE = """"><img src=x onerror=alert(1)></script><script>alert(2)</script>{{7*7}}'"""
 MOST_BYTES = 100_000
-PAGES = ("home", "requests", "usage", "playground", "keys", "provider-keys", "members", "policy", "audit", "models")
+PAGES = (
+    "home", "requests", "usage", "playground", "keys", "provider-keys", "limits", "members", "teams", "teams/core",
+    "policy", "audit", "models",
+)  # fmt: skip
 
 
 @dataclass
@@ -34,6 +41,11 @@ async def scene(plane: Plane) -> Scene:
     issued = await plane.call("POST", f"/api/accounts/{owner.account_id}/keys", {"name": HOSTILE})
     policy = {"model_allow": ["stub/*", HOSTILE[:60]]}
     await plane.call("PUT", f"/api/organizations/{organization}/policy", policy, key=owner.key)
+    await plane.call("PUT", f"/api/organizations/{organization}/teams/core", key=owner.key)
+    await plane.call("PUT", f"/api/organizations/{organization}/teams/core/members/{owner.account_id}", key=owner.key)
+    for scope in ("all", "team:core", "model:" + HOSTILE.replace(" ", "")[:60]):
+        limits = {"scope": scope, "meters": {"tokens_per_day": 1_000_000_000, "requests_per_minute": 1_000}}
+        await plane.call("PATCH", f"/api/organizations/{organization}/limits", limits, key=owner.key)
     await plane.becomes(400, issued["key"], organization)
     for model in ("stub/echo", "pair/500", HOSTILE):
         headers = {"x-kilocode-mode": "code", "x-kilocode-version": "1<script>"}
@@ -91,8 +103,23 @@ async def test_a_request_s_page(looking: Visitor, scene: Scene) -> None:
 
 async def test_the_operator_s_page(visitor: Visitor, plane: Plane) -> None:
     await visitor.sign_in(plane.gateway.stack.operator_token())
-    for path in ("all/operator", "all/home", "all/audit"):
+    async with raw_producer(plane.gateway.stack.bus) as producer:
+        headers = [(names.TYPE, HOSTILE.encode()), (names.SUBJECT, HOSTILE.encode())]
+        sent = await producer.send_and_wait(
+            topics.KEY_USES.name, b"{", key=HOSTILE.encode(), headers=headers, partition=0
+        )
+    letter = f"all/dead-letters/{topics.KEY_USES.name}/0/{sent.offset}"
+
+    async def kept() -> bool | None:
+        return await visitor.go(letter) == 200 or None
+
+    await until(kept, what="the dead letter")
+    pages = ("operator", "home", "audit", "live", "dead-letters", "configuration", "configuration/1")
+    for path in (*(f"all/{one}" for one in pages), letter):
         await _check(visitor, path)
+    await visitor.go("all/live")
+    await expect(visitor.page.get_by_text("Following")).to_be_visible()
+    await expect(visitor.page.get_by_role("row", name="relay works")).to_be_visible()
 
 
 async def test_signing_in_says_what_is_wrong_and_is_light(visitor: Visitor, scene: Scene) -> None:

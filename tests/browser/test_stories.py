@@ -144,6 +144,18 @@ async def test_the_playground_streams_and_compares(visitor: Visitor, plane: Plan
         await expect(run.locator(".answer")).not_to_be_empty()
         await expect(run.locator(".run-facts")).to_contain_text("tokens in")
         await expect(run.get_by_role("link", name="Its cost and entry")).to_be_visible()
+
+    # Loaded again in the middle, it goes on where it was.
+    await page.get_by_label("Prompt").fill("[[stub chunks=60 gap_ms=40]]")
+    await page.get_by_role("button", name="Send").click()
+    answers = page.locator(".answer")
+    for number in range(2):
+        await expect(answers.nth(number)).to_contain_text("quick gateway")
+    await page.reload()
+    for number in range(2):
+        await expect(page.locator(".run-facts").nth(number)).to_contain_text("went on after the page was loaded again")
+        await expect(page.locator("[data-run] a").nth(number)).to_be_visible()
+        assert len((await answers.nth(number).inner_text()).split()) == 60
     assert visitor.problems == []
 
 

@@ -25,6 +25,7 @@ PAGES = {
     "requests": MEMBER,
     "usage": MEMBER,
     "usage.csv": MEMBER,
+    "usage.parquet": MEMBER,
     "playground": MEMBER,
     "keys": MEMBER,
     "models": MEMBER,
