@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 
@@ -19,7 +20,7 @@ from libs.database.pool import Database
 from libs.database.settings import DatabaseSettings
 from services.cli.output import as_table, report
 from services.console.core.cursors import Slice
-from services.console.store import audit, organizations, requests, usage
+from services.console.store import audit, catalog, organizations, requests, usage
 from services.console.store.requests import Filters, Whose
 from services.console.store.usage import By, Span
 from tests.bench.ledger import database_server
@@ -29,6 +30,7 @@ OWNER = f"org:{ORGANIZATION}"
 MEMBER = "acct_00000000000000000007"
 MEMBERS, MODELS, DAYS, CHANGES = 10_000, 40, 30, 100_000
 FILL = 250_000
+MOST_OF_PLAN = 3_000
 _ROWS = """
     create temp table fill on commit drop as
     select n, d, 'acct_' || lpad((n % $3)::text, 20, '0') as account, 'key' || n % $3 as key, 'model/' || n / $3 % $4
@@ -44,11 +46,11 @@ _USAGE = """
     insert into ledger.usage (request_id, owner, subject, account_id, organization_id, key_fingerprint, surface, model,
         provider_id, upstream_model, outcome, status, input_tokens, output_tokens, cache_read_tokens,
         cache_write_tokens, reasoning_tokens, input_image_tokens, output_image_tokens, input_audio_tokens,
-        output_audio_tokens, estimated, byok, free, attempts, cost_microdollars, price_version, accepted_at, ended_at,
-        first_byte_ms)
+        output_audio_tokens, estimated, byok, free, attempts, cost_microdollars, price_version, catalog_version,
+        accepted_at, ended_at, first_byte_ms)
     select id, '{owner}', '{owner}', account, '{organization}', key, 'chat.completions', model, 'stub', 'echo-1',
         case when n % 1000 = 0 then 'failed' else 'completed' end, 200, 500, 200, 100, 0, 0, 0, 0, 0, 0, false, false,
-        false, 1, 100 + n % 900, 'bench', now() - make_interval(days => d),
+        false, 1, 100 + n % 900, 'bench', 1, now() - make_interval(days => d),
         now() - make_interval(days => d), 20 + n % 400
     from fill
 """
@@ -81,8 +83,52 @@ async def main(options: Namespace) -> None:
             await database.stop()
         admin = await asyncpg.connect(postgres.admin_url(), command_timeout=3600)
         await _fill(admin, options.rows)
-        as_table([{"query": name, "ms": await _best(ask)} for name, ask in _queries(admin).items()], "")
+        queries = _queries(admin)
+        as_table([{"query": name, "ms": await _best(ask)} for name, ask in queries.items()], "")
+        if options.plans:
+            options.plans.write_text(await _plans(admin, options.rows))
         await admin.close()
+
+
+class _Explaining:
+    """A connection that asks how each query is answered, before it asks it."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self.plans: list[str] = []
+
+    async def fetch(self, query: str, *values: object) -> Any:
+        """See asyncpg."""
+        rows = await self._connection.fetch(f"explain (analyze, buffers, timing off) {query}", *values)
+        self.plans.append("\n".join(row[0] for row in rows if "never executed" not in row[0]))
+        return await self._connection.fetch(query, *values)
+
+    async def fetchrow(self, query: str, *values: object) -> Any:
+        """See asyncpg."""
+        return next(iter(await self.fetch(query, *values)), None)
+
+    async def fetchval(self, query: str, *values: object) -> Any:
+        """See asyncpg."""
+        row = await self.fetchrow(query, *values)
+        return row and row[0]
+
+
+async def _plans(admin: Any, rows: int) -> str:
+    """How PostgreSQL answers each query, as a document."""
+    explaining = _Explaining(admin)
+    parts = [_HEAD.format(rows=rows)]
+    for name, ask in _queries(explaining).items():
+        explaining.plans.clear()
+        await ask()
+        plans = "\n".join(f"```\n{plan[:MOST_OF_PLAN]}\n```" for plan in explaining.plans)
+        parts.append(f"## {name.capitalize()}\n\n{plans}")
+    return "\n\n".join(parts) + "\n"
+
+
+_HEAD = """# Plans of the console's queries
+
+Written by `./sluice bench console --plans docs/measurements/console-plans.md`: {rows:,} rows in the ledger
+of one organization of 10,000 members. Lines of what was never executed are left out."""
 
 
 def _queries(connection: Any) -> dict[str, Callable[[], Awaitable[Any]]]:
@@ -110,6 +156,9 @@ def _queries(connection: Any) -> dict[str, Callable[[], Awaitable[Any]]]:
         **{f"usage by {by.value}": sums(by, owner=OWNER) for by in By},
         **{f"a member's usage by {by.value}": sums(by, owner=OWNER, account_id=MEMBER) for by in By},
         **{f"everybody's usage by {by.value}": sums(by) for by in By},
+        "one request": lambda: requests.find(connection, whole, UUID(int=0)),
+        "what members spent today": lambda: usage.spent_today_by_member(connection, OWNER, [MEMBER], also_most=True),
+        "the catalog's versions": lambda: catalog.history(connection, Slice(50)),
         "members, a page": lambda: organizations.members(connection, ORGANIZATION, Slice(50)),
         "audit trail, a page": lambda: audit.entries(connection, ORGANIZATION, Slice(50)),
         "audit trail, one that changed nothing": lambda: audit.entries(
@@ -144,6 +193,7 @@ async def _fill(admin: Any, want: int) -> None:
 
 def arguments(parser: ArgumentParser) -> None:
     """Of the command line."""
+    parser.add_argument("--plans", type=Path, help="write how PostgreSQL answers each to this file")
     parser.add_argument("--rows", type=int, default=1_000_000, help="in the ledger")
 
 

@@ -1,4 +1,4 @@
-"""A small Parquet file, byte for byte: pyarrow 26 has read it, with text, negative and large numbers, and without rows."""
+"""A small Parquet file, byte for byte. pyarrow 26 has read it, and others: large, empty, with negative numbers."""
 
 import pytest
 

@@ -8,10 +8,12 @@ from starlette.responses import RedirectResponse, Response
 from libs.policy.rules import daily_limit
 from services.console.core.charts import Chart, bars
 from services.console.core.cursors import Slice
+from services.console.core.limit_use import LimitUse
 from services.console.core.snippets import snippets
 from services.console.errors import NotFound
+from services.console.routes.limits import uses_of
 from services.console.session import connected, origin, parts_of
-from services.console.store import credit, invitations, policies, requests, sessions, usage
+from services.console.store import credit, invitations, limits, policies, requests, sessions, usage
 from services.console.store.invitations import Invitation
 from services.console.store.requests import Filters
 from services.console.store.usage import By, UsageRow
@@ -20,6 +22,7 @@ from services.console.web.visits import ALL_SCOPES, COOKIE, SignInFirst, Visit, 
 
 routes = APIRouter()
 DAYS = 30
+LIMITS = 4
 
 
 @routes.get("/")
@@ -56,6 +59,7 @@ async def home(visit: Visiting) -> Response:
         newest=newest[:5],
         spent_today=spent_today,
         limit=limit,
+        limits=await _limits(visit),
         snippets=snippets(call.parts.gateway_url, newest[0].model if newest else example),
     )
 
@@ -91,6 +95,15 @@ def _since(days: int) -> datetime:
 def _totals(days: list[UsageRow]) -> dict[str, int]:
     names = ("requests", "completed", "input_tokens", "output_tokens", "cost_microdollars")
     return {name: sum(getattr(row, name) for row in days) for name in names}
+
+
+async def _limits(visit: Visit) -> list[LimitUse]:
+    """Those whose use is known, the fullest first."""
+    if visit.space.owner is None:
+        return []
+    current = await limits.current(visit.session.connection, visit.owner.name)
+    rows = [one for one in await uses_of(visit.session, current, visit.space.role) if one.used is not None]
+    return sorted(rows, key=lambda one: one.percent or 0, reverse=True)[:LIMITS]
 
 
 async def _limit(visit: Visit) -> tuple[int | None, int | None]:
