@@ -203,14 +203,11 @@ CONSOLE = ServiceSpec(
     writes=(*_CONTROL, topics.VAULT_COMMANDS, topics.ORDERS),
     watches=(
         topics.REQUESTS,
-        topics.PROMPTS,
         topics.POLICY_DECISIONS,
         topics.QUOTA_DECISIONS,
         topics.CREDENTIAL_GRANTS,
         topics.ROUTES,
-        topics.REPLIES,
         topics.USAGE,
-        topics.CHARGES,
     ),
     watches_groups=(POLICY_GROUP, RATE_LIMIT_GROUP, KEY_VAULT_GROUP, ROUTER_GROUP, RELAY_GROUP, METERING_GROUP),
 )

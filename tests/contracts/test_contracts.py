@@ -61,9 +61,11 @@ def test_a_service_names_the_topics_and_groups_of_its_spec_and_no_others(spec: S
     if "topics.replies_of(" in source:
         named |= {"REPLIES", "KEPT_REPLIES"}
     grouped = {topic for group in spec.groups for topic in group.topics}
-    assert named <= {constants[topic] for topic in spec.reads | frozenset(spec.writes)}
-    assert {constants[topic] for topic in (spec.reads - grouped) | frozenset(spec.writes)} <= named
-    groups = {name for name, group in vars(services).items() if isinstance(group, Group) and group in spec.groups}
+    watched = frozenset(spec.watches)
+    assert named <= {constants[topic] for topic in spec.reads | frozenset(spec.writes) | watched}
+    assert {constants[topic] for topic in (spec.reads - grouped) | frozenset(spec.writes) | watched} <= named
+    listed = (*spec.groups, *spec.watches_groups)
+    groups = {name for name, group in vars(services).items() if isinstance(group, Group) and group in listed}
     assert set(re.findall(r"\b([A-Z_]+_GROUP)\b", source)) == groups
 
 
