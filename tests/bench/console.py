@@ -31,6 +31,7 @@ MEMBER = "acct_00000000000000000007"
 MEMBERS, MODELS, DAYS, CHANGES = 10_000, 40, 30, 100_000
 FILL = 250_000
 MOST_OF_PLAN = 3_000
+NOISE = ("never executed", "Batches:", "Index Searches:", "Planning Time:")
 _ROWS = """
     create temp table fill on commit drop as
     select n, d, 'acct_' || lpad((n % $3)::text, 20, '0') as account, 'key' || n % $3 as key, 'model/' || n / $3 % $4
@@ -99,8 +100,8 @@ class _Explaining:
 
     async def fetch(self, query: str, *values: object) -> Any:
         """See asyncpg."""
-        rows = await self._connection.fetch(f"explain (analyze, buffers, timing off) {query}", *values)
-        self.plans.append("\n".join(row[0] for row in rows if "never executed" not in row[0]))
+        rows = await self._connection.fetch(f"explain (analyze, buffers off, timing off) {query}", *values)
+        self.plans.append("\n".join(row[0] for row in rows if not any(word in row[0] for word in NOISE)))
         return await self._connection.fetch(query, *values)
 
     async def fetchrow(self, query: str, *values: object) -> Any:

@@ -107,6 +107,7 @@ _TABLES = (
     "create index usage_by_member on ledger.usage (owner, account_id, request_id);",
     "create index usage_by_customer on ledger.usage (owner, customer, request_id) where customer is not null;",
     "create index usage_with_tags on ledger.usage (owner, request_id) where tags is not null;",
+    "create index usage_with_quantities on ledger.usage (owner, request_id) where quantities is not null;",
     "create index usage_not_completed on ledger.usage (owner, outcome, request_id) where outcome <> 'completed';",
 )
 
