@@ -24,6 +24,32 @@ class Kind(StrEnum):
     """Keys of providers and clouds, private keys, tokens."""
 
 
+Words = Annotated[list[Annotated[str, Field(min_length=1, max_length=200)]], Field(max_length=MOST_WORDS)]
+
+
+class AnswerRules(Value):
+    """Rules about answers, whole and streamed. A refusal names its rule, for example ``guardrails.answers.deny``."""
+
+    redact: list[Kind] = []
+    """Replaced by its name, for example ``[EMAIL]``, before the answer is on the log."""
+    deny: list[Kind] = []
+    """An answer with one is refused; a stream ends there with an error."""
+    words_deny: Words = []
+    """Texts that no answer may have; case does not matter."""
+    tools_allow: list[str] | None = None
+    """Names or wildcards of tools that a model may call; None: any."""
+
+    @cached_property
+    def tools(self) -> Patterns | None:
+        """The allow list of tools, compiled."""
+        return None if self.tools_allow is None else Patterns(self.tools_allow)
+
+    @property
+    def ask_something(self) -> bool:
+        """There is a rule."""
+        return bool(self.redact or self.deny or self.words_deny) or self.tools_allow is not None
+
+
 class Guardrails(Value):
     """Rules about single requests. A refusal names its rule, for example ``guardrails.tools_allow``."""
 
@@ -35,8 +61,9 @@ class Guardrails(Value):
     """Replaced by its name, for example ``[EMAIL]``, before the prompt is on the log."""
     deny: list[Kind] = []
     """A request with one is refused."""
-    words_deny: Annotated[list[Annotated[str, Field(min_length=1, max_length=200)]], Field(max_length=MOST_WORDS)] = []
+    words_deny: Words = []
     """Texts that no request may have; case does not matter."""
+    answers: AnswerRules | None = None
 
     @cached_property
     def tools(self) -> Patterns | None:

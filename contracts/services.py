@@ -172,7 +172,7 @@ ROUTER = ServiceSpec(
 RELAY = ServiceSpec(
     "relay",
     groups=(RELAY_GROUP,),
-    views=(topics.RELAYS, topics.GRANT_KEYS, topics.CATALOG),
+    views=(topics.RELAYS, topics.GRANT_KEYS, topics.POLICIES, topics.CATALOG),
     follows=(topics.CANCELLATIONS, topics.ANSWERS),
     recovers=(topics.ATTEMPTS, topics.REPLIES, topics.KEPT_REPLIES),
     writes=(

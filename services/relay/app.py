@@ -36,6 +36,7 @@ async def build(service: Service) -> AsyncIterator[None]:
     grants = Grants(relay_id, partial(partition_of_route, service.bus))
     relays = View(topics.RELAYS)
     grant_keys = View(topics.GRANT_KEYS, on_change=grants.keys_sealed)
+    policies = View(topics.POLICIES)
     tally = Tally()
     upstreams = Upstreams(timeouts, Pins.of(config))
     cache = AnswerCache(service.producer, grants, config.answer_cache)
@@ -48,6 +49,7 @@ async def build(service: Service) -> AsyncIterator[None]:
         versions=versions,
         timeouts=timeouts,
         cache=cache,
+        policies=policies,
     )
     keep_ms = int(timeouts.route_s * 2_000) + RECALL_BEFORE_MS
 
@@ -66,7 +68,7 @@ async def build(service: Service) -> AsyncIterator[None]:
         # Attempts outlive their partitions, which are another relay's while they end.
         drains_on=topics.ATTEMPTS,
     )
-    views = service.views(relays, grant_keys, View(topics.CATALOG, on_change=versions.changed))
+    views = service.views(relays, grant_keys, policies, View(topics.CATALOG, on_change=versions.changed))
     announcement = Upkeep(service.producer, relays, lambda: {relay_id: grants.announcement(now_ms())})
     clients = service.follower(topics.CANCELLATIONS, attempts.on_client, begin=From.END)
     answers = service.follower(topics.ANSWERS, cache.receive, begin=From.BEGINNING)

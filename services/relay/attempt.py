@@ -12,6 +12,7 @@ import structlog
 from opentelemetry.trace import SpanKind
 
 from contracts.clock import now_ms
+from contracts.guardrails import AnswerRules
 from contracts.prices import Price
 from contracts.prompts import PromptSubmitted
 from contracts.record import JSON, Refusal
@@ -27,6 +28,7 @@ from libs.config.catalog import Catalog
 from libs.config.gateway import Timeouts
 from libs.config.providers import Provider
 from libs.endpoints.registry import ENDPOINTS
+from libs.policy.answers import AnswerRefused
 from libs.sealing.hybrid import SealError
 from libs.telemetry.tracing import Step
 from services.relay.answer_cache import AnswerCache, Hit
@@ -74,9 +76,12 @@ class Attempt:
         catalog: Catalog,
         timeouts: Timeouts,
         cache: AnswerCache,
+        rules: AnswerRules | None,
         traceparent: str,
     ) -> None:
-        self._lookup = cache.lookup(route, prompt) if route.cache else None
+        # What another key's answer was kept by were not these rules.
+        self._lookup = cache.lookup(route, prompt) if route.cache and rules is None else None
+        self._rules = rules
         self._cost_percent = cache.settings.cost_percent
         self._route = route
         self._prompt = prompt
@@ -310,7 +315,11 @@ class Attempt:
                             if call.recording
                             else read_events(at.provider_id, response, call.framing())
                         )
-                        await self._relay_stream(pieces, call, patience)
+                        try:
+                            await self._relay_stream(pieces, call, patience)
+                        except AnswerRefused as refused:
+                            patience.reschedule(None)
+                            await self._refuse(call, refused)
                     else:
                         self._note_first_byte()
                         self._ending = self._whole(call, await read_answer(at.provider_id, response))
@@ -326,7 +335,7 @@ class Attempt:
         offer = self._catalog.offer(at.model or request.model, at.provider_id)
         if offer is None:
             raise UpstreamError(unreachable(at.provider_id))
-        found, self._keeper = prepare(request, self._prompt, at, offer)
+        found, self._keeper = prepare(request, self._prompt, at, offer, self._rules)
         return found, offer.provider
 
     def _price_at(self, target: Target) -> Price | None:
@@ -343,7 +352,13 @@ class Attempt:
         with _our_words(self._at.provider_id):
             answer = call.whole(data)
             tokens, estimated_from = self._counting.tokens(call, answer.usage, answer.delivered_bytes)
-            text = answer.body(tokens if estimated_from else None)
+            try:
+                text = answer.body(tokens if estimated_from else None)
+            except AnswerRefused as refused:
+                ending = failed(_refusal_of(refused))
+                ending.tokens, ending.quantities = tokens, list(call.quantities())
+                ending.estimated_from, ending.first_byte_ms = estimated_from, self._first_byte_ms
+                return ending
             text = self._with_costs(text, call, tokens)
         if not estimated_from:
             self._counting.note_whole(self._at, tokens, time.monotonic() - self._called_at)
@@ -405,6 +420,14 @@ class Attempt:
             estimated_from=estimated_from,
             first_byte_ms=self._first_byte_ms,
         )
+
+    async def _refuse(self, call: Exchange, refused: AnswerRefused) -> None:
+        """Ends a stream that breaks a rule of the client's organization. The provider bills what it wrote."""
+        self._count(None)
+        self._ending = await self._failed(_refusal_of(refused))
+        counted = self._counting.tokens(call, call.stream.usage, call.stream.delivered_bytes)
+        self._ending.tokens, self._ending.estimated_from = counted
+        self._ending.quantities = list(call.quantities())
 
     def _with_costs(self, text: str, call: Exchange, tokens: TokenUsage) -> str:
         """The answer, or the end of its stream, with what it costs, if its client asked for that."""
@@ -477,6 +500,10 @@ class Attempt:
         elif answer.usage is not None:
             ending.tokens = answer.usage
         return ending
+
+
+def _refusal_of(refused: AnswerRefused) -> Refusal:
+    return Refusal(status=403, message=str(refused), metadata={"rule": refused.rule})
 
 
 @contextmanager

@@ -9,6 +9,8 @@ from aiokafka.errors import MessageSizeTooLargeError
 from contracts import topics
 from contracts.attempts import AttemptEnded, AttemptStarted
 from contracts.clock import now_ms
+from contracts.control import PolicySet
+from contracts.guardrails import AnswerRules
 from contracts.prompts import PromptSubmitted
 from contracts.record import Refusal, RequestId
 from contracts.replies import Outcome, ReplyEnded
@@ -17,6 +19,7 @@ from contracts.routes import Route, RoutePlanned
 from libs.bus.producer import Producer
 from libs.bus.recent import RecentIds
 from libs.bus.records import Received
+from libs.bus.views import View
 from libs.config.catalog import UNKNOWN_CATALOG
 from libs.config.gateway import Timeouts
 from libs.config.versions import CatalogVersions
@@ -68,8 +71,14 @@ class Attempts:
         versions: CatalogVersions,
         timeouts: Timeouts,
         cache: AnswerCache,
+        policies: View[PolicySet],
     ) -> None:
+        """
+        Args:
+            policies: by organization ID.
+        """
         self._cache = cache
+        self._policies = policies
         self._relay_id = relay_id
         self._producer = producer
         self._grants = grants
@@ -119,6 +128,7 @@ class Attempts:
             catalog=catalog,
             timeouts=self._timeouts,
             cache=self._cache,
+            rules=self._rules_of(route),
             traceparent=step.traceparent,
         )
         starting = None
@@ -128,6 +138,11 @@ class Attempts:
         task.add_done_callback(lambda _: self._held.give(owner, size))
         self._running[route.request_id] = attempt, task
         _notify(task, on_ended)
+
+    def _rules_of(self, route: RoutePlanned) -> AnswerRules | None:
+        organization = route.caller.organization_id
+        policy = self._policies.get(organization) if organization else None
+        return policy.guardrails.answers if policy and policy.guardrails else None
 
     def end(self, route: Route, ending: Ending, trace: str, on_ended: OnEnded) -> None:
         """Ends a route without an attempt."""

@@ -1,11 +1,13 @@
 """From a route and its prompt to the call of one provider."""
 
 from dataclasses import replace
+from functools import partial
 
 from contracts.clock import now_ms
+from contracts.guardrails import AnswerRules
 from contracts.prompts import PromptSubmitted
 from contracts.record import Refusal
-from contracts.requests import CallableRequest
+from contracts.requests import CallableRequest, Surface
 from contracts.routes import Target
 from libs.chat.providers.answers import Exchange
 from libs.chat.providers.exchange import exchange
@@ -21,6 +23,7 @@ from libs.endpoints.form import Form
 from libs.endpoints.registry import ENDPOINTS
 from libs.pricing.surcharges import surcharge, without_hosted_tools
 from services.relay.core.auto import as_client_asked, in_manner
+from services.relay.core.guarding import guarded
 from services.relay.core.keeping import Keeper, is_kept
 from services.relay.upstream import UpstreamError
 
@@ -29,9 +32,16 @@ FOR_US = frozenset({"provider", "tags", "cache", "models", "route", "session_id"
 
 
 def prepare(
-    request: CallableRequest, prompt: PromptSubmitted, target: Target, offer: Offer
+    request: CallableRequest,
+    prompt: PromptSubmitted,
+    target: Target,
+    offer: Offer,
+    rules: AnswerRules | None = None,
 ) -> tuple[Exchange, Keeper | None]:
     """What is to be sent, in the provider's words; and who keeps the answer, where its client wants it stored.
+
+    Args:
+        rules: about the texts of answers, of the client's organization.
 
     Raises:
         UpstreamError: the provider cannot be sent this, or not with the gateway's own key.
@@ -39,13 +49,13 @@ def prepare(
     try:
         if request.surface in ENDPOINTS:
             return _endpoint(request, prompt, target, offer), None
-        return _chat(request, prompt, target, offer.provider)
+        return _chat(request, prompt, target, offer.provider, rules)
     except SurfaceError as error:
         raise UpstreamError(Refusal(status=400, message=str(error))) from None
 
 
 def _chat(
-    request: CallableRequest, prompt: PromptSubmitted, target: Target, provider: Provider
+    request: CallableRequest, prompt: PromptSubmitted, target: Target, provider: Provider, rules: AnswerRules | None
 ) -> tuple[Exchange, Keeper | None]:
     asked = prompt.body
     body = _for_provider(asked)
@@ -84,7 +94,10 @@ def _chat(
             user_field=provider.user_field,
         ),
     )
-    found = as_client_asked(exchange(call, provider), asked)
+    guard = None
+    if rules is not None and rules.ask_something and request.surface is not Surface.EMBEDDINGS:
+        guard = partial(guarded, rules=rules)
+    found = as_client_asked(exchange(call, provider, guard), asked)
     if left_out:
         dropped = (*found.outgoing.dropped, *left_out)
         found = replace(found, outgoing=replace(found.outgoing, dropped=dropped))

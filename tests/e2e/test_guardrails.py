@@ -36,6 +36,32 @@ async def test_prompts_are_redacted_and_what_is_not_allowed_is_refused_by_its_ru
         assert answer.status_code == 200, answer.text
         last = (await gateway.http.get(f"{gateway.stack.stub_url}/stub/last")).json()
         assert last["messages"][0]["content"] == "mail [EMAIL], card [CREDIT_CARD]"
+    await _answers_are_checked(plane, gateway, person.key, organization)
     answer = await plane.ask(person.key, "mail ada@example.com", max_tokens=100)
     last = (await gateway.http.get(f"{gateway.stack.stub_url}/stub/last")).json()
     assert last["messages"][0]["content"] == "mail ada@example.com"
+
+
+async def _answers_are_checked(plane: Plane, gateway: Gateway, key: str, organization: str) -> None:
+    """Two of an answer's words are forbidden, then the tool that it calls."""
+    for answers, rule, prompt in (
+        ({"words_deny": ["the quick gateway"]}, "words_deny", "hi"),
+        ({"tools_allow": ["read_*"]}, "tools_allow", "[[stub tool=1 chunks=0]]"),
+    ):
+        policy = {**EXAMPLE, "guardrails": {"answers": answers}}
+        await plane.call("PUT", f"/api/organizations/{organization}/policy", policy, key=key)
+        tools = [{"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}]
+        asked = {"max_tokens": 100, "tools": tools}
+
+        async def refused(rule: str = rule, prompt: str = prompt, asked: dict[str, object] = asked) -> str | None:
+            answer = await plane.ask(key, prompt, organization, **asked)
+            found = answer.json().get("error", {}).get("metadata", {}).get("rule")
+            return answer.headers["x-request-id"] if found == f"guardrails.answers.{rule}" else None
+
+        request_id = await until(refused, what=f"refusal by {rule}")
+        entry = await gateway.entry(request_id)
+        assert (entry["outcome"], entry["status"]) == ("failed", 403)
+        assert entry["cost_microdollars"] > 0, "the provider has written it, and bills it"
+        streamed = await plane.ask(key, prompt, organization, stream=True, **asked)
+        assert f"guardrails.answers.{rule}" in streamed.text
+        assert "the quick gateway" not in streamed.text

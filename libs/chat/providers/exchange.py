@@ -37,9 +37,20 @@ from libs.chat.surfaces.writer import SurfaceError
 from libs.config.providers import Provider
 
 
-def exchange(call: Call, provider: Provider) -> Exchange:
-    """The exchange of a call with a provider. Raises `libs.chat.surfaces.writer.SurfaceError`."""
+def exchange(call: Call, provider: Provider, guard: Callable[[Exchange], Exchange] | None = None) -> Exchange:
+    """The exchange of a call with a provider.
+
+    Args:
+        guard: what becomes of the answer before anything carries or keeps it.
+
+    Raises:
+        libs.chat.surfaces.writer.SurfaceError: the provider cannot be sent this.
+    """
     found = _exchange(call, provider)
+    if guard:
+        found = guard(found)
+    if call.surface is Surface.RESPONSES and _is_carried(call, provider):
+        found = carrying(found)
     return replace(found, outgoing=with_headers(found.outgoing, call, provider)) if call.headers else found
 
 
@@ -59,13 +70,14 @@ def _exchange(call: Call, provider: Provider) -> Exchange:
 
 def _responses(call: Call, provider: Provider) -> Exchange:
     if provider.speaks(call.surface):
-        found = _native_responses(call, provider)
-        stored = references.are_kept_by_provider(call.body)
-    else:
-        found, stored = translation(call, provider), False
-    if stored or not references.are_expected(call.body):
-        return found
-    return carrying(found)
+        return _native_responses(call, provider)
+    return translation(call, provider)
+
+
+def _is_carried(call: Call, provider: Provider) -> bool:
+    """The answer's items may be referred to, and its provider does not keep them."""
+    stored = provider.speaks(call.surface) and references.are_kept_by_provider(call.body)
+    return references.are_expected(call.body) and not stored
 
 
 def _native_responses(call: Call, provider: Provider) -> Exchange:

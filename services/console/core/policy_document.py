@@ -14,6 +14,23 @@ MOST_PATTERNS = 1_000
 MOST_SLOW_PATTERNS = 100
 
 
+class AnswerRulesDocument(Body):
+    """Rules about answers, whole and streamed."""
+
+    redact: Annotated[list[Kind], Field(max_length=len(Kind))] | None = None
+    """What is replaced in answers."""
+    deny: Annotated[list[Kind], Field(max_length=len(Kind))] | None = None
+    """What no answer may have."""
+    words_deny: (
+        Annotated[list[Annotated[str, Field(min_length=1, max_length=200)]], Field(max_length=MOST_WORDS)] | None
+    ) = None
+    """Texts that no answer may have; case does not matter."""
+    tools_allow: (
+        Annotated[list[Annotated[str, Field(min_length=1, max_length=200)]], Field(max_length=MOST_WORDS)] | None
+    ) = None
+    """Names or wildcards of tools that a model may call."""
+
+
 class GuardrailsDocument(Body):
     """Rules about single requests."""
 
@@ -31,6 +48,7 @@ class GuardrailsDocument(Body):
         Annotated[list[Annotated[str, Field(min_length=1, max_length=200)]], Field(max_length=MOST_WORDS)] | None
     ) = None
     """Texts that no prompt may have; case does not matter."""
+    answers: AnswerRulesDocument | None = None
 
 
 class PolicyDocument(Body):
