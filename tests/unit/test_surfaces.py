@@ -267,8 +267,8 @@ def test_anthropic_s_events_are_read_as_its_whole_answer_is(
     reader = MessagesReader(model="a/b", created_s=5)
     read = [chunk for event in events for chunk in reader.read(orjson.dumps(event).decode())]
     parsed = anthropic_messages_answer.parse_response(orjson.dumps(message), model="a/b", created_s=5)
-    read_answer: Any = parsed.answer
-    said = read_answer["choices"][0]["message"]
+    given_back: Any = parsed.answer
+    said = given_back["choices"][0]["message"]
     deltas = [chunk["choices"][0]["delta"] for chunk in read]
     assert "".join(text_of(delta.get("content")) for delta in deltas) == (said["content"] or "")
     assert "".join(delta.get("reasoning_content") or "" for delta in deltas) == said.get("reasoning_content", "")
@@ -285,7 +285,7 @@ def test_anthropic_s_events_are_read_as_its_whole_answer_is(
     assert reader.done
     assert reader.finished
     assert reader.usage == parsed.usage == TokenUsage(input_tokens=7, output_tokens=3, cache_read_tokens=2)
-    assert read[-1]["choices"][0]["finish_reason"] == read_answer["choices"][0]["finish_reason"]
+    assert read[-1]["choices"][0]["finish_reason"] == given_back["choices"][0]["finish_reason"]
 
 
 def test_a_native_stream_holds_its_end_back_and_tells_our_name_of_the_model() -> None:
@@ -341,7 +341,7 @@ def test_a_native_stream_holds_its_end_back_and_tells_our_name_of_the_model() ->
         ),
     ],
 )
-def test_what_cannot_be_read_answeris_refused_in_words(surface: Surface, body: dict[str, Any], hint: str) -> None:
+def test_what_cannot_be_said_is_refused_in_words(surface: Surface, body: dict[str, Any], hint: str) -> None:
     with pytest.raises(SurfaceError, match=hint):
         DIALECTS[surface].to_chat({"model": "a/b", **body})
 
@@ -355,7 +355,7 @@ def test_instructions_inside_a_conversation_stay_where_they_are() -> None:
     assert chat["messages"] == said
 
 
-def test_whole_numbers_of_any_size_are_read_answeras_they_are() -> None:
+def test_whole_numbers_of_any_size_are_said_as_they_are() -> None:
     use_ = {"type": "tool_use", "id": "a", "name": "f", "input": {"n": 2**70}}
     body: Any = {
         "model": "a/b",
