@@ -100,7 +100,10 @@ json_values = st.recursive(
 )
 
 
-READ_BY_US = {"n", "stream", "max_tokens", "max_completion_tokens", "provider", "input", "prompt", "tools"}
+READ_BY_US = {
+    *("background", "cache", "input", "max_completion_tokens", "max_tokens", "metadata", "models", "n", "prompt"),
+    *("provider", "route", "session_id", "store", "stream", "tags", "thread", "tools", "user"),
+}
 
 
 @given(st.dictionaries(st.text(max_size=8).filter(lambda name: name not in READ_BY_US), json_values, max_size=5))
