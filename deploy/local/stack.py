@@ -223,7 +223,7 @@ class Stack:
 
     async def restart(self, *services: str) -> None:
         """A rolling restart of these services, or of all: one process after the other, each ready before the next."""
-        for service in services or SERVICES:
+        for service in services or (*SERVICES, *OPTIONAL):
             number = 1
             while (name := _instance(service, number)) in self.children:
                 await self.children[name].restart(self._environment(service, name))

@@ -71,6 +71,12 @@ STANDING = Gauge(
 )
 
 # Providers.
+KEYS_RESTING = Gauge(
+    "sluice.provider.keys.resting",
+    "{key}",
+    (PROVIDER,),
+    "Of the gateway's own keys: those that a provider has had enough of, or refuses, and that are not used now.",
+)
 OPERATION_DURATION = Histogram(
     "gen_ai.client.operation.duration",
     "s",

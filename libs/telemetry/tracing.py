@@ -7,14 +7,15 @@ OpenTelemetry's semantic conventions (messaging, gen_ai).
 
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode
+from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from contracts.record import Refusal
@@ -75,6 +76,33 @@ def new_traceparent(sample_ratio: float, incoming: str | None = None) -> str:
     random = secrets.token_bytes(24)
     sampled = sample_ratio > 0 and int.from_bytes(random[:4], "big") < sample_ratio * 2**32
     return f"00-{random[:16].hex()}-{random[16:].hex()}-{'01' if sampled else '00'}"
+
+
+@contextmanager
+def batch_span(name: str, parents: Iterable[str]) -> Iterator[None]:
+    """A span of what is done once for many requests: a trace of its own, with a link to each sampled one.
+
+    Without a sampled request, or without an exporter, there is none.
+
+    Args:
+        name: low-cardinality, e.g. ``metering write``.
+        parents: the ``traceparent`` of each request.
+    """
+    found = [] if _tracer is None else list(_links(parents))
+    if _tracer is None or not found:
+        yield
+        return
+    # An exception's text may have what no span has.
+    with _tracer.start_as_current_span(
+        name, _NO_CONTEXT, links=found, record_exception=False, set_status_on_exception=False
+    ):
+        yield
+
+
+def _links(parents: Iterable[str]) -> Iterator[Link]:
+    for parent in parents:
+        if parent[-1:] in _SAMPLED and (context := _extract(parent)) is not None:
+            yield Link(trace.get_current_span(context).get_span_context())
 
 
 class _Failures:

@@ -22,6 +22,7 @@ from libs.database.pool import Database
 from libs.database.settings import DatabaseSettings
 from libs.runtime.background import Tasks
 from libs.sealing.key_encryption import key_ring
+from libs.telemetry.instruments import KEYS_RESTING
 from services.key_vault.commands import CommandProcessor, Credentials
 from services.key_vault.core.book import CredentialBook
 from services.key_vault.core.epochs import Epochs
@@ -47,6 +48,7 @@ async def build(service: Service) -> AsyncIterator[None]:
     rests, pins = Rests(), Pins.of(GatewayConfig())
     granting = Granting(os.environ, book, ring, rests, pins)
     outcomes = service.follower(topics.OUTCOMES, lambda received: rests.note(received.record), begin=From.END)
+    KEYS_RESTING.observe("rests", lambda: [(count, (name,)) for name, count in rests.resting(now_ms()).items()])
     following = Tasks("follow a credential")
     service.health.check("catalog", lambda: versions.ready)
     service.health.check("database", lambda: database.ready)

@@ -15,7 +15,7 @@ from libs.database.pool import AWAY
 from libs.pricing.charging import UNPRICED
 from libs.runtime.background import Repeated
 from libs.telemetry.instruments import COST, ENDED
-from libs.telemetry.tracing import Step
+from libs.telemetry.tracing import Step, batch_span
 from services.metering.core.pricing import charge
 from services.metering.store.ledger import Ledger
 from services.metering.store.rows import Metered
@@ -53,7 +53,8 @@ class MeteringProcessor(Processor[UsageRecorded | CreditOrdered]):
             metered.append(Metered(record, posted, step.traceparent, cost.price))
         try:
             if metered:
-                await self._ledger.write(metered)
+                with batch_span("metering write", [one.traceparent for one in metered]):
+                    await self._ledger.write(metered)
             for order in orders:
                 await self._ledger.order(order)
         except AWAY as error:

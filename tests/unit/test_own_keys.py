@@ -60,6 +60,11 @@ def test_where_all_rest_the_one_that_wakes_first_is_used() -> None:
     assert _numbers("t", _rests(_0=50), KEYS[:1]) == [0]
 
 
+def test_how_many_keys_of_a_provider_rest_is_known() -> None:
+    rests = _rests(_0=1_000, _1=5_000)
+    assert [rests.resting(NOW_MS + after) for after in (0, 2_000, 5_000)] == [{"p": 2}, {"p": 1}, {"p": 0}]
+
+
 def test_no_report_puts_a_key_to_rest_for_ever() -> None:
     rests = _rests(_0=10**12)
     assert rests.until_ms("p", 0) == NOW_MS + MOST_REST_MS

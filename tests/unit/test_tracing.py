@@ -8,7 +8,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from libs.telemetry import tracing
-from libs.telemetry.tracing import Step, new_traceparent
+from libs.telemetry.tracing import Step, batch_span, new_traceparent
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 SOUND = f"00-{TRACE}-{PARENT}-01"
@@ -50,6 +50,16 @@ def test_a_step_is_a_child_of_the_one_before(spans: InMemorySpanExporter) -> Non
 
 
 UNSAMPLED = f"{SOUND[:-2]}00"
+
+
+def test_work_on_a_batch_is_a_trace_of_its_own_with_links(spans: InMemorySpanExporter) -> None:
+    with batch_span("metering write", [SOUND, UNSAMPLED, "nonsense1"]):
+        pass
+    with batch_span("metering write", [UNSAMPLED]):
+        pass
+    (span,) = spans.get_finished_spans()
+    assert span.parent is None and span.context and f"{span.context.trace_id:032x}" != TRACE
+    assert [f"{link.context.trace_id:032x}" for link in span.links] == [TRACE]
 
 
 def test_a_failure_is_kept_though_its_request_is_not_sampled(

@@ -44,6 +44,13 @@ class Rests:
         """When a key may be used again; in the past: now."""
         return self._until_ms.get((provider_id, number), 0)
 
+    def resting(self, now_ms: int) -> dict[str, int]:
+        """How many keys rest, by provider; 0 of those whose keys rested before."""
+        found: dict[str, int] = {}
+        for (provider_id, _number), until_ms in self._until_ms.items():
+            found[provider_id] = found.get(provider_id, 0) + (until_ms > now_ms)
+        return found
+
 
 def chosen(keys: Sequence[OwnKey], provider_id: str, affinity: str, rests: Rests, now_ms: int) -> list[OwnKey]:
     """The keys for one request, in the order in which they are to be tried; where all rest, the one that wakes first.
