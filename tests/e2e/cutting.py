@@ -10,15 +10,21 @@ from urllib.parse import urlsplit
 class Proxy:
     """Passes TCP on. A connection whose request has the header ``x-cut`` is cut after so many bytes from the server."""
 
-    def __init__(self, target: str) -> None:
+    def __init__(self, target: str, every: int | None) -> None:
+        """
+        Args:
+            every: all connections are cut after so many bytes from the server; None: none, but for ``x-cut``.
+        """
         self._target = urlsplit(target)
+        self._every = every
+        self.cuts = 0
         self.port = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection."""
         head = await reader.readuntil(b"\r\n\r\n")
         wanted = re.search(rb"\r\nx-cut: (\d+)", head)
-        left = int(wanted[1]) if wanted else None
+        left = int(wanted[1]) if wanted else self._every
         up_reader, up_writer = await asyncio.open_connection(self._target.hostname, self._target.port)
         up_writer.write(head)
         sending = asyncio.create_task(_copy(reader, up_writer))
@@ -27,6 +33,7 @@ class Proxy:
                 writer.write(data)
                 await writer.drain()
                 left = None if left is None else left - len(data)
+            self.cuts += left == 0
         except ConnectionError:
             pass
         finally:
@@ -36,9 +43,9 @@ class Proxy:
 
 
 @asynccontextmanager
-async def cutting(target: str) -> AsyncIterator[Proxy]:
-    """A proxy before ``target``."""
-    proxy = Proxy(target)
+async def cutting(target: str, every: int | None = None) -> AsyncIterator[Proxy]:
+    """A proxy before ``target``; see `Proxy`."""
+    proxy = Proxy(target, every)
     server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
     proxy.port = server.sockets[0].getsockname()[1]
     try:
