@@ -25,6 +25,7 @@ _BENCHES = (
     "outage",
     "overload",
     "quick",
+    "streams",
     "takeover",
     "waiting",
 )
@@ -63,7 +64,7 @@ def bench(context: typer.Context) -> None:
 
     Or: ``quick`` (this tree alone), ``chaos``, ``cluster``, ``console``,
     ``decisions``, ``fairness``, ``fuzz``, ``growth``, ``idle``, ``ledger``, ``limits``, ``outage``, ``overload``,
-    ``takeover``, ``waiting``.
+    ``streams``, ``takeover``, ``waiting``.
     """
     first = context.args[0] if context.args else ""
     module, arguments = (
