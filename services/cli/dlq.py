@@ -2,7 +2,6 @@
 
 import asyncio
 import getpass
-import os
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
@@ -16,9 +15,8 @@ from contracts.topic import Topic
 from contracts.topics import BY_NAME
 from deploy.local.errors import StackError
 from libs.bus.letters import Letter, LetterError, Letters, counts
-from libs.bus.settings import BusSettings
+from services.cli.brokers import brokers
 from services.cli.output import Json, as_json, as_table, report
-from services.cli.running import running
 from services.cli.times import moment
 
 T = TypeVar("T")
@@ -149,21 +147,13 @@ async def _chosen(letters: Letters, ids: Sequence[str], topic: str | None, since
 
 def _with_letters(use: Callable[[Letters], Awaitable[T]]) -> T:
     async def run() -> T:
-        async with Letters(_bus()) as letters:
+        async with Letters(brokers()) as letters:
             return await use(letters)
 
     try:
         return asyncio.run(run())
     except KafkaError as error:
         raise StackError(f"the broker does not answer ({type(error).__name__})") from None
-
-
-def _bus() -> BusSettings:
-    """Of the Sluice of this folder, or of the one that SLUICE_KAFKA_BOOTSTRAP leads to."""
-    if "SLUICE_KAFKA_BOOTSTRAP" in os.environ:
-        return BusSettings()
-    _home, state = running()
-    return BusSettings(bootstrap=state.kafka, partitions=state.kafka_partitions)
 
 
 def _topics(name: str | None) -> list[Topic[Any]]:

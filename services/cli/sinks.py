@@ -1,30 +1,23 @@
 """``sinks``: what goes to other systems, how it does, and a backfill."""
 
-import asyncio
-import os
 import time
-from collections.abc import Coroutine
 from datetime import UTC, datetime
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import typer
-from aiokafka.errors import KafkaError
 
 from contracts.clock import now_ms
 from contracts.services import OPERATOR
 from contracts.sinks import SinkBackfillOrdered, SinkReported
 from contracts.topics import BACKFILLS, SINK_STATES
-from deploy.local.errors import StackError
 from libs.bus.producer import Producer, settle
 from libs.bus.reading import read_to_end
 from libs.bus.records import PoisonError, decode
-from libs.bus.settings import BusSettings
+from services.cli.brokers import asked, brokers
 from services.cli.dlq import By, whoami
 from services.cli.output import Json, as_json, as_table, fail, report
-from services.cli.running import running
 from services.cli.times import moment
 
-T = TypeVar("T")
 sinks = typer.Typer(no_args_is_help=True, help="Sinks: records and alerts that go to other systems.")
 SILENT_MS = 30_000
 """A process that has not reported for so long does not run."""
@@ -34,7 +27,7 @@ Name = Annotated[str, typer.Argument(help="As the configuration calls it.")]
 @sinks.command("list")
 def list_sinks(json: Json = False) -> None:
     """List sinks, and how far behind each is."""
-    found = _asked(_reports())
+    found = asked(_reports())
     if json:
         as_json([one.model_dump(mode="json") for one in found])
         return
@@ -62,12 +55,12 @@ def backfill(
     _named(name)
     begin_ms = int(datetime.fromisoformat(moment(begin)).timestamp() * 1000)
     order = SinkBackfillOrdered(sink=name, from_ms=max(0, begin_ms), number=now_ms(), ordered_by=(by or whoami())[:200])
-    _asked(_order(order))
+    asked(_order(order))
     report(f"{name} reads from {_time(order.from_ms)} on; `./sluice sinks list` shows how far it is")
 
 
 def _named(name: str) -> list[SinkReported]:
-    found = [one for one in _asked(_reports()) if one.sink == name]
+    found = [one for one in asked(_reports()) if one.sink == name]
     if not found:
         fail(f"no sink {name} has reported")
     return found
@@ -75,7 +68,7 @@ def _named(name: str) -> list[SinkReported]:
 
 async def _reports() -> list[SinkReported]:
     found: dict[str, SinkReported] = {}
-    async for raw in read_to_end(_bus(), SINK_STATES):
+    async for raw in read_to_end(brokers(), SINK_STATES):
         try:
             record = decode(raw).record
         except PoisonError:
@@ -86,7 +79,7 @@ async def _reports() -> list[SinkReported]:
 
 
 async def _order(order: SinkBackfillOrdered) -> None:
-    producer = Producer(_bus(), OPERATOR)
+    producer = Producer(brokers(), OPERATOR)
     await producer.start()
     try:
         await settle([await producer.publish(BACKFILLS, order)])
@@ -115,17 +108,3 @@ def _row(one: SinkReported) -> dict[str, Any]:
 
 def _time(at_ms: int) -> str:
     return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="seconds")
-
-
-def _bus() -> BusSettings:
-    if "SLUICE_KAFKA_BOOTSTRAP" in os.environ:
-        return BusSettings()
-    _, state = running()
-    return BusSettings(bootstrap=state.kafka, partitions=state.kafka_partitions)
-
-
-def _asked(question: Coroutine[Any, Any, T]) -> T:
-    try:
-        return asyncio.run(question)
-    except KafkaError as error:
-        raise StackError(f"the broker refuses, or does not answer: {error!r}"[:300]) from None

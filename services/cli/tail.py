@@ -1,7 +1,6 @@
 """``tail``: records as they come onto the log."""
 
 import asyncio
-import os
 import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -19,8 +18,8 @@ from deploy.local.errors import StackError
 from libs.bus.reader import PartitionReader
 from libs.bus.records import PoisonError, Raw, Received, decode
 from libs.bus.settings import BusSettings
+from services.cli.brokers import brokers
 from services.cli.output import Json, err, out
-from services.cli.running import running
 from services.cli.shown import SHOWN, is_of, shown
 from services.cli.times import moment
 
@@ -44,18 +43,11 @@ def tail(
         raise StackError(f"there is no such topic to be shown; there are {', '.join(one.name for one in FOLLOWED)}")
     since_ms = int(datetime.fromisoformat(moment(since)).timestamp() * 1000) if since else None
     try:
-        asyncio.run(_tail(_bus(), chosen, owner, since_ms, count, json=json))
+        asyncio.run(_tail(brokers(), chosen, owner, since_ms, count, json=json))
     except KafkaError as error:
         raise StackError(f"the broker does not answer ({type(error).__name__})") from None
     except BrokenPipeError:
         sys.exit(0)
-
-
-def _bus() -> BusSettings:
-    if "SLUICE_KAFKA_BOOTSTRAP" in os.environ:
-        return BusSettings()
-    _, state = running()
-    return BusSettings(bootstrap=state.kafka, partitions=state.kafka_partitions)
 
 
 async def _tail(

@@ -1,24 +1,17 @@
 """``topics``: what the cluster has, what the contracts want, and the difference."""
 
-import asyncio
-import os
 import time
-from collections.abc import Coroutine
 from dataclasses import asdict
-from typing import Annotated, Any, TypeVar
+from typing import Annotated
 
 import typer
-from aiokafka.errors import KafkaError
 
-from deploy.local.errors import StackError
-from libs.bus.settings import BusSettings
 from libs.bus.topic_plan import Change, Kind
 from libs.bus.topics import apply_topics, plan_topics
+from services.cli.brokers import asked, brokers
 from services.cli.output import Json, as_json, fail, out, report
-from services.cli.running import running
 
 topics = typer.Typer(no_args_is_help=True, help="The topics of the cluster, as the contracts want them.")
-T = TypeVar("T")
 APPLIED_WITHIN_S = 15.0
 _SIGNS = {Kind.CREATE: "+", Kind.SET: "~", Kind.IMPOSSIBLE: "!"}
 
@@ -26,7 +19,7 @@ _SIGNS = {Kind.CREATE: "+", Kind.SET: "~", Kind.IMPOSSIBLE: "!"}
 @topics.command("plan")
 def topics_plan(json: Json = False) -> None:
     """Show what `apply` would change: partitions, replication, retention, compaction, sizes. Exit 1 where it cannot."""
-    changes = _asked(plan_topics(_bus()))
+    changes = asked(plan_topics(brokers()))
     if json:
         as_json([asdict(change) for change in changes])
     else:
@@ -38,36 +31,22 @@ def topics_plan(json: Json = False) -> None:
 @topics.command("apply")
 def topics_apply(yes: Annotated[bool, typer.Option("--yes", help="Without a question.")] = False) -> None:
     """Create what is missing and set what differs. Nothing is deleted, and no partition is added."""
-    bus = _bus()
-    changes = _asked(plan_topics(bus))
+    bus = brokers()
+    changes = asked(plan_topics(bus))
     _show(changes)
     if any(change.kind is Kind.IMPOSSIBLE for change in changes):
         fail("what is marked with ! cannot be changed on a topic that has records; nothing was changed")
     if not changes or not (yes or typer.confirm("apply this?")):
         return
-    _asked(apply_topics(bus, changes))
+    asked(apply_topics(bus, changes))
     # The controller has it before all brokers do.
     deadline_s = time.monotonic() + APPLIED_WITHIN_S
-    while left := _asked(plan_topics(bus)):
+    while left := asked(plan_topics(bus)):
         if time.monotonic() > deadline_s:
             _show(left)
             fail("the cluster did not take all of it")
         time.sleep(0.2)
     report("applied")
-
-
-def _bus() -> BusSettings:
-    if "SLUICE_KAFKA_BOOTSTRAP" in os.environ:
-        return BusSettings()
-    _, state = running()
-    return BusSettings(bootstrap=state.kafka, partitions=state.kafka_partitions)
-
-
-def _asked(question: Coroutine[Any, Any, T]) -> T:
-    try:
-        return asyncio.run(question)
-    except KafkaError as error:
-        raise StackError(f"the broker refuses, or does not answer: {error!r}"[:300]) from None
 
 
 def _show(changes: list[Change]) -> None:
