@@ -1,7 +1,6 @@
 """Does a provider take a key? Asked of its list of models, which costs nothing."""
 
 import asyncio
-from collections import Counter
 
 import httpx
 
@@ -10,6 +9,7 @@ from libs.chat.providers.platforms import check_of
 from libs.config.providers import Provider
 from libs.provider_keys.access_tokens import AccessTokens, NoTokenError, TokenRefusedError
 from libs.provider_keys.documents import KeyFormError
+from libs.runtime.budget import Budget
 from libs.sealing.secret import Secret
 
 WITHIN_S = 5.0
@@ -27,7 +27,7 @@ class LiveChecks:
     """Checks of one process; only so many run at the same time, for one owner and altogether."""
 
     def __init__(self) -> None:
-        self._running: Counter[str] = Counter()
+        self._running = Budget(MOST, MOST_OF_OWNER)
 
     async def refusal_of(self, owner: str, provider_id: str, provider: Provider, key: Secret) -> str | None:
         """None where the provider takes the key, else the message of its refusal.
@@ -35,17 +35,15 @@ class LiveChecks:
         Raises:
             NoAnswerError: it cannot be reached, fails, or too many checks run already.
         """
-        if self._running[owner] >= MOST_OF_OWNER or self._running.total() >= MOST:
+        if not self._running.take(owner):
             raise NoAnswerError("too many keys are being checked; try again in a moment")
-        self._running[owner] += 1
         try:
             async with asyncio.timeout(WITHIN_S):
                 return await _refusal_of(provider_id, provider, key)
         except (TimeoutError, httpx.HTTPError):
             raise NoAnswerError(f"{provider_id} does not answer") from None
         finally:
-            self._running[owner] -= 1
-            self._running += Counter()
+            self._running.give(owner)
 
 
 async def _refusal_of(provider_id: str, provider: Provider, key: Secret) -> str | None:

@@ -5,13 +5,14 @@ request's body may cost is for its reader to bound, who knows whose it is.
 """
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable
 from typing import Any, cast
 
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
+
+from libs.runtime.budget import Budget
 
 HEADER_BYTES = 32 * 1024
 """Of the request line and all headers."""
@@ -49,44 +50,27 @@ class Connections:
                 could meet a request that is on its way (RFC 9112, section 9.5), which then has no answer.
             patient: how many clients may read nothing for long, at a time.
         """
-        self._patient = patient
-        self._patient_of_address = max(1, patient // PATIENT_SHARE) if most_of_address else patient
-        self._stalled: Counter[str] = Counter()
+        self._stalled = Budget(patient, max(1, patient // PATIENT_SHARE) if most_of_address else patient)
         self.linger_s = linger_s
         self.draining = False
         """Each answer that begins says ``Connection: close``, and what has no request is closed after ``linger_s``."""
-        self._most = most
-        self._most_of_address = most_of_address or most
-        self._by_address: Counter[str] = Counter()
-        self._open = 0
+        self._open = Budget(most, most_of_address or most)
 
     def open(self, address: str) -> bool:
         """Counts one in; False, and it is not counted, where there are too many."""
-        if self._open >= self._most or self._by_address[address] >= self._most_of_address:
-            return False
-        self._open += 1
-        self._by_address[address] += 1
-        return True
+        return self._open.take(address)
 
     def stall(self, address: str) -> bool:
         """Gives one whose client reads nothing a place; False where there is none."""
-        if self._stalled.total() >= self._patient or self._stalled[address] >= self._patient_of_address:
-            return False
-        self._stalled[address] += 1
-        return True
+        return self._stalled.take(address)
 
     def resume(self, address: str) -> None:
         """Takes the place back that `stall` gave."""
-        self._stalled[address] -= 1
-        if not self._stalled[address]:
-            del self._stalled[address]
+        self._stalled.give(address)
 
     def close(self, address: str) -> None:
         """Counts one out that `open` counted in."""
-        self._open -= 1
-        self._by_address[address] -= 1
-        if not self._by_address[address]:
-            del self._by_address[address]
+        self._open.give(address)
 
 
 RawHeaders = list[tuple[bytes, bytes]]

@@ -24,7 +24,7 @@ from services.ingress.core.stream_ids import StreamId
 from services.ingress.publishing import Publishing
 from services.ingress.reading import Readings
 from services.ingress.stored import StoredResponses, delete, show
-from services.ingress.streams import LEFT, OVER, READS_S, watch_connection
+from services.ingress.streams import LEFT, attended
 from services.ingress.visitors import Visitors
 from services.ingress.waiting import Waiting, WaitingRoom
 
@@ -43,7 +43,6 @@ class BackgroundResponses:
         self._publishing = publishing
         self._readings = readings
         self._stored = stored
-
         self._running: Counter[str] = Counter()
         self._tasks = Tasks("answers in the background")
 
@@ -118,33 +117,28 @@ class BackgroundResponses:
     ) -> None:
         """Gives its events, those that are there and those that come."""
         answering = Answering(Surface.RESPONSES, headers)
-        with self._readings.open(stream_of(begun), at=0, reader=reader, known=True) as reading:
-            watcher = asyncio.create_task(watch_connection(request.receive, reading, LEFT))
-            over = asyncio.get_running_loop().call_later(READS_S, reading.fail, OVER)
-            try:
-                while True:
-                    reply = await reading.next()
-                    if isinstance(reply, ReplyChunk):
-                        content = after.take(reply.content)
-                        messages = [answering.chunk(reply.model_copy(update={"content": content}))] if content else []
-                    elif isinstance(reply, ReplyStarted):
-                        messages = answering.started(reply, [])
-                    elif reply is None:
-                        messages = answering.silence()
-                    elif not reading.answered:
-                        # A stream that breaks off here goes on when its client asks again.
-                        ended_here = not answering.began and reply.refusal and reply.refusal is not LEFT
-                        messages = refused(reply.refusal, headers) if ended_here and reply.refusal else []
-                    else:
-                        tail = after.take((reply.tail or "").encode()).decode()
-                        messages = answering.ended(reply.model_copy(update={"tail": tail}), [])
-                    for message in messages:
-                        await send(message)
-                    if isinstance(reply, ReplyEnded):
-                        return
-            finally:
-                over.cancel()
-                watcher.cancel()
+        stream = self._readings.open(stream_of(begun), at=0, reader=reader, known=True)
+        with stream as reading, attended(reading, request.receive):
+            while True:
+                reply = await reading.next()
+                if isinstance(reply, ReplyChunk):
+                    content = after.take(reply.content)
+                    messages = [answering.chunk(reply.model_copy(update={"content": content}))] if content else []
+                elif isinstance(reply, ReplyStarted):
+                    messages = answering.started(reply, [])
+                elif reply is None:
+                    messages = answering.silence()
+                elif not reading.answered:
+                    # A stream that breaks off here goes on when its client asks again.
+                    ended_here = not answering.began and reply.refusal and reply.refusal is not LEFT
+                    messages = refused(reply.refusal, headers) if ended_here and reply.refusal else []
+                else:
+                    tail = after.take((reply.tail or "").encode()).decode()
+                    messages = answering.ended(reply.model_copy(update={"tail": tail}), [])
+                for message in messages:
+                    await send(message)
+                if isinstance(reply, ReplyEnded):
+                    return
 
     async def cancel(self, begun: ResponseBegun) -> None:
         """Ends it. Raises Unavailable."""

@@ -5,7 +5,6 @@ published, or that ended without costing anything, is superseded by whoever find
 """
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -18,23 +17,21 @@ from contracts.clock import now_ms
 from contracts.idempotency import KeyClaimed
 from contracts.record import Lasting, ReplyAddress
 from contracts.replies import Reply, ReplyEnded
-from libs.bus.follower import From
 from libs.bus.producer import settle
-from libs.bus.records import Received
 from libs.bus.service import Service
 from libs.config.gateway import Limits
-from libs.runtime.background import Repeated
+from libs.runtime.budget import Budget
 from libs.sealing.kept import ClientKey
 from services.ingress.again import Again
 from services.ingress.body import Body, ClientGone
 from services.ingress.core.errors import NotFound, RateLimited, Unavailable, Unprocessable, log_away
 from services.ingress.core.idempotency import Held, KeyClaims
 from services.ingress.entrance import Admitted
+from services.ingress.fold import Fold
 from services.ingress.reading import GONE, Reading, Readings
 from services.ingress.replies import RepliesReader
-from services.ingress.streams import LEFT, OVER, READS_S, watch_connection
+from services.ingress.streams import LEFT, attended
 
-EXPIRE_EVERY_S = 600.0
 CLAIM_WITHIN_S = 3.0
 SKEW_MS = 3_000
 """How far the clocks of two machines may be apart."""
@@ -72,35 +69,22 @@ class Once:
         self._readings = readings
         self._replies = replies
         self._claims = KeyClaims(limits.idempotency_keys)
-        self._moved = asyncio.Event()
-        self._follower = service.follower(topics.IDEMPOTENCY, self._receive, begin=From.BEGINNING)
-        self._expiring = Repeated("forget old idempotency keys", self._expire, every_s=EXPIRE_EVERY_S)
-        self.background = (self._follower.background, self._expiring)
-        self._readers: Counter[str] = Counter()
+        self._log = Fold(service, topics.IDEMPOTENCY, self._claims.apply, self._claims.expire, what="idempotency keys")
+        self.background = self._log.background
+        self._readers = Budget(share=MOST_OF_OWNER)
 
     @property
     def reading(self) -> int:
         """Clients that are given an answer again, or wait for it."""
-        return self._readers.total()
-
-    def _receive(self, received: Received[KeyClaimed]) -> None:
-        self._claims.apply(received.record)
-        self._moved.set()
-        self._moved = asyncio.Event()
-
-    async def _expire(self) -> None:
-        self._claims.expire(now_ms())
+        return self._readers.held
 
     async def start(self) -> None:
         """Begins to follow claims, and returns once it has those of the last day."""
-        await self._follower.start()
-        await self._follower.wait_ready()
-        await self._expiring.start()
+        await self._log.start()
 
     async def stop(self) -> None:
         """Ends following."""
-        await self._expiring.stop()
-        await self._follower.stop()
+        await self._log.stop()
 
     @asynccontextmanager
     async def settled(
@@ -146,25 +130,17 @@ class Once:
 
     @contextmanager
     def _open(self, held: Held, wanted: Wanted, receive: Receive) -> Iterator[Reading]:
-        owner = wanted.owner
-        if self._readers[owner] >= MOST_OF_OWNER:
+        if not self._readers.take(wanted.owner):
             raise RateLimited(
                 "Too many of your requests wait for an answer that was asked for before.", retry_after_s=1
             )
-        address = ReplyAddress(partition=held.partition, ingress_id="", lasting=Lasting.KEPT)
-        reading = self._readings.read(held.request_id, address, held.offset, at=wanted.at, seal=wanted.key.seal)
-        watcher = asyncio.create_task(watch_connection(receive, reading, LEFT))
-        over = asyncio.get_running_loop().call_later(READS_S, reading.fail, OVER)
-        self._readers[owner] += 1
         try:
-            with self._readings.opened(reading):
+            address = ReplyAddress(partition=held.partition, ingress_id="", lasting=Lasting.KEPT)
+            reading = self._readings.read(held.request_id, address, held.offset, at=wanted.at, seal=wanted.key.seal)
+            with attended(reading, receive), self._readings.opened(reading):
                 yield reading
         finally:
-            self._readers[owner] -= 1
-            if not self._readers[owner]:
-                del self._readers[owner]
-            over.cancel()
-            watcher.cancel()
+            self._readers.give(wanted.owner)
 
     async def _first(self, held: Held, wanted: Wanted, reading: Reading, body: Body) -> Reply | None:
         """The first record of an answer. None: its request was not run, or cost nothing; the key is free."""
@@ -238,8 +214,8 @@ class Once:
                 acknowledgement = await self._service.producer.publish(topics.IDEMPOTENCY, claim)
                 await settle([acknowledgement])
                 found = acknowledgement.result()
-                while self._follower.position(topics.IDEMPOTENCY, found.partition) <= found.offset:
-                    await self._moved.wait()
+                while self._log.position(found.partition) <= found.offset:
+                    await self._log.moved()
         except (KafkaError, TimeoutError):
             raise log_away() from None
         held = self._claims.find(wanted.owner, wanted.key.locator, request.accepted_at_ms)

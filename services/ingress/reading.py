@@ -1,7 +1,6 @@
 """Answers that are read from the log: again, or from another ingress than the one that was asked."""
 
 import asyncio
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,6 +11,7 @@ from contracts.topic import Topic
 from libs.bus.records import PoisonError, Raw, decode
 from libs.bus.replay import LogReader, Replay
 from libs.bus.service import Service
+from libs.runtime.budget import Budget
 from services.ingress.core.errors import NotFound, RateLimited, Unavailable
 from services.ingress.core.sequence import MissingBytesError, Sequence
 from services.ingress.core.stream_ids import StreamId
@@ -137,7 +137,7 @@ class Readings:
         self._places = {topic: asyncio.Semaphore(MOST_PASSES) for topic in (topics.REPLIES, topics.KEPT_REPLIES)}
         self._replays: dict[tuple[Topic[Reply], int], Replay] = {}
         self._open: set[Reading] = set()
-        self._readers: Counter[str] = Counter()
+        self._readers = Budget(MOST_READERS, MOST_OF_READER)
 
     def read(
         self,
@@ -203,17 +203,14 @@ class Readings:
 
     @contextmanager
     def _place(self, reader: str) -> Iterator[None]:
-        if self._readers.total() >= MOST_READERS:
+        if self._readers.held >= MOST_READERS:
             raise Unavailable("Too many streams are read here; try again in a moment.", retry_after_s=1)
-        if self._readers[reader] >= MOST_OF_READER:
+        if not self._readers.take(reader):
             raise RateLimited("You read too many streams at once; end some first.", retry_after_s=1)
-        self._readers[reader] += 1
         try:
             yield
         finally:
-            self._readers[reader] -= 1
-            if not self._readers[reader]:
-                del self._readers[reader]
+            self._readers.give(reader)
 
     def note_silence(self) -> None:
         """See `Replies.note_silence`."""

@@ -13,17 +13,15 @@ from starlette.types import Receive, Scope, Send
 
 from contracts import topics
 from contracts.clock import now_ms
-from contracts.responses import ResponseBegun, ResponseDeleted, StoreEvent
-from libs.bus.follower import From
-from libs.bus.records import Received
+from contracts.responses import ResponseBegun, ResponseDeleted
 from libs.bus.service import Service
 from libs.config.gateway import Limits
-from libs.runtime.background import Repeated
 from libs.sealing.hybrid import SealError
 from libs.sealing.responses import PREFIX, is_ours, locator_of, open_response
 from services.ingress.core.answers import refused, whole
 from services.ingress.core.errors import BadRequest, IngressError, NotFound, TooLarge, Unauthorized, Unavailable
 from services.ingress.core.stored import Position, StoredIndex, continued, page_of
+from services.ingress.fold import Fold
 from services.ingress.publishing import publish_one
 from services.ingress.visitors import Visitors
 
@@ -32,7 +30,6 @@ NEW_WITHIN_S = 0.4
 READ_WITHIN_S = 5.0
 MOST_READS = 16
 """At a time: each is a connection to the broker, and a response in memory."""
-EXPIRE_EVERY_S = 600.0
 _NOT_FOUND = "There is no response {!r}: it was not stored here, was deleted, or made way for newer ones."
 _PREVIOUS = "Previous response with id {!r} not found."
 _REFERS = b'"' + PREFIX.encode()
@@ -45,30 +42,17 @@ class StoredResponses:
         self._service = service
         self._most_bytes = limits.body_bytes
         self._index = StoredIndex(most=limits.stored_responses, most_bytes=limits.stored_bytes)
-        self._changed = asyncio.Event()
         self._reads = asyncio.Semaphore(MOST_READS)
-        self._follower = service.follower(topics.RESPONSE_INDEX, self._receive, begin=From.BEGINNING)
-        self._expiring = Repeated("forget expired responses", self._expire, every_s=EXPIRE_EVERY_S)
-        self.background = (self._follower.background, self._expiring)
-
-    def _receive(self, received: Received[StoreEvent]) -> None:
-        self._index.apply(received.record)
-        self._changed.set()
-        self._changed = asyncio.Event()
-
-    async def _expire(self) -> None:
-        self._index.expire(now_ms())
+        self._log = Fold(service, topics.RESPONSE_INDEX, self._index.apply, self._index.expire, what="responses")
+        self.background = self._log.background
 
     async def start(self) -> None:
         """Begins to read the index, and returns once it is whole."""
-        await self._follower.start()
-        await self._follower.wait_ready()
-        await self._expiring.start()
+        await self._log.start()
 
     async def stop(self) -> None:
         """Ends reading."""
-        await self._expiring.stop()
-        await self._follower.stop()
+        await self._log.stop()
 
     async def get(self, owner: str, response_id: str) -> dict[str, Any] | None:
         """``input`` and ``response`` of a response; None where the owner has none of this ID.
@@ -96,7 +80,7 @@ class StoredResponses:
         try:
             async with asyncio.timeout(NEW_WITHIN_S):
                 while (position := self._index.find(owner, locator, now_ms())) is None:
-                    await self._changed.wait()
+                    await self._log.moved()
         except TimeoutError:
             return None
         return position
@@ -115,7 +99,7 @@ class StoredResponses:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(NEW_WITHIN_S):
                 while known() == (None, False):
-                    await self._changed.wait()
+                    await self._log.moved()
         return known()
 
     async def delete(self, owner: str, response_id: str) -> bool:

@@ -1,7 +1,8 @@
 """``/streams/{id}``: an answer that broke off goes on, from any ingress; a whole one is there again; or it ends."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
@@ -79,12 +80,10 @@ class StreamPage:
     async def _give(self, found: StreamId, at: int, reading: Reading, request: Request, send: Send) -> None:
         headers = [(b"x-request-id", found.request_id.encode()), (b"x-sluice-stream", found.encode().encode())]
         answering = Answering(Surface.CHAT_COMPLETIONS, headers)
-        watcher = asyncio.create_task(watch_connection(request.receive, reading, LEFT))
-        over = asyncio.get_running_loop().call_later(READS_S, reading.fail, OVER)
         eventsource = "text/event-stream" in request.headers.get("accept", "")
         begins: ReplyStarted | None = None
         noted = at
-        try:
+        with attended(reading, request.receive):
             while True:
                 reply = await reading.next()
                 if isinstance(reply, ReplyStarted):
@@ -107,9 +106,6 @@ class StreamPage:
                     if reply.end - noted >= STREAM_WINDOW // 2 and reply.reply_to.lasting is Lasting.CONNECTION:
                         noted = reply.end
                         self._publishing.note_read(found.request_id, noted, "")
-        finally:
-            over.cancel()
-            watcher.cancel()
 
     @staticmethod
     async def _end(
@@ -151,6 +147,18 @@ def position_of(headers: Mapping[str, str], query: Mapping[str, str]) -> int:
 def rest_of_tail(reply: ReplyEnded, at: int) -> bytes:
     """The last events of a stream, without those of its first bytes that are not wanted."""
     return (reply.tail or "").encode()[max(0, at - reply.size) :]
+
+
+@contextmanager
+def attended(reading: Reading, receive: Receive) -> Iterator[None]:
+    """Ends a reading when its client leaves, or after `READS_S`."""
+    watcher = asyncio.create_task(watch_connection(receive, reading, LEFT))
+    over = asyncio.get_running_loop().call_later(READS_S, reading.fail, OVER)
+    try:
+        yield
+    finally:
+        over.cancel()
+        watcher.cancel()
 
 
 async def watch_connection(receive: Receive, replies: Replies, left: Refusal) -> None:
