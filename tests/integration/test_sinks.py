@@ -20,9 +20,7 @@ from contracts.charges import ChargePosted
 from contracts.clock import now_ms
 from contracts.credit import BalanceLow
 from contracts.headers import DLQ_GROUP, header
-from contracts.replies import Outcome
 from contracts.services import METERING
-from contracts.usage import TokenUsage
 from deploy.local.child import Child
 from deploy.local.home import plain_environment
 from deploy.local.ports import LOOPBACK, free_port
@@ -32,25 +30,10 @@ from libs.bus.settings import BusSettings
 from services.sinks.core.events import event_of
 from tests.receivers import HttpReceiver, MailReceiver, webhook_ids
 from tests.stacks import NotYet, until
-from tests.unit.records import NOW_MS, request_id
+from tests.unit.records import posted
 from tests.unit.test_sinks import SECRET
 
 BATCH = 150
-
-
-def _charge(number: int) -> ChargePosted:
-    return ChargePosted(
-        charge_id=request_id(number),
-        subject=f"acct:sinks{number % 7}",
-        model="m",
-        outcome=Outcome.COMPLETED,
-        tokens=TokenUsage(),
-        estimated=False,
-        byok=False,
-        cost_microdollars=1,
-        price_version="p",
-        posted_at_ms=NOW_MS,
-    )
 
 
 @asynccontextmanager
@@ -122,7 +105,7 @@ async def test_a_sink_is_killed_started_again_and_backfilled_without_loss(bus: B
     wanted: set[str] = set()
 
     async def publish(begin: int, count: int) -> None:
-        charges = [_charge(first + number) for number in range(begin, begin + count)]
+        charges = [posted(first + number) for number in range(begin, begin + count)]
         wanted.update(event_of(charge, 0).id for charge in charges)
         await settle([await producer.publish(topics.CHARGES, charge) for charge in charges])
 
@@ -148,7 +131,7 @@ async def test_a_sink_is_killed_started_again_and_backfilled_without_loss(bus: B
             await until(lambda: has_all(2), what="second delivery")
             assert set(receiver.ids) >= wanted
 
-            bad = _charge(first + 2 * BATCH)
+            bad = posted(first + 2 * BATCH)
             receiver.refused.add(event_of(bad, 0).id)
             await settle([await producer.publish(topics.CHARGES, bad)])
             await publish(2 * BATCH + 1, 20)

@@ -5,13 +5,16 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from contracts.catalog import CatalogPublished, PriceList
+from contracts.charges import ChargePosted
 from contracts.control import PolicySet
 from contracts.decisions import CredentialGranted, PolicyDecided, QuotaReserved, SealedGrant
 from contracts.prices import Price, PriceRule, Rates
 from contracts.prompts import PromptSubmitted
 from contracts.record import ReplyAddress
+from contracts.replies import Outcome
 from contracts.requests import CallableRequest, Caller, RequestAccepted, Surface, carried
 from contracts.routes import RoutePlanned, Target
+from contracts.usage import TokenUsage
 from libs.config.document import document_of
 from libs.config.gateway import GatewayConfig
 from libs.config.providers import Model, Provider
@@ -96,3 +99,19 @@ def echo_versions() -> CatalogVersions:
 def policy(**changes: Any) -> PolicySet:
     """An organization's policy."""
     return PolicySet(**({"organization_id": "o", "version": 3} | changes))
+
+
+def posted(number: int) -> ChargePosted:
+    """A charge of one of seven owners."""
+    return ChargePosted(
+        charge_id=request_id(number),
+        subject=f"acct:sinks{number % 7}",
+        model="m",
+        outcome=Outcome.COMPLETED,
+        tokens=TokenUsage(),
+        estimated=False,
+        byok=False,
+        cost_microdollars=1,
+        price_version="p",
+        posted_at_ms=NOW_MS,
+    )

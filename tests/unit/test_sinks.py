@@ -11,9 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from contracts.charges import ChargePosted
-from contracts.replies import Outcome
-from contracts.usage import TokenUsage
 from libs.config.sinks import SinkConfig
 from services.sinks.core.addresses import is_public
 from services.sinks.core.backoff import MOST_S, pause_s
@@ -23,7 +20,7 @@ from services.sinks.kit import check_sink, sample
 from services.sinks.making import SinkConfigError, make_sink
 from services.sinks.sink import RefusedError, Sink, UnavailableError
 from tests.receivers import HttpReceiver, IdsOf, MailReceiver, row_ids, span_ids, webhook_ids
-from tests.unit.records import NOW_MS, request_id
+from tests.unit.records import NOW_MS, posted
 
 KEY = b"0123456789abcdef0123456789abcdef"
 SECRET = "whsec_" + base64.b64encode(KEY).decode()
@@ -176,24 +173,9 @@ def test_two_secrets_sign_while_one_takes_the_other_s_place() -> None:
     assert headers_of(sample(), b"{}", keys, 1)["webhook-signature"].count("v1,") == 2
 
 
-def _charge(number: int) -> ChargePosted:
-    return ChargePosted(
-        charge_id=request_id(number),
-        subject="acct:a",
-        model="m",
-        outcome=Outcome.COMPLETED,
-        tokens=TokenUsage(),
-        estimated=False,
-        byok=False,
-        cost_microdollars=1,
-        price_version="p",
-        posted_at_ms=NOW_MS,
-    )
-
-
 @given(st.integers(0, 60_000), st.integers(0, 60_000), st.integers(0, 2**40))
 def test_an_event_s_id_is_its_record_s_alone(one: int, other: int, at_ms: int) -> None:
-    first, second = event_of(_charge(one), NOW_MS), event_of(_charge(other), at_ms)
+    first, second = event_of(posted(one), NOW_MS), event_of(posted(other), at_ms)
     assert (first.id == second.id) == (one == other)
     assert "." not in first.id
 

@@ -112,10 +112,15 @@ class _Progress:
             raise GivenUpError(why, self.stream, self.last_id)
         return pause_s
 
-    def refused(self, status: int) -> None:
-        """Raises GivenUpError where asking again would not help."""
-        if status != 200 and status != 204 and status not in _LATER:
+    def answered(self, response: Any) -> bool:
+        """The gateway was asked to go on; False where it is to be asked again. Raises GivenUpError."""
+        status = response.status_code
+        if status in _LATER:
+            return False
+        if status not in (200, 204):
             raise GivenUpError(f"status {status}", self.stream, self.last_id)
+        self.ended = self.ended or status == 204
+        return True
 
 
 def _prepared(request: Any, content: bytes) -> None:
@@ -172,13 +177,9 @@ class _Body:
             except self._progress.library.TransportError as error:
                 why, retry_after = repr(error), None
                 continue
-            status = self._response.status_code
-            self._progress.refused(status)
-            if status == 204:
-                self._progress.ended = True
-            if status not in _LATER:
+            if self._progress.answered(self._response):
                 return
-            why, retry_after = f"status {status}", self._response.headers.get("retry-after")
+            why, retry_after = f"status {self._response.status_code}", self._response.headers.get("retry-after")
 
     def close(self) -> None:
         self._response.close()
@@ -222,13 +223,9 @@ class _AsyncBody:
             except self._progress.library.TransportError as error:
                 why, retry_after = repr(error), None
                 continue
-            status = self._response.status_code
-            self._progress.refused(status)
-            if status == 204:
-                self._progress.ended = True
-            if status not in _LATER:
+            if self._progress.answered(self._response):
                 return
-            why, retry_after = f"status {status}", self._response.headers.get("retry-after")
+            why, retry_after = f"status {self._response.status_code}", self._response.headers.get("retry-after")
 
     async def aclose(self) -> None:
         await self._response.aclose()
