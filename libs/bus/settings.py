@@ -17,7 +17,7 @@ class BusSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="SLUICE_KAFKA_")
 
     bootstrap: str = "127.0.0.1:9092"
-    """``HOST:PORT``, or several with commas between them: any of them tells of the others."""
+    """``HOST:PORT``, or several with commas between them: each of them knows the others."""
     partitions: int = Field(default=4, ge=1)
     """Of every keyed topic. Fixed for the life of a deployment: a subject's history stays in its partition."""
     reply_partitions: int = Field(default=8, ge=1)

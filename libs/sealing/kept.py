@@ -43,7 +43,7 @@ class ClientKey:
         return cls(locator.hex(), rest[:KEY_BYTES], rest[KEY_BYTES:])
 
     def fingerprint(self, *parts: bytes) -> str:
-        """Of a body, in parts: 32 hex digits, which tell nobody else anything."""
+        """Of a body, in parts: 32 hex digits, from which nobody else learns anything."""
         mac = hmac.new(self._fingerprints, digestmod="sha256")
         for part in parts:
             mac.update(b"%d:" % len(part))

@@ -21,7 +21,7 @@ PIECE_BYTES = 64 * 1024
 
 
 class Link:
-    """Passes bytes on; while it is cut it keeps them, as a network does that loses a cable: nobody is told."""
+    """Passes bytes on; while it is cut it keeps them, as a network does that loses a cable: no connection is closed."""
 
     def __init__(self, target: int) -> None:
         self.port = free_port()

@@ -45,8 +45,8 @@ def timeline(
     if found.quota:
         at_ms, quota = found.quota
         events.append((_time(at_ms), "rate-limit", _quota(quota), quota.refusal is not None))
-    told = f"ended the answer of {provider}: {outcome}" if provider else f"ended it: {outcome}"
-    events.append((ended_at, "relay", told, outcome in ("failed", "interrupted")))
+    what = f"ended the answer of {provider}: {outcome}" if provider else f"ended it: {outcome}"
+    events.append((ended_at, "relay", what, outcome in ("failed", "interrupted")))
     events.append((posted_at, "metering", "entered it in the ledger", False))
     events.sort(key=lambda event: event[0])
     last = max(1, _ms(accepted_at, events[-1][0]))
