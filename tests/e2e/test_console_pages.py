@@ -351,9 +351,9 @@ async def test_pages_say_what_browsers_may_do(plane: Plane, desk: Desk) -> None:
     assert (await desk.http.get("/static/..%2fpages.py")).status_code == 404
 
 
-async def test_a_key_that_nobody_has_used_nothing(plane: Plane) -> None:
-    for key in ("", "0000000000000000"):
-        assert await plane.call("GET", f"/api/usage?key={key}") == []
+async def test_a_key_that_nobody_has_used_nothing_and_who_has_none_used_free_models(plane: Plane) -> None:
+    assert await plane.call("GET", "/api/usage?key=0000000000000000") == []
+    assert all(row["model"].endswith(":free") for row in await plane.call("GET", "/api/usage?key="))
 
 
 async def test_lists_of_the_api_come_in_pages(plane: Plane, desk: Desk) -> None:

@@ -42,7 +42,7 @@ READ_BY = {
     topics.SIGNING_KEYS: {"console", "ingress", "key-vault"},
     topics.ACCOUNTS: {"console", "ingress", "key-vault"},
     topics.REVOCATIONS: {"console", "ingress", "key-vault"},
-    topics.MEMBERSHIPS: {"console", "ingress"},
+    topics.MEMBERSHIPS: {"console", "ingress", "key-vault"},
     topics.POLICIES: {"console", "ingress", "policy", "rate-limit", "relay"},
     topics.VAULTS: {"console", "key-vault"},
     topics.CREDENTIALS: {"console", "key-vault", "rate-limit"},
