@@ -31,6 +31,9 @@ INFERENCE = "inference"
 MANAGE = "manage"
 """Scope: act on the management API as the account."""
 SCOPES = (INFERENCE, MANAGE)
+# What a client is told by whichever service hears of it first.
+KEY_REVOKED = "This API key was revoked; create a new one."
+ACCOUNT_DISABLED = "The account of this API key does not exist or is disabled."
 
 
 class TokenError(Exception):

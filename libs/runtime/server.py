@@ -12,6 +12,8 @@ from libs.runtime.connection import Connections, Gate, bounded
 from libs.runtime.supervised import inherited
 
 BACKLOG = 2048
+KEEP_ALIVE_S = 75
+"""Longer than clients keep a connection they do not use (httpx: 5 s), so that none sends into one that is closing."""
 
 
 class _QuietServer(uvicorn.Server):
@@ -53,6 +55,7 @@ class HttpServer:
             lifespan="off",
             # uvicorn would believe X-Forwarded-For from loopback.
             proxy_headers=False,
+            timeout_keep_alive=KEEP_ALIVE_S,
             **options,
         )
         self._server = _QuietServer(configuration)

@@ -117,7 +117,6 @@ async def build(service: Service) -> AsyncIterator[None]:
         inherits="http",
         announce_s=settings.announce_s,
         timeout_graceful_shutdown=settings.drain_s,
-        timeout_keep_alive=75,
     )
     async with service.running(watch, views):
         await views.wait_ready()

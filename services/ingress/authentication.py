@@ -14,7 +14,7 @@ from contracts.clock import now_ms
 from contracts.control import AccountChanged, MembershipChanged, SigningKeyPublished
 from contracts.requests import Caller, Voucher
 from libs.bus.views import View
-from libs.identity.tokens import INFERENCE, Claims, TokenError, fingerprint, verify
+from libs.identity.tokens import ACCOUNT_DISABLED, INFERENCE, KEY_REVOKED, Claims, TokenError, fingerprint, verify
 from services.ingress.core.errors import Forbidden, Unauthorized
 
 MOST_CACHED = 50_000
@@ -62,9 +62,9 @@ class Authenticator:
             raise Forbidden("This API key has not the scope `inference`; create one that has.")
         account = self._accounts.get(claims.account_id) or await self._new_account(claims.account_id)
         if account is None or account.disabled:
-            raise Unauthorized("The account of this API key does not exist or is disabled.")
+            raise Unauthorized(ACCOUNT_DISABLED)
         if claims.token_epoch < account.token_epoch or self._revoked(claims.jti):
-            raise Unauthorized("This API key was revoked; create a new one.")
+            raise Unauthorized(KEY_REVOKED)
         organization, role = claims.organization_id, claims.role
         if organization_id is not None and organization_id != organization:
             if organization is not None:

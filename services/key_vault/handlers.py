@@ -15,7 +15,7 @@ from libs.telemetry.instruments import count_decision
 from libs.telemetry.tracing import Step
 from services.key_vault.core.epochs import Epochs
 from services.key_vault.core.granting import Granting, refused
-from services.key_vault.core.vouching import NOT_VOUCHED, Vouched, Vouching
+from services.key_vault.core.vouching import REFUSALS, Vouched, Vouching
 
 log = structlog.get_logger()
 
@@ -42,10 +42,11 @@ class GrantingProcessor(Processor[RequestAccepted]):
         for received in batch:
             step = Step("key-vault grant", received.traceparent)
             catalog = await self._versions.known(received.record.catalog_version)
-            if await self._patience.vouched(received.record):
+            refusal = REFUSALS.get(await self._patience.vouched(received.record))
+            if refusal is None:
                 granted = self._granting.grant(received.record, catalog, epoch)
             else:
-                granted = refused(received.record, NOT_VOUCHED)
+                granted = refused(received.record, refusal)
             step.note_refusal(granted.refusal)
             count_decision("key-vault", granted.refusal)
             await self._work.publish(topics.CREDENTIAL_GRANTS, granted, step.traceparent)
@@ -62,14 +63,14 @@ class Patience:
         self._minute = 0
         self._waited_s = 0.0
 
-    async def vouched(self, request: RequestAccepted) -> bool:
-        """Whether the console vouches for the request's caller."""
+    async def vouched(self, request: RequestAccepted) -> Vouched:
+        """What the console says of the request's caller."""
         found = self._vouching.check(request, self._clock())
         if found is Vouched.NOT_YET:
             found = await self._later(request)
-        if found is not Vouched.YES:
+        if found in (Vouched.NO, Vouched.NOT_YET):
             log.error("nobody vouches for a request's caller", request_id=request.request_id, known=found.value)
-        return found is Vouched.YES
+        return found
 
     async def _later(self, request: RequestAccepted) -> Vouched:
         loop = asyncio.get_running_loop()

@@ -4,13 +4,14 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import httpx
 import pytest
 from starlette.types import Receive, Scope, Send
 
 from deploy.local.ports import LOOPBACK, free_port
 from libs.runtime import connection
 from libs.runtime.connection import Connections
-from libs.runtime.server import HttpServer
+from libs.runtime.server import KEEP_ALIVE_S, HttpServer
 
 GET = b"GET / HTTP/1.1\r\nhost: x\r\n"
 
@@ -197,3 +198,8 @@ async def test_a_server_that_drains_closes_what_is_not_used() -> None:
     await server.stop()
     assert await reader.read() == b""
     writer.close()
+
+
+def test_an_unused_connection_is_kept_for_longer_than_clients_keep_it() -> None:
+    of_httpx = httpx.AsyncHTTPTransport()._pool._keepalive_expiry
+    assert of_httpx is not None and of_httpx < KEEP_ALIVE_S

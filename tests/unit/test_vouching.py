@@ -13,7 +13,7 @@ from contracts.control import AccountChanged, KeyRevoked, MembershipChanged, Sig
 from contracts.requests import Caller, RequestAccepted, Voucher
 from libs.identity.tokens import fingerprint, mint, public_bytes, verify
 from libs.identity.vouchers import is_of, signed
-from services.key_vault.core.vouching import UNDER_WAY_S, ControlViews, Vouched, Vouching
+from services.key_vault.core.vouching import REFUSALS, UNDER_WAY_S, ControlViews, Vouched, Vouching
 from services.key_vault.handlers import Patience
 from tests.unit.records import NOW_MS, accepted
 
@@ -86,20 +86,25 @@ def test_what_has_changed_since_counts() -> None:
     world, request = World(), _asked(_voucher())
     assert world.check(request) is Vouched.YES
     world.accounts["a"] = AccountChanged(account_id="a", token_epoch=1)
-    assert world.check(request) is Vouched.NO
+    assert world.check(request) is Vouched.REVOKED
     world.accounts["a"] = AccountChanged(account_id="a", disabled=True)
-    assert world.check(request) is Vouched.NO
+    assert world.check(request) is Vouched.DISABLED
     world.accounts["a"] = AccountChanged(account_id="a")
     world.disputed.add("j")
-    assert world.check(request) is Vouched.NO
+    assert world.check(request) is Vouched.REVOKED
     world.disputed.clear()
     world.revocations["j"] = KeyRevoked(jti="j", revoked_at_ms=0, expires_at_ms=NOW_MS)
-    assert world.check(request) is Vouched.NO
+    assert world.check(request) is Vouched.REVOKED
     world.revocations.clear()
     world.signing["k"] = world.signing["k"].model_copy(update={"not_after_ms": NOW_MS - UNDER_WAY_S * 1000})
     assert world.check(request) is Vouched.NO
     world.signing["k"] = SigningKeyPublished(kid="k", public_key=base64.b64encode(public_bytes(STRANGER)).decode())
     assert world.check(request) is Vouched.NO, "what one key verified another did not"
+
+
+def test_whoever_hears_of_a_revocation_first_says_the_same() -> None:
+    assert REFUSALS[Vouched.REVOKED].status == REFUSALS[Vouched.DISABLED].status == 401
+    assert set(Vouched) - set(REFUSALS) == {Vouched.YES}
 
 
 def test_free_models_are_anybody_s() -> None:
@@ -115,9 +120,9 @@ def test_a_view_that_is_behind_is_waited_for_and_not_for_long() -> None:
         asked = asyncio.create_task(patience.vouched(joining))
         await asyncio.sleep(0)
         world.memberships["p/a"] = world.memberships["o/a"]
-        assert await asked
+        assert await asked is Vouched.YES
         for _ in range(50):
-            assert not await patience.vouched(_asked(_voucher(), organization_id="nowhere"))
+            assert await patience.vouched(_asked(_voucher(), organization_id="nowhere")) is Vouched.NOT_YET
 
     asyncio.run(asyncio.wait_for(run(), 20))
 

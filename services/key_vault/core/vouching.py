@@ -11,13 +11,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from contracts.control import AccountChanged, KeyRevoked, MembershipChanged, SigningKeyPublished
 from contracts.record import Refusal
 from contracts.requests import RequestAccepted, Voucher
-from libs.identity.tokens import fingerprint
+from libs.identity.tokens import ACCOUNT_DISABLED, KEY_REVOKED, fingerprint
 from libs.identity.vouchers import is_of
 
 MOST_VERIFIED = 50_000
 UNDER_WAY_S = 60
 """A token may end while its request is on its way."""
-NOT_VOUCHED = Refusal(status=403, message="The gateway could not make sure whose request this is; try again.")
 
 
 class Vouched(Enum):
@@ -28,6 +27,18 @@ class Vouched(Enum):
     """Whatever comes: it is wrong."""
     NOT_YET = "not yet"
     """A view here may be behind the ingress's by a moment."""
+    REVOKED = "revoked"
+    """A view here may also be ahead of the ingress's."""
+    DISABLED = "disabled"
+
+
+NOT_VOUCHED = Refusal(status=403, message="The gateway could not make sure whose request this is; try again.")
+REFUSALS = {
+    Vouched.NO: NOT_VOUCHED,
+    Vouched.NOT_YET: NOT_VOUCHED,
+    Vouched.REVOKED: Refusal(status=401, message=KEY_REVOKED),
+    Vouched.DISABLED: Refusal(status=401, message=ACCOUNT_DISABLED),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +73,7 @@ class Vouching:
         if voucher.organization_id is not None and voucher.organization_id != caller.organization_id:
             return Vouched.NO
         if voucher.jti in self._views.revocations or voucher.jti in self._views.disputed:
-            return Vouched.NO
+            return Vouched.REVOKED
         signing, account = self._views.signing_keys.get(voucher.kid), self._views.accounts.get(caller.account_id)
         if signing is None or account is None:
             return Vouched.NOT_YET
@@ -70,8 +81,10 @@ class Vouching:
             return Vouched.NO
         if not self._signed(voucher, caller.account_id, signing.public_key):
             return Vouched.NO
-        if account.disabled or voucher.token_epoch < account.token_epoch:
-            return Vouched.NO
+        if account.disabled:
+            return Vouched.DISABLED
+        if voucher.token_epoch < account.token_epoch:
+            return Vouched.REVOKED
         organization = caller.organization_id
         if organization is not None and f"{organization}/{caller.account_id}" not in self._views.memberships:
             return Vouched.NOT_YET
