@@ -17,7 +17,7 @@ class _Match:
     ) -> None:
         self._wanted = if_match
 
-    def check(self, version: int) -> None:
+    def check(self, version: int | str) -> None:
         """Raises PreconditionFailed where another version holds now than the caller has seen."""
         if self._wanted is None or self._wanted.strip() == "*":
             return
@@ -31,6 +31,6 @@ class _Match:
 Match = Annotated[_Match, Depends(_Match)]
 
 
-def tag(response: Response, version: int) -> None:
+def tag(response: Response, version: int | str) -> None:
     """Says which version an answer shows."""
     response.headers["ETag"] = f'"{version}"'

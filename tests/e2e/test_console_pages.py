@@ -230,6 +230,58 @@ async def test_limits_are_shown_with_their_use(plane: Plane, desk: Desk) -> None
         assert answer.status_code == status
 
 
+async def test_a_form_keeps_the_rules_that_it_does_not_change(plane: Plane, desk: Desk) -> None:
+    owner = await plane.person()
+    organization = await _organization(plane, owner)
+    path = f"/api/organizations/{organization}/policy"
+    rules = {
+        "model_allow": [],
+        "member_daily_limits_usd": {owner.account_id: "5.000000"},
+        "guardrails": {
+            "max_request_usd": "0.500000",
+            "redact": ["email"],
+            "words_deny": ["Project Nile"],
+            "tools_allow": [],
+            "answers": {"deny": ["secret"], "tools_allow": ["read_*"]},
+        },
+    }
+    await plane.call("PUT", path, rules, key=owner.key)
+    await desk.sign_in(owner.key)
+    page = (await desk.http.get(f"/{organization}/policy")).text
+    fields = {"version": "1", "do": "set", "data_collection": "deny"}
+    fields |= dict(re.findall(r'<textarea[^>]* name="(\w+)"[^>]*>([^<]*)</textarea>', page))
+    fields |= dict(re.findall(r'<input id="(?:most|limit)" name="(\w+)"[^>]* value="([^"]*)"', page))
+    chosen = re.findall(r'<select name="(\w+)"(?:(?!</select>).)*<option value="(\w*)" selected>', page, re.DOTALL)
+    assert sorted(chosen) == [("answer_secret", "deny"), ("prompt_email", "redact")]
+    assert (await desk.send(f"{organization}/policy", fields | dict(chosen))).headers["location"].endswith("policy-set")
+    held = await plane.call("GET", path, key=owner.key)
+    shown = {name: value for name, value in held["policy"].items() if value is not None}
+    guardrails = {name: value for name, value in shown.pop("guardrails").items() if value is not None}
+    guardrails["answers"] = {name: value for name, value in guardrails["answers"].items() if value is not None}
+    assert shown | {"guardrails": guardrails} == rules | {"data_collection": "deny"}
+
+
+async def test_who_edits_says_what_was_seen(plane: Plane, desk: Desk) -> None:
+    owner = await plane.person()
+    organization = f"/api/organizations/{await _organization(plane, owner)}"
+    headers = {"Authorization": f"Bearer {owner.key}"}
+    for path, one, other in (
+        (f"{organization}/policy", {"model_allow": ["stub/*"]}, {"model_allow": ["claude/*"]}),
+        (f"{organization}/credit/settings", {"alert_below": "1"}, {"alert_below": "2"}),
+    ):
+        seen = (await desk.http.get(path, headers=headers)).headers["etag"]
+        made = await desk.http.put(path, json=one, headers=headers | {"If-Match": seen})
+        assert made.status_code == 200, path
+        assert made.headers["etag"] == (await desk.http.get(path, headers=headers)).headers["etag"] != seen, path
+        for tag, status in ((seen, 412), ("seen", 400), (made.headers["etag"], 200), ("*", 200)):
+            answer = await desk.http.put(path, json=other, headers=headers | {"If-Match": tag})
+            assert answer.status_code == status, (path, tag)
+    held = await plane.call("GET", "/api/catalog")
+    operator = {"Authorization": f"Bearer {plane.gateway.stack.operator_token()}", "If-Match": '"0"'}
+    for path, body in (("", {"document": json.dumps(held["document"])}), ("/prices", {"prices": {}})):
+        assert (await desk.http.put(f"/api/catalog{path}", json=body, headers=operator)).status_code == 412, path
+
+
 async def test_the_operator_retries_and_drops_dead_letters(plane: Plane, desk: Desk) -> None:
     async with raw_producer(plane.gateway.stack.bus) as producer:
         sent = await producer.send_and_wait(topics.KEY_USES.name, b"canary-value", key=b"<b>", partition=0)

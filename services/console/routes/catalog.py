@@ -202,10 +202,11 @@ async def compare_catalog(body: CatalogFile, call: Call) -> CatalogDifference:
 
 
 @routes.put("")
-async def apply_catalog(body: CatalogFile, call: Call) -> CatalogDifference:
+async def apply_catalog(body: CatalogFile, call: Call, match: Match) -> CatalogDifference:
     """Make a configuration file the next version; all services have it within a second (operator)."""
     call.check_operator()
     before = await _newest(call)
+    match.check(before.version)
     after, notes = _drafted(call, body.document, before)
     return await _published(call, "apply", before, after, notes, body.expected)
 
@@ -225,10 +226,11 @@ async def roll_back(call: Session, version: int, expected: int | None) -> Catalo
 
 
 @routes.put("/prices")
-async def update_prices(body: CatalogPrices, call: Call) -> CatalogDifference:
+async def update_prices(body: CatalogPrices, call: Call, match: Match) -> CatalogDifference:
     """Take other prices for models whose prices are not in the file (operator)."""
     call.check_operator()
     before = await _newest(call)
+    match.check(before.version)
     offers = Catalog.of(before)
     prices = {model_id: dict(providers) for model_id, providers in before.prices.items()}
     for model_id, providers in body.prices.items():

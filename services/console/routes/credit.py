@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Query
+from fastapi import APIRouter, Depends, Header, Query, Response
 from pydantic import Field
 
 from contracts.credit import CreditKind, CreditSettingsSet
@@ -12,6 +12,7 @@ from libs.pricing.usd import MOST_USD, parse_usd
 from services.console.answers import Body, Usd
 from services.console.core.authorization import Action
 from services.console.core.owners import OwnerKind
+from services.console.editing import Match, tag
 from services.console.errors import BadInput
 from services.console.paging import Page
 from services.console.session import Call, Owned
@@ -72,13 +73,27 @@ async def order_credit(owner: Owned, body: CreditOrder, call: Call, idempotency_
     return await credit.order(call.connection, call.actor, owner.name, wanted(body), idempotency_key)
 
 
+@routes.get("/{kind}/{owner_id}/credit/settings")
+async def show_credit_settings(owner: Owned, call: Call, response: Response) -> OwnedThresholds:
+    """When alerts and top-ups are due."""
+    await call.check(owner, Action.SEE)
+    held = await credit.settings_of(call.connection, owner.name)
+    tag(response, held.digest)
+    return held
+
+
 @routes.put("/{kind}/{owner_id}/credit/settings")
-async def set_credit_settings(owner: Owned, body: CreditSettings, call: Call) -> OwnedThresholds:
+async def set_credit_settings(
+    owner: Owned, body: CreditSettings, call: Call, match: Match, response: Response
+) -> OwnedThresholds:
     """Set when alerts and top-ups are due."""
     await call.check(owner, Action.MANAGE_BILLING)
     if owner.kind is OwnerKind.ACCOUNTS:
         await accounts.token_epoch(call.connection, owner.id)
-    return await credit.set_settings(call.connection, call.actor, _settings(owner.name, body))
+    match.check((await credit.settings_of(call.connection, owner.name, lock=True)).digest)
+    held = await credit.set_settings(call.connection, call.actor, _settings(owner.name, body))
+    tag(response, held.digest)
+    return held
 
 
 @routes.get("/{kind}/{owner_id}/usage", response_model_exclude_unset=True)

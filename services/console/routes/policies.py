@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 from pydantic import Field
 
 from libs.policy.rules import check, daily_limit
@@ -12,6 +12,7 @@ from services.console.core.authorization import Action
 from services.console.core.policy_document import PolicyDocument, shown, stored
 from services.console.core.records import policy
 from services.console.core.replay import Replay, compare
+from services.console.editing import Match, tag
 from services.console.errors import BadInput, NotFound
 from services.console.session import Call, Session
 from services.console.store import organizations, policies, replay, usage
@@ -66,18 +67,23 @@ class PolicyVerdict(Answer):
 
 
 @routes.get("", response_model_exclude_unset=True)
-async def show_policy(organization_id: str, call: Call) -> Policy:
+async def show_policy(organization_id: str, call: Call, response: Response) -> Policy:
     """The organization's policy and its version."""
     await call.check_organization(organization_id, Action.SEE)
     current = await policies.current(call.connection, organization_id)
+    tag(response, current.version)
     return Policy(version=current.version, policy=shown(current.document), set_by=current.set_by, set_at=current.set_at)
 
 
 @routes.put("")
-async def set_policy(organization_id: str, body: PolicyDocument, call: Call) -> PolicyVersion:
+async def set_policy(
+    organization_id: str, body: PolicyDocument, call: Call, match: Match, response: Response
+) -> PolicyVersion:
     """Set the policy's next version."""
     await call.check_organization(organization_id, Action.SET_POLICY)
+    match.check((await policies.current(call.connection, organization_id)).version)
     version = await policies.set_document(call.connection, call.actor, organization_id, stored(body))
+    tag(response, version)
     return PolicyVersion(version=version)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha256
 from uuid import UUID
 
 import uuid_utils
@@ -20,6 +21,7 @@ from services.console.outbox import enqueue
 from services.console.store.audit import note
 
 MOST_ENTRIES = 20
+_THRESHOLDS = ("alert_below", "top_up_below", "top_up")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,11 @@ class OwnedThresholds(Thresholds):
     """The same, and whose they are."""
 
     owner: str
+
+    @property
+    def digest(self) -> str:
+        """Another one for other settings: they are edited whole, and have no versions."""
+        return sha256(self.model_dump_json().encode()).hexdigest()[:16]
 
 
 class Credit(Answer):
@@ -154,12 +161,12 @@ async def show(connection: Connection, owner: str) -> Credit:
         account,
         MOST_ENTRIES,
     )
-    settings = await connection.fetchrow("select * from control.credit_settings where owner = $1", owner)
+    settings = await _settings(connection, owner)
     return Credit(
         owner=owner,
         balance=usd(balance),
         balance_microdollars=balance,
-        settings=Thresholds(**_shown(dict(settings))) if settings else None,
+        settings=Thresholds(**settings) if settings else None,
         entries=[
             CreditEntry(
                 id=str(row["entry_id"]),
@@ -172,6 +179,17 @@ async def show(connection: Connection, owner: str) -> Credit:
             for row in entries
         ],
     )
+
+
+async def settings_of(connection: Connection, owner: str, *, lock: bool = False) -> OwnedThresholds:
+    """What an owner has set; nothing of all where it never did.
+
+    Args:
+        lock: until the transaction ends nobody else sets them.
+    """
+    if lock:
+        await connection.execute("select pg_advisory_xact_lock(hashtext('credit settings'), hashtext($1))", owner)
+    return OwnedThresholds(owner=owner, **await _settings(connection, owner) or dict.fromkeys(_THRESHOLDS))
 
 
 async def set_settings(connection: Connection, actor: Actor, settings: CreditSettingsSet) -> OwnedThresholds:
@@ -198,7 +216,11 @@ async def balance_of(connection: Connection, owner: str) -> int:
     )
 
 
+async def _settings(connection: Connection, owner: str) -> dict[str, str | None] | None:
+    row = await connection.fetchrow("select * from control.credit_settings where owner = $1", owner)
+    return _shown(dict(row)) if row else None
+
+
 def _shown(settings: Mapping[str, int | None]) -> dict[str, str | None]:
-    names = ("alert_below", "top_up_below", "top_up")
-    amounts = {name: settings[f"{name}_microdollars"] for name in names}
+    amounts = {name: settings[f"{name}_microdollars"] for name in _THRESHOLDS}
     return {name: None if amount is None else usd(amount) for name, amount in amounts.items()}

@@ -1,23 +1,17 @@
-"""An organization: its members, its policy with a preview before it is set, and its audit trail."""
+"""An organization: its members, invitations, and audit trail."""
 
-from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Query
 from pydantic import ValidationError
 from starlette.responses import RedirectResponse, Response
 
-from libs.policy.rules import check
 from services.console.core.authorization import Action, Role
 from services.console.core.cursors import Slice
-from services.console.core.policy_document import PolicyDocument, shown, stored
-from services.console.core.records import policy
 from services.console.errors import BadInput, Conflict, ConsoleError, NotFound
 from services.console.paging import page_of, slice_of
 from services.console.routes.invitations import Invite
-from services.console.routes.policies import replayed
-from services.console.store import accounts, audit, invitations, organizations, policies
-from services.console.store.usage import Span
+from services.console.store import accounts, audit, invitations, organizations
 from services.console.web.visits import Visit, Visiting
 
 routes = APIRouter()
@@ -145,71 +139,6 @@ async def _members(visit: Visit, problem: str = "", cursor: str = "") -> Respons
         roles=list(Role),
         may_change=may_change,
         invitations=open_ones,
-        problem=problem,
-    )
-
-
-@routes.get("/{space}/policy")
-async def show_policy(visit: Visiting) -> Response:
-    """The page: the policy that holds."""
-    await visit.check(Action.SEE)
-    current = await policies.current(visit.session.connection, visit.owner.id)
-    return await _policy(visit, current, shown(current.document))
-
-
-@routes.post("/{space}/policy")
-async def edit_policy(visit: Visiting) -> Response:
-    """Previews a draft, or sets it."""
-    await visit.check(Action.SET_POLICY)
-    call, organization_id = visit.session, visit.owner.id
-    current = await policies.current(call.connection, organization_id)
-    try:
-        draft = _draft(visit, shown(current.document))
-        rules = stored(draft)
-    except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
-        return await _policy(
-            visit, current, shown(current.document), problem=f"This policy is not right: {wrong[:300]}"
-        )
-    except (ValueError, BadInput) as error:
-        return await _policy(visit, current, shown(current.document), problem=f"This policy is not right: {error}")
-    if visit.form.get("version") != str(current.version):
-        problem = "Somebody set another version meanwhile. It is shown here; make your change again."
-        return await _policy(visit, current, shown(current.document), problem=problem)
-    if visit.form.get("do") == "set":
-        await policies.set_document(call.connection, call.actor, organization_id, rules)
-        return visit.go("policy", "policy-set")
-    since = datetime.now(UTC) - timedelta(days=1)
-    replay = await replayed(call, organization_id, draft, Span(since, None))
-    return await _policy(visit, current, draft, replay=replay)
-
-
-def _draft(visit: Visit, current: PolicyDocument) -> PolicyDocument:
-    form = visit.form
-    document = {
-        "model_allow": form.lines("model_allow") or None,
-        "provider_allow": form.lines("provider_allow") or None,
-        "data_collection": form.get("data_collection") or None,
-        "member_daily_limit_usd": form.get("member_daily_limit_usd").removeprefix("$") or None,
-        "member_daily_limits_usd": current.member_daily_limits_usd,
-    }
-    return PolicyDocument.model_validate({name: value for name, value in document.items() if value is not None})
-
-
-async def _policy(
-    visit: Visit, current: policies.StoredPolicy, draft: PolicyDocument, *, replay: object = None, problem: str = ""
-) -> Response:
-    catalog, rules = visit.session.parts.catalog, policy(visit.owner.id, 1, stored(draft))
-    models = [(model, check(model, catalog, rules)) for model in sorted(catalog.offers)]
-    return visit.page(
-        "policy.html",
-        400 if problem else 200,
-        current=current,
-        draft=draft,
-        models=models,
-        providers=sorted(catalog.providers),
-        replay=replay,
-        may_set=visit.owns,
         problem=problem,
     )
 
