@@ -8,6 +8,8 @@ from .record import EpochMs, StateRecord
 
 SinkName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
 Count = Annotated[int, Field(ge=0)]
+SILENT_MS = 30_000
+"""A process that has not reported for so long does not run."""
 SinkCondition = Literal["running", "retrying", "paused", "starting"]
 """``retrying``: its receiver takes nothing, and records wait on the log. ``paused``: it refuses one after the other."""
 
@@ -37,6 +39,10 @@ class SinkReported(StateRecord):
     @property
     def state_key(self) -> str:
         return f"{self.sink}/{self.process}"
+
+    def silent(self, now_ms: int) -> bool:
+        """Its process has said nothing for so long that it is taken for gone."""
+        return now_ms - self.reported_at_ms > SILENT_MS
 
 
 class SinkBackfillOrdered(StateRecord):

@@ -56,6 +56,10 @@ class UsageRecorded(RequestFacts):
     attempts: Annotated[int, Field(ge=0)] = 0
     tried: list[str] = []
     """Providers that failed before, as ``provider=status``."""
+    routed_at_ms: EpochMs | None = None
+    """When the router had all verdicts."""
+    called_at_ms: EpochMs | None = None
+    """When the provider was called that was called last."""
     ended_at_ms: EpochMs
     first_byte_ms: Annotated[int, Field(ge=0)] | None = None
     """From the call of the provider to its first byte."""

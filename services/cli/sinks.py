@@ -1,6 +1,5 @@
 """``sinks``: what goes to other systems, how it does, and a backfill."""
 
-import time
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -19,8 +18,6 @@ from services.cli.output import Json, as_json, as_table, fail, report
 from services.cli.times import moment
 
 sinks = typer.Typer(no_args_is_help=True, help="Sinks: records and alerts that go to other systems.")
-SILENT_MS = 30_000
-"""A process that has not reported for so long does not run."""
 Name = Annotated[str, typer.Argument(help="As the configuration calls it.")]
 
 
@@ -88,12 +85,11 @@ async def _order(order: SinkBackfillOrdered) -> None:
 
 
 def _row(one: SinkReported) -> dict[str, Any]:
-    silent = time.time() * 1000 - one.reported_at_ms > SILENT_MS
     return {
         "sink": one.sink,
         "kind": one.kind,
         "records": ", ".join(one.records),
-        "condition": "silent" if silent else one.condition,
+        "condition": "silent" if one.silent(now_ms()) else one.condition,
         "lag": one.lag,
         "delivered": one.delivered,
         "dead_letters": one.dead_letters,

@@ -22,7 +22,9 @@ from services.console.routes import (
     organizations,
     policies,
     provider_keys,
+    requests,
     sign_in_links,
+    sinks,
 )
 from services.console.web.app import web_application
 
@@ -38,10 +40,12 @@ ROUTES = (
     audit.routes,
     provider_keys.routes,
     credit.routes,
+    requests.routes,
     limits.routes,
     operator.routes,
     catalog.routes,
     dead_letters.routes,
+    sinks.routes,
     sign_in_links.routes,
 )
 

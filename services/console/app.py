@@ -25,6 +25,7 @@ from services.console.provider_keys import ProviderKeys
 from services.console.settings import ConsoleSettings
 from services.console.signing import SigningKeys
 from services.console.single_sign_on import SingleSignOn
+from services.console.sinks import Sinks
 from services.console.store import catalog
 from services.console.verdicts import VerdictLog
 
@@ -50,6 +51,7 @@ async def build(service: Service) -> AsyncIterator[None]:
     guard = Guard(database, service.producer.signer, versions, lambda: outbox.wake())
     outbox = Outbox(database, SCHEMA, service, states, version=guard.version)
     provider_keys, meters = ProviderKeys(service.producer, versions), Meters()
+    sinks = Sinks(service.producer)
     live = Live(service, versions)
     parts = Parts(
         database=database,
@@ -59,6 +61,7 @@ async def build(service: Service) -> AsyncIterator[None]:
         live=live,
         verdicts=VerdictLog(service),
         dead_letters=DeadLetterQueues(service.bus, settings.operator_kafka_username, settings.operator_kafka_password),
+        sinks=sinks,
         versions=versions,
         config=config,
         operator_token=settings.operator_token,
@@ -71,7 +74,9 @@ async def build(service: Service) -> AsyncIterator[None]:
         proxies=config.trusted_proxies,
         forwarded_header=config.forwarded_header,
     )
-    views = service.views(*provider_keys.views, meters.view, *guard.views.values(), on_refused=guard.on_refused)
+    views = service.views(
+        *provider_keys.views, meters.view, *sinks.views, *guard.views.values(), on_refused=guard.on_refused
+    )
     last_used = LastUsed(service, database)
     service.health.check("database", lambda: database.ready)
     service.health.check("outbox", lambda: outbox.ready)

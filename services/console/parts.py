@@ -15,6 +15,7 @@ from services.console.meters import Meters
 from services.console.provider_keys import ProviderKeys
 from services.console.signing import SigningKeys
 from services.console.single_sign_on import SingleSignOn
+from services.console.sinks import Sinks
 from services.console.verdicts import VerdictLog
 
 
@@ -27,6 +28,7 @@ class Parts:
     provider_keys: ProviderKeys
     meters: Meters
     dead_letters: DeadLetterQueues
+    sinks: Sinks
     live: Live
     verdicts: VerdictLog
     versions: CatalogVersions

@@ -109,6 +109,7 @@ class Attempt:
         self._sent: str | bytes = ""
         """The last events of a stream, or the last piece of a recording."""
         self._called_at = 0.0
+        self._called_at_ms: int | None = None
         self._waiting_since = 0.0
         """When the first provider was called."""
         self._first_byte_ms: int | None = None
@@ -183,6 +184,7 @@ class Attempt:
         ending.target = self._at
         ending.tried, ending.attempts = self._tried, len(self._tried) + 1
         ending.dropped = self._stream.dropped
+        ending.called_at_ms = self._called_at_ms
         ending.upstream_ms = self._stream.upstream_ms if self._stream.started else self._upstream_ms()
         return ending
 
@@ -239,6 +241,7 @@ class Attempt:
 
     def _turn_to(self, target: Target) -> None:
         self._at, self._call, self._called_at, self._first_byte_ms = target, None, 0.0, None
+        self._called_at_ms = None
         self._keeper = None
         self._stream.provider_id, self._stream.tried, self._stream.dropped = target.provider_id, self._tried, []
         self._stream.model = target.model
@@ -302,7 +305,7 @@ class Attempt:
         call, provider = self._exchange()
         self._call = call
         self._stream.dropped = list(call.outgoing.dropped)
-        self._called_at = time.monotonic()
+        self._called_at, self._called_at_ms = time.monotonic(), now_ms()
         self._waiting_since = self._waiting_since or self._called_at
         streamed = request.stream and not call.unstreamed
         try:

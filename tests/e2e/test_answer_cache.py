@@ -58,6 +58,8 @@ async def test_a_hit_is_the_same_answer_and_no_provider_is_asked(plane: Plane) -
         assert paid["cached_percent"] is None
         assert paid["cost_microdollars"] > 0
         assert (entry["input_tokens"], entry["attempts"]) == (paid["input_tokens"], 0)
+    (used,) = await plane.call("GET", f"/api/accounts/{person.account_id}/usage", key=person.key)
+    assert (used["requests"], used["answer_cache_hits"]) == (4, 2)
 
 
 async def test_what_is_asked_otherwise_or_by_others_is_no_hit(plane: Plane) -> None:

@@ -2,8 +2,10 @@
 
 import json
 import re
+import secrets
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Any
 
 import httpx
 import pytest
@@ -11,6 +13,11 @@ import pytest_asyncio
 from fastapi.routing import APIRoute
 
 from contracts import topics
+from contracts.alerts import AlertChanged
+from contracts.clock import now_ms
+from contracts.services import SINKS
+from contracts.sinks import SinkReported
+from libs.bus.producer import Producer, settle
 from services.console.web.app import PAGES as PARTS
 from tests.e2e.plane import Person, Plane
 from tests.integration.publishing import raw_producer
@@ -37,7 +44,7 @@ PAGES = {
     "provider-keys": MANAGER,
     "audit": MANAGER,
 }
-OPERATORS = ("live", "operator", "dead-letters", "configuration", "configuration/1")
+OPERATORS = ("live", "operator", "dead-letters", "sinks", "configuration", "configuration/1")
 LETTER = "dead-letters/gateway.usage.v1/0/123456"
 ACTIONS = {
     "members": ({"account": "nobody@example.com", "role": "member"}, OWNER, 400),
@@ -58,12 +65,13 @@ ACTIONS = {
     "operator/accounts/acct_00000000000000000000/credit": ({"usd": "1"}, None, 403),
     f"{LETTER}/retry": ({}, None, 403),
     "configuration/1/rollback": ({"holds": "1"}, None, 403),
+    "sinks/billing/backfill": ({"since": "2026-11-01T00:00"}, None, 403),
 }
 """What is sent, the least role that may, and the status where it may (nothing is changed by it)."""
 OWN = {
     "invitations/{invitation_id}/accept", "invitations/{invitation_id}/decline",
     "sign-out", "playground", "keys", "keys/{key_id}/rotate", "keys/{key_id}/revoke", "organizations",
-   "teams/{team}", "playground/{stream}", "requests/live", "requests/{request_id}",
+   "teams/{team}", "playground/{stream}", "playground/{stream}/stop", "requests/live", "requests/{request_id}",
 }  # fmt: skip
 """Of who is signed in, whatever its role; tested apart."""
 
@@ -125,6 +133,7 @@ async def test_all_pages_are_in_the_table() -> None:
             .replace("/nobody/", "/{team}/")
             .replace(f"{LETTER}/retry", "dead-letters/{topic}/{partition}/{offset}/{action}")
             .replace("configuration/1/", "configuration/{version}/")
+            .replace("sinks/billing/", "sinks/{name}/")
             for one in ACTIONS
         ),
     }
@@ -167,6 +176,14 @@ async def test_another_s_request_and_key_are_not_there(plane: Plane, desk: Desk)
     await plane.gateway.entry(answer.headers["x-request-id"])
     await desk.sign_in(other.key)
     assert (await desk.http.get(f"/me/requests/{answer.headers['x-request-id']}")).status_code == 404
+    path = f"/requests/{answer.headers['x-request-id']}"
+    await plane.call("GET", f"/api/accounts/{other.account_id}{path}", key=other.key, status=404)
+    await plane.call("GET", f"/api/accounts/{one.account_id}{path}", key=other.key, status=404)
+    course = await plane.call("GET", f"/api/accounts/{one.account_id}{path}", key=one.key)
+    services = [step["service"] for step in course["steps"]]
+    assert set(services) == {"ingress", "policy", "rate-limit", "router", "relay", "metering"}
+    assert (services[0], services[-1], course["policy_version"]) == ("ingress", "metering", 0)
+    assert course["given_back_microdollars"] > 0
     for action in ("rotate", "revoke"):
         assert (await desk.send(f"me/keys/{one.key_id}/{action}", {})).status_code == 404
     await desk.sign_in(one.key)
@@ -321,6 +338,83 @@ async def test_a_version_of_the_configuration_is_brought_back(plane: Plane, desk
     assert [one["after"] for one in changes["changes"]] == ["stub/large"]
 
 
+async def test_the_operator_sees_sinks_and_orders_a_backfill(plane: Plane, desk: Desk) -> None:
+    name = f"sink-{secrets.token_hex(4)}"
+    reported = SinkReported(
+        sink=name,
+        process="sinks-1",
+        kind="webhook",
+        records=["charges"],
+        group=f"sinks.{name}",
+        condition="retrying",
+        lag=4711,
+        last_error="<b>503</b>",
+        reported_at_ms=now_ms(),
+    )
+    alert = AlertChanged(
+        kind="provider-down", about=name, raised=True, since_ms=now_ms(), number=1, at_ms=now_ms(), text=f"{name} fails"
+    )
+    producer = Producer(plane.gateway.stack.bus, SINKS)
+    await producer.start()
+    await settle([await producer.publish(topics.SINK_STATES, reported), await producer.publish(topics.ALERTS, alert)])
+    await producer.stop()
+
+    async def shown() -> dict[str, Any] | None:
+        return next((one for one in await plane.call("GET", "/api/sinks") if one["name"] == name), None)
+
+    state = await until(shown, what="the sink's report")
+    assert (state["condition"], state["lag"], state["backfill_from"]) == ("retrying", 4711, None)
+    await desk.sign_in(plane.gateway.stack.operator_token())
+    page = (await desk.http.get("/all/sinks")).text
+    assert "4,711" in page
+    assert "&lt;b&gt;503" in page
+
+    async def raised() -> bool | None:
+        return any(one["about"] == name for one in await plane.call("GET", "/api/alerts")) or None
+
+    await until(raised, what="the alert")
+    for sink, since, status in (
+        (name, "", 400),
+        (name, "2999-01-01T00:00", 400),
+        ("nothing", "2026-11-01T00:00", 400),
+        (name, "2026-11-01T00:00", 303),
+    ):
+        answer = await desk.send(f"all/sinks/{sink}/backfill", {"since": since})
+        assert answer.status_code == status, (sink, since)
+
+    async def ordered() -> str | None:
+        found = await shown()
+        return found and found["backfill_from"]
+
+    assert await until(ordered, what="the backfill that was ordered") == "2026-11-01T00:00:00Z"
+    assert f'<td class="mono">{name}</td>' in (await desk.http.get("/all/audit?action=sink.")).text
+    person = await plane.person()
+    for method, path in (("GET", "sinks"), ("GET", "alerts"), ("POST", f"sinks/{name}/backfills")):
+        body = {"since": "2026-11-01T00:00:00Z"} if method == "POST" else None
+        await plane.call(method, f"/api/{path}", body, key=person.key, status=403)
+
+
+async def test_usage_by_team(plane: Plane) -> None:
+    owner, member = await plane.person(), await plane.person()
+    organization = await _organization(plane, owner)
+    path = f"/api/organizations/{organization}"
+    await plane.join(organization, owner, member)
+    for team in ("core", "other"):
+        await plane.call("PUT", f"{path}/teams/{team}", key=owner.key, status=201)
+        await plane.call("PUT", f"{path}/teams/{team}/members/{owner.account_id}", key=owner.key)
+    for person in (owner, member):
+        await plane.becomes(400, person.key, organization)
+        answer = await plane.ask(person.key, organization_id=organization)
+        await plane.gateway.entry(answer.headers["x-request-id"])
+    since = "2026-01-01T12:00:00Z"
+    rows = await plane.call("GET", f"{path}/usage?by=team&since={since}", key=owner.key)
+    assert {row["team"]: row["requests"] for row in rows} == {"core": 1, "other": 1, "": 1}
+    rows = await plane.call("GET", f"{path}/usage?by=team&since={since}", key=member.key)
+    assert [(row["team"], row["requests"]) for row in rows] == [("", 1)]
+    for nobodys in ("/api/usage", f"/api/accounts/{owner.account_id}/usage"):
+        await plane.call("GET", f"{nobodys}?by=team", status=400)
+
+
 async def test_a_rotated_key_keeps_its_limits(plane: Plane, desk: Desk) -> None:
     person = await plane.person()
     account = f"/api/accounts/{person.account_id}"
@@ -351,9 +445,16 @@ async def test_requests_are_found_by_what_they_are(plane: Plane, desk: Desk) -> 
         ("outcome=completed&span=1h", {"one", "two"}),
         ("outcome=failed", set()),
         (f"model=claude/echo&key={keys[0]['fingerprint']}", set()),
+        ("status=200&cost=0.000001&took=0.001", {"one", "two"}),
+        ("status=429", set()),
+        ("cost=1", set()),
+        ("took=600", set()),
     ):
         page = (await desk.http.get(f"/me/requests?{query}")).text
         assert {name for name, request_id in ids.items() if f"/me/requests/{request_id}" in page} == found, query
+    for query, names in (("status=200&least_usd=0.000001&least_ms=1", {"one", "two"}), ("outcome=failed", set())):
+        listed = await plane.call("GET", f"/api/accounts/{person.account_id}/requests?{query}", key=person.key)
+        assert {one["request_id"] for one in listed} == {ids[name] for name in names}, query
 
 
 async def test_forms_of_other_sites_are_refused(plane: Plane, desk: Desk) -> None:

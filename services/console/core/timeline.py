@@ -1,8 +1,8 @@
 """A request's way through the services, from its records on the log and its entry in the ledger. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from contracts.decisions import PolicyDecided, QuotaReserved
 from libs.pricing.usd import usd
@@ -19,6 +19,23 @@ class Verdicts:
 
 
 @dataclass(frozen=True, slots=True)
+class Course:
+    """When a request came by where, as its entry in the ledger has it; None: it did not, or it is not known."""
+
+    accepted_at: datetime
+    ended_at: datetime
+    posted_at: datetime
+    outcome: str
+    provider: str | None
+    routed_at: datetime | None = None
+    called_at: datetime | None = None
+    first_byte_ms: int | None = None
+    """After the call."""
+    failures: Sequence[tuple[str, str]] = ()
+    """Providers that failed before, with the status of each."""
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """Something that happened."""
 
@@ -32,28 +49,42 @@ class Step:
     """In a drawing of `WIDTH`."""
 
 
-def timeline(
-    accepted_at: datetime, ended_at: datetime, posted_at: datetime, outcome: str, provider: str | None, found: Verdicts
-) -> list[Step]:
+def timeline(course: Course, found: Verdicts) -> list[Step]:
     """All that is known, in the order of time."""
-    events: list[tuple[datetime, str, str, bool]] = [
-        (accepted_at, "ingress", "accepted the request, and wrote it to the log", False)
+    events = sorted(_events(course, found), key=lambda event: event[0])
+    last = max(1, _ms(course.accepted_at, events[-1][0]))
+    after = [_ms(course.accepted_at, at) for at, *_ in events]
+    return [
+        Step(at, after_ms, service, what, refused, round(WIDTH * max(0, after_ms) / last, 1))
+        for after_ms, (at, service, what, refused) in zip(after, events, strict=True)
     ]
+
+
+_Event = tuple[datetime, str, str, bool]
+
+
+def _events(course: Course, found: Verdicts) -> Iterator[_Event]:
+    provider = course.provider
+    yield course.accepted_at, "ingress", "accepted the request, and wrote it to the log", False
     if found.policy:
         at_ms, policy = found.policy
-        events.append((_time(at_ms), "policy", _policy(policy), policy.refusal is not None))
+        yield _time(at_ms), "policy", _policy(policy), policy.refusal is not None
     if found.quota:
         at_ms, quota = found.quota
-        events.append((_time(at_ms), "rate-limit", _quota(quota), quota.refusal is not None))
-    what = f"ended the answer of {provider}: {outcome}" if provider else f"ended it: {outcome}"
-    events.append((ended_at, "relay", what, outcome in ("failed", "interrupted")))
-    events.append((posted_at, "metering", "entered it in the ledger", False))
-    events.sort(key=lambda event: event[0])
-    last = max(1, _ms(accepted_at, events[-1][0]))
-    return [
-        Step(at, _ms(accepted_at, at), service, what, refused, round(WIDTH * max(0, _ms(accepted_at, at)) / last, 1))
-        for at, service, what, refused in events
-    ]
+        yield _time(at_ms), "rate-limit", _quota(quota), quota.refusal is not None
+    if course.routed_at:
+        planned = "had all verdicts, and the keys from key-vault; planned the route"
+        refused = course.outcome == "rejected"
+        yield course.routed_at, "router", "refused it, as a verdict says" if refused else planned, refused
+    if course.called_at:
+        failed = "".join(f"; {name} failed before ({status or 'no answer'})" for name, status in course.failures)
+        yield course.called_at, "relay", f"called {provider}{failed}", bool(course.failures)
+        if course.first_byte_ms is not None:
+            first = course.called_at + timedelta(milliseconds=course.first_byte_ms)
+            yield first, "relay", f"had the first byte of {provider}", False
+    ended = f"ended the answer of {provider}: {course.outcome}" if provider else f"ended it: {course.outcome}"
+    yield course.ended_at, "relay", ended, course.outcome in ("failed", "interrupted")
+    yield course.posted_at, "metering", "entered it in the ledger", False
 
 
 def given_back(held: int | None, charged: int) -> int:

@@ -14,11 +14,9 @@ from services.console.core.authorization import Action
 from services.console.core.owners import OwnerKind
 from services.console.editing import Match, tag
 from services.console.errors import BadInput
-from services.console.paging import Page
 from services.console.session import Call, Owned
-from services.console.store import accounts, credit, organizations, requests, usage
+from services.console.store import accounts, credit, organizations, usage
 from services.console.store.credit import Credit, Ordered, OwnedThresholds
-from services.console.store.requests import Filters, Request, Whose
 from services.console.store.usage import By, Only, UsageRow
 
 routes = APIRouter(prefix="/api", tags=["money"])
@@ -107,21 +105,6 @@ async def owned_usage(
         return await usage.report(call.connection, by, over, account_id=owner.id, only=only)
     own_only = None if call.actor.operator or role in usage.SEE_ALL else call.actor.account_id
     return await usage.report(call.connection, by, over, owner=owner.name, account_id=own_only, only=only)
-
-
-@routes.get("/{kind}/{owner_id}/requests")
-async def list_requests(owner: Owned, call: Call, page: Page, only: Filtered, since: Since = None) -> list[Request]:
-    """Single requests, newest first; in an organization, members see their own."""
-    role = await call.check(owner, Action.SEE)
-    whose = Whose(account_id=owner.id)
-    if owner.kind is not OwnerKind.ACCOUNTS:
-        own_only = None if call.actor.operator or role in usage.SEE_ALL else call.actor.account_id
-        whose = Whose(owner.name, own_only)
-    filters = Filters(key=only.key, tag=only.tag, customer=only.customer, since=since)
-    try:
-        return page.of(await requests.rows(call.connection, whose, filters, page.slice))
-    except ValueError:
-        raise BadInput("`cursor` is not one of this list") from None
 
 
 @routes.get("/usage", response_model_exclude_unset=True)

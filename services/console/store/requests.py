@@ -12,8 +12,11 @@ from libs.database.pool import Connection
 from libs.pricing.usd import usd
 from services.console.answers import Answer
 from services.console.core.cursors import Position, Slice
+from services.console.core.timeline import Course
 
 ENTERED_WITHIN = timedelta(seconds=5)
+OK = 200
+"""The status of what was completed, and of no refusal."""
 RECENT = 1_000
 """So many of the newest requests are the base of first-token times."""
 _SHOWN = (
@@ -45,6 +48,12 @@ class Filters:
     since: datetime | None = None
     tag: str | None = None
     customer: str | None = None
+    status: int | None = None
+    """The one that the client was sent."""
+    least_microdollars: int | None = None
+    """It cost so much, or more."""
+    least_ms: int | None = None
+    """It took so long, or longer."""
 
 
 Tags = Annotated[list[str], BeforeValidator(lambda value: orjson.loads(value or "[]"))]
@@ -108,6 +117,8 @@ class RequestDetails(Request):
     cached_percent: int | None
     quantities: list[dict[str, Any]]
     metadata: dict[str, str]
+    routed_at: datetime | None
+    called_at: datetime | None
     debit_account: str
     credit_account: str
     amount_microdollars: int
@@ -118,6 +129,21 @@ class RequestDetails(Request):
     def failures(self) -> list[tuple[str, str]]:
         """Providers that failed before, with the status of each."""
         return [(one.partition("=")[0], one.partition("=")[2]) for one in (self.tried or "").split(", ") if one]
+
+    @property
+    def course(self) -> Course:
+        """When it came by where."""
+        return Course(
+            accepted_at=self.accepted_at,
+            ended_at=self.ended_at,
+            posted_at=self.posted_at,
+            outcome=self.outcome,
+            provider=self.provider_id,
+            routed_at=self.routed_at,
+            called_at=self.called_at,
+            first_byte_ms=self.first_byte_ms,
+            failures=self.failures,
+        )
 
 
 async def rows(connection: Connection, whose: Whose, filters: Filters, part: Slice) -> list[Request]:
@@ -219,6 +245,10 @@ _OF_MODEL = (
 )
 
 
+# So that the index of those serves, whatever the planner knows of the value.
+_MISSED = " and outcome <> 'completed'"
+
+
 def _conditions(whose: Whose, filters: Filters) -> tuple[list[str], list[Any]]:
     conditions: list[str] = []
     values: list[Any] = []
@@ -226,11 +256,14 @@ def _conditions(whose: Whose, filters: Filters) -> tuple[list[str], list[Any]]:
         ("owner = {0}", whose.owner),
         ("account_id = {0}", whose.account_id),
         (_OF_MODEL, filters.model),
-        ("outcome = {0}", filters.outcome),
+        ("outcome = {0}" + _MISSED * (filters.outcome != "completed"), filters.outcome),
+        ("status = {0}" + _MISSED * (filters.status != OK), filters.status),
         (_OF_KEY, filters.key),
         ("account_id = {0}", filters.member),
         ("tags ? {0}", filters.tag),
         ("customer = {0}", filters.customer),
+        ("cost_microdollars >= {0}", filters.least_microdollars),
+        ("(ended_at - accepted_at) >= make_interval(secs => {0}::float8 / 1000)", filters.least_ms),
         ("request_id >= ledger.first_id({0})", filters.since),
     )
     for condition, value in asked:

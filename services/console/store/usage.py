@@ -1,5 +1,6 @@
 """Who used what: whole days from the ledger's roll-ups, what is left of a span from its usage rows."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from enum import Enum
@@ -23,6 +24,7 @@ _SUMS = (
     "cache_write_tokens",
     "reasoning_tokens",
     "cost_microdollars",
+    "answer_cache_hits",
 )
 
 
@@ -36,6 +38,7 @@ class By(Enum):
     TAG = "tag"
     CUSTOMER = "customer"
     PROVIDER = "provider"
+    TEAM = "team"
 
 
 _GROUPS = {
@@ -54,6 +57,7 @@ _GROUPS = {
     By.TAG: ("tag", "tag", ""),
     By.CUSTOMER: ("customer", "customer", ""),
     By.PROVIDER: ("provider_id", "provider_id as provider", ""),
+    By.TEAM: ("team", "team", ""),
 }
 
 
@@ -110,7 +114,7 @@ def span(since: datetime | None, until: datetime | None) -> Span:
 
 
 class UsageRow(Answer):
-    """A sum. Of the first nine fields an answer has those by which it is summed up."""
+    """A sum. Of the first ten fields an answer has those by which it is summed up."""
 
     model: str | None = None
     member: str | None = None
@@ -125,6 +129,8 @@ class UsageRow(Answer):
     customer: str | None = None
     """The client's own, as its requests name it."""
     provider: str | None = None
+    team: str | None = None
+    """Of those who are in it now; a member of two counts for both. Empty: of members in none."""
     requests: int
     completed: int
     input_tokens: int
@@ -135,6 +141,8 @@ class UsageRow(Answer):
     cost_microdollars: int
     cache_hit_percent: float
     """Of the input tokens, those that the provider had in its prompt cache."""
+    answer_cache_hits: int
+    """Requests whose answer came from the gateway's own cache: no provider was asked."""
     units: dict[str, int]
     """What was used beside tokens, by unit."""
     usd: str
@@ -152,14 +160,17 @@ async def report(
 ) -> list[UsageRow]:
     """Usage of one owner, one account, or (both None) everybody; the dearest first, days in order.
 
-    By tag or customer, requests without one are left out.
+    By tag or customer, requests without one are left out. Raises BadInput by team, where it is of no organization.
     """
     group, shown, join = _GROUPS[by]
     source = _source(by, only, owner, account_id)
     order = "day" if by is By.DAY else f"cost_microdollars desc, {group}"
+    used = source.query(over, ", ".join(_SUMS), _ONE)
+    if by is By.TEAM:
+        used = _by_team(source, owner, used, _SUMS)
     rows = await connection.fetch(
         f"""
-        with used as ({source.query(over, ", ".join(_SUMS), _ONE)}),
+        with used as ({used}),
         summed as (
             select {"day" if by is By.DAY else "name"} as {group},
                 {", ".join(f"sum({one})::bigint as {one}" for one in _SUMS)} from used group by 1
@@ -185,7 +196,8 @@ async def report(
 
 _ONE = (
     "1 as requests, (outcome = 'completed')::int as completed, input_tokens, output_tokens, "
-    "cache_read_tokens, cache_write_tokens, reasoning_tokens, cost_microdollars"
+    "cache_read_tokens, cache_write_tokens, reasoning_tokens, cost_microdollars, "
+    "(cached_percent is not null)::int as answer_cache_hits"
 )
 _AFTER_ALL = timedelta(days=1)
 
@@ -237,7 +249,28 @@ class _Source:
         return f"${len(self.values)}"
 
 
+def _by_team(source: _Source, owner: str | None, query: str, sums: Sequence[str], also: str = "") -> str:
+    """Rows of members as rows of the teams that they are in; empty for who is in none.
+
+    Args:
+        also: a column, beside the member, by which rows are summed up.
+    """
+    if owner is None or not owner.startswith("org:"):
+        raise BadInput("usage by team is an organization's")
+    return f"""
+        select coalesce(team, '') as name, summed.* from (
+            select name as member{also and f", {also}"}, {", ".join(f"sum({one})::bigint as {one}" for one in sums)}
+            from ({query}) of_members group by name{also and f", {also}"}
+        ) summed left join (
+            select team, jsonb_array_elements_text(members) as member
+            from control.limits, jsonb_each(document::jsonb -> 'teams') as teams (team, members)
+            where owner = {source.add(owner)}
+        ) teams using (member)
+    """  # noqa: S608
+
+
 def _source(by: By, only: Only, owner: str | None, account_id: str | None) -> _Source:
+    by = By.MEMBER if by is By.TEAM else by
     group, labels = _GROUPS[by][0], only.labels(by)
     name = "''" if by is By.DAY else f"coalesce({group}, '')"
     if labels:
@@ -281,9 +314,12 @@ async def _units(
     else:
         source.sums, source.name_in_sums, source.of_sums = "units_daily", source.name_in_single, "true"
         source.single, source.day_in_single = "ledger.used_units", "day"
+    used = source.query(over, "unit, amount", "unit, amount")
+    if by is By.TEAM:
+        used = _by_team(source, owner, used, ("amount",), "unit")
     rows = await connection.fetch(
         f"""
-        with used as ({source.query(over, "unit, amount", "unit, amount")})
+        with used as ({used})
         select {"day" if by is By.DAY else "name"} as name, unit, sum(amount)::bigint as amount
         from used group by 1, 2 order by 2
         """,  # noqa: S608

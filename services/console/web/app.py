@@ -25,6 +25,7 @@ from services.console.web import (
     requests,
     sign_on,
     signing_in,
+    sinks,
     usage,
 )
 from services.console.web.pages import SECURITY_HEADERS, STATIC, page
@@ -44,6 +45,7 @@ PAGES = (
     playground,
     operator,
     operations,
+    sinks,
     live,
 )
 

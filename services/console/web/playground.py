@@ -20,6 +20,7 @@ routes = APIRouter()
 TOKEN_TTL_S = 120
 MOST_PROMPT = 20_000
 MOST_RUNS = 50
+STOP_WITHIN_S = 5.0
 STREAM = r"^stream_[A-Za-z0-9_-]{20,80}$"
 _GOES_ON = {"X-Sluice-On-Disconnect": "continue"}
 
@@ -64,6 +65,21 @@ async def go_on(
     headers = {"Last-Event-ID": str(after)}
     answer = _answer(visit.session.parts.playground_url, token, runs, "GET", f"streams/{stream}", headers)
     return StreamingResponse(answer, media_type="text/event-stream", headers=SECURITY_HEADERS)
+
+
+@routes.post("/{space}/playground/{stream}/stop")
+async def stop(visit: Visiting, stream: Annotated[str, Path(pattern=STREAM)]) -> Response:
+    """Ends an answer; what was written until then is charged."""
+    headers = {"Authorization": f"Bearer {await _token(visit)}"}
+    url = f"{visit.session.parts.playground_url}/streams/{stream}"
+    try:
+        async with httpx.AsyncClient(timeout=STOP_WITHIN_S, trust_env=False) as http:
+            answer = await http.delete(url, headers=headers)
+    except httpx.HTTPError:
+        raise Away("the gateway does not answer; try again") from None
+    if answer.is_error:
+        raise NotFound(_message(answer))
+    return Response(status_code=204, headers=SECURITY_HEADERS)
 
 
 async def _token(visit: Visit) -> str:

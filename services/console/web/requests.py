@@ -12,10 +12,11 @@ from starlette.responses import Response, StreamingResponse
 
 from contracts.clock import now_ms
 from contracts.labels import MOST_CUSTOMER
-from services.console.core.timeline import given_back, timeline
-from services.console.errors import Away, BadInput, NotFound
+from libs.pricing.usd import parse_usd
+from services.console.errors import Away, BadInput
 from services.console.paging import page_of, slice_of
 from services.console.parts import Parts
+from services.console.routes.requests import looked_up
 from services.console.session import connected
 from services.console.store import requests
 from services.console.store.requests import Filters, Whose
@@ -43,19 +44,27 @@ async def list_requests(
     member: Text = "",
     tag: Text = "",
     customer: Annotated[str, Query(max_length=MOST_CUSTOMER)] = "",
+    status: Annotated[str, Query(pattern=r"^([1-5]\d\d)?$")] = "",
+    cost: Annotated[str, Query(pattern=r"^(\d{1,6}(\.\d{1,6})?)?$")] = "",
+    took: Annotated[str, Query(pattern=r"^(\d{1,6}(\.\d{1,3})?)?$")] = "",
     span: Text = "7d",
     cursor: Text = "",
 ) -> Response:
-    """The page."""
-    chosen = {
-        "model": model,
-        "outcome": outcome,
-        "key": key,
-        "member": member,
-        "tag": tag,
-        "customer": customer,
-    }
-    filters = Filters(**{name: value or None for name, value in chosen.items()}, since=_since(span))
+    """The page.
+
+    Args:
+        cost: US dollars, or more.
+        took: seconds, or more.
+    """
+    texts = {"model": model, "outcome": outcome, "key": key, "member": member, "tag": tag, "customer": customer}
+    chosen = texts | {"status": status, "cost": cost, "took": took}
+    filters = Filters(
+        **{name: value or None for name, value in texts.items()},
+        since=_since(span),
+        status=int(status) if status else None,
+        least_microdollars=parse_usd(cost) if cost else None,
+        least_ms=round(float(took) * 1000) if took else None,
+    )
     try:
         found = await requests.rows(visit.session.connection, visit.whose, filters, slice_of(ROWS, cursor))
     except ValueError:
@@ -112,20 +121,15 @@ async def _rows(parts: Parts, whose: Whose, space: str, request: Request, after_
 @routes.get("/{space}/requests/{request_id}")
 async def show_request(visit: Visiting, request_id: UUID) -> Response:
     """One request: what was asked of whom, how it ended, what it cost."""
-    found = await requests.find(visit.session.connection, visit.whose, request_id)
-    if found is None:
-        raise NotFound(
-            "there is no such request in the books, or it is not yours; one that still runs is entered when it ends"
-        )
-    accepted_ms, ended_ms = (int(at.timestamp() * 1000) for at in (found.accepted_at, found.ended_at))
-    verdicts = await visit.session.parts.verdicts.find(str(request_id), found.owner, accepted_ms, ended_ms)
+    seen = await looked_up(visit.session, visit.whose, request_id)
+    verdicts = seen.verdicts
     return visit.page(
         "request.html",
-        row=found,
-        steps=timeline(found.accepted_at, found.ended_at, found.posted_at, found.outcome, found.provider_id, verdicts),
+        row=seen.details,
+        steps=seen.steps,
         policy=verdicts.policy[1] if verdicts.policy else None,
         quota=verdicts.quota[1] if verdicts.quota else None,
-        given_back=given_back(found.reserved_microdollars, found.cost_microdollars),
+        given_back=seen.given_back_microdollars,
     )
 
 

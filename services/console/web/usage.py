@@ -1,4 +1,4 @@
-"""Usage: spending by day, and by model, member, key, tag or customer; as CSV too."""
+"""Usage: spending by day, and by model, member, team, key, tag, customer or provider; as CSV and Parquet too."""
 
 import csv
 import io
@@ -21,7 +21,7 @@ from services.console.web.visits import Visit, Visiting
 routes = APIRouter()
 SPANS = (7, 30, 90)
 ROWS = 100
-_SHOWN = ("requests", "completed", "input_tokens", "output_tokens", "cache_read_tokens", "usd")
+_SHOWN = ("requests", "completed", "input_tokens", "output_tokens", "cache_read_tokens", "answer_cache_hits", "usd")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ async def show_usage(visit: Visiting, chosen: Wanted) -> Response:
         chart=chart(by_day, days),
         chosen=chosen,
         by=by,
-        dimensions=list(By),
+        dimensions=[one for one in By if one is not By.TEAM or visit.space.organization],
         days=days,
         spans=SPANS,
         most=most,
@@ -110,8 +110,9 @@ def name_of(row: UsageRow, by: By) -> str:
         By.TAG: row.tag,
         By.CUSTOMER: row.customer,
         By.PROVIDER: row.provider,
+        By.TEAM: row.team,
     }[by]
-    return named or "without a key"
+    return named or {By.TEAM: "in no team", By.PROVIDER: "no provider"}.get(by, "without a key")
 
 
 def _plain(text: str) -> str:

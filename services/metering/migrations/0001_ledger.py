@@ -97,6 +97,8 @@ _TABLES = (
         quantities jsonb,
         streamed boolean not null default false,
         cached_percent smallint,
+        routed_at timestamptz,
+        called_at timestamptz,
         customer text,
         tags jsonb,
         metadata jsonb
@@ -108,6 +110,8 @@ _TABLES = (
     "create index usage_by_customer on ledger.usage (owner, customer, request_id) where customer is not null;",
     "create index usage_with_tags on ledger.usage (owner, request_id) where tags is not null;",
     "create index usage_with_quantities on ledger.usage (owner, request_id) where quantities is not null;",
+    "create index usage_by_cost on ledger.usage (cost_microdollars);",
+    "create index usage_by_duration on ledger.usage ((ended_at - accepted_at));",
     "create index usage_not_completed on ledger.usage (owner, outcome, request_id) where outcome <> 'completed';",
 )
 
@@ -120,7 +124,14 @@ _SUMS = (
     "cache_write_tokens",
     "reasoning_tokens",
     "cost_microdollars",
+    "answer_cache_hits",
 )
+_TOKENS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens")
+_COUNTED = (
+    f"count(*), count(*) filter (where outcome = 'completed'), {', '.join(f'sum({name})' for name in _TOKENS)}, "
+    "sum(cost_microdollars), count(cached_percent)"
+)
+"""`_SUMS` of requests."""
 _SUM_COLUMNS = ", ".join(f"{name} bigint not null" for name in _SUMS)
 _ADDED = ", ".join(f"{name} = known.{name} + excluded.{name}" for name in _SUMS)
 
@@ -233,7 +244,7 @@ _PROJECTIONS = (
         select request_id, owner, (accepted_at at time zone 'UTC')::date as day, coalesce(account_id, '') as account_id,
             coalesce(key_fingerprint, '') as key_fingerprint, model, provider_id, label.dimension, label.name, outcome,
             input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens, cost_microdollars,
-            quantities, customer, tags
+            cached_percent, quantities, customer, tags
         from ledger.usage, lateral (
             select 'customer' as dimension, customer as name where customer is not null
             union all
@@ -245,9 +256,7 @@ _PROJECTIONS = (
     create function ledger.roll_up_labels(ids uuid[]) returns void language sql as $$
         insert into ledger.labels_daily as known
         select owner, dimension, name, day, account_id, key_fingerprint, model,
-            count(*), count(*) filter (where outcome = 'completed'),
-            sum(input_tokens), sum(output_tokens), sum(cache_read_tokens), sum(cache_write_tokens),
-            sum(reasoning_tokens), sum(cost_microdollars)
+            {_COUNTED}
         from ledger.used_labels where ids is null or request_id = any(ids)
         group by 1, 2, 3, 4, 5, 6, 7
         order by 1, 2, 3, 4, 5, 6, 7
@@ -260,9 +269,7 @@ _PROJECTIONS = (
     begin
         insert into ledger.usage_daily as known
         select owner, (accepted_at at time zone 'UTC')::date as day, coalesce(account_id, ''),
-            coalesce(key_fingerprint, ''), model, count(*), count(*) filter (where outcome = 'completed'),
-            sum(input_tokens), sum(output_tokens), sum(cache_read_tokens), sum(cache_write_tokens),
-            sum(reasoning_tokens), sum(cost_microdollars)
+            coalesce(key_fingerprint, ''), model, {_COUNTED}
         from added
         group by 1, 2, 3, 4, 5
         order by 1, 2, 3, 4, 5
@@ -270,9 +277,7 @@ _PROJECTIONS = (
             {_ADDED};
         insert into ledger.usage_sums as known
         select owner, dimension, (accepted_at at time zone 'UTC')::date as day, name,
-            count(*), count(*) filter (where outcome = 'completed'),
-            sum(input_tokens), sum(output_tokens), sum(cache_read_tokens), sum(cache_write_tokens),
-            sum(reasoning_tokens), sum(cost_microdollars)
+            {_COUNTED}
         from added, lateral (values ('day', ''), ('model', model), ('member', coalesce(account_id, '')),
             ('key', coalesce(key_fingerprint, '')), ('provider', coalesce(provider_id, ''))) as summed (dimension, name)
         group by 1, 2, 3, 4
@@ -302,7 +307,7 @@ _PROJECTIONS = (
     create trigger roll_ups_follow after insert on ledger.usage
         referencing new table as added for each statement execute function ledger.roll_up();
     """,
-    """
+    f"""
     create function ledger.rebuild() returns void language plpgsql as $$
     begin
         lock table ledger.entries, ledger.usage in share mode;
@@ -315,21 +320,17 @@ _PROJECTIONS = (
         delete from ledger.usage_daily;
         insert into ledger.usage_daily
         select owner, (accepted_at at time zone 'UTC')::date, coalesce(account_id, ''), coalesce(key_fingerprint, ''),
-            model, count(*), count(*) filter (where outcome = 'completed'), sum(input_tokens), sum(output_tokens),
-            sum(cache_read_tokens), sum(cache_write_tokens), sum(reasoning_tokens), sum(cost_microdollars)
+            model, {_COUNTED}
         from ledger.usage
         group by 1, 2, 3, 4, 5;
         delete from ledger.usage_sums;
         insert into ledger.usage_sums
-        select owner, dimension, day, name, sum(requests), sum(completed), sum(input_tokens), sum(output_tokens),
-            sum(cache_read_tokens), sum(cache_write_tokens), sum(reasoning_tokens), sum(cost_microdollars)
+        select owner, dimension, day, name, {", ".join(f"sum({name})" for name in _SUMS)}
         from ledger.usage_daily, lateral (values ('day', ''), ('model', model), ('member', account_id),
             ('key', key_fingerprint)) as summed (dimension, name)
         group by 1, 2, 3, 4
         union all
-        select owner, 'provider', (accepted_at at time zone 'UTC')::date, coalesce(provider_id, ''), count(*),
-            count(*) filter (where outcome = 'completed'), sum(input_tokens), sum(output_tokens),
-            sum(cache_read_tokens), sum(cache_write_tokens), sum(reasoning_tokens), sum(cost_microdollars)
+        select owner, 'provider', (accepted_at at time zone 'UTC')::date, coalesce(provider_id, ''), {_COUNTED}
         from ledger.usage
         group by 1, 3, 4;
         delete from ledger.units_daily;
@@ -340,7 +341,7 @@ _PROJECTIONS = (
         delete from ledger.labels_daily;
         perform ledger.roll_up_labels(null);
     end $$;
-    """,
+    """,  # noqa: S608
 )
 
 # Row triggers reach the partitions, of whose names a statement may make use; those on TRUNCATE come with each month.

@@ -28,6 +28,8 @@ class Ending:
     quantities: list[Quantity] = field(default_factory=list)
     estimated_from: EstimatedFrom | None = None
     """None where the provider counted."""
+    called_at_ms: int | None = None
+    """See `contracts.usage`."""
     first_byte_ms: int | None = None
     upstream_ms: int = 0
     """See `ReplyEnded.upstream_ms`."""
@@ -90,6 +92,8 @@ def attempt_ended(route: RoutePlanned | RequestRejected, ending: Ending, now_ms:
             reserved_microdollars=planned.reserved_microdollars if planned else None,
             attempts=ending.attempts,
             tried=ending.tried,
+            routed_at_ms=route.rejected_at_ms if isinstance(route, RequestRejected) else route.planned_at_ms,
+            called_at_ms=ending.called_at_ms,
             ended_at_ms=now_ms,
             first_byte_ms=ending.first_byte_ms,
             streamed=planned.stream if planned else False,

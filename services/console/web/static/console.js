@@ -112,6 +112,7 @@ if (playground) {
   const store = `playground ${playground.action}`;
   const panels = [...document.querySelectorAll("[data-run]")];
   const button = playground.querySelector("button");
+  const stopping = playground.querySelector("[data-stop]");
   let runs = [];
   const keep = () => sessionStorage.setItem(store, JSON.stringify({ prompt: playground.elements.prompt.value, runs }));
   const show = (run, panel) => {
@@ -125,6 +126,7 @@ if (playground) {
     if (run.all) said.push(`all after ${run.all} ms`);
     if (run.usage) said.push(`${run.usage.prompt_tokens} tokens in, ${run.usage.completion_tokens} out`);
     if (run.resumed) said.push("went on after the page was loaded again");
+    if (run.stopped) said.push("stopped; what was written is charged");
     facts.textContent = said.join(" · ") || "waiting for the first token";
     facts.classList.toggle("bad-text", Boolean(run.problem));
     if (run.done && run.id) {
@@ -134,6 +136,12 @@ if (playground) {
       facts.append(" · ", link);
     }
   };
+  // One that has no name yet is stopped when it has.
+  const stop = (run) => {
+    run.stopped = true;
+    if (run.stream) fetch(`${playground.action}/${run.stream}/stop`, { method: "POST", body: new URLSearchParams({ csrf: playground.elements.csrf.value }) });
+  };
+  stopping.addEventListener("click", () => runs.filter((run) => !run.done).forEach(stop));
   const follow = async (run, panel, response) => {
     if (!response.ok || !response.headers.get("content-type").startsWith("text/event-stream")) {
       run.problem = response.ok ? "Sign in again, then try once more." : `The console answered ${response.status}. Load the page again.`;
@@ -146,8 +154,8 @@ if (playground) {
       const at = field("id");
       if (data && data !== "[DONE]") {
         const content = JSON.parse(data);
-        if (field("event") === "request") { run.id = content.id || run.id; run.stream = content.stream || run.stream; keep(); return; }
-        if (field("event") === "problem" || content.error) { run.problem = content.message ?? content.error.message; return; }
+        if (field("event") === "request") { run.id = content.id || run.id; run.stream = content.stream || run.stream; keep(); if (run.stopped) stop(run); return; }
+        if (field("event") === "problem" || content.error) { if (!run.stopped) run.problem = content.message ?? content.error.message; return; }
         const text = content.choices?.[0]?.delta?.content;
         if (text) {
           run.first ??= Math.round(Date.now() - run.begun);
@@ -169,6 +177,7 @@ if (playground) {
   };
   const start = async (ask) => {
     button.disabled = true;
+    stopping.hidden = runs.every((run) => run.done);
     panels.forEach((panel, number) => { panel.hidden = !runs[number]; });
     await Promise.allSettled(runs.map(async (run, number) => {
       show(run, panels[number]);
@@ -186,6 +195,7 @@ if (playground) {
     }));
     keep();
     button.disabled = false;
+    stopping.hidden = true;
   };
   playground.addEventListener("submit", (event) => {
     event.preventDefault();
