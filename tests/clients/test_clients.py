@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 
 from deploy.local.home import ROOT
-from tests.clients import pins
+from tests.clients import pins, snippets
 from tests.clients.clients import CLIENTS, Client
 from tests.clients.environments import FOLDER
 from tests.clients.programs import output_of
@@ -59,6 +59,15 @@ async def test_a_client(
     results = _known() | {client.name: {"digest": client.digest, "cells": cells}}
     RESULTS.write_text(json.dumps(results, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
     assert not failures(cells), "\n".join(failures(cells))
+
+
+@pytest.mark.parametrize("name", snippets.ON_DEMAND)
+async def test_a_snippet_of_the_console_runs_as_it_is_shown(
+    name: str, providers: tuple[Gateway, str], tmp_path: Path
+) -> None:
+    gateway, _mock = providers
+    shown = await snippets.shown(gateway, "stub/echo")
+    assert await snippets.output_of(name, shown[name], gateway, tmp_path)
 
 
 def test_the_document_says_what_passed(request: pytest.FixtureRequest) -> None:

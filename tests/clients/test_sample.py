@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.clients import snippets
 from tests.clients.clients import CLIENTS, Client
 from tests.clients.programs import output_of
 from tests.clients.results import collected, failures
@@ -31,3 +32,10 @@ async def test_a_client(gateway: Gateway, client: Client, tmp_path: Path) -> Non
     cells = collected(await output_of(client, SAMPLE[client.name], gateway, "", tmp_path))
     assert cells, "the program said nothing"
     assert not failures(cells), "\n".join(failures(cells))
+
+
+@pytest.mark.parametrize("name", [name for name in snippets.RUNNERS if name not in snippets.ON_DEMAND])
+async def test_a_snippet_of_the_console_runs_as_it_is_shown(gateway: Gateway, name: str, tmp_path: Path) -> None:
+    shown = await snippets.shown(gateway, "stub/echo")
+    assert shown.keys() == snippets.RUNNERS.keys() | snippets.SETTINGS
+    assert "gateway" in await snippets.output_of(name, shown[name], gateway, tmp_path)

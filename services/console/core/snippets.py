@@ -77,6 +77,7 @@ import { generateText } from "ai"
 
 const sluice = createOpenAI({ baseURL: "{URL}", apiKey: process.env.SLUICE_API_KEY })
 const { text } = await generateText({ model: sluice("{MODEL}"), prompt: "Hello" })
+console.log(text)
 """,
         "",
     ),
@@ -91,6 +92,7 @@ client = anthropic.Anthropic(base_url="{URL}", api_key=os.environ["SLUICE_API_KE
 message = client.messages.create(
     model="{MODEL}", max_tokens=1024, messages=[{"role": "user", "content": "Hello"}]
 )
+print(message.content[0].text)
 """,
         "",
     ),
