@@ -20,6 +20,11 @@ class Meters:
         """By scope, as the limiter writes it: ``account``, ``team core``, ``member acct_…``."""
         return self._by_owner.get(owner, _NOTHING)
 
+    @property
+    def by_owner(self) -> Mapping[str, Mapping[str, MeterSaved]]:
+        """Of everybody."""
+        return self._by_owner
+
     def _changed(self, key: str, saved: MeterSaved | None) -> None:
         owner, _, scope = key.partition("/")
         if saved is not None:

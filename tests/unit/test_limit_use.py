@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from contracts.limits import Counted, Limit, LimitsSet, MeterSaved, Scope
 from libs.config.gateway import Limits
-from services.console.core.limit_use import LimitUse, uses
+from services.console.core.limit_use import LimitUse, fullest, set_by_operator, uses
 
 NOW = datetime(2026, 11, 26, 12, 30, tzinfo=UTC)
 NOW_MS = int(NOW.timestamp() * 1000)
@@ -75,4 +75,20 @@ def test_the_operator_s_hold_besides() -> None:
     )
     assert [(one.scope, one.most_shown, one.used_shown, one.by_operator) for one in found] == [
         ("all", "5.000000", "0.000000", True)
+    ]
+
+
+def test_who_has_used_most_of_what_the_operator_allows() -> None:
+    limits = Limits.model_validate({"organization": {"requests_per_day": 10}, "account": {"requests_per_day": 100}})
+    counted = {
+        OWNER: {"organization": _saved("organization", "requests_per_day", 9)},
+        "acct:a": {"account": _saved("account", "requests_per_day", 50)},
+        "acct:b": {"account": _saved("account", "requests_per_day", 0)},
+    }
+    found = fullest(limits, counted, NOW_MS, 5)
+    assert [(owner, one.percent) for owner, one in found] == [(OWNER, 90), ("acct:a", 50)]
+    assert [owner for owner, _one in fullest(limits, counted, NOW_MS, 1)] == [OWNER]
+    assert [(scope, meter.name, most) for scope, meter, most in set_by_operator(limits)] == [
+        ("account", "requests_per_day", 100),
+        ("organization", "requests_per_day", 10),
     ]

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 
 from contracts.limits import LimitsSet, MeterSaved, Scope
 from libs.config.gateway import Limits
@@ -10,6 +11,8 @@ from libs.limits.catalog import METERS, Meter, Window, shown_amount
 
 MEMBER_DAY = "usd_per_day"
 """Of members it is counted by the ledger, from midnight, and not by meters."""
+MOST_OWNERS = 5_000
+"""Whose use is looked at for one page."""
 _UNSAVED = (None, Window.MINUTE)
 """Windows that only the limiter's memory has: what is in flight, and the last 60 seconds."""
 
@@ -77,6 +80,35 @@ def uses(
         if meter in METERS
     ]
     return found
+
+
+def fullest(
+    operator: Limits, counted: Mapping[str, Mapping[str, MeterSaved]], now_ms: int, most: int
+) -> list[tuple[str, LimitUse]]:
+    """Of all owners, those that have used most of what the operator allows each, with that limit.
+
+    Args:
+        counted: what was saved of each owner, by scope.
+    """
+    found = [
+        (owner, one)
+        for owner, of_owner in islice(counted.items(), MOST_OWNERS)
+        for one in uses(LimitsSet(owner=owner, version=1), operator, of_owner, {}, now_ms)
+        if one.used
+    ]
+    return sorted(found, key=lambda pair: (-(pair[1].percent or 0), pair[0]))[:most]
+
+
+def set_by_operator(limits: Limits) -> list[tuple[Scope | str, Meter, int]]:
+    """What the operator allows each: the scope, the meter, and the most."""
+    owners = (("account", limits.account), ("organization", limits.organization))
+    scopes = [pair for pair in _operators(limits, organization=True) if pair[0] is not Scope.ALL]
+    return [
+        (scope, METERS[name], most)
+        for scope, meters in (*owners, *scopes)
+        for name, most in meters.items()
+        if name in METERS
+    ]
 
 
 def _operators(limits: Limits, *, organization: bool) -> Iterable[tuple[Scope, Mapping[str, int]]]:

@@ -6,10 +6,12 @@ from fastapi import APIRouter, Query
 from pydantic import ValidationError
 from starlette.responses import Response
 
+from contracts.clock import now_ms
 from contracts.limits import LimitsSet, Scope
-from libs.limits.catalog import METERS
+from libs.limits.catalog import METERS, shown_amount
 from services.console.core import limits_document as documents
 from services.console.core.authorization import Action
+from services.console.core.limit_use import fullest, set_by_operator
 from services.console.errors import BadInput, ConsoleError, NotFound
 from services.console.routes.limits import LimitsChange, change_team, create_team, delete_team, uses_of
 from services.console.store import accounts, limits, organizations
@@ -17,13 +19,26 @@ from services.console.web.visits import Visit, Visiting
 
 routes = APIRouter()
 MEMBERS = 100
+FULLEST = 20
 _MOVED = "Somebody changed the limits meanwhile. They are shown here; make your change again."
 
 
 @routes.get("/{space}/limits")
 async def show_limits(visit: Visiting) -> Response:
-    """The page."""
+    """The page; in everybody's space what the operator allows each."""
+    if visit.space.owner is None:
+        return _operators(visit)
     return await _limits(visit)
+
+
+def _operators(visit: Visit) -> Response:
+    visit.session.check_operator()
+    allowed, counted = visit.session.parts.catalog.limits, visit.session.parts.meters.by_owner
+    rows = [
+        (scope if isinstance(scope, str) else scope.value, meter.name, shown_amount(meter, most))
+        for scope, meter, most in set_by_operator(allowed)
+    ]
+    return visit.page("operator_limits.html", rows=rows, fullest=fullest(allowed, counted, now_ms(), FULLEST))
 
 
 @routes.post("/{space}/limits")
