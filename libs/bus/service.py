@@ -30,8 +30,8 @@ from libs.runtime.background import Repeated
 from libs.runtime.health import Health
 from libs.runtime.process import collect_garbage_seldom, run_process
 from libs.runtime.server import HttpServer
+from libs.telemetry.exported import is_exported
 from libs.telemetry.instruments import ALL, LAG
-from libs.telemetry.otlp_metrics import MetricsExport
 from libs.telemetry.resource import resource
 
 log = structlog.get_logger()
@@ -213,28 +213,42 @@ async def _main(spec: ServiceSpec, build: Build, stop: asyncio.Event) -> None:
         inherits="health",
     )
     await page.start()
-    export = MetricsExport(resource(spec.name), ALL)
-    exporting = Repeated("export metrics", export.send, every_s=export.every_s)
-    await exporting.start()
     service = Service(spec, bus, producer, health, DeadLetters(producer, spec.name), trust)
-    started = asyncio.Event()
-    serving = asyncio.create_task(_serve(service, build, stop, started))
-    stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    health.draining()
-    if page.inherited:
-        # Whoever asks is to meet the successor.
-        await page.stop()
-    if not started.is_set():
-        serving.cancel()
-    try:
-        await serving
-    except asyncio.CancelledError:
-        log.info("stopped before it was ready")
-    await exporting.stop()
-    await export.stop()
+    async with _metrics_exported(spec.name):
+        started = asyncio.Event()
+        serving = asyncio.create_task(_serve(service, build, stop, started))
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        health.draining()
+        if page.inherited:
+            # Whoever asks is to meet the successor.
+            await page.stop()
+        if not started.is_set():
+            serving.cancel()
+        try:
+            await serving
+        except asyncio.CancelledError:
+            log.info("stopped before it was ready")
     if not page.inherited:
         await page.stop()
+
+
+@asynccontextmanager
+async def _metrics_exported(service: str) -> AsyncIterator[None]:
+    """Sends metrics by OTLP where somebody takes them, and the last totals at the end."""
+    if not is_exported("METRICS"):
+        yield
+        return
+    from libs.telemetry.otlp_metrics import MetricsExport
+
+    export = MetricsExport(resource(service), ALL)
+    sending = Repeated("export metrics", export.send, every_s=export.every_s)
+    await sending.start()
+    try:
+        yield
+    finally:
+        await sending.stop()
+        await export.stop()
 
 
 async def _serve(service: Service, build: Build, stop: asyncio.Event, started: asyncio.Event) -> None:

@@ -34,6 +34,7 @@ def run_process(name: str, main: Main) -> None:
 
     Environment: ``SLUICE_LOG_LEVEL``.
     """
+    gc.enable()
     # No core dump: memory holds prompts, in the vault and the relays provider keys.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     configure_logs(name, os.environ.get("SLUICE_LOG_LEVEL", "INFO"))

@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 
-from libs.telemetry.otlp_metrics import is_exported
+from libs.telemetry.exported import is_exported
 from libs.telemetry.resource import resource
 
 REPEAT_AFTER_S = 10.0

@@ -21,35 +21,26 @@ _CUMULATIVE = points.AggregationTemporality.CUMULATIVE
 
 
 class MetricsExport:
-    """Sends all series, now and then. Without an endpoint, or with ``OTEL_METRICS_EXPORTER=none``, it does nothing."""
+    """Sends all series, now and then."""
 
     def __init__(self, resource: Resource, instruments: Iterable[Instrument]) -> None:
         self._resource = resource
         self._instruments = tuple(instruments)
         self._began_ns = time.time_ns()
-        wanted = is_exported("METRICS")
-        self._exporter = OTLPMetricExporter() if wanted else None
+        self._exporter = OTLPMetricExporter()
         self.every_s = float(os.environ.get("OTEL_METRIC_EXPORT_INTERVAL", "60000")) / 1000
         """Between two exports: OpenTelemetry's variable (ms) and default."""
 
     async def stop(self) -> None:
         """Sends the last totals; gives up after `WITHIN_S`."""
-        if self._exporter:
-            giving_up = asyncio.get_running_loop().call_later(WITHIN_S, self._exporter.shutdown)
-            await self.send()
-            giving_up.cancel()
+        giving_up = asyncio.get_running_loop().call_later(WITHIN_S, self._exporter.shutdown)
+        await self.send()
+        giving_up.cancel()
 
     async def send(self) -> None:
         """Sends all series once; what a collector does not take now it is given in the next total."""
-        if self._exporter:
-            data = snapshot(self._instruments, self._resource, self._began_ns, time.time_ns())
-            await asyncio.to_thread(self._exporter.export, data, 5_000)
-
-
-def is_exported(signal: str) -> bool:
-    """``OTEL_EXPORTER_OTLP_ENDPOINT`` is set, and the signal (``TRACES``, ``METRICS``, ``LOGS``) not switched off."""
-    endpoint = os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT")
-    return bool(endpoint) and os.environ.get(f"OTEL_{signal}_EXPORTER", "otlp") != "none"
+        data = snapshot(self._instruments, self._resource, self._began_ns, time.time_ns())
+        await asyncio.to_thread(self._exporter.export, data, 5_000)
 
 
 def snapshot(instruments: Iterable[Instrument], resource: Resource, began_ns: int, now_ns: int) -> points.MetricsData:

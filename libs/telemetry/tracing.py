@@ -9,19 +9,21 @@ import secrets
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from contracts.record import Refusal
 from libs.telemetry.ending import shut_down_within
-from libs.telemetry.otlp_metrics import is_exported
+from libs.telemetry.exported import is_exported
 from libs.telemetry.resource import resource
+
+if TYPE_CHECKING:
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk.trace import TracerProvider
 
 Attributes = Mapping[str, str | int | float | bool]
 
@@ -32,8 +34,8 @@ MOST_FAILURES = 20
 """Spans a second of failed steps whose requests are not sampled: an outage is to be seen, and not to be made worse."""
 
 _propagator = TraceContextTextMapPropagator()
-_provider: TracerProvider | None = None
-_exporter: OTLPSpanExporter | None = None
+_provider: "TracerProvider | None" = None
+_exporter: "OTLPSpanExporter | None" = None
 _tracer: trace.Tracer | None = None
 
 
@@ -42,6 +44,10 @@ def configure_tracing(service: str) -> None:
     global _exporter, _provider, _tracer
     if not is_exported("TRACES"):
         return
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
     _exporter = OTLPSpanExporter()
     _provider = TracerProvider(resource=resource(service), shutdown_on_exit=False)
     _provider.add_span_processor(BatchSpanProcessor(_exporter, schedule_delay_millis=500))
