@@ -1,31 +1,14 @@
 """``kilo-auto/*`` and the identifiers that providers get."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from libs.config.auto import AutoModel, choose
 from libs.config.gateway import load_config
 from tests.e2e.plane import Plane
-from tests.e2e.test_spending import fund
-from tests.stacks import Gateway, chat, running_stack, until
+from tests.stacks import Gateway, chat
 from tests.unit.records import Config
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def prepaid(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Plane]:
-    environment = {"SLUICE_BILLING__PREPAID": "true"}
-    async with running_stack(tmp_path_factory.mktemp("auto"), kafka, environment=environment) as started:
-        plane = Plane(started, 1)
-        await fund(plane, f"/api/accounts/{started.account_id}", "10")
-
-        async def let_in() -> bool | None:
-            return (await started.post(chat("hi"))).status_code == 200 or None
-
-        await until(let_in, what="credit at rate-limit")
-        yield plane
 
 
 @pytest.fixture
@@ -76,22 +59,6 @@ async def test_without_a_key_the_free_ones_are_open_and_the_list_shows_them(gate
     assert (await gateway.http.post(url, json=chat("hi", model="kilo-auto/frontier"))).status_code == 401
     listed = (await gateway.http.get(f"{gateway.base_url}/models")).json()["data"]
     assert {"kilo-auto/free", "kilo-auto/small"} <= {model["id"] for model in listed}
-
-
-async def test_who_has_no_balance_gets_the_free_small_model(prepaid: Plane) -> None:
-    person = await prepaid.person()
-
-    async def answered() -> Any:
-        response = await prepaid.ask(person.key, model="kilo-auto/small", max_tokens=100)
-        return response.json().get("model")
-
-    assert await answered() == "stub/echo:free"
-    await fund(prepaid, f"/api/accounts/{person.account_id}", "1")
-
-    async def paid() -> bool | None:
-        return await answered() == "stub/echo" or None
-
-    await until(paid, what="the paid model")
 
 
 async def test_a_provider_gets_a_cache_key_of_account_and_task_and_no_name_of_ours(gateway: Gateway) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import asyncpg
@@ -11,15 +10,14 @@ import pytest_asyncio
 
 from tests.e2e.plane import LET_IN, Person, Plane
 from tests.service_account import ACCOUNT
-from tests.stacks import NotYet, running_stack, until
+from tests.stacks import Gateway, NotYet, until
 
 GOOD, BAD, OURS = "sk-stub-personal-0001", "sk-refused-key-0002", "sk-stub-organization-0003"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def plane(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Plane]:
-    async with running_stack(tmp_path_factory.mktemp("byok"), kafka) as gateway:
-        yield Plane(gateway, 1)
+async def plane(gateway: Gateway) -> Plane:
+    return Plane(gateway, 1)
 
 
 def _keys_of(person: Person) -> str:

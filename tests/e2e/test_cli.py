@@ -77,13 +77,14 @@ def _left(family: list[psutil.Process]) -> list[str]:
     return [process.name() for process in alive]
 
 
-async def _read_until(mark: bytes, stream: asyncio.StreamReader) -> None:
+async def _read_until(mark: bytes, stream: asyncio.StreamReader) -> bytes:
     """Reads lines up to one with the mark. A process that ends before it fails the test with what it printed."""
     lines: list[bytes] = []
     async with asyncio.timeout(90):
         while not lines or mark not in lines[-1]:
             lines.append(await stream.readline())
             assert lines[-1], b"".join(lines).decode()
+    return b"".join(lines)
 
 
 @asynccontextmanager
@@ -96,9 +97,17 @@ async def _up(shell: Shell, port: int, *words: str) -> AsyncIterator[Home]:
         await shell.run("down")
 
 
-async def test_the_demo_shows_the_whole_way_of_a_request(shell: Shell) -> None:
-    done = await shell.run("demo", "--once", "--port", str(free_port()))
+async def test_the_demo_shows_the_whole_way_of_a_request_and_leaves_nothing_behind(shell: Shell) -> None:
+    async with asyncio.timeout(150):
+        process = await shell.start("demo", "--once", "--port", str(free_port()))
+        assert process.stderr
+        began = await _read_until(b"services:", process.stderr)
+        family = _family(process.pid)
+        out, err = await process.communicate()
+    done = Done(process.returncode or 0, out.decode(), (began + err).decode())
     assert done.code == 0, done.err
+    assert len(family) > 5
+    assert _left(family) == []
     for service in ("ingress", "policy", "rate-limit", "key-vault", "router", "relay", "metering"):
         assert f"  {service} " in done.out, done.out
     assert "curl -N http://127.0.0.1:" in done.out
@@ -111,21 +120,22 @@ async def test_the_demo_shows_the_whole_way_of_a_request(shell: Shell) -> None:
     assert Home(shell.home / "demo").running() is None
 
 
-@pytest.mark.parametrize("when", ["starting", "running"])
-async def test_ctrl_c_leaves_nothing_behind(shell: Shell, when: str) -> None:
+async def test_ctrl_c_leaves_nothing_behind(shell: Shell) -> None:
     process = await shell.start("demo", "--port", str(free_port()))
-    assert process.stdout
     assert process.stderr
-    mark, stream = (b"services:", process.stderr) if when == "starting" else (b"cost microdollars", process.stdout)
-    await _read_until(mark, stream)
+    await _read_until(b"services:", process.stderr)
     family = _family(process.pid)
     assert len(family) > 5
+    await _interrupt(process)
+    assert _left(family) == []
+
+
+async def _interrupt(process: asyncio.subprocess.Process) -> None:
     process.send_signal(signal.SIGINT)
     async with asyncio.timeout(60):
         _out, err = await process.communicate()
     assert process.returncode == 0
     assert b"Traceback" not in err
-    assert _left(family) == []
 
 
 async def test_a_killed_supervisor_takes_its_children_with_it(shell: Shell) -> None:
@@ -189,12 +199,17 @@ async def test_up_status_management_and_down(shell: Shell) -> None:
         assert _left(family) == []
         assert home.running() is None
     # Accounts outlive a restart, and so does the log: the audit finds every request on it again.
-    async with _up(shell, port, "--kafka", "apache"):
-        after = await shell.json("audit")
-        assert (after["accepted"], after["outcomes"]) == (before["accepted"], before["outcomes"])
-        assert after["differences"] == []
-        accounts = json.loads((await shell.run("account", "list", "--json")).out)
-        assert [row["email"] for row in accounts] == ["cli@example.com", "member@example.com"]
+    foreground = await shell.start("up", "--port", str(port), "--kafka", "apache")
+    assert foreground.stdout
+    await _read_until(b"Sluice is ready", foreground.stdout)
+    family = _family(foreground.pid)
+    after = await shell.json("audit")
+    assert (after["accepted"], after["outcomes"]) == (before["accepted"], before["outcomes"])
+    assert after["differences"] == []
+    accounts = json.loads((await shell.run("account", "list", "--json")).out)
+    assert [row["email"] for row in accounts] == ["cli@example.com", "member@example.com"]
+    await _interrupt(foreground)
+    assert _left(family) == []
 
 
 async def _debugged(shell: Shell, home: Home) -> None:
@@ -204,10 +219,7 @@ async def _debugged(shell: Shell, home: Home) -> None:
     await _read_until(b'"assigned"', process.stderr)
     wrong = await shell.run("debug", "nothing")
     assert (wrong.code, "key-vault" in wrong.err) == (1, True)
-    process.send_signal(signal.SIGINT)
-    async with asyncio.timeout(60):
-        await process.communicate()
-    assert process.returncode == 0
+    await _interrupt(process)
 
     async def supervised() -> bool | None:
         state = home.running()

@@ -82,6 +82,22 @@ async def test_without_credit_a_paid_model_is_refused_and_a_free_one_is_not(plan
     assert (entry["outcome"], entry["status"], entry["cost_microdollars"]) == ("rejected", 402, 0)
 
 
+async def test_who_has_no_balance_gets_the_free_small_model(plane: Plane) -> None:
+    person = await plane.person()
+
+    async def answered() -> Any:
+        response = await plane.ask(person.key, model="kilo-auto/small", max_tokens=100)
+        return response.json().get("model")
+
+    assert await answered() == "stub/echo:free"
+    await fund(plane, f"/api/accounts/{person.account_id}", "1")
+
+    async def paid() -> bool | None:
+        return await answered() == "stub/echo" or None
+
+    await until(paid, what="the paid model")
+
+
 async def test_credit_lets_in_what_it_covers_and_the_ledger_knows_what_was_held(plane: Plane) -> None:
     person = await plane.person()
     await fund(plane, f"/api/accounts/{person.account_id}", "0.06")
