@@ -23,6 +23,7 @@ from services.relay.core.tally import Tally
 from services.relay.examination import Examination
 from services.relay.grants import Grants
 from services.relay.handlers import LOOK_AFTER_EVERY_S, RECALL_BEFORE_MS, RelayProcessor
+from services.relay.means import Means
 from services.relay.outcomes import reporting
 from services.relay.upstream import Upstreams
 
@@ -40,17 +41,8 @@ async def build(service: Service) -> AsyncIterator[None]:
     tally = Tally()
     upstreams = Upstreams(timeouts, Pins.of(config))
     cache = AnswerCache(service.producer, grants, config.answer_cache)
-    attempts = Attempts(
-        relay_id,
-        service.producer,
-        grants=grants,
-        upstreams=upstreams,
-        tally=tally,
-        versions=versions,
-        timeouts=timeouts,
-        cache=cache,
-        policies=policies,
-    )
+    means = Means(grants, upstreams, tally, timeouts, cache)
+    attempts = Attempts(relay_id, service.producer, means, versions, policies)
     keep_ms = int(timeouts.route_s * 2_000) + RECALL_BEFORE_MS
 
     def make(work: Work) -> RelayProcessor:

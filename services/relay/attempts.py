@@ -21,23 +21,18 @@ from libs.bus.recent import RecentIds
 from libs.bus.records import Received
 from libs.bus.views import View
 from libs.config.catalog import UNKNOWN_CATALOG
-from libs.config.gateway import Timeouts
 from libs.config.versions import CatalogVersions
 from libs.runtime.background import Tasks
 from libs.runtime.budget import Budget
 from libs.sealing.replies import seal_ended
 from libs.telemetry.tracing import Step
-from services.relay.answer_cache import AnswerCache
 from services.relay.attempt import Attempt
 from services.relay.core.ending import Ending, attempt_ended, failed, undeliverable
-from services.relay.core.estimating import Paces
+from services.relay.core.job import Job
 from services.relay.core.own_keys import OwnKeyUses
-from services.relay.core.tally import Tally
-from services.relay.grants import Grants
-from services.relay.left import Left
+from services.relay.means import Means
 from services.relay.reply_stream import ReplyStream
 from services.relay.storing import Storing
-from services.relay.upstream import Upstreams
 
 log = structlog.get_logger()
 
@@ -64,36 +59,25 @@ class Attempts:
         self,
         relay_id: str,
         producer: Producer,
-        *,
-        grants: Grants,
-        upstreams: Upstreams,
-        tally: Tally,
+        means: Means,
         versions: CatalogVersions,
-        timeouts: Timeouts,
-        cache: AnswerCache,
         policies: View[PolicySet],
     ) -> None:
         """
         Args:
             policies: by organization ID.
         """
-        self._cache = cache
         self._policies = policies
         self._relay_id = relay_id
         self._producer = producer
-        self._grants = grants
-        self._upstreams = upstreams
-        self._tally = tally
+        self._means = means
         self._versions = versions
-        self._timeouts = timeouts
         self._running: dict[RequestId, tuple[Attempt, asyncio.Task[None]]] = {}
         self._cancelled = RecentIds()
         self._own_keys = OwnKeyUses()
         self._storing = Storing(producer)
         self._starting = Tasks("starts of attempts")
         self._tasks = Tasks("attempts")
-        self._paces = Paces()
-        self._left = Left()
         self._room = asyncio.Semaphore(MOST_ATTEMPTS)
         self._held = Budget(MOST_HELD_BYTES, MOST_HELD_BYTES // 2)
 
@@ -116,21 +100,8 @@ class Attempts:
         step = Step("relay answer", trace, attributes={"sluice.request.id": route.request_id})
         stream = ReplyStream(self._producer, route, route.windows, step.traceparent, prompt.answer_key)
         stream.waited_ms = route.waited_ms
-        attempt = Attempt(
-            route,
-            prompt,
-            stream,
-            grants=self._grants,
-            upstreams=self._upstreams,
-            tally=self._tally,
-            paces=self._paces,
-            left=self._left,
-            catalog=catalog,
-            timeouts=self._timeouts,
-            cache=self._cache,
-            rules=self._rules_of(route),
-            traceparent=step.traceparent,
-        )
+        job = Job(route, prompt, catalog, self._rules_of(route), step.traceparent)
+        attempt = Attempt(job, stream, self._means)
         starting = None
         if route.request_id not in self._cancelled:
             starting = self._starting.spawn(self._publish_started(route, step.traceparent))

@@ -1,0 +1,24 @@
+"""What every attempt of one relay works with."""
+
+from dataclasses import dataclass, field
+
+from libs.config.gateway import Timeouts
+from services.relay.answer_cache import AnswerCache
+from services.relay.core.estimating import Paces
+from services.relay.core.tally import Tally
+from services.relay.grants import Grants
+from services.relay.left import Left
+from services.relay.upstream import Upstreams
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """One for each relay."""
+
+    grants: Grants
+    upstreams: Upstreams
+    tally: Tally
+    timeouts: Timeouts
+    cache: AnswerCache
+    paces: Paces = field(default_factory=Paces)
+    left: Left = field(default_factory=Left)
