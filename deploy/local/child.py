@@ -23,6 +23,9 @@ from libs.runtime.supervised import DRAINING, SOCKETS, named
 RESTART_FIRST_S = 0.2
 RESTART_MOST_S = 5.0
 DEBUGGED_EVERY_S = 0.2
+HURRIED_WITHIN_S = 15.0
+MOST_LEAVING = 2
+"""Processes of one child that drain, and have a successor."""
 STEADY_AFTER_S = 20.0
 DIED_WITHIN_S = 0.05
 NOWHERE: Mapping[str, int] = MappingProxyType({})
@@ -76,7 +79,7 @@ class Child:
         self._sockets: dict[str, socket.socket] = {}
         self._overlaps = overlaps
         self._draining: asyncio.Event | None = None
-        self._leaving: set[asyncio.subprocess.Process] = set()
+        self._leaving: list[asyncio.subprocess.Process] = []
         """Processes that drain, and have a successor."""
         self._process: asyncio.subprocess.Process | None = None
         self._keeper: asyncio.Task[None] | None = None
@@ -99,8 +102,8 @@ class Child:
         await self._launch()
         self._keeper = asyncio.create_task(self._keep())
 
-    async def stop(self, *, within_s: float = 30.0) -> None:
-        """Asks it to end; kills it when it does not."""
+    async def stop(self, *, within_s: float = 20.0) -> None:
+        """Asks it to end, asks again, and kills it when it does not."""
         if self._keeper:
             self._keeper.cancel()
         self._close_sockets()
@@ -114,6 +117,16 @@ class Child:
             process.send_signal(self._stop_signal)
         try:
             async with asyncio.timeout(within_s):
+                await process.wait()
+        except TimeoutError:
+            await self._hurry(process)
+
+    async def _hurry(self, process: asyncio.subprocess.Process) -> None:
+        """Once more, to end at once what it lets end; it is killed where that does not help."""
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(self._stop_signal)
+        try:
+            async with asyncio.timeout(HURRIED_WITHIN_S):
                 await process.wait()
         except TimeoutError:
             with contextlib.suppress(ProcessLookupError):
@@ -237,7 +250,10 @@ class Child:
                 drains.cancel()
         if ended.done() and not ended.cancelled():
             return ended.result()
-        self._leaving = {one for one in self._leaving if one.returncode is None} | {process}
+        self._leaving = [*(one for one in self._leaving if one.returncode is None), process]
+        for excess in self._leaving[:-MOST_LEAVING]:
+            with contextlib.suppress(ProcessLookupError):
+                excess.send_signal(self._stop_signal)
         return None
 
     async def _keep(self) -> None:

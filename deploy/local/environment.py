@@ -5,6 +5,7 @@ from collections.abc import Mapping
 _OF_ONE = {
     "SLUICE_CONSOLE_": "console",
     "SLUICE_INGRESS_": "ingress",
+    "SLUICE_RELAY_": "relay",
     "SLUICE_VAULT_": "key-vault",
     "SLUICE_SINK_": "sinks",
 }

@@ -4,7 +4,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
 from typing import Any, Protocol, TypeVar
@@ -28,7 +28,7 @@ from libs.bus.signing import SigningSettings, Trust
 from libs.bus.views import View, ViewReader
 from libs.runtime.background import Repeated
 from libs.runtime.health import Health
-from libs.runtime.process import collect_garbage_seldom, run_process
+from libs.runtime.process import Stop, collect_garbage_seldom, run_process
 from libs.runtime.server import HttpServer
 from libs.telemetry.exported import is_exported
 from libs.telemetry.instruments import ALL, LAG
@@ -60,6 +60,8 @@ class Service:
     health: Health
     dead_letters: DeadLetters
     trust: Trust
+    hurried: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when it is to end at once what it lets end."""
 
     def member(
         self,
@@ -200,7 +202,7 @@ def run(spec: ServiceSpec, build: Build) -> None:
     run_process(spec.name, partial(_main, spec, build))
 
 
-async def _main(spec: ServiceSpec, build: Build, stop: asyncio.Event) -> None:
+async def _main(spec: ServiceSpec, build: Build, stop: Stop) -> None:
     bus = BusSettings()
     signing = SigningSettings()
     trust = signing.trust(spec)
@@ -213,11 +215,11 @@ async def _main(spec: ServiceSpec, build: Build, stop: asyncio.Event) -> None:
         inherits="health",
     )
     await page.start()
-    service = Service(spec, bus, producer, health, DeadLetters(producer, spec.name), trust)
+    service = Service(spec, bus, producer, health, DeadLetters(producer, spec.name), trust, stop.hurried)
     async with _metrics_exported(spec.name):
         started = asyncio.Event()
-        serving = asyncio.create_task(_serve(service, build, stop, started))
-        stopping = asyncio.create_task(stop.wait())
+        serving = asyncio.create_task(_serve(service, build, stop.asked, started))
+        stopping = asyncio.create_task(stop.asked.wait())
         await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
         health.draining()
         if page.inherited:

@@ -21,8 +21,25 @@ from libs.telemetry.tracing import configure_tracing, shutdown_tracing
 
 log = structlog.get_logger()
 
-Main = Callable[[asyncio.Event], Awaitable[None]]
-"""Given an event that is set on SIGTERM or SIGINT; returns when everything has ended."""
+
+class Stop:
+    """What a process is asked for by SIGTERM or SIGINT: to drain, and the second time to be quick about it."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self.hurried = asyncio.Event()
+
+    def ask(self) -> None:
+        """On each signal."""
+        if self.asked.is_set():
+            self.hurried.set()
+        else:
+            self.asked.set()
+            announce_draining()
+
+
+Main = Callable[[Stop], Awaitable[None]]
+"""Returns when everything has ended."""
 
 
 class SettingsError(ValueError):
@@ -75,14 +92,7 @@ def _runner() -> Any:
 
 
 async def _with_signals(main: Main) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-
-    def drain() -> None:
-        if not stop.is_set():
-            stop.set()
-            announce_draining()
-
+    stop = Stop()
     for signal_number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(signal_number, drain)
+        asyncio.get_running_loop().add_signal_handler(signal_number, stop.ask)
     await main(stop)

@@ -35,6 +35,7 @@ class HttpServer:
         gate: Gate | None = None,
         inherits: str | None = None,
         announce_s: float = 0.0,
+        hurried: asyncio.Event | None = None,
         **options: Any,
     ) -> None:
         """
@@ -42,7 +43,9 @@ class HttpServer:
             inherits: the name of its socket, where a supervisor has opened that; see `libs.runtime.supervised`.
             announce_s: for so long after `stop` connections are still accepted, for whoever has not noticed yet.
                 Not where the socket is inherited: there a successor accepts them.
+            hurried: set when answers that run are to be cut.
         """
+        self._hurried = hurried or asyncio.Event()
         self._connections = connections or Connections()
         self._inherits = inherits
         self._announce_s = announce_s
@@ -90,4 +93,11 @@ class HttpServer:
             await asyncio.sleep(self._announce_s)
         self._server.should_exit = True
         if self._task:
+            hurried = asyncio.create_task(self._hurried.wait())
+            await asyncio.wait({self._task, hurried}, return_when=asyncio.FIRST_COMPLETED)
+            hurried.cancel()
+            if not self._task.done():
+                for running in self._server.server_state.tasks:
+                    running.cancel()
+                self._server.force_exit = True
             await self._task

@@ -11,8 +11,8 @@ class IngressSettings(BaseSettings):
 
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=1, le=65535)
-    drain_s: int = Field(default=20, ge=0)
-    """How long running answers may take after SIGTERM."""
+    drain_s: int = Field(default=600, ge=0)
+    """How long running answers may take after SIGTERM, at most; a second SIGTERM cuts them."""
     announce_s: float = Field(default=0, ge=0)
     """How long connections are still accepted after SIGTERM: until whoever sends them has seen ``/readyz``. Then
     ``drain_s`` begins."""

@@ -12,6 +12,7 @@ OF_THE_SHELL = {
     "SLUICE_CONSOLE_OPERATOR_TOKEN": "of the console",
     "SLUICE_VAULT_KEY_ENCRYPTION_KEYS": "of the vault",
     "SLUICE_INGRESS_DRAIN_S": "1",
+    "SLUICE_RELAY_DRAIN_S": "1",
     "SLUICE_SINK_BILLING_SECRET": "of the sinks",
     "SLUICE_SINKS__BILLING__URL": "https://example.com",
     "SLUICE_DATABASE_URL": "of one",
@@ -34,6 +35,7 @@ OWN = {
     "console": {"SLUICE_CONSOLE_OPERATOR_TOKEN"},
     "key-vault": {"SLUICE_VAULT_KEY_ENCRYPTION_KEYS"},
     "ingress": {"SLUICE_INGRESS_DRAIN_S"},
+    "relay": {"SLUICE_RELAY_DRAIN_S"},
     "sinks": {"SLUICE_SINK_BILLING_SECRET"},
 }
 

@@ -61,7 +61,8 @@ metadata:
     prometheus.io/port: "9000"
 spec:
   automountServiceAccountToken: false
-  terminationGracePeriodSeconds: 60
+  {{- $drains := has $name (list "ingress" "relay") }}
+  terminationGracePeriodSeconds: {{ add 60 (ternary .root.Values.drainSeconds 0 $drains) }}
   securityContext: {runAsNonRoot: true, runAsUser: 10001, seccompProfile: {type: RuntimeDefault}}
   topologySpreadConstraints:
     - maxSkew: 1
@@ -82,6 +83,9 @@ spec:
         {{- end }}
       env:
         {{- include "sluice.kafka" (dict "root" .root "name" $name) | nindent 8 }}
+        {{- if $drains }}
+        - {name: SLUICE_{{ $name | upper }}_DRAIN_S, value: {{ .root.Values.drainSeconds | quote }}}
+        {{- end }}
         {{- if eq $name "ingress" }}
         # Until kube-proxy and the load balancer have seen that the pod is not ready any more.
         - {name: SLUICE_INGRESS_ANNOUNCE_S, value: "10"}
