@@ -8,7 +8,7 @@ from pydantic import Field, GetJsonSchemaHandler
 from pydantic_core import CoreSchema
 
 from .decisions import QuotaWindow
-from .headers import POSITION, REPLY_TO
+from .headers import CALL, POSITION, REPLY_TO
 from .record import JSON, NO_HEADERS, Refusal, ReplyAddress, RequestId, RequestRecord
 
 STREAM_WINDOW = 64 * 1024
@@ -27,12 +27,18 @@ class Outcome(StrEnum):
     INTERRUPTED = "interrupted"
 
 
+Call = Annotated[int, Field(ge=0)]
+"""How many calls of providers a stream had before the one that this comes from. Another call goes on with it when a
+relay has died: `ReplyStarted` says so, and from then on what comes of earlier calls does not count any more."""
 EVENTS = "text/event-stream; charset=utf-8"
 PIECE = "application/octet-stream"
 
 
 class ReplyStarted(RequestRecord):
-    """The provider's first bytes of a stream are here; from now on errors travel inside it."""
+    """The provider's first bytes of a stream are here; from now on errors travel inside it.
+
+    Once more, with a greater ``call``: from here on the stream is that call's, of the relay that is named.
+    """
 
     reply_to: ReplyAddress
     reader: str = ""
@@ -52,6 +58,9 @@ class ReplyStarted(RequestRecord):
     """See `ReplyEnded.cached_s`."""
     upstream_ms: Annotated[int, Field(ge=0)] = 0
     """See `ReplyEnded.upstream_ms`."""
+    call: Call = 0
+    relay_id: str = ""
+    """Who goes on with it; of two that name the same call the first does."""
 
 
 class ReplyChunk(RequestRecord):
@@ -61,6 +70,7 @@ class ReplyChunk(RequestRecord):
     at: Annotated[int, Field(ge=0)]
     """How many bytes of the stream came before: a sequence number that counts bytes, as TCP's do."""
     content: Annotated[bytes, Field(repr=False)]
+    call: Call = 0
 
     @property
     def end(self) -> int:
@@ -69,7 +79,7 @@ class ReplyChunk(RequestRecord):
 
     @property
     def event_id(self) -> str:
-        return f"{self.request_id}/{self.at}"
+        return f"{self.request_id}/{self.at}" + (f"/{self.call}" if self.call else "")
 
     @property
     def media_type(self) -> str:
@@ -77,7 +87,8 @@ class ReplyChunk(RequestRecord):
 
     @property
     def own_headers(self) -> list[tuple[str, bytes]]:
-        return [(POSITION, b"%d" % self.at)]
+        position = (POSITION, b"%d" % self.at)
+        return [position, (CALL, b"%d" % self.call)] if self.call else [position]
 
     def encode(self) -> bytes:
         return self.content
@@ -87,7 +98,8 @@ class ReplyChunk(RequestRecord):
         cls, value: bytes, subject: str, media_type: str = JSON, headers: Mapping[str, bytes] = NO_HEADERS
     ) -> Self:
         address = ReplyAddress.decode(headers.get(REPLY_TO, b"").decode())
-        return cls(request_id=subject, reply_to=address, at=int(headers.get(POSITION, b"")), content=value)
+        at, call = int(headers.get(POSITION, b"")), int(headers.get(CALL, b"0"))
+        return cls(request_id=subject, reply_to=address, at=at, content=value, call=call)
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
@@ -127,6 +139,7 @@ class ReplyEnded(RequestRecord):
     """Which model stood in; None: the one that was asked for, or that its name stands for."""
     cached_s: Annotated[int, Field(ge=0)] | None = None
     """How old the answer is that came from the cache; None: of a provider."""
+    call: Call = 0
     upstream_ms: Annotated[int, Field(ge=0)] = 0
     """How long providers were waited for, until a stream's first byte or the end of a whole answer: the rest is the
     gateway's own delay."""

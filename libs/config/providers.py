@@ -60,6 +60,7 @@ class Pricing(Section):
 
 ProtocolName = Literal["openai-chat", "openai-responses", "anthropic-messages", "gemini", "bedrock-converse"]
 Thinking = Literal["budget", "adaptive"]
+Continues = Literal["prefill", "prefix", "partial", "continue_final_message"]
 _OWN_SURFACES: dict[ProtocolName, Surface] = {
     "openai-chat": Surface.CHAT_COMPLETIONS,
     "openai-responses": Surface.RESPONSES,
@@ -183,6 +184,13 @@ class Model(Description):
     """``allow``: its provider keeps what it is sent, so policies that deny data collection exclude it."""
     surfaces: list[Surface] = []
     """All that it can be asked on; empty: whatever its provider has."""
+    continues: Continues | None = None
+    """How the model goes on with an answer that it is given the beginning of, word for word. With it, what is missing
+    of a stream whose relay died is asked for, and paid for; None: such a stream ends with an error.
+
+    ``prefill``: the last message is the assistant's (Claude up to 4.5, OpenRouter). ``prefix``: that message is marked
+    so (DeepSeek's ``/beta``), ``partial`` likewise (Moonshot). ``continue_final_message``: the request is (vLLM).
+    """
     counted_by: Literal["o200k"] | None = None
     """What the model certainly counts its text with: credit is then reserved by tokens; None: by bytes."""
 

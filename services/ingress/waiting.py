@@ -194,7 +194,7 @@ class Waiting(Replies):
         """Takes in a record of the log; what was published twice is dropped."""
         if self._ended or self._again is not None or came.reply_to.ingress_id != self.reply_to.ingress_id:
             return
-        record = self._opened(came)
+        record = None if self._sequence.is_old(came) else self._opened(came)
         if record is None:
             return
         if isinstance(record, ReplyChunk):

@@ -20,18 +20,18 @@ from libs.config.versions import CatalogVersions
 from services.relay.answer_cache import AnswerCache
 from services.relay.attempts import Attempts
 from services.relay.core.tally import Tally
-from services.relay.examination import Examination
 from services.relay.grants import Grants
 from services.relay.handlers import LOOK_AFTER_EVERY_S, RECALL_BEFORE_MS, RelayProcessor
 from services.relay.means import Means
 from services.relay.outcomes import reporting
+from services.relay.settings import RelaySettings
 from services.relay.upstream import Upstreams
 
 
 @asynccontextmanager
 async def build(service: Service) -> AsyncIterator[None]:
     """Routes and prompts in; attempts, replies, usage and providers' outcomes out."""
-    config, versions = GatewayConfig(), CatalogVersions()
+    config, settings, versions = GatewayConfig(), RelaySettings(), CatalogVersions()
     timeouts = config.timeouts
     relay_id = f"relay-{secrets.token_hex(8)}"
     grants = Grants(relay_id, partial(partition_of_route, service.bus))
@@ -48,7 +48,7 @@ async def build(service: Service) -> AsyncIterator[None]:
     def make(work: Work) -> RelayProcessor:
         grants.own(work.partitions_of(topics.ROUTES), now_ms())
         announcement.wake()
-        return RelayProcessor(work, service, attempts, Examination(service), keep_ms=keep_ms)
+        return RelayProcessor(work, service, attempts, keep_ms=keep_ms, drain_s=settings.drain_s)
 
     # Not static: a member's name says which relay runs an attempt, and it must go with its process (ADR 5).
     member = service.member(

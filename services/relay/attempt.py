@@ -16,6 +16,7 @@ from services.relay import endings
 from services.relay.answer_cache import Hit
 from services.relay.called import Called, Client
 from services.relay.calling import Calling
+from services.relay.core.continuing import may_go_on
 from services.relay.core.costing import costs as priced
 from services.relay.core.ending import Ending
 from services.relay.core.job import Job
@@ -33,22 +34,30 @@ log = structlog.get_logger()
 FAILED = Refusal(status=500, message="The gateway failed; it was logged. Try again.")
 
 
+class LeftError(Exception):
+    """Another relay is to go on with the stream."""
+
+
 class Attempt:
-    """Runs a route. `run` always returns an ending, unless its task is cancelled from outside."""
+    """Runs a route. `run` always returns an ending, unless it is left, or its task is cancelled from outside."""
 
     def __init__(self, job: Job, stream: ReplyStream, means: Means) -> None:
         route = job.route
         # What another key's answer was kept by were not these rules.
         self._lookup = means.cache.lookup(route, job.prompt) if route.cache and job.rules is None else None
+        goes_on = job.goes_on
         self._job = job
         self._stream = stream
         self._means = means
-        self._counting = Counting(route, means.paces, means.tally)
+        self._counting = Counting(route, means.paces, means.tally, goes_on.before if goes_on else None)
         self._reading_on = ReadingOn(means.left, means.timeouts.leave_s)
         self._client = Client(stream, self._lookup, self._reading_on, lambda: self.stop(Outcome.CANCELLED))
+        if goes_on:
+            self._client.sent = goes_on.last
         self._task: asyncio.Task[Ending] | None = None
         self._stop_as: Outcome | None = None
-        self._tried: list[str] = []
+        self._is_left = False
+        self._tried: list[str] = stream.tried
         self._calling = self._turn_to(route.targets[0])
 
     def read(self, size: int) -> None:
@@ -69,6 +78,14 @@ class Attempt:
         if self._task and not (leaves and self._reading_on.begin(self._task)):
             self._task.cancel()
 
+    def leave(self) -> bool:
+        """Ends it without an ending, where another relay can go on with its stream; else False."""
+        if not self._task or not self._stream.started or not may_go_on(self._job):
+            return False
+        self._is_left = True
+        self._task.cancel()
+        return True
+
     @property
     def answer_key(self) -> bytes | None:
         """With which the answer is sealed."""
@@ -80,8 +97,20 @@ class Attempt:
         keeper = self._calling.called.keeper
         return keeper.kept if keeper else None
 
+    def never_begun(self) -> Ending:
+        """It was cancelled before."""
+        ending = Ending(Outcome.CANCELLED, status=499, attempts=0)
+        if goes_on := self._job.goes_on:
+            ending.size, ending.call, ending.attempts = goes_on.size, goes_on.call, goes_on.call
+            ending.tokens, ending.estimated_from = self._counting.of_none()
+        return ending
+
     async def run(self) -> Ending:
-        """Calls the providers, one after the other until one answers, and relays the answer."""
+        """Calls the providers, one after the other until one answers, and relays the answer.
+
+        Raises:
+            LeftError: see `leave`.
+        """
         if self._lookup is None:
             return await self._answer()
         ending = None
@@ -116,7 +145,8 @@ class Attempt:
             self._reading_on.end()
         ending.target = self._calling.called.target
         ending.called_at_ms = self._calling.called.at_ms
-        ending.tried, ending.attempts = self._tried, len(self._tried) + 1
+        ending.call = self._job.goes_on.call if self._job.goes_on else 0
+        ending.tried, ending.attempts = self._tried, len(self._tried) + 1 + ending.call
         ending.dropped = self._stream.dropped
         ending.upstream_ms = self._stream.upstream_ms if self._stream.started else self._client.waited_ms
         return ending
@@ -127,6 +157,9 @@ class Attempt:
             self._task.cancel()
         await asyncio.wait({self._task})
         called = self._calling.called
+        if self._task.cancelled() and self._is_left:
+            await self._stream.close()
+            raise LeftError
         if self._task.cancelled():
             return await endings.stopped(called, self._stop_as or Outcome.INTERRUPTED, None)
         error = self._task.exception()

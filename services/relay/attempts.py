@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 
 import structlog
 from aiokafka.errors import MessageSizeTooLargeError
@@ -26,7 +27,7 @@ from libs.runtime.background import Tasks
 from libs.runtime.budget import Budget
 from libs.sealing.replies import seal_ended
 from libs.telemetry.tracing import Step
-from services.relay.attempt import Attempt
+from services.relay.attempt import Attempt, LeftError
 from services.relay.core.ending import Ending, attempt_ended, failed, undeliverable
 from services.relay.core.job import Job
 from services.relay.core.own_keys import OwnKeyUses
@@ -36,7 +37,8 @@ from services.relay.storing import Storing
 
 log = structlog.get_logger()
 
-DRAIN_S = 20.0
+ENDS_WITHIN_S = 20.0
+"""On the log, once they are to end."""
 MOST_ATTEMPTS = 4_000
 MOST_HELD_BYTES = 512 * 1024 * 1024
 """Of the prompts of running attempts, as text, as objects and as what is sent: half of it for one owner, or for all
@@ -68,7 +70,7 @@ class Attempts:
             policies: by organization ID.
         """
         self._policies = policies
-        self._relay_id = relay_id
+        self.relay_id = relay_id
         self._producer = producer
         self._means = means
         self._versions = versions
@@ -87,10 +89,20 @@ class Attempts:
         Args:
             on_ended: called when everything about its end is on the log.
         """
-        catalog = await self._versions.known(route.catalog_version)
-        if catalog is None:
+        job = await self.job_of(route, prompt, trace)
+        if job is None:
             self.end(route, failed(UNKNOWN_CATALOG, attempts=0), trace, on_ended)
-            return
+        else:
+            await self.begin(job, on_ended)
+
+    async def job_of(self, route: RoutePlanned, prompt: PromptSubmitted, trace: str) -> Job | None:
+        """The request with what its catalog says; None where that is not known here."""
+        catalog = await self._versions.known(route.catalog_version)
+        return Job(route, prompt, catalog, self._rules_of(route), trace) if catalog else None
+
+    async def begin(self, job: Job, on_ended: OnEnded) -> None:
+        """Begins an attempt, or goes on with a stream of another relay. See `run`."""
+        route, prompt, trace = job.route, job.prompt, job.traceparent
         owner, size = _owner(route), _held_bytes(prompt.content)
         if not self._held.take(owner, size):
             log.warning("too many bytes are held", traceparent=trace, request_id=route.request_id)
@@ -98,10 +110,9 @@ class Attempts:
             return
         await self._room.acquire()
         step = Step("relay answer", trace, attributes={"sluice.request.id": route.request_id})
-        stream = ReplyStream(self._producer, route, route.windows, step.traceparent, prompt.answer_key)
+        stream = ReplyStream(self._producer, route, route.windows, step.traceparent, prompt.answer_key, job.goes_on)
         stream.waited_ms = route.waited_ms
-        job = Job(route, prompt, catalog, self._rules_of(route), step.traceparent)
-        attempt = Attempt(job, stream, self._means)
+        attempt = Attempt(replace(job, traceparent=step.traceparent), stream, self._means)
         starting = None
         if route.request_id not in self._cancelled:
             starting = self._starting.spawn(self._publish_started(route, step.traceparent))
@@ -149,16 +160,25 @@ class Attempts:
     async def started(self) -> None:
         """Returns when the log knows of all attempts that were begun: their partitions may have another owner then."""
         while self._starting:
-            await self._starting.wait(DRAIN_S)
+            await self._starting.wait(ENDS_WITHIN_S)
 
-    async def drain(self) -> None:
-        """Lets attempts end for a while, then interrupts them; returns when everything is on the log."""
+    async def drain(self, within_s: float, hurried: asyncio.Event) -> None:
+        """Lets attempts end for a while, then leaves them to others or interrupts them; returns when everything is on
+        the log.
+
+        Args:
+            hurried: set where nobody may go on with them.
+        """
         if self._tasks:
             log.info("waiting for attempts", count=len(self._tasks))
-        await self._tasks.wait(DRAIN_S)
+        waiting = {asyncio.create_task(self._tasks.wait(within_s)), asyncio.create_task(hurried.wait())}
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        for one in waiting:
+            one.cancel()
         for attempt, _ in self._running.values():
-            attempt.stop(Outcome.INTERRUPTED)
-        await self._tasks.wait(DRAIN_S)
+            if hurried.is_set() or not attempt.leave():
+                attempt.stop(Outcome.INTERRUPTED)
+        await self._tasks.wait(ENDS_WITHIN_S)
 
     async def answer_unknown(self, ended: ReplyEnded, trace: str) -> None:
         """Answers the client of a route of which nothing but its headers is known."""
@@ -170,7 +190,7 @@ class Attempts:
         request_id = route.request_id
         try:
             if starting is None:
-                ending = Ending(Outcome.CANCELLED, status=499, attempts=0)
+                ending = attempt.never_begun()
             else:
                 await starting
                 ending = await attempt.run()
@@ -190,6 +210,9 @@ class Attempts:
             if used:
                 publish = self._producer.publish_until_acknowledged(topics.CREDENTIAL_USES, used, step.traceparent)
                 self._tasks.spawn(publish)
+        except LeftError:
+            log.info("left to another relay", traceparent=step.traceparent, request_id=request_id)
+            step.end("left")
         finally:
             self._running.pop(request_id, None)
             self._room.release()
@@ -198,7 +221,7 @@ class Attempts:
         started = AttemptStarted(
             request_id=route.request_id,
             provider_id=route.targets[0].provider_id,
-            relay_id=self._relay_id,
+            relay_id=self.relay_id,
             started_at_ms=now_ms(),
         )
         await self._producer.publish_until_acknowledged(topics.ATTEMPTS, started, trace)

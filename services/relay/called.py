@@ -10,7 +10,7 @@ from libs.chat.providers.answers import Exchange
 from services.relay.answer_cache import Lookup
 from services.relay.core.job import Job
 from services.relay.core.keeping import Keeper
-from services.relay.counting import Counting
+from services.relay.counting import Counted, Counting
 from services.relay.left import ReadingOn
 from services.relay.reply_stream import ReplyStream
 
@@ -63,6 +63,14 @@ class Called:
     def worked_s(self) -> float:
         """Since the provider was called."""
         return time.monotonic() - self.at_s
+
+    @property
+    def counted(self) -> Counted:
+        """What it is booked with, should it end here."""
+        if self.exchange is None:
+            return self.counting.of_none()
+        answer = self.exchange.stream
+        return self.counting.tokens(self.exchange, answer.usage, answer.delivered_bytes)
 
     def begin(self) -> None:
         """The provider is called now."""

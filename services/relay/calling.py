@@ -142,7 +142,7 @@ class Calling:
         offer = job.offer_of(self._target)
         if offer is None:
             raise UpstreamError(unreachable(self._target.provider_id))
-        call, called.keeper = prepare(job.route, job.prompt, self._target, offer, job.rules)
+        call, called.keeper = prepare(job, self._target, offer)
         called.exchange = call
         return call, offer.provider
 
@@ -153,7 +153,7 @@ class Calling:
                 await self._read(pieces, call, patience)
                 if not answer.done and not answer.finished and not (call.recording and self._client.sent):
                     raise ProtocolError("the stream has no end")
-                counted = called.counting.tokens(call, answer.usage, answer.delivered_bytes)
+                counted = called.counted
                 last = answer.finish(counted[0] if counted[1] else None)
             patience.reschedule(None)
             return await endings.streamed(called, call, counted, last)
@@ -168,7 +168,7 @@ class Calling:
             begins = called.first_byte_ms is None
             if begins:
                 called.note_first_byte()
-                stream.upstream_ms = self._client.waited_ms
+                stream.note_first_byte(self._client.waited_ms)
             text = answer.event(data) if isinstance(data, str) else data
             if begins:
                 self.count(None)

@@ -1,10 +1,10 @@
 """From a route and its prompt to the call of one provider."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
 from contracts.clock import now_ms
-from contracts.guardrails import AnswerRules
 from contracts.prompts import PromptSubmitted
 from contracts.record import Refusal
 from contracts.requests import CallableRequest, Surface
@@ -24,6 +24,7 @@ from libs.endpoints.registry import ENDPOINTS
 from libs.pricing.surcharges import surcharge, without_hosted_tools
 from services.relay.core.auto import as_client_asked, in_manner
 from services.relay.core.guarding import guarded
+from services.relay.core.job import Job
 from services.relay.core.keeping import Keeper, is_kept
 from services.relay.upstream import UpstreamError
 
@@ -31,39 +32,30 @@ FOR_US = frozenset({"provider", "tags", "cache", "models", "route", "session_id"
 """Fields of requests: the choice of provider and model, names of tasks and for reports, what the cache may do."""
 
 
-def prepare(
-    request: CallableRequest,
-    prompt: PromptSubmitted,
-    target: Target,
-    offer: Offer,
-    rules: AnswerRules | None = None,
-) -> tuple[Exchange, Keeper | None]:
+def prepare(job: Job, target: Target, offer: Offer) -> tuple[Exchange, Keeper | None]:
     """What is to be sent, in the provider's words; and who keeps the answer, where its client wants it stored.
-
-    Args:
-        rules: about the texts of answers, of the client's organization.
 
     Raises:
         UpstreamError: the provider cannot be sent this, or not with the gateway's own key.
     """
     try:
-        if request.surface in ENDPOINTS:
-            return _endpoint(request, prompt, target, offer), None
-        return _chat(request, prompt, target, offer.provider, rules)
+        if job.route.surface in ENDPOINTS:
+            return _endpoint(job.route, job.prompt, target, offer), None
+        return _chat(job, target, offer.provider)
     except SurfaceError as error:
         raise UpstreamError(Refusal(status=400, message=str(error))) from None
 
 
-def _chat(
-    request: CallableRequest, prompt: PromptSubmitted, target: Target, provider: Provider, rules: AnswerRules | None
-) -> tuple[Exchange, Keeper | None]:
+def _chat(job: Job, target: Target, provider: Provider) -> tuple[Exchange, Keeper | None]:
+    request, prompt = job.route, job.prompt
     asked = prompt.body
     body = _for_provider(asked)
     keeper = None
     if is_kept(request, body):
         # For the provider it is a request like any other: what it would store belongs to a key of ours.
         body = {name: value for name, value in body.items() if name != "store"}
-        keeper = Keeper(body, prompt.response_id)
+        known = prompt.response_id or (job.goes_on.response_id if job.goes_on else None)
+        keeper = Keeper(body, known, background=prompt.response_id is not None)
     own_key = target.grant.byok
     left_out: list[str] = []
     if not own_key and provider.speaks(request.surface):
@@ -94,14 +86,20 @@ def _chat(
             user_field=provider.user_field,
         ),
     )
-    guard = None
-    if rules is not None and rules.ask_something and request.surface is not Surface.EMBEDDINGS:
-        guard = partial(guarded, rules=rules)
-    found = as_client_asked(exchange(call, provider, guard), asked)
+    found = as_client_asked(exchange(call, provider, _guard(job)), asked)
     if left_out:
         dropped = (*found.outgoing.dropped, *left_out)
         found = replace(found, outgoing=replace(found.outgoing, dropped=dropped))
     return (keeper.keeping(found) if keeper else found), keeper
+
+
+def _guard(job: Job) -> Callable[[Exchange], Exchange] | None:
+    """What becomes of the answer before anything carries or keeps it."""
+    if job.goes_on:
+        return job.goes_on.joined
+    if job.rules is not None and job.rules.ask_something and job.route.surface is not Surface.EMBEDDINGS:
+        return partial(guarded, rules=job.rules)
+    return None
 
 
 def _for_provider(asked: JsonObject) -> JsonObject:

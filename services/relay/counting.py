@@ -5,7 +5,7 @@ from contracts.routes import RoutePlanned, Target
 from contracts.usage import EstimatedFrom, TokenUsage
 from libs.chat.providers.answers import Exchange, Stream
 from libs.config.providers import Provider
-from services.relay.core.estimating import Paces, from_text, may_have_billed, passes
+from services.relay.core.estimating import Paces, added, from_text, may_have_billed, passes
 from services.relay.core.tally import Tally
 
 Counted = tuple[TokenUsage, EstimatedFrom | None]
@@ -15,23 +15,34 @@ Counted = tuple[TokenUsage, EstimatedFrom | None]
 class Counting:
     """Counts for one route; paces and tally are the relay's."""
 
-    def __init__(self, route: RoutePlanned, paces: Paces, tally: Tally) -> None:
+    def __init__(self, route: RoutePlanned, paces: Paces, tally: Tally, before: TokenUsage | None = None) -> None:
+        """
+        Args:
+            before: of calls that this one goes on with: estimates, and so is any sum with them.
+        """
+        self._before = before
         self._route = route
         self._paces = paces
         self._tally = tally
 
     def tokens(self, call: Exchange, usage: TokenUsage | None, delivered_bytes: int) -> Counted:
         """The provider's counts, or the usual ones of what was delivered."""
+        if self._before is not None:
+            return added(self._before, usage or from_text(self._route, delivered_bytes)), "text"
         if usage is not None:
             return usage, None
         if call.quantities():
             return TokenUsage(), None
         return from_text(self._route, delivered_bytes), "text"
 
+    def of_none(self) -> Counted:
+        """Where no provider was called now."""
+        return (self._before, "text") if self._before is not None else (TokenUsage(), None)
+
     def of_left(self, call: Exchange, target: Target, provider: Provider | None, worked_s: float) -> Counted:
         """Of an answer that its client left: what the provider can have billed; see `may_have_billed`."""
         request = self._route
-        return may_have_billed(
+        tokens, estimated_from = may_have_billed(
             request,
             call.stream.usage,
             delivered_bytes=call.stream.delivered_bytes,
@@ -39,6 +50,7 @@ class Counting:
             unseen=not request.stream or bool(provider and provider.may_think),
             pace=self._paces.of(target.provider_id, target.upstream_model),
         )
+        return added(self._before or TokenUsage(), tokens), estimated_from
 
     def note_whole(self, target: Target, tokens: TokenUsage, seconds: float) -> None:
         """An answer that came whole was counted by its provider."""

@@ -14,7 +14,9 @@ from services.relay.core.ending import Ending, failed
 from services.relay.counting import Counted
 
 CANCELLED = Refusal(status=499, message="The answer was cancelled; what came before is all there is.")
-STOPPED = Refusal(status=503, message="The gateway is being restarted; what came before is all there is.")
+STOPPED = Refusal(
+    status=503, message="The gateway is being restarted; what came before is all there is.", retry_after_s=1
+)
 
 
 def whole(called: Called, call: Exchange, data: bytes) -> Ending:
@@ -69,9 +71,7 @@ async def streamed(called: Called, call: Exchange, counted: Counted, last: str) 
 async def against_a_rule(called: Called, call: Exchange, refused: AnswerRefused) -> Ending:
     """A stream that breaks a rule of the client's organization. The provider bills what it wrote."""
     ending = await broken(called, _refusal_of(refused))
-    answer = call.stream
-    counted = called.counting.tokens(call, answer.usage, answer.delivered_bytes)
-    ending.tokens, ending.estimated_from = counted
+    ending.tokens, ending.estimated_from = called.counted
     ending.quantities = list(call.quantities())
     return ending
 
@@ -80,20 +80,16 @@ async def broken(called: Called, refusal: Refusal) -> Ending:
     """An error before the first byte is the status; after it, the stream's last event."""
     ending, client, call = failed(refusal), called.client, called.exchange
     ending.first_byte_ms = called.first_byte_ms
-    if call is None:
-        return ending
-    answer = call.stream
     if client.stream.started:
         await client.stream.close()
         ending.size = client.stream.size
         if isinstance(client.sent, str):
             error_event = DIALECTS[called.job.route.surface].error_event
             ending.tail = client.stream.tail(error_event(refusal.message, refusal.status, client.sent))
-        ending.quantities = list(call.quantities())
-        counted = called.counting.tokens(call, answer.usage, answer.delivered_bytes)
-        ending.tokens, ending.estimated_from = counted
-    elif answer.usage is not None:
-        ending.tokens = answer.usage
+        ending.tokens, ending.estimated_from = called.counted
+        ending.quantities = list(call.quantities()) if call else []
+    elif call is not None and call.stream.usage is not None:
+        ending.tokens = call.stream.usage
     return ending
 
 
@@ -120,8 +116,7 @@ async def stopped(called: Called, outcome: Outcome, whole: Ending | None) -> End
             counted = called.counting.of_left(call, called.target, provider, called.worked_s)
             ending.tokens, ending.estimated_from = counted
         elif call.stream.usage is None:
-            counted = called.counting.tokens(call, None, call.stream.delivered_bytes)
-            ending.tokens, ending.estimated_from = counted
+            ending.tokens, ending.estimated_from = called.counted
     return ending
 
 

@@ -11,13 +11,14 @@ from contracts.clock import now_ms
 from contracts.prompts import PromptSubmitted
 from contracts.record import Record, Refusal, RequestId
 from contracts.replies import refused
-from contracts.routes import Route
+from contracts.routes import Route, RoutePlanned
 from libs.bus.processor import Processor, Work
 from libs.bus.records import DeadLetter, Received
 from libs.bus.service import Service
 from services.relay.attempts import Attempts
 from services.relay.core.ending import Ending, failed, rejected
 from services.relay.core.intake import Action, Examine, Fail, Intake, Reject, Republish, Run
+from services.relay.core.job import Job
 from services.relay.examination import Examination
 
 log = structlog.get_logger()
@@ -34,17 +35,17 @@ Source = Received[Record]
 class RelayProcessor(Processor[Route | PromptSubmitted]):
     """What one assignment brings: joins route and prompt, and sees to it that no route runs twice."""
 
-    def __init__(
-        self, work: Work, service: Service, attempts: Attempts, examination: Examination, *, keep_ms: int
-    ) -> None:
+    def __init__(self, work: Work, service: Service, attempts: Attempts, *, keep_ms: int, drain_s: float) -> None:
         """
         Args:
             keep_ms: see `Intake`.
+            drain_s: see `RelaySettings`.
         """
+        self._drain_s = drain_s
         self._work = work
         self._service = service
         self._attempts = attempts
-        self._examination = examination
+        self._examination = Examination(service, attempts.relay_id, self)
         self._keep_ms = keep_ms
         self._intake: Intake[Source] = Intake(prompt_within_ms=PROMPT_WITHIN_MS, keep_ms=keep_ms)
         self._recalled_since_ms: dict[int, int] = {}
@@ -84,7 +85,9 @@ class RelayProcessor(Processor[Route | PromptSubmitted]):
                 for source in overdue:
                     self._work.finish(source)
         self._attempts.forget_cancellations(now - self._keep_ms)
-        self._examination.look(self._on_ended_elsewhere, self._on_interrupted, self._intake.prompt_of)
+        for examined, job in self._examination.take_going_on():
+            await self._attempts.begin(job, partial(self._settle, examined.route.request_id))
+        self._examination.look()
 
     async def on_dead_letter(self, letter: DeadLetter) -> None:
         """Answers the client whose prompt or route is broken."""
@@ -104,14 +107,29 @@ class RelayProcessor(Processor[Route | PromptSubmitted]):
 
     async def drain(self) -> None:
         """Lets attempts end."""
-        await self._attempts.drain()
+        await self._attempts.drain(self._drain_s, self._service.hurried)
 
-    async def _on_ended_elsewhere(self, ended: AttemptEnded) -> None:
+    @property
+    def closed(self) -> bool:
+        """See `Judge`."""
+        return self._work.closed
+
+    def prompt_of(self, request_id: RequestId) -> PromptSubmitted | None:
+        """See `Judge`."""
+        return self._intake.prompt_of(request_id)
+
+    async def job_of(self, route: RoutePlanned, prompt: PromptSubmitted, trace: str) -> Job | None:
+        """See `Judge`."""
+        return await self._attempts.job_of(route, prompt, trace)
+
+    async def on_ended(self, ended: AttemptEnded) -> None:
+        """See `Judge`."""
         action = self._intake.ended_elsewhere(ended)
         if action and not self._work.closed:
             await self._act(action)
 
-    def _on_interrupted(self, examined: Examine, ending: Ending) -> None:
+    def on_interrupted(self, examined: Examine, ending: Ending) -> None:
+        """See `Judge`."""
         if not self._work.closed:
             on_ended = partial(self._settle, examined.route.request_id)
             self._attempts.end(examined.route, ending, examined.traceparent, on_ended)

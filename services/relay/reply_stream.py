@@ -13,6 +13,7 @@ from contracts.requests import AddressedRequest
 from libs.bus.producer import Producer, settle
 from libs.chat.event_ids import numbered
 from libs.sealing.replies import seal_chunk
+from services.relay.core.continuation import Continuation
 
 log = structlog.get_logger()
 
@@ -35,10 +36,12 @@ class ReplyStream:
         windows: list[QuotaWindow],
         trace: str,
         key: bytes | None = None,
+        goes_on: Continuation | None = None,
     ) -> None:
         """
         Args:
             key: with which its chunks are sealed.
+            goes_on: with what is on the log already.
         """
         self._producer = producer
         self._key = key
@@ -48,29 +51,31 @@ class ReplyStream:
         self._windowed = request.reply_to.lasting is Lasting.CONNECTION
         self._buffer: list[bytes] = []
         self._buffered = 0
-        self._written = 0
-        self._read = 0
+        self._goes_on = goes_on is not None
+        self._call = goes_on.call if goes_on else 0
+        # Its client may have read all of it.
+        self._written = self._read = goes_on.size if goes_on else 0
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
         self._closing = False
         self._pump: asyncio.Task[None] | None = None
-        self.size = 0
+        self.size = self._written
         """Bytes of the stream so far; those that are not on the log yet included."""
         self.provider_id: str | None = None
-        self.tried: list[str] = []
+        self.tried: list[str] = goes_on.tried if goes_on else []
         self.dropped: list[str] = []
         self.cached_s: int | None = None
         self.model: str | None = None
         self.content_type = EVENTS
-        self.upstream_ms = 0
+        self.upstream_ms = goes_on.upstream_ms if goes_on else 0
         self.waited_ms = 0
         """All eight are published with the first chunk."""
 
     @property
     def started(self) -> bool:
         """The client has, or will have, the status 200."""
-        return self._pump is not None
+        return self._goes_on or self._pump is not None
 
     @property
     def full(self) -> bool:
@@ -81,6 +86,11 @@ class ReplyStream:
     def unread(self) -> bool:
         """The client has so much to read that nothing more is written."""
         return self._windowed and self._written - self._read >= STREAM_WINDOW
+
+    def note_first_byte(self, waited_ms: int) -> None:
+        """Providers were waited for so long; of a stream that goes on this is known already."""
+        if not self._goes_on:
+            self.upstream_ms = waited_ms
 
     def read(self, size: int) -> None:
         """The client has been sent so much of the stream, in all."""
@@ -132,7 +142,7 @@ class ReplyStream:
             model=self.model,
             upstream_ms=self.upstream_ms,
         )
-        first: list[Reply] = [started]
+        first: list[Reply] = [] if self._goes_on else [started]
         while self._buffer or not self._closing:
             await self._wake.wait()
             self._wake.clear()
@@ -145,6 +155,7 @@ class ReplyStream:
                 reply_to=request.reply_to,
                 at=self._written,
                 content=b"".join(pieces),
+                call=self._call,
             )
             self._written = chunk.end
             await self._put([*first, seal_chunk(chunk, self._key) if self._key else chunk])

@@ -21,6 +21,7 @@ from tests.faults.books import check_books
 from tests.faults.load import Load
 from tests.faults.open_streams import DONE, OpenStreams
 from tests.faults.repeating import Repeating
+from tests.faults.texts import Text
 from tests.stacks import Gateway, chat, running_stack, until
 
 
@@ -154,6 +155,35 @@ async def test_a_killed_relay_s_stream_ends_with_an_error_and_one_entry(own: Gat
     assert entry["input_tokens"] > 0
     await _ready(own)
     await check_books(own, set())
+
+
+async def test_a_killed_relay_s_stream_goes_on_where_its_model_can(own: Gateway) -> None:
+    """One stream for its client, on any surface, sealed or not; one entry, with both calls."""
+    key, text = {"Idempotency-Key": secrets.token_hex(8)}, "[[stub chunks=60 gap_ms=50]]"
+    streams = [
+        Text.of(own, "/chat/completions", "stub/continues", text),
+        Text.of(own, "/messages", "claude/continues", text),
+        Text.of(own, "/responses", "claude/continues", text, **key),
+    ]
+    reading = [asyncio.create_task(one.read()) for one in streams]
+    await asyncio.gather(*(one.has(5) for one in streams))
+    own.stack.children["relay"].kill()
+    await asyncio.gather(*reading)
+    whole = (await own.post(chat("[[stub chunks=60 gap_ms=50]]"))).json()["choices"][0]["message"]["content"]
+    for one in streams:
+        assert one.text == whole
+        assert one.ids[-1] == len(one.content)
+        entry = await own.entry(one.request_id)
+        assert (entry["outcome"], entry["attempts"], entry["estimated"]) == ("completed", 2, True)
+        assert entry["output_tokens"] >= 60
+    ended = streams[2].events[-1]["response"]
+    assert (ended["status"], ended["output"][0]["content"][0]["text"]) == ("completed", whole)
+    stored = await own.http.get(f"{own.base_url}/responses/{ended['id']}", headers=streams[2].headers)
+    assert stored.json()["output"][0] == ended["output"][0]
+    again = await Text.of(own, "/responses", "claude/continues", text, **key).read()
+    assert again.content == streams[2].content
+    await _ready(own)
+    await check_books(own, {one.request_id for one in streams})
 
 
 async def test_a_stopped_relay_lets_its_streams_end(own: Gateway) -> None:

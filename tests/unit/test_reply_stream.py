@@ -4,6 +4,9 @@ import asyncio
 
 from contracts.record import Lasting, ReplyAddress
 from contracts.replies import STREAM_WINDOW, ReplyChunk
+from contracts.usage import TokenUsage
+from libs.chat.continuing.chat import CutChat
+from services.relay.core.continuation import Continuation
 from services.relay.reply_stream import MOST_BUFFERED, ReplyStream
 from tests.unit.bus import SilentLog
 from tests.unit.records import accepted
@@ -98,3 +101,18 @@ async def test_a_stream_that_need_not_be_read_goes_on() -> None:
 
 def _chunks(log: SilentLog) -> list[ReplyChunk]:
     return [record for record in log.taken if isinstance(record, ReplyChunk)]
+
+
+async def test_a_stream_that_goes_on_has_begun_and_has_room() -> None:
+    """Its client may have read all of what is there, and say so no more."""
+    log = SilentLog()
+    goes_on = Continuation(CutChat(), "prefill", 10 * STREAM_WINDOW, "", 2, ["a=503"], 70, TokenUsage(), None)
+    stream = ReplyStream(log, accepted(), [], "", goes_on=goes_on)
+    assert (stream.started, stream.unread, stream.tried, stream.upstream_ms) == (True, False, ["a=503"], 70)
+    stream.note_first_byte(5)
+    stream.write(b"more")
+    await log.has_taken(1)
+    assert [(record.at, record.call) for record in _chunks(log)] == [(10 * STREAM_WINDOW, 2)]
+    assert stream.upstream_ms == 70
+    log.confirm()
+    await stream.close()

@@ -199,3 +199,28 @@ def test_silence_is_noticed_where_nothing_comes_between_two_looks() -> None:
         return found
 
     assert asyncio.run(main()) == [STARTED, _chunk(0), None]
+
+
+async def test_what_an_earlier_call_adds_after_another_goes_on_is_not_the_stream_s() -> None:
+    """A relay that only stood still writes on, and ends what it takes for its stream: live, and read again."""
+    taken = STARTED.model_copy(update={"call": 1, "relay_id": "relay-2"})
+    mine: list[Reply] = [_chunk(2, b"CD").model_copy(update={"call": 1}), _ended(4).model_copy(update={"call": 1})]
+    records: list[Reply] = [
+        STARTED,
+        _chunk(0, b"ab"),
+        taken,
+        _chunk(2, b"xyz"),
+        _ended(5),
+        mine[0],
+        _chunk(4, b"!"),
+        mine[1],
+    ]
+    live = Waiting(ID, INGRESS, 0, _never)
+    for offset, record in enumerate(records):
+        live.push(record, offset)
+    assert _text(await _all(live)) == b"abCD"
+    log = _Log(*records)
+    missed = Waiting(ID, INGRESS, 0, log.reread)
+    missed.push(STARTED, 0)
+    missed.push(mine[0], 5)
+    assert _text(await _all(missed)) == b"abCD"

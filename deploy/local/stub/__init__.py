@@ -17,6 +17,7 @@ A model of the name ``fails:error=429`` fails so always.
 | ``usage=none`` | gives no counts; ``usage=zero`` gives zeros |
 | ``tool=N`` | calls the first of the request's tools N times, without text unless ``chunks`` is there |
 | ``call=NAME:JSON`` | with ``tool``: that tool, with these arguments (JSON without spaces and brackets) |
+| (the assistant's message at the end) | the answer goes on after it |
 | (``tool_choice``) | a tool that the request insists on is called once, with something of its schema |
 | ``think=1`` | reasoning comes before the answer |
 | ``cache=N`` | N more tokens of the prompt came from the cache |

@@ -64,13 +64,15 @@ class StubRequest:
     body: dict[str, Any]
     model: str
     prompt: str
-    """The text of the last message."""
+    """The text of the last message, but for what `prefix` is."""
     characters: int
     """Of all messages."""
     most_tokens: int | None
     streamed: bool
     tools: Mapping[str, Any]
     """The JSON schemas of their arguments, by name."""
+    prefix: str = ""
+    """The text of the assistant's message at the end: the answer is what comes after it."""
     counts_wanted: bool = True
     schema: Any = None
     """The JSON schema that the answer is to have, if one was asked for."""
@@ -123,17 +125,18 @@ def answer_to(request: StubRequest, call_prefix: str) -> StubAnswer:
     knobs = request.knobs
     calls = _calls(request, call_prefix)
     wanted = knobs.number("chunks", 0 if calls else 8) or 0
+    rest = _after(_words(request.prompt, wanted), request.prefix)
     bounded = request.most_tokens and not knobs.text("over")
     most = min(wanted, request.most_tokens or 0) if bounded else wanted
-    words = [json.dumps(_instance(request.schema))] if request.schema else _words(request.prompt, most)
+    words = [json.dumps(_instance(request.schema))] if request.schema else rest[:most]
     zero = knobs.text("usage") == "zero"
     return StubAnswer(
-        name=hashlib.sha256(request.prompt.encode()).hexdigest()[:24],
+        name=hashlib.sha256((request.prompt + request.prefix).encode()).hexdigest()[:24],
         model=request.model,
         words=words,
         thought=THOUGHT if knobs.text("think") else "",
         calls=calls,
-        cut=len(words) < wanted and not request.schema,
+        cut=len(words) < len(rest) and not request.schema,
         fresh_tokens=0 if zero else max(1, request.characters // 4),
         cached_tokens=knobs.number("cache", 0) or 0,
         output_tokens=0 if zero else len(words),
@@ -171,11 +174,30 @@ def last_said(messages: Sequence[Any]) -> Any:
     return next((one for one in reversed(messages) if one.get("role") not in ("system", "developer")), messages[-1])
 
 
+def prefix_of(messages: Sequence[Any]) -> tuple[Sequence[Any], str]:
+    """The messages without the assistant's at their end, and its text: the beginning of the answer."""
+    if len(messages) > 1 and messages[-1].get("role") == "assistant" and not messages[-1].get("tool_calls"):
+        return messages[:-1], text_in(messages[-1].get("content"))
+    return messages, ""
+
+
 def text_in(content: Any) -> str:
     """The text of a message's content, whatever the protocol calls its parts."""
     if isinstance(content, list):
         return " ".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
     return str(content or "")
+
+
+def _after(words: list[str], prefix: str) -> list[str]:
+    """The words that follow a beginning of them; all where it is none. It may end within a word."""
+    rest = prefix
+    for number, word in enumerate(words):
+        if not rest:
+            return words[number:]
+        if not rest.startswith(word):
+            return [word.removeprefix(rest), *words[number + 1 :]] if word.startswith(rest) else words
+        rest = rest[len(word) :]
+    return []
 
 
 def _words(prompt: str, count: int) -> list[str]:

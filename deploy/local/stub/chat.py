@@ -2,7 +2,16 @@
 
 from typing import Any
 
-from deploy.local.stub.answers import ANY_TOOL, CREATED_S, StubAnswer, StubRequest, ToolCall, last_said, text_in
+from deploy.local.stub.answers import (
+    ANY_TOOL,
+    CREATED_S,
+    StubAnswer,
+    StubRequest,
+    ToolCall,
+    last_said,
+    prefix_of,
+    text_in,
+)
 from deploy.local.stub.protocol import EVENTS, data_event
 
 
@@ -14,7 +23,7 @@ class Chat:
 
     def parse(self, path: str, body: dict[str, Any]) -> StubRequest:
         fills = path.endswith("/fim/completions")
-        messages = body.get("messages") or []
+        messages, prefix = prefix_of(body.get("messages") or [])
         prompt = text_in(body["prompt"] if fills else last_said(messages).get("content"))
         asked = body.get("stream_options") or {}
         tools = {tool["function"]["name"]: tool["function"].get("parameters") or {} for tool in body.get("tools") or ()}
@@ -22,7 +31,8 @@ class Chat:
             body=body,
             model=str(body.get("model")),
             prompt=prompt,
-            characters=sum(len(str(message.get("content") or "")) for message in messages),
+            prefix=prefix,
+            characters=sum(len(str(message.get("content") or "")) for message in messages) + len(prefix),
             most_tokens=body.get("max_completion_tokens") or body.get("max_tokens"),
             streamed=bool(body.get("stream")),
             tools=tools,

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from deploy.local.stub.answers import ANY_TOOL, SIGNATURE, StubAnswer, StubRequest, last_said, text_in
+from deploy.local.stub.answers import ANY_TOOL, SIGNATURE, StubAnswer, StubRequest, last_said, prefix_of, text_in
 from deploy.local.stub.protocol import EVENTS, named_event
 
 
@@ -13,14 +13,16 @@ class Messages:
     call_prefix = "toolu_stub"
 
     def parse(self, path: str, body: dict[str, Any]) -> StubRequest:
-        prompt = text_in(last_said(body["messages"])["content"])
+        messages, prefix = prefix_of(body["messages"])
+        prompt = text_in(last_said(messages)["content"])
         tools = {tool["name"]: tool.get("input_schema") or {} for tool in body.get("tools") or ()}
         choice = body.get("tool_choice") or {}
         return StubRequest(
             body=body,
             model=body.get("model") or _model_in(path),
             prompt=prompt,
-            characters=len(prompt),
+            prefix=prefix,
+            characters=len(prompt) + len(prefix),
             most_tokens=body["max_tokens"],
             streamed=bool(body.get("stream")),
             tools=tools,

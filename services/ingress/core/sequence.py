@@ -3,7 +3,7 @@
 Each says how many bytes came before it, so what comes twice is known by its number, and so is what is missing.
 """
 
-from contracts.replies import ReplyChunk
+from contracts.replies import Reply, ReplyChunk
 
 
 class MissingBytesError(Exception):
@@ -13,7 +13,7 @@ class MissingBytesError(Exception):
 class Sequence:
     """What has come of one stream."""
 
-    __slots__ = ("end",)
+    __slots__ = ("_call", "end")
 
     def __init__(self, at: int = 0) -> None:
         """
@@ -22,6 +22,14 @@ class Sequence:
         """
         self.end = at
         """Bytes that have come."""
+        self._call = 0
+
+    def is_old(self, record: Reply) -> bool:
+        """It is of a call that another one has taken the place of: it is not the stream's any more."""
+        if record.call < self._call:
+            return True
+        self._call = record.call
+        return False
 
     def take(self, chunk: ReplyChunk) -> ReplyChunk | None:
         """The chunk, or what of it is new; None where nothing is.

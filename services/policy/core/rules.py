@@ -17,7 +17,7 @@ _UNKNOWN = Refusal(
     status=503,
     message="The rules of this organization cannot be read at the moment; try again.",
     metadata={"rule": "unknown"},
-    retry_after_s=5,
+    retry_after_s=1,
 )
 
 

@@ -38,6 +38,8 @@ class Ending:
     """Who was asked last; None: the first of the route."""
     tried: list[str] = field(default_factory=list)
     """Who failed before, as ``provider=status``."""
+    call: int = 0
+    """See `contracts.replies.Call`."""
     cached_s: int | None = None
     cached_percent: int | None = None
     """Of an answer from the cache; see `contracts.usage`."""
@@ -111,6 +113,7 @@ def attempt_ended(route: RoutePlanned | RequestRejected, ending: Ending, now_ms:
             tail=ending.tail,
             unbilled=is_unbilled(ending),
             size=ending.size,
+            call=ending.call,
             windows=route.windows,
             waited_ms=route.waited_ms,
             provider_id=provider_id,

@@ -8,6 +8,7 @@ from contracts.prompts import PromptSubmitted
 from contracts.routes import RoutePlanned, Target
 from libs.config.catalog import Catalog, Offer
 from libs.config.providers import Provider
+from services.relay.core.continuation import Continuation
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,8 @@ class Job:
     rules: AnswerRules | None
     """About the texts of answers, of the client's organization."""
     traceparent: str
+    goes_on: Continuation | None = None
+    """A stream that was cut, and that this goes on with."""
 
     def offer_of(self, target: Target) -> Offer | None:
         """The target's model at its provider."""

@@ -39,12 +39,13 @@ class Kept:
 class Keeper:
     """Follows one answer."""
 
-    def __init__(self, body: Mapping[str, Any], response_id: str | None = None) -> None:
+    def __init__(self, body: Mapping[str, Any], response_id: str | None = None, *, background: bool = False) -> None:
         """
         Args:
-            response_id: which its client knows already: the answer is made in the background.
+            response_id: which its client knows already.
+            background: the answer is made in the background.
         """
-        self._background = response_id is not None
+        self._background = background
         self._input = _items(body.get("input"))
         self._response: dict[str, Any] | None = None
         self.response_id = response_id or new_response_id()
