@@ -68,6 +68,8 @@ class ResponseBegun(Record):
     offset: Annotated[int, Field(ge=0)]
     """Its first record is there, or later."""
     model: str
+    kept: bool = False
+    """For an ``Idempotency-Key``: on ``gateway.kept-replies``, sealed with what follows from the ID."""
     begun_at_ms: EpochMs
     expires_at_ms: EpochMs
 

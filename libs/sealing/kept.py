@@ -32,15 +32,17 @@ class ClientKey:
     seal: bytes
     """See `seal`."""
     _fingerprints: bytes
+    responses: bytes
+    """From it follow the IDs of responses that are made in the background, see `libs.sealing.responses`."""
 
     @classmethod
     def derive(cls, api_key: str, owner: str, idempotency_key: str) -> "ClientKey":
         """Of one client's key; the same from another API key, or for another owner, is another."""
-        length = _LOCATOR_BYTES + 2 * KEY_BYTES
+        length = _LOCATOR_BYTES + 3 * KEY_BYTES
         given = "\0".join((api_key, owner, idempotency_key)).encode()
         derived = HKDF(SHA256(), length, salt=None, info=b"sluice idempotency key").derive(given)
         locator, rest = derived[:_LOCATOR_BYTES], derived[_LOCATOR_BYTES:]
-        return cls(locator.hex(), rest[:KEY_BYTES], rest[KEY_BYTES:])
+        return cls(locator.hex(), rest[:KEY_BYTES], rest[KEY_BYTES : 2 * KEY_BYTES], rest[2 * KEY_BYTES :])
 
     def fingerprint(self, *parts: bytes) -> str:
         """Of a body, in parts: 32 hex digits, from which nobody else learns anything."""

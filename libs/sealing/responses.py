@@ -4,6 +4,7 @@ So neither the log nor a service's credentials open what is stored. AES-256-GCM 
 (HKDF-SHA256, RFC 5869); an ID has 256 random bits, and seals once.
 """
 
+import base64
 import re
 import secrets
 import zlib
@@ -26,6 +27,17 @@ _NONCE = b"\0" * 12
 def new_response_id() -> str:
     """An ID for a response that will be stored."""
     return PREFIX + secrets.token_urlsafe(32)
+
+
+def response_id_of(secret: bytes, request_id: str) -> str:
+    """The ID of a response that its client can ask for again without it: the same for the same key and request."""
+    derived = HKDF(SHA256(), 32, salt=None, info=b"sluice response id" + request_id.encode()).derive(secret)
+    return PREFIX + base64.urlsafe_b64encode(derived).rstrip(b"=").decode()
+
+
+def answer_key_of(response_id: str) -> bytes:
+    """With which the stream of a response is sealed that is kept for an ``Idempotency-Key``."""
+    return _derived(response_id, b"sluice response stream", 32)
 
 
 def is_ours(response_id: object) -> bool:

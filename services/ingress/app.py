@@ -36,6 +36,7 @@ from services.ingress.publishing import Publishing
 from services.ingress.reading import Readings
 from services.ingress.replies import RepliesReader
 from services.ingress.routes import application, completion_paths
+from services.ingress.serving import Serving
 from services.ingress.settings import IngressSettings
 from services.ingress.stored import StoredPage, StoredResponses, items
 from services.ingress.streams import StreamPage
@@ -75,9 +76,8 @@ async def build(service: Service) -> AsyncIterator[None]:
     entrance = Entrance(config, versions, balances, policies, publishing, visitors, stored)
     door = Door(config.overload)
     gate = Gate(door, completion_paths(), completion_paths(Surface.MESSAGES))
-    completions = Completions(
-        door, gate, visitors, entrance, publishing, room, replies, once, versions, config.timeouts, background
-    )
+    serving = Serving(publishing, room, replies, config.timeouts, background)
+    completions = Completions(door, gate, visitors, entrance, publishing, room, once, versions, serving, background)
     generations = Generations(service, config.timeouts)
     pages = NewestPages(versions)
     routes = application(
@@ -116,6 +116,7 @@ async def build(service: Service) -> AsyncIterator[None]:
         gate=gate,
         inherits="http",
         announce_s=settings.announce_s,
+        hurried=service.hurried,
         timeout_graceful_shutdown=settings.drain_s,
     )
     async with service.running(watch, views):

@@ -1,30 +1,33 @@
 """Responses that are made in the background: asked for again, read along, and cancelled (ADR 17, ADR 24)."""
 
 import asyncio
-from collections import Counter
 
 import orjson
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
 from contracts import topics
-from contracts.record import RequestId
+from contracts.record import Lasting, RequestId
 from contracts.replies import ReplyChunk, ReplyEnded, ReplyStarted, reader_of
 from contracts.requests import RequestAccepted, Surface
 from contracts.responses import ResponseBegun
 from libs.bus.records import PoisonError, Raw, decode
 from libs.runtime.background import Tasks
-from libs.sealing.responses import locator_of
+from libs.runtime.budget import Budget
+from libs.sealing.hybrid import SealError
+from libs.sealing.replies import open_reply
+from libs.sealing.responses import answer_key_of, locator_of
+from services.ingress.attending import attended
 from services.ingress.core.answering import Answering
 from services.ingress.core.answers import refused, whole
-from services.ingress.core.background import After, Background, Progress, after_of, shown
+from services.ingress.core.background import After, Background, How, Progress, after_of, shown
 from services.ingress.core.errors import BadRequest, IngressError, NotFound, RateLimited, Unauthorized, Unavailable
 from services.ingress.core.sequence import MissingBytesError
 from services.ingress.core.stream_ids import StreamId
+from services.ingress.giving import given
 from services.ingress.publishing import Publishing
 from services.ingress.reading import Readings
 from services.ingress.stored import StoredResponses, delete, show
-from services.ingress.streams import LEFT, attended
 from services.ingress.visitors import Visitors
 from services.ingress.waiting import Waiting, WaitingRoom
 
@@ -43,17 +46,19 @@ class BackgroundResponses:
         self._publishing = publishing
         self._readings = readings
         self._stored = stored
-        self._running: Counter[str] = Counter()
+        self._running = Budget(share=MOST_RUNNING)
         self._tasks = Tasks("answers in the background")
 
-    async def begin(self, request: RequestAccepted, wanted: Background, offset: int) -> dict[str, object]:
-        """Publishes that a response has begun; returns it as its client is shown it.
+    async def begin(self, request: RequestAccepted, wanted: Background, offset: int) -> dict[str, object] | None:
+        """Publishes that a response has begun; returns it as its client is shown it, who does not read along. `go_on`
+        or `never_begun` follows then.
 
         Raises:
             RateLimited: its owner has too many.
             Unavailable: the log does not take it.
         """
-        if self._running[request.caller.owner] >= MOST_RUNNING:
+        at_once = wanted.how is How.AT_ONCE
+        if at_once and not self._running.take(request.caller.owner):
             raise RateLimited(f"You have {MOST_RUNNING} responses in the background; wait for some to end.")
         begun = ResponseBegun(
             locator=locator_of(wanted.response_id),
@@ -61,20 +66,28 @@ class BackgroundResponses:
             request_id=request.request_id,
             partition=request.reply_to.partition,
             offset=offset,
+            kept=request.reply_to.lasting is Lasting.KEPT,
             model=request.model,
             begun_at_ms=request.accepted_at_ms,
             expires_at_ms=request.deadline_ms + LEFT_MS,
         )
-        await self._publishing.publish_begun(begun)
-        return shown(begun, wanted.response_id, "queued")
+        try:
+            await self._publishing.publish_begun(begun)
+        except BaseException:
+            if at_once:
+                self.never_begun(request)
+            raise
+        return shown(begun, wanted.response_id, "queued") if at_once else None
+
+    def never_begun(self, request: RequestAccepted) -> None:
+        """Its request did not come to the log."""
+        self._running.give(request.caller.owner)
 
     def go_on(self, request: RequestAccepted, waiting: Waiting, room: WaitingRoom, *, within_s: float) -> None:
         """Waits in its client's place until the answer has ended: it counts among those that are in work."""
         self._tasks.spawn(self._wait(request, waiting, room, within_s))
 
     async def _wait(self, request: RequestAccepted, waiting: Waiting, room: WaitingRoom, within_s: float) -> None:
-        owner = request.caller.owner
-        self._running[owner] += 1
         try:
             async with asyncio.timeout(within_s):
                 while not isinstance(await waiting.next(), ReplyEnded):
@@ -83,9 +96,7 @@ class BackgroundResponses:
             pass
         finally:
             room.leave(request.request_id)
-            self._running[owner] -= 1
-            if not self._running[owner]:
-                del self._running[owner]
+            self._running.give(request.caller.owner)
 
     async def progress(self, begun: ResponseBegun, response_id: str, reader: str, *, to_end: bool = False) -> Progress:
         """What the log has of it now.
@@ -96,7 +107,8 @@ class BackgroundResponses:
         Raises:
             NotFound, RateLimited, Unavailable: it cannot be read, or not now.
         """
-        looking = _Looking(begun.request_id, begun.offset, Progress(begun, response_id), to_end=to_end)
+        seal = seal_of(begun, response_id)
+        looking = _Looking(begun.request_id, begun.offset, Progress(begun, response_id), seal, to_end=to_end)
         try:
             with self._readings.look(stream_of(begun), reader, looking):
                 async with asyncio.timeout(LOOKS_S):
@@ -109,6 +121,7 @@ class BackgroundResponses:
     async def follow(
         self,
         begun: ResponseBegun,
+        response_id: str,
         after: After,
         reader: str,
         headers: list[tuple[bytes, bytes]],
@@ -117,32 +130,24 @@ class BackgroundResponses:
     ) -> None:
         """Gives its events, those that are there and those that come."""
         answering = Answering(Surface.RESPONSES, headers)
-        stream = self._readings.open(stream_of(begun), at=0, reader=reader, known=True)
+        stream = self._readings.open(
+            stream_of(begun), at=0, reader=reader, known=True, seal=seal_of(begun, response_id)
+        )
         with stream as reading, attended(reading, request.receive):
-            while True:
-                reply = await reading.next()
-                if isinstance(reply, ReplyChunk):
-                    content = after.take(reply.content)
-                    messages = [answering.chunk(reply.model_copy(update={"content": content}))] if content else []
-                elif isinstance(reply, ReplyStarted):
-                    messages = answering.started(reply, [])
-                elif reply is None:
-                    messages = answering.silence()
-                elif not reading.answered:
-                    # A stream that breaks off here goes on when its client asks again.
-                    ended_here = not answering.began and reply.refusal and reply.refusal is not LEFT
-                    messages = refused(reply.refusal, headers) if ended_here and reply.refusal else []
-                else:
-                    tail = after.take((reply.tail or "").encode()).decode()
-                    messages = answering.ended(reply.model_copy(update={"tail": tail}), [])
+            async for _, messages in given(reading, answering, after):
                 for message in messages:
                     await send(message)
-                if isinstance(reply, ReplyEnded):
-                    return
 
     async def cancel(self, begun: ResponseBegun) -> None:
         """Ends it. Raises Unavailable."""
         await self._publishing.publish_cancelled(begun.request_id, "the client has cancelled the response")
+
+    async def show(self, owner: str, response_id: str, reader: str) -> dict[str, object]:
+        """The response as it is now. Raises NotFound, RateLimited, Unavailable: it cannot be read, or not now."""
+        begun, is_stored = await self.find(owner, response_id)
+        if begun is None or is_stored:
+            return await show(self._stored, owner, response_id, {})
+        return (await self.progress(begun, response_id, reader)).show()
 
     async def find(self, owner: str, response_id: str) -> tuple[ResponseBegun | None, bool]:
         """What is known of its beginning; and whether it is stored."""
@@ -151,13 +156,21 @@ class BackgroundResponses:
 
 def stream_of(begun: ResponseBegun) -> StreamId:
     """Where its answer is on the log."""
-    return StreamId(begun.partition, begun.offset, begun.request_id)
+    return StreamId(begun.partition, begun.offset, begun.request_id, begun.kept)
+
+
+def seal_of(begun: ResponseBegun, response_id: str) -> bytes | None:
+    """With which its answer is sealed, if it is."""
+    return answer_key_of(response_id) if begun.kept else None
 
 
 class _Looking:
     """Reads one answer as far as it is on the log."""
 
-    def __init__(self, request_id: RequestId, offset: int, progress: Progress, *, to_end: bool) -> None:
+    def __init__(
+        self, request_id: RequestId, offset: int, progress: Progress, seal: bytes | None, *, to_end: bool
+    ) -> None:
+        self._seal = seal
         self.key = request_id.encode()
         self.offset = offset
         self.progress = progress
@@ -168,11 +181,15 @@ class _Looking:
         """See `LogReader.take`."""
         try:
             record = decode(raw).record
-            if isinstance(record, ReplyChunk):
+            if self._seal and isinstance(record, ReplyStarted | ReplyChunk | ReplyEnded):
+                record = open_reply(record, self._seal)
+            if isinstance(record, ReplyStarted):
+                self.progress.begin(record)
+            elif isinstance(record, ReplyChunk):
                 self.progress.chunk(record)
             elif isinstance(record, ReplyEnded):
                 self.progress.end(record)
-        except (PoisonError, MissingBytesError):
+        except (PoisonError, MissingBytesError, SealError):
             self._end(NotFound(_NOT_BEGUN))
         if self.progress.ended:
             self._end()
@@ -219,7 +236,7 @@ class ResponsePage:
                     raise BadRequest(_NOT_BEGUN)
                 after = After(after_of(request.query_params))
                 headers = [(b"x-request-id", begun.request_id.encode())]
-                await self._background.follow(begun, after, reader, headers, request, send)
+                await self._background.follow(begun, response_id, after, reader, headers, request, send)
                 return
             found = await self._answer(request, visitor.owner, response_id, begun if not is_stored else None, reader)
             messages = whole(200, orjson.dumps(found), [])

@@ -1,7 +1,7 @@
 """A request on its way in: who asks, the body, and the record of what is let in. What is cheap to check comes first."""
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import uuid_utils
 from opentelemetry.trace import SpanKind
@@ -20,13 +20,14 @@ from libs.config.versions import CatalogVersions
 from libs.policy.guardrails import Checked
 from libs.pricing.bounds import Size
 from libs.pricing.tokenizing import WORTH_BYTES, spared_tokens
-from libs.sealing.responses import new_response_id
+from libs.sealing.kept import ClientKey
+from libs.sealing.responses import answer_key_of, new_response_id, response_id_of
 from libs.telemetry.tracing import Step, new_traceparent
 from services.ingress.body import Body
 from services.ingress.core import admission, bodies
-from services.ingress.core.background import Background, in_the_foreground, wanted
+from services.ingress.core.background import Background, background_of, in_the_foreground
 from services.ingress.core.bodies import Asked
-from services.ingress.core.errors import BadRequest, Forbidden, Unauthorized
+from services.ingress.core.errors import Forbidden, Unauthorized
 from services.ingress.core.nodes import check_nodes
 from services.ingress.core.stand_ins import first_that_fits, stand_ins
 from services.ingress.publishing import Publishing
@@ -44,6 +45,8 @@ class Admitted:
     step: Step
     background: Background | None = None
     """A response that is made in the background."""
+    seal: bytes | None = field(default=None, repr=False)
+    """With which the answer is to be sealed."""
 
 
 class Entrance:
@@ -86,18 +89,27 @@ class Entrance:
         return await self._visitors.read(visitor, receive), content_type
 
     async def accept(
-        self, surface: Surface, visitor: Visitor, body: Body, content_type: str, address: ReplyAddress
+        self,
+        surface: Surface,
+        visitor: Visitor,
+        body: Body,
+        content_type: str,
+        address: ReplyAddress,
+        key: ClientKey | None = None,
     ) -> Admitted:
-        """The record of a request whose body was read. Raises IngressError, and releases the body."""
+        """The record of a request whose body was read. Raises IngressError, and releases the body.
+
+        Args:
+            key: of a request whose answer is kept.
+        """
         started_ms = now_ms()
         try:
-            background = None
+            how = background_of(surface, body.data)
             if surface is Surface.RESPONSES:
                 await self._put_in_full(body, visitor.owner)
-                background = self._in_background(body, visitor)
-                if background:
-                    if address.lasting is Lasting.KEPT:
-                        raise BadRequest("`background` has an ID to ask again with; leave the Idempotency-Key out.")
+            if how:
+                self._to_background(body, visitor)
+                if not key:
                     address = self._publishing.address(Lasting.ANSWER)
             await self._guard(visitor, body, content_type)
             request = await self._accept(surface, visitor, body.data, content_type, address)
@@ -114,19 +126,18 @@ class Entrance:
             started_ns=started_ms * 1_000_000,
             attributes={"sluice.request.id": request.request_id, "gen_ai.request.model": request.model},
         )
-        return Admitted(request, body, content_type, step, background)
+        background = None
+        if how:
+            name = response_id_of(key.responses, request.request_id) if key else new_response_id()
+            background = Background(name, how)
+        return Admitted(request, body, content_type, step, background, seal_of(key, background))
 
-    def _in_background(self, body: Body, visitor: Visitor) -> Background | None:
-        """How a response is wanted in the background, if it is. Its body is then that of a stream which is stored."""
-        if b'"background"' not in body.data:
-            return None
-        asked = bodies.fields_of(body.data)
-        if not wanted(asked):
-            return None
+    @staticmethod
+    def _to_background(body: Body, visitor: Visitor) -> None:
+        """The body of a response in the background is that of a stream which is stored."""
         if visitor.owner is None:
             raise Unauthorized("A response is made in the background for an account: send a key.")
-        body.replace(to_json(in_the_foreground(asked)))
-        return Background(new_response_id(), streamed=asked.get("stream") is True)
+        body.replace(to_json(in_the_foreground(bodies.fields_of(body.data))))
 
     async def _guard(self, visitor: Visitor, body: Body, content_type: str) -> None:
         """What an organization's guardrails leave of a request. Raises Forbidden, naming the rule."""
@@ -195,6 +206,13 @@ class Entrance:
     def _has_balance(self, owner: str) -> bool:
         balance = self._balances.get(owner)
         return balance is not None and balance.balance_microdollars > 0
+
+
+def seal_of(key: ClientKey | None, background: Background | None) -> bytes | None:
+    """With which a kept answer is sealed: who has a response's ID reads it without the key."""
+    if key is None:
+        return None
+    return answer_key_of(background.response_id) if background else key.seal
 
 
 async def _counted(asked: Asked, body_bytes: int) -> Size:

@@ -22,15 +22,17 @@ from libs.bus.service import Service
 from libs.config.gateway import Limits
 from libs.runtime.budget import Budget
 from libs.sealing.kept import ClientKey
+from libs.sealing.responses import answer_key_of, response_id_of
 from services.ingress.again import Again
+from services.ingress.attending import LEFT, attended
 from services.ingress.body import Body, ClientGone
+from services.ingress.core.background import How
 from services.ingress.core.errors import NotFound, RateLimited, Unavailable, Unprocessable, log_away
 from services.ingress.core.idempotency import Held, KeyClaims
 from services.ingress.entrance import Admitted
 from services.ingress.fold import Fold
 from services.ingress.reading import GONE, Reading, Readings
 from services.ingress.replies import RepliesReader
-from services.ingress.streams import LEFT, attended
 
 CLAIM_WITHIN_S = 3.0
 SKEW_MS = 3_000
@@ -56,6 +58,16 @@ class Wanted:
     fingerprint: str
     at: int
     """So many bytes of the answer are not wanted."""
+    background: How | None = None
+    """Of a response that is made there."""
+
+    def response_id(self, held: Held) -> str:
+        """Of such a response."""
+        return response_id_of(self.key.responses, held.request_id)
+
+    def seal(self, held: Held) -> bytes:
+        """With which the answer is sealed."""
+        return answer_key_of(self.response_id(held)) if self.background else self.key.seal
 
 
 Accept = Callable[[], Awaitable[Admitted]]
@@ -136,7 +148,7 @@ class Once:
             )
         try:
             address = ReplyAddress(partition=held.partition, ingress_id="", lasting=Lasting.KEPT)
-            reading = self._readings.read(held.request_id, address, held.offset, at=wanted.at, seal=wanted.key.seal)
+            reading = self._readings.read(held.request_id, address, held.offset, at=wanted.at, seal=wanted.seal(held))
             with attended(reading, receive), self._readings.opened(reading):
                 yield reading
         finally:

@@ -96,6 +96,8 @@ class Reading(Replies):
                 return False
         if not self._began:
             self._began, self.begins_at = True, offset
+        if self._sequence.is_old(record):
+            return True
         opened = self._opened(record)
         if opened is None:
             return False
@@ -194,7 +196,7 @@ class Readings:
     def look(self, found: StreamId, reader: str, looking: LogReader) -> Iterator[None]:
         """Gives a client's stream as far as it is there to who looks. Raises as `open` does."""
         with self._place(reader):
-            replay = self._replay(topics.REPLIES, found.partition)
+            replay = self._replay(topics.replies_of(found.address), found.partition)
             replay.join(looking)
             try:
                 yield

@@ -1,5 +1,8 @@
 """``background: true`` of Responses, as OpenAI's SDK asks for it: at once, asked again, read along, cancelled."""
 
+import asyncio
+import re
+import secrets
 from typing import Any
 
 import openai
@@ -78,6 +81,33 @@ async def test_a_response_in_the_background_is_cancelled_from_anywhere(gateway: 
         cancelled = await client.responses.cancel(begun.id)
         assert (cancelled.id, cancelled.status) == (begun.id, "cancelled")
         assert (await client.responses.retrieve(begun.id)).status == "cancelled"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_key_stands_for_one_response(gateway: Gateway, stream: bool) -> None:
+    """The ID that its client lost on the way is given again; who has it needs no key."""
+    body = {"model": "stub/echo", "input": "[[stub chunks=20 gap_ms=20]]", "background": True, "stream": stream}
+    headers = {"authorization": f"Bearer {gateway.key}", "idempotency-key": secrets.token_hex(8)}
+    before = (await gateway.stub_stats()).get("requests", 0)
+    answers = await asyncio.gather(
+        *(gateway.http.post(f"{gateway.base_url}/responses", json=body, headers=headers) for _ in range(3))
+    )
+    assert {answer.status_code for answer in answers} == {200}, answers[0].text
+    assert sorted("idempotent-replayed" in answer.headers for answer in answers) == [False, True, True]
+    names = {name for answer in answers for name in re.findall(r"resp_sluice_[A-Za-z0-9_-]{43}", answer.text)}
+    assert len(names) == 1
+    async with _client(gateway) as client:
+        whole: list[Any] = [event async for event in await client.responses.retrieve(names.copy().pop(), stream=True)]
+        ended = await _ended(client, names.pop())
+    assert (ended.status, ended.output_text) == ("completed", whole[-1].response.output_text)
+    later = await gateway.http.post(f"{gateway.base_url}/responses", json=body, headers=headers)
+    if stream:
+        assert later.text == answers[0].text
+    else:
+        assert (later.json()["status"], later.json()["id"]) == ("completed", ended.id)
+    assert (await gateway.stub_stats())["requests"] == before + 1
+    other = await gateway.http.post(f"{gateway.base_url}/responses", json=body | {"input": "x"}, headers=headers)
+    assert other.status_code == 422
 
 
 async def test_what_fails_in_the_background_says_why(gateway: Gateway) -> None:

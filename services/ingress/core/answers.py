@@ -88,6 +88,14 @@ def whole(status: int, body: bytes, headers: RawHeaders, content_type: str = JSO
     ]
 
 
+def nothing(headers: RawHeaders) -> list[Message]:
+    """The ASGI messages of an answer without content."""
+    return [
+        {"type": "http.response.start", "status": 204, "headers": headers},
+        {"type": "http.response.body", "body": b""},
+    ]
+
+
 def refused(refusal: Refusal, headers: RawHeaders, surface: Surface = Surface.CHAT_COMPLETIONS) -> list[Message]:
     """The ASGI messages of an error before the first byte."""
     if refusal.retry_after_s is not None:

@@ -5,13 +5,16 @@ Source: the OpenAI API reference, "Background mode", and "Get a model response".
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any
 
 from pydantic_core import from_json
 
 from contracts.record import Refusal
-from contracts.replies import Outcome, ReplyChunk, ReplyEnded
+from contracts.replies import Outcome, ReplyChunk, ReplyEnded, ReplyStarted
+from contracts.requests import Surface
 from contracts.responses import ResponseBegun
+from services.ingress.core.bodies import fields_of
 from services.ingress.core.errors import BadRequest
 from services.ingress.core.sequence import Sequence
 
@@ -21,13 +24,29 @@ _CODES = {400: "invalid_prompt", 429: "rate_limit_exceeded"}
 """Of OpenAI's `ResponseError`; all else is ``server_error``."""
 
 
+class How(Enum):
+    """In which way a response in the background is given to who asks for it."""
+
+    STREAMED = "it reads along from the beginning"
+    AT_ONCE = "it is answered at once, and asks again"
+
+
 @dataclass(frozen=True, slots=True)
 class Background:
     """How a client wants a response that is made in the background."""
 
     response_id: str = field(repr=False)
-    streamed: bool
-    """It reads along from the beginning; else it is answered at once, and asks again."""
+    how: How
+
+
+def background_of(surface: Surface, body: bytes) -> How | None:
+    """How a request wants its response in the background; None: it does not. Raises as `wanted` does."""
+    if surface is not Surface.RESPONSES or b'"background"' not in body:
+        return None
+    asked = fields_of(body)
+    if not wanted(asked):
+        return None
+    return How.STREAMED if asked.get("stream") is True else How.AT_ONCE
 
 
 def wanted(body: Mapping[str, Any]) -> bool:
@@ -86,14 +105,20 @@ class Progress:
         self._items: list[Any] = []
         self.ended: ReplyEnded | None = None
 
+    def begin(self, started: ReplyStarted) -> None:
+        """Begins, or goes on with another call."""
+        self._sequence.is_old(started)
+
     def chunk(self, chunk: ReplyChunk) -> None:
         """The next piece. Raises MissingBytesError where it is not that."""
-        piece = self._sequence.take(chunk)
+        piece = None if self._sequence.is_old(chunk) else self._sequence.take(chunk)
         if piece is not None:
             self._read(piece.content)
 
     def end(self, ended: ReplyEnded) -> None:
         """There is no more."""
+        if self._sequence.is_old(ended):
+            return
         self.ended = ended
         self._read((ended.tail or "").encode())
 
@@ -143,6 +168,10 @@ class After:
     def __init__(self, number: int | None) -> None:
         self._number = -1 if number is None else number
         self._passing = number is None
+
+    def last(self, ended: ReplyEnded) -> bytes:
+        """What of the last ones is wanted."""
+        return self.take((ended.tail or "").encode())
 
     def take(self, content: bytes) -> bytes:
         """What of whole events is wanted."""
