@@ -8,6 +8,7 @@ import asyncio
 import re
 import time
 from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,10 +45,12 @@ async def main(options: Namespace) -> None:
         watcher = asyncio.create_task(_watch(measured, most, watching))
         report(f"{options.streams} streams for {options.seconds:.0f} s, a word each {options.gap} ms")
         began = time.perf_counter()
-        await _read_all(measured, options, seen)
+        killing = asyncio.create_task(_kill(measured, options))
+        await read_all(measured.stack.base_url, (measured.key, *measured.more_keys), options, seen)
         took = time.perf_counter() - began
         watching.set()
         await watcher
+        killing.cancel()
         spent = measured.cpu_s()
         found = _found(options, seen, took) | {
             "processes": [
@@ -93,9 +96,17 @@ async def _watch(measured: Measured, most: dict[str, int], stop: asyncio.Event) 
             continue
 
 
-async def _read_all(measured: Measured, options: Namespace, seen: Seen) -> None:
+async def _kill(measured: Measured, options: Namespace) -> None:
+    """kill -9 of a process, in the middle."""
+    if options.kill:
+        await asyncio.sleep(options.ramp + options.seconds / 2)
+        measured.stack.children[options.kill].kill()
+        report(f"{options.kill} was killed")
+
+
+async def read_all(url: str, keys: Sequence[str], options: Namespace, seen: Seen) -> None:
+    """Reads all streams to their ends."""
     words = max(1, int(options.seconds * 1000 / options.gap))
-    keys = (measured.key, *measured.more_keys)
     connector = aiohttp.TCPConnector(limit=0)
     async with (
         aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(None)) as http,
@@ -103,7 +114,7 @@ async def _read_all(measured: Measured, options: Namespace, seen: Seen) -> None:
     ):
         for number in range(options.streams):
             cut = number < options.streams * options.cut / 100
-            reading = _Reading(http, measured.stack.base_url, keys[number % len(keys)], words, options.gap, seen)
+            reading = _Reading(http, url, keys[number % len(keys)], words, options.gap, seen)
             group.create_task(reading.run(cut=cut))
             # All at once would measure the door.
             await asyncio.sleep(options.ramp / options.streams)
@@ -173,6 +184,7 @@ if __name__ == "__main__":
     parser.add_argument("--gap", type=int, default=1_000, help="milliseconds between a stream's words")
     parser.add_argument("--cut", type=float, default=10, help="percent that go on over another connection")
     parser.add_argument("--ramp", type=float, default=20, help="seconds in which they begin")
+    parser.add_argument("--kill", choices=["broker", "router", "metering"], help="in the middle, by kill -9")
     parser.add_argument("--kafka", default="embedded", help="embedded or HOST:PORT")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     finish(main(parser.parse_args()))

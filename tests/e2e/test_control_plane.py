@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+import secrets
 from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 import pytest_asyncio
 
 from tests.e2e.plane import LET_IN, Plane
-from tests.stacks import running_stack, until
+from tests.stacks import chat, running_stack, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -488,3 +489,35 @@ async def _random_membership(plane: Plane, model: Model, chance: random.Random, 
         await plane.call("DELETE", path)
         model.organizations.discard(organization)
         model.members = {pair: role for pair, role in model.members.items() if pair[0] != organization}
+
+
+# Answers, whichever ingress is asked.
+
+
+async def test_two_ingresses_at_once_run_a_key_once_and_serve_both(plane: Plane) -> None:
+    person, body = await plane.person(), chat("[[stub chunks=20 gap_ms=20]]", stream=True)
+    headers = {"Authorization": f"Bearer {person.key}"}
+    for key in [secrets.token_hex(8) for _ in range(5)]:
+        keyed = headers | {"Idempotency-Key": key}
+        asked = [plane.gateway.http.post(f"{door}/chat/completions", json=body, headers=keyed) for door in plane.doors]
+        one, other = await asyncio.gather(*asked)
+        assert (one.status_code, one.content) == (other.status_code, other.content) == (200, one.content)
+        assert one.headers["x-request-id"] == other.headers["x-request-id"]
+        assert one.headers["x-sluice-stream"] == other.headers["x-sluice-stream"]
+        assert sorted("idempotent-replayed" in answer.headers for answer in (one, other)) == [False, True]
+        entry = await plane.gateway.entry(one.headers["x-request-id"])
+        assert (entry["outcome"], entry["output_tokens"]) == ("completed", 20)
+    count = "select count(*) from ledger.usage where account_id = $1"
+    assert await plane.gateway.database.fetchval(count, person.account_id) == 5
+
+
+async def test_a_stream_goes_on_at_another_ingress(plane: Plane) -> None:
+    person = await plane.person()
+    headers = {"Authorization": f"Bearer {person.key}"}
+    first, second = plane.doors
+    body = chat("[[stub chunks=30 gap_ms=20]]", stream=True)
+    async with plane.gateway.http.stream("POST", f"{first}/chat/completions", json=body, headers=headers) as answer:
+        url = f"{second}/streams/{answer.headers['x-sluice-stream']}"
+        reading = asyncio.create_task(plane.gateway.http.get(url, headers=headers))
+        whole = await answer.aread()
+    assert (await reading).content == whole

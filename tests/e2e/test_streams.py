@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from argparse import Namespace
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -9,6 +10,7 @@ import httptools
 import httpx
 import pytest
 
+from tests.bench.streams import Seen, read_all
 from tests.e2e.cutting import Proxy, cutting
 from tests.stacks import Gateway, chat
 
@@ -172,6 +174,13 @@ async def test_a_stream_is_cancelled_from_anywhere(gateway: Gateway) -> None:
     assert entry["outcome"] == "cancelled"
     assert (await gateway.http.delete(url, headers=_auth(gateway))).status_code == 204
     assert (await gateway.http.get(url, headers=_auth(gateway))).content == whole
+
+
+async def test_a_sample_of_the_bench_of_slow_streams(gateway: Gateway) -> None:
+    seen = Seen()
+    options = Namespace(streams=20, seconds=2, gap=50, cut=20, ramp=0.2)
+    await read_all(gateway.base_url, [gateway.key], options, seen)
+    assert (seen.whole, seen.resumed, seen.failed) == (20, 4, [])
 
 
 async def test_a_client_that_reads_nothing_for_long_is_given_all(gateway: Gateway) -> None:
