@@ -13,6 +13,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import ServerState
 
 from libs.runtime.budget import Budget
+from libs.runtime.framing import Parser, RawHeaders, refusal
 
 HEADER_BYTES = 32 * 1024
 """Of the request line and all headers."""
@@ -73,8 +74,6 @@ class Connections:
         self._open.give(address)
 
 
-RawHeaders = list[tuple[bytes, bytes]]
-"""Names are in lower case."""
 Gate = Callable[[bytes, RawHeaders], bytes | None]
 """Given a request's target and headers: the whole answer to one that goes no further, None for any other."""
 
@@ -129,6 +128,7 @@ class BoundedConnection(HttpToolsProtocol):
 
     def __init__(self, connections: Connections, gate: Gate | None, *arguments: Any, **more: Any) -> None:
         super().__init__(*arguments, **more)
+        self.parser = Parser(self)  # type: ignore[assignment]
         self._connections = connections
         self._gate = gate
         self._address = ""
@@ -145,7 +145,8 @@ class BoundedConnection(HttpToolsProtocol):
         self._unread = 0
         self._stalled_s: float | None = None
         """Since when its client has read nothing, if it has a place for that."""
-        self._excess = ""
+        self._refusal: tuple[int, str] | None = None
+        """Of the request whose headers have come."""
         self._refused = False
 
     # The connection.
@@ -196,16 +197,15 @@ class BoundedConnection(HttpToolsProtocol):
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
+        self._refusal = self._judged()
+        if self._refusal:
+            # The parser stops, and reports a bad request.
+            raise ValueError(self._refusal[1])
+        if self.parser.should_upgrade():
+            # See `Parser`: it comes again.
+            return
         self._in_headers, self._body = False, 0
         self._headers_due.stop()
-        size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
-        if size > HEADER_BYTES or len(self.headers) > HEADERS:
-            self._excess = "The request's headers are too large, or too many."
-        elif len(self.pipeline) >= PIPELINED:
-            self._excess = "Too many requests were sent before the answer to an earlier one."
-        if self._excess:
-            # The parser stops, and reports a bad request.
-            raise ValueError(self._excess)
         if self._gate and (self.cycle is None or self.cycle.response_complete) and self.parser.should_keep_alive():
             answer = self._gate(self.url, self.headers)
             if answer is not None:
@@ -218,11 +218,21 @@ class BoundedConnection(HttpToolsProtocol):
             self._unused_due.stop()
             self.cycle.keep_alive = False
 
+    def _judged(self) -> tuple[int, str] | None:
+        size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+        if size > HEADER_BYTES or len(self.headers) > HEADERS:
+            return 431, "The request's headers are too large, or too many."
+        if len(self.pipeline) >= PIPELINED:
+            return 431, "Too many requests were sent before the answer to an earlier one."
+        return refusal(self.parser.get_method(), self.parser.get_http_version(), self.headers)
+
     def on_body(self, body: bytes) -> None:
         self._body += len(body)
         super().on_body(body)
 
     def on_message_complete(self) -> None:
+        if self.parser.should_upgrade():
+            return
         self._in_headers, self._received = True, 0
         self._rest_due.stop()
         super().on_message_complete()
@@ -233,7 +243,7 @@ class BoundedConnection(HttpToolsProtocol):
             )
 
     def send_400_response(self, msg: str) -> None:
-        self._refuse(431 if self._excess else 400, self._excess or msg)
+        self._refuse(*(self._refusal or (400, msg)))
 
     # What goes out.
 

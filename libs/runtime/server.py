@@ -54,6 +54,8 @@ class HttpServer:
             http=bounded(self._connections, gate),  # type: ignore[arg-type]
             ws="none",
             log_config=None,
+            # Of what anybody sends; a line for each would fill the disk.
+            log_level="error",
             access_log=False,
             lifespan="off",
             # uvicorn would believe X-Forwarded-For from loopback.

@@ -31,6 +31,7 @@ BROKERS = 3
 WITHIN_S = 120.0
 ANSWERS = 24
 """After each step, until it counts as survived."""
+STEPS = ("leader killed", "leader stands still", "rolling restart")
 STANDS_STILL_S = 12.0
 """Beyond a broker's session with the controller (9 s)."""
 
@@ -129,6 +130,7 @@ async def run(folder: Path, steps: tuple[str, ...]) -> dict[str, Any]:
         "rows": rows,
         "outcomes": outcomes,
         "statuses": load.statuses,
+        "refusals": dict(load.refusals),
         "completed": len(load.completed),
         "broken": load.broken,
         "started_s": round(started_s),
@@ -161,19 +163,32 @@ async def main(options: Namespace) -> None:
     """Runs and prints."""
     with tempfile.TemporaryDirectory(prefix="sluice-cluster-") as folder:
         Path(folder).chmod(0o755)
-        found = await run(Path(folder), ("leader killed", "leader stands still", "rolling restart"))
+        try:
+            found = await run(Path(folder), tuple(options.steps or STEPS))
+        finally:
+            if options.keep:
+                await asyncio.to_thread(_keep, Path(folder), options.keep)
     if options.json:
         as_json(found)
         return
     as_table(found["rows"], "")
     answers = ", ".join(f"{count} x {status}" for status, count in sorted(found["statuses"].items()))
     accepted = sum(found["outcomes"].values())
+    for message, count in sorted(found["refusals"].items()):
+        out.print(f"{count} x {message}", markup=False)
     out.print(f"\nanswers: {answers}; {found['completed']} whole, {found['broken']} broken")
     out.print(f"audit: {accepted} requests accepted ({found['outcomes']}), each ended once and is booked once")
 
 
+def _keep(folder: Path, target: Path) -> None:
+    for log in folder.rglob("*.log"):
+        (target / log.name).write_bytes(log.read_bytes())
+
+
 if __name__ == "__main__":
     parser = ArgumentParser(prog="sluice bench cluster", description=__doc__)
+    parser.add_argument("--steps", action="append", choices=STEPS, help="one or several of them; else all")
+    parser.add_argument("--keep", type=Path, help="an existing folder, for all logs")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     try:
         finish(main(parser.parse_args()))
