@@ -13,18 +13,19 @@ from argparse import ArgumentParser, Namespace
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import asyncpg
+import orjson
 import psutil
 
+from deploy.local import child as supervision
 from deploy.local.child import Child
 from deploy.local.errors import StackError
 from deploy.local.home import ROOT
 from services.cli.output import as_json, as_table, out, report
-from tests.bench.faults import BROKER, POSTGRES, Fault, Kind, plan
+from tests.bench.faults import BROKER, POSTGRES, Fault, Kind, volleys
 from tests.bench.links import LinkedBroker, linked_broker
 from tests.bench.stacks import finish
 from tests.documents import put
@@ -35,8 +36,11 @@ from tests.stacks import CONFIG, Gateway, running_stack, until
 ANSWERS_WITHIN_S = 90.0
 ANSWERS = 12
 """After a fault, until the next: more than there are clients, so that some were asked for after it."""
+RESTART_MOST_S = 0.4
 DOCUMENT = "docs/reliability.md"
 MARK = "chaos"
+RUNS = "docs/measurements/chaos-runs.json"
+RUNS_MARK = "chaos runs"
 
 
 @dataclass
@@ -83,16 +87,28 @@ class Outcome:
         ]
 
 
-async def chaos(folder: Path, seed: int, count: int, within_s: float = float("inf")) -> Outcome:
+async def chaos(
+    folder: Path,
+    seed: int,
+    count: int,
+    within_s: float = float("inf"),
+    *,
+    together: int = 1,
+    kinds: frozenset[Kind] = frozenset(Kind),
+) -> Outcome:
     """Runs a stack, breaks it, and checks its books.
 
     Args:
-        count: of faults at the most; ``within_s`` may end the run before.
+        count: of faults at the least, unless ``within_s`` ends the run before.
+        together: so many at once, at the most, before the system must answer again.
+        kinds: others are left out.
 
     Raises:
         AssertionError: a client was left without an answer, or the books are wrong.
     """
     began, seen = time.monotonic(), defaultdict[tuple[str, str], Seen](Seen)
+    # Whoever is killed again and again would be started later and later.
+    supervision.RESTART_MOST_S = RESTART_MOST_S
     async with (
         linked_broker(folder) as broker,
         running_stack(
@@ -101,22 +117,24 @@ async def chaos(folder: Path, seed: int, count: int, within_s: float = float("in
     ):
         async with Load(gateway, answered_within_s=ANSWERS_WITHIN_S) as load:
             await load.more(10, within_s=ANSWERS_WITHIN_S)
-            for number, fault in enumerate(islice(plan(seed), count)):
-                if time.monotonic() - began > within_s:
+            done = 0
+            for volley in volleys(seed, together, kinds):
+                if done >= count or time.monotonic() - began > within_s:
                     break
-                await asyncio.sleep(fault.after_s)
-                at = time.monotonic()
-                breaking = asyncio.create_task(_break(gateway, broker, fault))
+                breaking, at = [], []
+                for fault in volley:
+                    await asyncio.sleep(fault.after_s)
+                    at.append(time.monotonic())
+                    breaking.append(asyncio.create_task(_break(gateway, broker, fault)))
                 await load.more(ANSWERS, within_s=ANSWERS_WITHIN_S)
                 answered = time.monotonic()
-                await breaking
-                one = seen[fault.kind.value, fault.victim]
-                one.count += 1
-                one.waited_s.append(answered - at)
-                if number % 10 == 9:
-                    report(
-                        f"{number + 1} faults, {len(load.completed)} whole answers, {time.monotonic() - began:.0f} s"
-                    )
+                await asyncio.gather(*breaking)
+                for fault, at_s in zip(volley, at, strict=True):
+                    one = seen[fault.kind.value, fault.victim]
+                    one.count += 1
+                    one.waited_s.append(answered - at_s)
+                done += len(volley)
+                report(f"{done} faults, {len(load.completed)} whole answers, {time.monotonic() - began:.0f} s")
         await until(partial(_ready, gateway), what="readiness of all services", within_s=ANSWERS_WITHIN_S)
         gateway.database = await until(partial(_connected, gateway), what="PostgreSQL")
         outcomes = await check_books(gateway, load.completed)
@@ -171,19 +189,28 @@ async def main(options: Namespace) -> None:
     with tempfile.TemporaryDirectory(prefix="sluice-chaos-") as folder:
         Path(folder).chmod(0o755)
         try:
-            found = await chaos(Path(folder), options.seed, options.faults, options.minutes * 60)
+            found = await chaos(
+                Path(folder),
+                options.seed,
+                options.faults,
+                options.minutes * 60,
+                together=options.together,
+                kinds=frozenset({Kind.KILL} if options.kills else Kind),
+            )
         except BaseException:
             report(f"seed {options.seed}")
             if options.keep:
                 await asyncio.to_thread(_keep, Path(folder), options.keep)
             raise
     if options.json:
-        as_json({"seed": found.seed, "kills": found.kills, "rows": found.rows(), "outcomes": found.outcomes})
+        as_json(_run(found, options.together) | {"rows": found.rows(), "outcomes": found.outcomes})
     else:
         as_table(found.rows(), "")
         out.print(f"\n{_summary(found)}", markup=False)
     if options.write:
         put(ROOT / DOCUMENT, MARK, _markdown(found))
+    if options.add:
+        _add(found, options.together)
 
 
 def _summary(found: Outcome) -> str:
@@ -207,6 +234,35 @@ def _markdown(found: Outcome) -> str:
     return f"{head}{body}\n{_summary(found)}\n"
 
 
+def _add(found: Outcome, together: int) -> None:
+    """Adds the run to those of the document."""
+    file = ROOT / RUNS
+    runs = [*orjson.loads(file.read_bytes()), _run(found, together)]
+    file.write_bytes(orjson.dumps(runs, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    put(ROOT / DOCUMENT, RUNS_MARK, runs_table(runs))
+
+
+def _run(found: Outcome, together: int) -> dict[str, int]:
+    return {
+        "seed": found.seed,
+        "at once": together,
+        "faults": found.faults,
+        "kill -9": found.kills,
+        "requests accepted": sum(found.outcomes.values()),
+        "whole answers seen": found.completed,
+        "lost or doubled": 0,
+    }
+
+
+def runs_table(runs: list[dict[str, int]]) -> str:
+    """All runs that ended with books that are right: what `chaos` asserts."""
+    names = list(runs[0])
+    sums = {name: sum(run[name] for run in runs) for name in names[2:]}
+    lines = [names, ["---"] * len(names), *([f"{value:,}" for value in run.values()] for run in runs)]
+    lines.append(["**all**", "", *(f"**{value:,}**" for value in sums.values())])
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
 def _keep(folder: Path, target: Path) -> None:
     for log in folder.rglob("*.log"):
         (target / log.name).write_bytes(log.read_bytes())
@@ -217,6 +273,9 @@ if __name__ == "__main__":
     parser.add_argument("--seed", type=int, default=int(time.time()), help="of what is broken, when and for how long")
     parser.add_argument("--faults", type=int, default=100)
     parser.add_argument("--minutes", type=float, default=15, help="at the most")
+    parser.add_argument("--together", type=int, default=1, help="so many faults at once, at the most")
+    parser.add_argument("--kills", action="store_true", help="nothing but kill -9")
+    parser.add_argument("--add", action="store_true", help=f"add the run to {RUNS} and to the table of {DOCUMENT}")
     parser.add_argument("--keep", type=Path, help="an existing folder, for the logs of a run that fails")
     parser.add_argument("--write", action="store_true", help=f"put the table into {DOCUMENT}")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")

@@ -42,6 +42,22 @@ class Fault:
     """Of a delay."""
 
 
+def volleys(seed: int, most: int = 1, kinds: frozenset[Kind] = frozenset(Kind)) -> Iterator[list[Fault]]:
+    """Faults that come together, each ``after_s`` after the one before; without end, and the same for the same seed.
+
+    Args:
+        most: at once; one victim is broken once.
+        kinds: all others are left out.
+    """
+    chance, faults = random.Random(f"volleys of {seed}"), (fault for fault in plan(seed) if fault.kind in kinds)
+    for first in faults:
+        wanted, volley = chance.randint(1, most), {first.victim: first}
+        while len(volley) < wanted:
+            fault = next(faults)
+            volley.setdefault(fault.victim, fault)
+        yield list(volley.values())
+
+
 def plan(seed: int) -> Iterator[Fault]:
     """Faults without end; the same for the same seed."""
     chance = random.Random(seed)
