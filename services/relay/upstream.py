@@ -21,6 +21,7 @@ from libs.config.pins import Pins
 from libs.config.providers import Provider
 from libs.provider_keys.access_tokens import AccessTokens, NoTokenError, TokenRefusedError
 from libs.provider_keys.documents import KeyFormError
+from libs.runtime.unpacking import Unpacking, UnpackingError
 from libs.sealing.secret import Secret
 
 log = structlog.get_logger()
@@ -128,11 +129,10 @@ class Upstreams:
 
     async def _refusal(self, provider_id: str, response: httpx.Response, byok: bool) -> Refusal:
         body = bytearray()
-        with _our_words(provider_id):
-            async for piece in response.aiter_bytes():
-                body += piece
-                if len(body) > ERROR_BYTES:
-                    break
+        async for piece in _unpacked(provider_id, response):
+            body += piece
+            if len(body) > ERROR_BYTES:
+                break
         return provider_refusal(
             response.status_code,
             bytes(body),
@@ -176,6 +176,18 @@ def _our_words(provider_id: str) -> Iterator[None]:
         raise UpstreamError(refusal) from None
 
 
+async def _unpacked(provider_id: str, response: httpx.Response) -> AsyncIterator[bytes]:
+    """The body out of its content coding, piece by piece. Raises UpstreamError."""
+    with _our_words(provider_id):
+        try:
+            unpacking = Unpacking(response.headers.get("content-encoding", ""))
+            async for packed in response.aiter_raw():
+                for piece in unpacking.feed(packed):
+                    yield piece
+        except UnpackingError:
+            raise UpstreamError(broke_off(provider_id)) from None
+
+
 async def read_answer(provider_id: str, response: httpx.Response) -> bytes:
     """The whole body of an answer that was not streamed.
 
@@ -183,11 +195,10 @@ async def read_answer(provider_id: str, response: httpx.Response) -> bytes:
         UpstreamError: it broke off, or is larger than any answer should be.
     """
     body = bytearray()
-    with _our_words(provider_id):
-        async for piece in response.aiter_bytes():
-            body += piece
-            if len(body) > ANSWER_BYTES:
-                raise UpstreamError(broke_off(provider_id))
+    async for piece in _unpacked(provider_id, response):
+        body += piece
+        if len(body) > ANSWER_BYTES:
+            raise UpstreamError(broke_off(provider_id))
     return bytes(body)
 
 
@@ -197,10 +208,9 @@ async def read_pieces(provider_id: str, response: httpx.Response) -> AsyncIterat
     Raises:
         UpstreamError: they broke off.
     """
-    with _our_words(provider_id):
-        async for piece in response.aiter_bytes():
-            if piece:
-                yield piece
+    async for piece in _unpacked(provider_id, response):
+        if piece:
+            yield piece
 
 
 async def read_events(provider_id: str, response: httpx.Response, framing: Framing) -> AsyncIterator[str]:
@@ -209,10 +219,9 @@ async def read_events(provider_id: str, response: httpx.Response, framing: Frami
     Raises:
         UpstreamError: the stream broke off, or makes no sense.
     """
-    with _our_words(provider_id):
-        try:
-            async for piece in response.aiter_bytes():
-                for data in framing.feed(piece):
-                    yield data
-        except ProtocolError:
-            raise UpstreamError(broke_off(provider_id)) from None
+    try:
+        async for piece in _unpacked(provider_id, response):
+            for data in framing.feed(piece):
+                yield data
+    except ProtocolError:
+        raise UpstreamError(broke_off(provider_id)) from None

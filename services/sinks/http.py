@@ -62,6 +62,8 @@ class Http:
         connector = aiohttp.TCPConnector(resolver=resolver, limit=64, ssl=httpx.create_ssl_context())
         session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
         self._client = httpx.AsyncClient(transport=AiohttpTransport(client=session), trust_env=False)
+        # What is packed unpacks to whatever its sender likes.
+        self._client.headers["accept-encoding"] = "identity"
 
     async def stop(self) -> None:
         """Closes it."""
@@ -88,7 +90,7 @@ class Http:
                 ) as answer,
             ):
                 text = b""
-                async for piece in answer.aiter_bytes():
+                async for piece in answer.aiter_raw():
                     text += piece
                     if len(text) >= ANSWER_BYTES:
                         break
