@@ -1,5 +1,6 @@
 """A configuration file read from its text: what is wrong with it, each with its line. Pure, but for the environment."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -15,6 +16,9 @@ from libs.pricing.book import NoPriceError, rules_of
 MOST_CHARACTERS = 1_000_000
 MOST_NODES = 200_000
 """Values of a document, aliases written out."""
+MOST_DEPTH = 64
+"""Of brackets; PyYAML looks at all that are open for each token, so that 2,000 in 2 KB took it 5 s."""
+_BRACKET = re.compile(r"[\[\]{}]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,8 @@ def read_config(text: str, *, environment: bool = True) -> GatewayConfig:
     """
     if len(text) > MOST_CHARACTERS:
         raise DocumentError([Problem(None, "", f"it has more than {MOST_CHARACTERS:,} characters")])
+    if _depth(text) > MOST_DEPTH:
+        raise DocumentError([Problem(None, "", f"more than {MOST_DEPTH} brackets are open at once")])
     try:
         tree = yaml.compose(text, Loader=yaml.SafeLoader)
         _check_tree(tree)
@@ -148,6 +154,15 @@ def _line(tree: Any, where: DocumentPath) -> int | None:
             break
         node = found
     return node.start_mark.line + 1 if node is not None and node is not tree else None
+
+
+def _depth(text: str) -> int:
+    """How many brackets are open at the most, those in texts counted, too."""
+    deepest = depth = 0
+    for bracket in _BRACKET.findall(text):
+        depth = depth + 1 if bracket in "[{" else max(0, depth - 1)
+        deepest = max(deepest, depth)
+    return deepest
 
 
 def _check_tree(tree: Any) -> None:

@@ -4,7 +4,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 
 from contracts.requests import Surface
-from libs.runtime.connection import RawHeaders
+from libs.runtime.framing import RawHeaders
 from services.ingress.core.answers import error_body
 from services.ingress.core.errors import IngressError
 from services.ingress.door import ALONE, SHARED, Door

@@ -1,6 +1,6 @@
 """Requests that a proxy and a server could read differently (RFC 9112, section 11.2), and what may come of each.
 
-`SECOND` stands behind each of them: where a reader takes it for a request that another took for a body, it was smuggled.
+`SECOND` stands behind each: where one reader takes it for a request that another took for a body, it was smuggled.
 """
 
 import random

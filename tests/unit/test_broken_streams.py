@@ -1,5 +1,6 @@
 """Streams that are framed oddly, end anywhere or make no sense: the client keeps what came, and never gets a 500."""
 
+import json
 import secrets
 from collections.abc import Iterator
 from typing import Any
@@ -74,6 +75,14 @@ def test_of_a_stream_cut_at_any_byte_the_client_has_what_came(protocol: Protocol
         if at == finished_at + 1 or data[at - 1 : at] == b"\n":
             text = "".join(_whole(surface, protocol, data[:at]))
             assert all(part in text for part in ENDS[surface])
+
+
+@pytest.mark.parametrize("surface", [Surface.MESSAGES, Surface.RESPONSES])
+@pytest.mark.parametrize("name", ["a\udc00\ud800", "a\n\ndata: forged", "é", 5, ["x"]])
+def test_the_name_of_an_event_is_one_line_that_can_be_written(surface: Surface, name: Any) -> None:
+    protocol: ProtocolName = "anthropic-messages" if surface is Surface.MESSAGES else "openai-responses"
+    with pytest.raises(ProtocolError):
+        exchange_of(surface, protocol).stream.event(json.dumps({"type": name}))
 
 
 def _places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:

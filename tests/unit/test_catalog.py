@@ -48,6 +48,7 @@ def _record(version: int, at_ms: int = NOW_MS, **document: Any) -> CatalogPublis
         (GOOD + "limits: {free_requests: many}\n", "line 5: limits.free_requests"),
         ("providers: [", "line 1: "),
         ("- a\n", "line 1: the file is a mapping"),
+        ("models: " + "[a, " * 100_000, "brackets are open at once"),
         ("a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
             f"{chr(98 + n)}: &{chr(98 + n)} [{', '.join(['*' + chr(97 + n)] * 10)}]\n" for n in range(6)
         ), "more than 200,000 values"),

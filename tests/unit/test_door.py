@@ -8,7 +8,7 @@ import pytest
 from contracts.requests import Surface
 from deploy.local.ports import LOOPBACK, free_port
 from libs.config.gateway import Overload
-from libs.runtime.connection import RawHeaders
+from libs.runtime.framing import RawHeaders
 from libs.runtime.server import HttpServer
 from services.ingress import door as door_module
 from services.ingress.core.errors import IngressError, RateLimited, Unavailable

@@ -8,7 +8,7 @@ from libs.chat.providers.anthropic_messages.usage import parse_usage as parse_me
 from libs.chat.providers.halves import EventJoiner
 from libs.chat.providers.openai_responses.errors import raise_for
 from libs.chat.providers.openai_responses.usage import parse_usage as parse_responses_usage
-from libs.chat.providers.protocol import Parsed, of_shape, parse_event, parse_object
+from libs.chat.providers.protocol import Parsed, ProtocolError, of_shape, parse_event, parse_object
 from libs.chat.shapes.completion import JsonObject
 from libs.chat.surfaces.registry import delivered_bytes
 from libs.chat.surfaces.writer import data_event, named_event
@@ -48,6 +48,9 @@ class NativeStream:
         kind = event.get("type")
         if kind == "error":
             raise_for(event)
+        if kind and not (isinstance(kind, str) and kind.isascii() and kind.isprintable()):
+            # It is written before the event: a line of its own could be another event.
+            raise ProtocolError("an event has no name")
         for holder in (event, event.get("message"), event.get("response")):
             if isinstance(holder, dict):
                 if isinstance(holder.get("usage"), dict):

@@ -62,7 +62,7 @@ def _providers(name: str, value: Any) -> tuple[str, ...]:
 
 def _sort(name: str, value: Any) -> ProviderSort:
     by = value.get("by") if isinstance(value, dict) else value
-    if by not in _SORTS:
+    if not isinstance(by, str) or by not in _SORTS:
         raise BadRequest(f"`provider.{name}` must be one of {', '.join(_SORTS)}.")
     return _SORTS[by]
 
