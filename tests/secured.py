@@ -155,6 +155,7 @@ class SecuredCluster:
             settings |= dict.fromkeys(
                 ("offsets.topic.replication.factor", "transaction.state.log.replication.factor"), copies
             ) | dict.fromkeys(("min.insync.replicas", "transaction.state.log.min.isr"), "2")
+            settings |= {"broker.session.timeout.ms": "4000", "broker.heartbeat.interval.ms": "500"}
         return "".join(f"{name}={value}\n" for name, value in settings.items())
 
 

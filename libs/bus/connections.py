@@ -1,26 +1,62 @@
-"""A connection that the broker has closed is a broken one, on uvloop too.
+"""A connection that the broker has closed is a broken one, on uvloop too; and one that is silent is given up in time.
 
 asyncio's transports take what is written after the end; uvloop's raise RuntimeError, and aiokafka expects OSError only
 (its issue 1038, open in 0.14). The error ends whichever of a client's tasks was writing, without a word: without the
 one that updates metadata, everybody who asks for an update waits for ever, and a consumer never joins its group again.
+
+aiokafka has one time-out for all requests of a client, and a consumer's must be longer than its group's rebalance. So
+a broker that stands still kept what was on its way to it for 20 to 40 s, although others had its partitions by then.
 """
 
+import asyncio
 from typing import Any
 
 from aiokafka.conn import AIOKafkaConnection, CloseReason
 from aiokafka.errors import KafkaConnectionError
+from aiokafka.protocol.commit import OffsetCommitRequest, OffsetFetchRequest
+from aiokafka.protocol.coordination import FindCoordinatorRequest
+from aiokafka.protocol.fetch import FetchRequest
+from aiokafka.protocol.group import HeartbeatRequest
+from aiokafka.protocol.metadata import MetadataRequest
+from aiokafka.protocol.offset import OffsetRequest
+from aiokafka.protocol.produce import ProduceRequest
 
+ANSWER_WITHIN_S = 6.0
+"""Longer than a broker's session with the controller should be (4 s, docs/operations.md): whoever takes its place is
+known by then. What is sent again is not there twice (idempotent producers)."""
+_PROMPT = (
+    FetchRequest,
+    FindCoordinatorRequest,
+    HeartbeatRequest,
+    MetadataRequest,
+    OffsetCommitRequest,
+    OffsetFetchRequest,
+    OffsetRequest,
+    ProduceRequest,
+)
+"""Requests that a broker that is well answers at once; a fetch waits for records, but not for long."""
 _send = AIOKafkaConnection.send
 
 
-def _send_or_break(connection: AIOKafkaConnection, *arguments: Any, **options: Any) -> Any:
+def _send_or_break(connection: AIOKafkaConnection, request: Any, *arguments: Any, **options: Any) -> Any:
     try:
-        return _send(connection, *arguments, **options)
+        answer = _send(connection, request, *arguments, **options)
     except RuntimeError as error:
         connection.close(reason=CloseReason.CONNECTION_BROKEN)
         raise KafkaConnectionError(f"the broker closed the connection: {error}") from None
+    return _in_time(connection, answer) if isinstance(request, _PROMPT) else answer
+
+
+async def _in_time(connection: AIOKafkaConnection, answer: Any) -> Any:
+    try:
+        async with asyncio.timeout(ANSWER_WITHIN_S):
+            return await answer
+    except TimeoutError:
+        # Not all who wait here close it, and it would be silent for the next, too.
+        connection.close(reason=CloseReason.CONNECTION_TIMEOUT)
+        raise
 
 
 def closed_is_broken() -> None:
-    """From now on this process's Kafka clients connect again where a connection has ended under them."""
+    """From now on this process's Kafka clients connect again where a connection has ended, or is silent."""
     AIOKafkaConnection.send = _send_or_break

@@ -21,6 +21,8 @@ class BrokerWatch:
     def __init__(self, settings: BusSettings) -> None:
         self._settings = settings
         self._admin: AIOKafkaAdminClient | None = None
+        self._several = False
+        """The log lies on more than one broker."""
         self.up = False
         """The broker answered the last question."""
         self.background = Repeated("watch the broker", self._ask, every_s=EVERY_S)
@@ -35,19 +37,27 @@ class BrokerWatch:
         await self._disconnect()
 
     async def _ask(self) -> None:
+        error = await self._failure()
+        if error and self._several:
+            # One of them may be away, and the log be there all the same.
+            error = await self._failure()
+        if error and self.up:
+            log.warning("the broker does not answer", error=type(error).__name__)
+        self.up = error is None
+
+    async def _failure(self) -> Exception | None:
+        """Why there is no answer; None where there is one."""
         try:
             async with asyncio.timeout(ANSWER_WITHIN_S):
                 if self._admin is None:
                     self._admin = AIOKafkaAdminClient(**self._settings.connection())
                     await self._admin.start()
-                await self._admin.describe_cluster()
+                described = await self._admin.describe_cluster()
         except Exception as error:
-            if self.up:
-                log.warning("the broker does not answer", error=type(error).__name__)
-            self.up = False
             await self._disconnect()
-        else:
-            self.up = True
+            return error
+        self._several = len(described["brokers"]) > 1
+        return None
 
     async def _disconnect(self) -> None:
         admin, self._admin = self._admin, None

@@ -155,8 +155,8 @@ class Timeouts(Section):
     """Between two reads of a provider's stream."""
     leave_s: float = Field(default=2, ge=0, le=60)
     """How long an answer is read on after its client has left, so that one that is nearly whole brings its counts."""
-    publish_s: float = Field(default=1.5, gt=0)
-    """Until the broker has an admitted request; then the client gets a 503."""
+    publish_s: float = Field(default=6, gt=0)
+    """Until the log has an admitted request; then the client gets a 503, and at once where no broker answers."""
 
 
 class Telemetry(Section):

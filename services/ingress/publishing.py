@@ -13,7 +13,7 @@ from contracts.record import Lasting, Record, ReplyAddress, RequestId
 from contracts.requests import KeyUsed, ReplyRead, RequestAccepted, RequestCancelled
 from contracts.responses import ResponseBegun
 from contracts.topic import Topic
-from libs.bus.producer import Producer, settle
+from libs.bus.producer import Acknowledgement, Producer, settle
 from libs.bus.watch import BrokerWatch
 from libs.runtime.background import Tasks
 from services.ingress.claimant import Claimant
@@ -22,6 +22,8 @@ from services.ingress.replies import RepliesReader
 
 R = TypeVar("R", bound=Record)
 
+LOOK_EVERY_S = 0.25
+"""While the log has not taken a request: whether it is there at all."""
 KEY_USE_EVERY_MS = 60_000
 MOST_KEYS = 50_000
 
@@ -82,13 +84,22 @@ class Publishing:
             async with asyncio.timeout(self._within_s):
                 submitted = await self._producer.publish(topics.PROMPTS, prompt, trace)
                 accepted = await self._producer.publish(topics.REQUESTS, request, trace)
-                await settle([submitted, accepted])
+                await self._settle([submitted, accepted])
         except MessageSizeTooLargeError:
             raise BadRequest("What this request says beside its messages is too long for this gateway.") from None
         except (KafkaError, TimeoutError):
             raise Unavailable(
                 "The gateway's log did not take the request; try again in a moment.", retry_after_s=1
             ) from None
+
+    async def _settle(self, acknowledgements: list[Acknowledgement]) -> None:
+        """Waits for as long as there is a log: a partition may be without a leader while brokers are restarted."""
+        waiting: set[Acknowledgement] = set(acknowledgements)
+        while waiting:
+            _, waiting = await asyncio.wait(waiting, timeout=LOOK_EVERY_S)
+            if waiting and not self._watch.up:
+                raise TimeoutError
+        await settle(acknowledgements)
 
     def cancel(self, request_id: RequestId, trace: str) -> None:
         """Nobody waits for the answer any more."""

@@ -9,6 +9,7 @@ from aiokafka.conn import create_conn
 from aiokafka.errors import KafkaConnectionError
 from aiokafka.protocol.metadata import MetadataRequest
 
+from libs.bus import connections
 from libs.bus.settings import BusSettings
 
 
@@ -26,3 +27,28 @@ def test_a_connection_that_has_ended_is_a_broken_one(bus: BusSettings, run: Call
         assert not connection.connected()
 
     run(end_and_write())
+
+
+@pytest.mark.parametrize("run", [uvloop.run, asyncio.run])
+def test_a_broker_that_is_silent_is_given_up_in_time(
+    bus: BusSettings, run: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "ANSWER_WITHIN_S", 0.05)
+
+    async def ask_who_is_silent() -> None:
+        async def through(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            """Lets the first answer pass: that of the connection's own question."""
+            far_reader, far_writer = await asyncio.open_connection(*bus.bootstrap.split(":"))
+            far_writer.write(await reader.read(1_000))
+            writer.write(await far_reader.read(10_000))
+            await reader.read()
+            for one in (far_writer, writer):
+                one.close()
+
+        async with await asyncio.start_server(through, "127.0.0.1", 0) as server:
+            connection = await create_conn(*server.sockets[0].getsockname())
+            with pytest.raises(TimeoutError):
+                await connection.send(MetadataRequest([]))
+            assert not connection.connected()
+
+    run(ask_who_is_silent())
