@@ -21,6 +21,8 @@ from services.cli.output import fail, report
 
 GENERATED = ROOT / "contracts" / "generated"
 RELEASED = ROOT / "contracts" / "released"
+OPENAPI = {"management-openapi.json": "console", "gateway-openapi.json": "ingress"}
+"""By the service whose API it is."""
 TRANSLATION = ROOT / "docs" / "translation.md"
 METRICS = ROOT / "docs" / "metrics.md"
 TABLE = re.compile(r"(<!-- topics: begin \(./sluice contracts\) -->\n).*?(<!-- topics: end -->)", re.DOTALL)
@@ -34,8 +36,9 @@ def contracts(
     """Write schemas, AsyncAPI, OpenAPI, the chart's files and the generated tables of documents anew."""
     _write_schemas(GENERATED / "schemas")
     (GENERATED / "asyncapi.yaml").write_text(asyncapi())
-    openapi = subprocess.run([sys.executable, "-m", "services.console.openapi"], capture_output=True, check=True)
-    (GENERATED / "management-openapi.json").write_bytes(openapi.stdout)
+    for name, service in OPENAPI.items():
+        openapi = subprocess.run([sys.executable, "-m", f"services.{service}.openapi"], capture_output=True, check=True)  # noqa: S603
+        (GENERATED / name).write_bytes(openapi.stdout)
     TRANSLATION.write_text(translation())
     METRICS.write_text(metrics())
     dashboards.write()

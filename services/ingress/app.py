@@ -29,8 +29,9 @@ from services.ingress.entrance import Entrance
 from services.ingress.forgetting import ForgetPage
 from services.ingress.gate import Gate
 from services.ingress.generations import GenerationPage, Generations
-from services.ingress.models import CatalogRoutes, NewestPages
+from services.ingress.models import CatalogRoutes, NewestPages, PublicPage
 from services.ingress.once import Once
+from services.ingress.openapi import document
 from services.ingress.profile import ProfileBalancePage, ProfilePage
 from services.ingress.publishing import Publishing
 from services.ingress.reading import Readings
@@ -79,7 +80,7 @@ async def build(service: Service) -> AsyncIterator[None]:
     serving = Serving(publishing, room, replies, config.timeouts, background)
     completions = Completions(door, gate, visitors, entrance, publishing, room, once, versions, serving, background)
     generations = Generations(service, config.timeouts)
-    pages = NewestPages(versions)
+    pages, described = NewestPages(versions), document()
     routes = application(
         CatalogRoutes(pages, visitors, policies),
         {surface: completions.endpoint(surface) for surface in Surface},
@@ -93,6 +94,7 @@ async def build(service: Service) -> AsyncIterator[None]:
         request=GenerationPage(visitors, generations, versions, request),
         answer_cache=ForgetPage(visitors, service.producer),
         stream=StreamPage(visitors, readings, publishing),
+        openapi=PublicPage(lambda _: described),
     )
 
     async def note_silence() -> None:

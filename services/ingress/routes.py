@@ -27,6 +27,7 @@ PATHS = {
     Surface.COMPLETIONS: "/completions",
     **{surface: endpoint.path for surface, endpoint in ENDPOINTS.items()},
 }
+_GET = ["GET"]
 FAILED = Refusal(status=500, message="The gateway failed; it was logged. Try again.")
 
 
@@ -51,6 +52,7 @@ def application(
     request: ASGIApp,
     answer_cache: ASGIApp,
     stream: ASGIApp,
+    openapi: ASGIApp,
 ) -> Starlette:
     """All routes.
 
@@ -66,6 +68,7 @@ def application(
         request: of ``GET /requests/{id}``.
         answer_cache: of ``DELETE /cache``.
         stream: of ``GET`` and ``DELETE /streams/{id}``.
+        openapi: of ``GET /openapi.json``.
     """
 
     routes = []
@@ -75,21 +78,22 @@ def application(
             Route(f"{prefix}{PATHS[Surface.MESSAGES]}/count_tokens", counting, methods=["POST"]),
             Route(f"{prefix}{PATHS[Surface.RESPONSES]}/{{id}}", response, methods=["GET", "DELETE"]),
             Route(f"{prefix}{PATHS[Surface.RESPONSES]}/{{id}}/cancel", response, methods=["POST"]),
-            Route(f"{prefix}{PATHS[Surface.RESPONSES]}/{{id}}/input_items", input_items),
+            Route(f"{prefix}{PATHS[Surface.RESPONSES]}/{{id}}/input_items", input_items, methods=_GET),
             Route(f"{prefix}/streams/{{id}}", stream, methods=["GET", "DELETE"]),
-            Route(f"{prefix}/balance", balance),
-            Route(f"{prefix}/generation", generation),
+            Route(f"{prefix}/balance", balance, methods=_GET),
+            Route(f"{prefix}/generation", generation, methods=_GET),
             Route(f"{prefix}/cache", answer_cache, methods=["DELETE"]),
-            Route(f"{prefix}/requests/{{id}}", request),
-            *(Route(f"{prefix}{path}", page) for path, page in catalog.by_path.items()),
-            *(Route(f"{prefix}{path}", page) for path, page in catalog.of_organization.items()),
+            Route(f"{prefix}/requests/{{id}}", request, methods=_GET),
+            *(Route(f"{prefix}{path}", page, methods=_GET) for path, page in catalog.by_path.items()),
+            *(Route(f"{prefix}{path}", page, methods=_GET) for path, page in catalog.of_organization.items()),
         ]
     routes += [
+        Route("/openapi.json", openapi, methods=_GET),
         Route(f"{ROOT}{PATHS[Surface.FIM]}", surfaces[Surface.FIM], methods=["POST"]),
-        Route(f"{ROOT}/profile", profile),
-        Route(f"{ROOT}/profile/balance", profile_balance),
-        *(Route(f"{ROOT}{path}", page) for path, page in catalog.of_account.items()),
-        *(Route(f"{ROOT}{path}", page) for path, page in catalog.of_organization.items()),
+        Route(f"{ROOT}/profile", profile, methods=_GET),
+        Route(f"{ROOT}/profile/balance", profile_balance, methods=_GET),
+        *(Route(f"{ROOT}{path}", page, methods=_GET) for path, page in catalog.of_account.items()),
+        *(Route(f"{ROOT}{path}", page, methods=_GET) for path, page in catalog.of_organization.items()),
     ]
     return Starlette(routes=routes, exception_handlers={HTTPException: _no_route, Exception: _failed})
 

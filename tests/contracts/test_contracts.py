@@ -27,6 +27,7 @@ from libs.bus.documents import asyncapi, schemas
 from libs.bus.settings import BusSettings
 from services.cli.contracts import readme, with_table
 from services.console.openapi import document
+from services.ingress import openapi as gateway
 from tests.contracts.compatibility import breaks
 from tests.unit.records import accepted, decisions, prompt, request_id, route
 
@@ -43,6 +44,7 @@ def test_generated_documents_are_current() -> None:
     assert len(list((FOLDER / "generated/schemas").rglob("*.json"))) == len(CURRENT)
     assert (FOLDER / "generated/asyncapi.yaml").read_text() == asyncapi(), "run ./sluice contracts"
     assert (FOLDER / "generated/management-openapi.json").read_text() == document(), "run ./sluice contracts"
+    assert (FOLDER / "generated/gateway-openapi.json").read_text() == gateway.text(), "run ./sluice contracts"
 
 
 def test_readmes_list_what_services_read_and_write() -> None:

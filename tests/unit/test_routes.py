@@ -1,15 +1,21 @@
 """The routes of the ingress that need no log, as clients see them."""
 
+import json
+import re
 from typing import Any
 
 import httpx
 import pytest
+from jsonschema import Draft202012Validator
+from starlette.applications import Starlette
+from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from contracts import topics
 from contracts.control import PolicySet
 from contracts.requests import Caller, Surface, Voucher
 from libs.bus.views import View
+from libs.chat.shapes.schema import schema_of
 from libs.config.auto import AutoModel
 from libs.config.catalog import Catalog
 from libs.config.defaults import Defaults
@@ -18,8 +24,9 @@ from libs.config.providers import Model, Pricing, Provider
 from libs.pricing.book import price_list
 from services.ingress.core.errors import Forbidden, Unauthorized
 from services.ingress.counting import TokenCountPage
-from services.ingress.models import CatalogRoutes, NewestPages
-from services.ingress.routes import PREFIXES, application
+from services.ingress.models import CatalogRoutes, NewestPages, PublicPage
+from services.ingress.openapi import document
+from services.ingress.routes import PATHS, PREFIXES, ROOT, application
 from services.ingress.visitors import Visitors
 from tests.unit.records import Config, versions_of
 
@@ -51,13 +58,13 @@ async def _nothing(scope: Scope, receive: Receive, send: Send) -> None:
     """In place of the pages that need the log."""
 
 
-def _client() -> httpx.AsyncClient:
+def _application() -> Starlette:
     config = Config(limits=Limits(body_bytes=100_000, anonymous_body_bytes=50_000))
     visitors = Visitors(_Authenticator(), config, lambda: config.limits)
     counting = TokenCountPage(visitors, VERSIONS)
     policies = View(topics.POLICIES)
     policies.apply("org", PolicySet(organization_id="org", version=1, model_allow=["*:free"]))
-    made = application(
+    return application(
         CatalogRoutes(NewestPages(VERSIONS), visitors, policies),
         dict.fromkeys(Surface, _nothing),
         balance=_nothing,
@@ -70,8 +77,47 @@ def _client() -> httpx.AsyncClient:
         request=_nothing,
         answer_cache=_nothing,
         stream=_nothing,
+        openapi=PublicPage(lambda _: document()),
     )
-    return httpx.AsyncClient(transport=httpx.ASGITransport(made), base_url="http://gateway")
+
+
+def _client() -> httpx.AsyncClient:
+    return httpx.AsyncClient(transport=httpx.ASGITransport(_application()), base_url="http://gateway")
+
+
+def _routes() -> set[tuple[str, str]]:
+    """Methods and paths, but for other names of them."""
+    found = {
+        (method.lower(), re.sub(":path}", "}", route.path))
+        for route in _application().routes
+        if isinstance(route, Route)
+        for method in route.methods or ()
+        if method != "HEAD"
+    }
+    others = (*PREFIXES[1:], f"{ROOT}/organizations/", f"{ROOT}{PATHS[Surface.FIM]}", "/openapi.json")
+    return {(method, path) for method, path in found if not path.startswith(others)}
+
+
+async def test_the_openapi_document_has_every_route_and_no_other() -> None:
+    async with _client() as client:
+        served = (await client.get("/openapi.json")).json()
+    assert {(method, path) for path, methods in served["paths"].items() for method in methods} == _routes()
+    names = [operation["operationId"] for methods in served["paths"].values() for operation in methods.values()]
+    assert len(set(names)) == len(names) > 30
+
+
+def test_the_openapi_document_refers_to_schemas_that_are_json_schemas() -> None:
+    made = document()
+    schemas = made["components"]["schemas"]
+    referred = set(re.findall(r'"#/components/schemas/([^"]+)"', json.dumps(made)))
+    assert referred == set(schemas)
+    for schema in schemas.values():
+        Draft202012Validator.check_schema(schema)
+
+
+def test_a_shape_of_something_else_is_an_error() -> None:
+    with pytest.raises(TypeError):
+        schema_of(set[int], {})
 
 
 @pytest.mark.parametrize("prefix", PREFIXES)
