@@ -4,6 +4,7 @@
 """
 
 import random
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
@@ -156,6 +157,13 @@ def changed(chance: random.Random) -> bytes:
         at, piece = chance.randrange(len(data)), chance.choice(_PIECES)
         data[at : at + chance.choice((0, 1, 1, len(piece)))] = piece
     return bytes(data)
+
+
+def cases_and_changes(seed: int, count: int) -> Iterator[bytes]:
+    """All cases with the second request, and so many changed ones."""
+    yield from (case.first + SECOND for case in CASES.values())
+    chance = random.Random(seed)
+    yield from (changed(chance) for _ in range(count))
 
 
 def as_h11_reads(data: bytes) -> list[tuple[bytes, bytes, bytes]] | None:
