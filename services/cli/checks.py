@@ -22,6 +22,7 @@ _BENCHES = (
     "idle",
     "ledger",
     "limits",
+    "matrix",
     "outage",
     "overload",
     "quick",

@@ -11,7 +11,9 @@ import tempfile
 import time
 from argparse import ArgumentParser, Namespace
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -49,6 +51,10 @@ class Seen:
 
     count: int = 0
     waited_s: list[float] = field(default_factory=list)
+    refused: int = 0
+    """Answers of 4xx and 5xx until then."""
+    broken: int = 0
+    """Connections and streams."""
 
 
 @dataclass
@@ -106,26 +112,33 @@ async def chaos(
     Raises:
         AssertionError: a client was left without an answer, or the books are wrong.
     """
+    async with linked_broker(folder) as broker:
+        found = await endure(folder, broker, volleys(seed, together, kinds), count, within_s)
+    return replace(found, seed=seed)
+
+
+async def endure(
+    folder: Path, broker: LinkedBroker, planned: Iterable[list[Fault]], count: int, within_s: float = float("inf")
+) -> Outcome:
+    """The same with faults that are planned. Args and Raises as of `chaos`."""
     began, seen = time.monotonic(), defaultdict[tuple[str, str], Seen](Seen)
     # Whoever is killed again and again would be started later and later.
     supervision.RESTART_MOST_S = RESTART_MOST_S
-    async with (
-        linked_broker(folder) as broker,
-        running_stack(
-            folder / "stack", broker.admin.bootstrap, config=CONFIG, access=broker, instances={"relay": 2}
-        ) as gateway,
-    ):
+    async with running_stack(
+        folder / "stack", broker.admin.bootstrap, config=CONFIG, access=broker, instances={"relay": 2}
+    ) as gateway:
         async with Load(gateway, answered_within_s=ANSWERS_WITHIN_S) as load:
             await load.more(10, within_s=ANSWERS_WITHIN_S)
             done = 0
-            for volley in volleys(seed, together, kinds):
+            for volley in planned:
                 if done >= count or time.monotonic() - began > within_s:
                     break
                 breaking, at = [], []
+                refused, broken = load.refused, load.broken
                 for fault in volley:
                     await asyncio.sleep(fault.after_s)
                     at.append(time.monotonic())
-                    breaking.append(asyncio.create_task(_break(gateway, broker, fault)))
+                    breaking.append(asyncio.create_task(_break(gateway, broker, fault, folder)))
                 await load.more(ANSWERS, within_s=ANSWERS_WITHIN_S)
                 answered = time.monotonic()
                 await asyncio.gather(*breaking)
@@ -133,21 +146,27 @@ async def chaos(
                     one = seen[fault.kind.value, fault.victim]
                     one.count += 1
                     one.waited_s.append(answered - at_s)
+                    one.refused += load.refused - refused
+                    one.broken += load.broken - broken
                 done += len(volley)
                 report(f"{done} faults, {len(load.completed)} whole answers, {time.monotonic() - began:.0f} s")
         await until(partial(_ready, gateway), what="readiness of all services", within_s=ANSWERS_WITHIN_S)
         gateway.database = await until(partial(_connected, gateway), what="PostgreSQL")
         outcomes = await check_books(gateway, load.completed)
     seconds = time.monotonic() - began
-    return Outcome(seed, seconds, dict(seen), load.statuses, len(load.completed), load.broken, outcomes)
+    return Outcome(0, seconds, dict(seen), load.statuses, len(load.completed), load.broken, outcomes)
 
 
-async def _break(gateway: Gateway, broker: LinkedBroker, fault: Fault) -> None:
-    if fault.kind is Kind.CUT:
-        await broker.links[fault.victim].cut(fault.for_s)
-        return
-    if fault.kind is Kind.DELAY:
-        await broker.links[fault.victim].delay(fault.by_s, fault.for_s)
+async def _break(gateway: Gateway, broker: LinkedBroker, fault: Fault, folder: Path) -> None:
+    around: dict[Kind, Callable[[], Awaitable[None]]] = {
+        Kind.CUT: lambda: broker.links[fault.victim].cut(fault.for_s),
+        Kind.DELAY: lambda: broker.links[fault.victim].delay(fault.by_s, fault.for_s),
+        Kind.HALF_OPEN: lambda: broker.links[fault.victim].half_open(fault.for_s),
+        Kind.CLOCK: lambda: broker.clocks[fault.victim].jump(fault.by_s, fault.for_s),
+        Kind.DISK: lambda: fill_disk(folder, fault.for_s),
+    }
+    if fault.kind in around:
+        await around[fault.kind]()
         return
     child = broker.child if fault.victim == BROKER else gateway.stack.children[fault.victim]
     await until(partial(_runs, child), what=f"{fault.victim}, which was broken before", within_s=ANSWERS_WITHIN_S)
@@ -163,6 +182,21 @@ async def _break(gateway: Gateway, broker: LinkedBroker, fault: Fault) -> None:
             await asyncio.sleep(fault.for_s)
         finally:
             send(signal.SIGCONT)
+
+
+async def fill_disk(folder: Path, for_s: float) -> None:
+    """Leaves no byte of the disk of a folder, and all of them again."""
+    ballast = folder / "ballast"
+    try:
+        with suppress(OSError), ballast.open("wb", buffering=0) as file:
+            while file.write(bytes(1024 * 1024)):
+                pass
+        with suppress(OSError), ballast.open("ab", buffering=0) as file:
+            while file.write(b"x"):
+                pass
+        await asyncio.sleep(for_s)
+    finally:
+        ballast.unlink(missing_ok=True)
 
 
 async def _runs(child: Child) -> bool | None:
@@ -206,18 +240,19 @@ async def main(options: Namespace) -> None:
         as_json(_run(found, options.together) | {"rows": found.rows(), "outcomes": found.outcomes})
     else:
         as_table(found.rows(), "")
-        out.print(f"\n{_summary(found)}", markup=False)
+        out.print(f"\nSeed {found.seed}: {summary(found)}", markup=False)
     if options.write:
         put(ROOT / DOCUMENT, MARK, _markdown(found))
     if options.add:
         _add(found, options.together)
 
 
-def _summary(found: Outcome) -> str:
+def summary(found: Outcome) -> str:
+    """What was done, what clients saw, and what the audit found."""
     answers = ", ".join(f"{count} x {status}" for status, count in sorted(found.statuses.items()))
     ends = ", ".join(f"{count} {outcome}" for outcome, count in sorted(found.outcomes.items()))
     return (
-        f"Seed {found.seed}: {found.faults} faults in {found.seconds / 60:.1f} minutes, {found.kills} of them kill -9. "
+        f"{found.faults} faults in {found.seconds / 60:.1f} minutes, {found.kills} of them kill -9. "
         f"Clients saw {found.completed} whole answers, {found.broken} broken connections and streams; "
         f"statuses: {answers}. "
         f"Audit: {sum(found.outcomes.values())} requests accepted ({ends}), each ended once and is booked once; every "
@@ -231,7 +266,7 @@ def _markdown(found: Outcome) -> str:
         totals[kind] += one.count
     head = f"| fault | of | times | {ANSWERS} whole answers after, median s | at most s |\n|---|---|---|---|---|\n"
     body = "".join(f"| {' | '.join(str(value) for value in row.values())} |\n" for row in found.rows())
-    return f"{head}{body}\n{_summary(found)}\n"
+    return f"{head}{body}\nSeed {found.seed}: {summary(found)}\n"
 
 
 def _add(found: Outcome, together: int) -> None:

@@ -16,14 +16,20 @@ class Kind(StrEnum):
     RESTART = "restart"
     CUT = "network cut"
     DELAY = "network delay"
+    HALF_OPEN = "half-open"
+    CLOCK = "clock jump"
+    DISK = "disk full"
 
 
+AT_RANDOM = (Kind.KILL, Kind.STOP, Kind.RESTART, Kind.CUT, Kind.DELAY)
 WEIGHTS = {Kind.KILL: 70, Kind.STOP: 10, Kind.RESTART: 10, Kind.CUT: 5, Kind.DELAY: 5}
 BROKER, POSTGRES = "broker", "postgres"
 BESIDE = {BROKER: (Kind.KILL, Kind.STOP), POSTGRES: (Kind.KILL, Kind.STOP, Kind.RESTART)}
 """What else is broken, and how."""
 BESIDE_SHARE = 0.06
 """Of all faults, for each of these."""
+EVERYTHING = "broker, postgres and logs"
+"""They lie on one disk."""
 PAUSE_S = (0.0, 1.5)
 """After the system answers again."""
 LONG_S = (3.5, 8.0)
@@ -39,7 +45,7 @@ class Fault:
     kind: Kind
     for_s: float = 0.0
     by_s: float = 0.0
-    """Of a delay."""
+    """Of a delay, or of a clock's jump."""
 
 
 def volleys(seed: int, most: int = 1, kinds: frozenset[Kind] = frozenset(Kind)) -> Iterator[list[Fault]]:
@@ -74,3 +80,22 @@ def plan(seed: int) -> Iterator[Fault]:
         by_s = round(chance.uniform(0.02, 0.25), 3)
         lasts = kind in (Kind.STOP, Kind.CUT, Kind.DELAY)
         yield Fault(after_s, victim, kind, for_s if lasts else 0.0, by_s if kind is Kind.DELAY else 0.0)
+
+
+def matrix(*, clocks: bool, disk: bool) -> Iterator[Fault]:
+    """Each fault of each victim, once; each lasts for longer than a session, and than the lease of a reply partition.
+
+    Args:
+        clocks: services have clocks that can jump: an hour forward, and an hour back.
+        disk: it can be filled.
+    """
+    kinds = [Kind.KILL, Kind.RESTART, Kind.STOP, Kind.CUT, Kind.DELAY, Kind.HALF_OPEN]
+    for victim in (*SERVICES, *BESIDE):
+        for kind in BESIDE.get(victim, kinds):
+            yield Fault(0.5, victim, kind, 7.0, 0.25 if kind is Kind.DELAY else 0.0)
+    if clocks:
+        for victim in SERVICES:
+            for by_s in (3_600.0, -3_600.0):
+                yield Fault(0.5, victim, Kind.CLOCK, 7.0, by_s)
+    if disk:
+        yield Fault(0.5, EVERYTHING, Kind.DISK, 7.0)

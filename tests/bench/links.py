@@ -1,4 +1,4 @@
-"""A network that can be broken: one TCP link for each service, between it and the broker."""
+"""What can be broken around a service: its network, a TCP link of its own to the broker, and its clock."""
 
 import asyncio
 import contextlib
@@ -18,6 +18,8 @@ from libs.bus.settings import BusSettings
 from services.cli.output import report
 
 PIECE_BYTES = 64 * 1024
+FAKETIME = next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))), None)
+"""Debian's package ``libfaketime``; None where it is not installed."""
 
 
 class Link:
@@ -26,8 +28,9 @@ class Link:
     def __init__(self, target: int) -> None:
         self.port = free_port()
         self._target = target
-        self._passes = asyncio.Event()
+        self._passes, self._answers = asyncio.Event(), asyncio.Event()
         self._passes.set()
+        self._answers.set()
         self._delay_s = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -50,6 +53,14 @@ class Link:
         finally:
             self._passes.set()
 
+    async def half_open(self, for_s: float) -> None:
+        """What is sent arrives meanwhile, and no answer comes; connections stay open."""
+        self._answers.clear()
+        try:
+            await asyncio.sleep(for_s)
+        finally:
+            self._answers.set()
+
     async def delay(self, by_s: float, for_s: float) -> None:
         """All that passes meanwhile comes later."""
         self._delay_s = by_s
@@ -64,21 +75,47 @@ class Link:
         except OSError:
             writer.close()
             return
-        for one in (self._pass(reader, far_writer), self._pass(far_reader, writer)):
+        for one in (self._pass(reader, far_writer, self._passes), self._pass(far_reader, writer, self._answers)):
             task = asyncio.create_task(one)
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, open_: asyncio.Event) -> None:
         with contextlib.suppress(OSError):
             while piece := await reader.read(PIECE_BYTES):
                 if self._delay_s:
                     await asyncio.sleep(self._delay_s)
                 await self._passes.wait()
+                await open_.wait()
                 writer.write(piece)
                 await writer.drain()
         with contextlib.suppress(OSError):
             writer.close()
+
+
+class Clock:
+    """The time of day of one service's processes, by libfaketime; durations go on as they do."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        file.write_text("+0")
+
+    def environment(self) -> dict[str, str]:
+        """Of the service."""
+        return {
+            "LD_PRELOAD": str(FAKETIME),
+            "FAKETIME_TIMESTAMP_FILE": str(self._file),
+            "FAKETIME_CACHE_DURATION": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        }
+
+    async def jump(self, by_s: float, for_s: float) -> None:
+        """Jumps, and back again."""
+        self._file.write_text(f"{by_s:+.1f}")
+        try:
+            await asyncio.sleep(for_s)
+        finally:
+            self._file.write_text("+0")
 
 
 @dataclass(slots=True)
@@ -88,6 +125,8 @@ class LinkedBroker:
     child: Child
     links: dict[str, Link]
     settings: BusSettings
+    clocks: dict[str, Clock]
+    """By service; none where libfaketime is not installed."""
 
     @property
     def admin(self) -> BusSettings:
@@ -96,12 +135,17 @@ class LinkedBroker:
 
     def environment(self, service: str) -> dict[str, str]:
         """A service's way to the broker."""
-        return {"SLUICE_KAFKA_BOOTSTRAP": f"{LOOPBACK}:{self.links[service].port}"}
+        clock = self.clocks[service].environment() if service in self.clocks else {}
+        return {"SLUICE_KAFKA_BOOTSTRAP": f"{LOOPBACK}:{self.links[service].port}"} | clock
 
 
 @contextlib.asynccontextmanager
-async def linked_broker(folder: Path) -> AsyncIterator[LinkedBroker]:
-    """Runs a broker with a listener for each service, which names the service's link as its own address."""
+async def linked_broker(folder: Path, *, clocks: bool = False) -> AsyncIterator[LinkedBroker]:
+    """Runs a broker with a listener for each service, which names the service's link as its own address.
+
+    Args:
+        clocks: services have clocks of their own, where libfaketime is installed.
+    """
     installation = await asyncio.to_thread(install, KAFKA_STORE, report)
     await ensure_startup_cache(installation, report)
     port, behind = free_port(), {service: free_port() for service in SERVICES}
@@ -129,7 +173,8 @@ async def linked_broker(folder: Path) -> AsyncIterator[LinkedBroker]:
         await set_up_topics(settings, within_s=OPEN_WITHIN_S, broker="Apache Kafka")
         for link in links.values():
             await link.start()
-        yield LinkedBroker(child, links, settings)
+        found = SERVICES if clocks and FAKETIME else ()
+        yield LinkedBroker(child, links, settings, {one: Clock(folder / f"clock-{one}") for one in found})
     finally:
         for link in links.values():
             with contextlib.suppress(AttributeError):

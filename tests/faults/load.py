@@ -35,6 +35,11 @@ class Load:
     broken: int = 0
     """Connections that the ingress did not live to answer, and streams that ended with an error."""
 
+    @property
+    def refused(self) -> int:
+        """How many answers were errors."""
+        return self.refusals.total()
+
     async def __aenter__(self) -> "Load":
         self._stopping = False
         asking = [self._keep_asking(number) for number in range(self.clients)]
