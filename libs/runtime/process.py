@@ -52,8 +52,9 @@ def run_process(name: str, main: Main) -> None:
     Environment: ``SLUICE_LOG_LEVEL``.
     """
     gc.enable()
-    # No core dump: memory holds prompts, in the vault and the relays provider keys.
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # No core dump: memory holds prompts, in the vault and the relays provider keys. 0 does not keep the kernel from
+    # handing one to a program (`core_pattern` with a pipe, as systemd has it); 1 does (Linux, fs/coredump.c).
+    resource.setrlimit(resource.RLIMIT_CORE, (1, 1))
     configure_logs(name, os.environ.get("SLUICE_LOG_LEVEL", "INFO"))
     configure_tracing(name)
     observe_process()

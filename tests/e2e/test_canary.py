@@ -116,7 +116,13 @@ def test_the_search_finds_what_is_hidden() -> None:
 
 
 def _secrets(plane: Plane) -> list[str]:
+    """Providers' keys."""
     return [*OWN_KEYS, WRONG_KEY, plane.gateway.stack.stub_key()]
+
+
+def _callers(plane: Plane) -> list[str]:
+    """An API key that asked for everything, and the operator's token."""
+    return [plane.gateway.key, plane.gateway.stack.operator_token()]
 
 
 async def test_no_topic_holds_a_key_and_one_holds_prompts(planted: tuple[Plane, Path, list[str]]) -> None:
@@ -127,7 +133,7 @@ async def test_no_topic_holds_a_key_and_one_holds_prompts(planted: tuple[Plane, 
             async for raw in read_to_end(plane.gateway.stack.bus, topic, dead_letters=dead_letters):
                 data = (raw.key or b"") + (raw.value or b"") + repr(raw.headers).encode()
                 searched += 1
-                for secret in _secrets(plane):
+                for secret in (*_secrets(plane), *_callers(plane)):
                     assert not _holds(data, secret), f"a key is on {topic.name}"
                 if topic is topics.PROMPTS:
                     prompts += PROMPT.encode() in data
@@ -147,7 +153,7 @@ async def test_no_table_holds_a_key_or_a_prompt(planted: tuple[Plane, Path, list
         assert {"credentials", "entries", "audit", "outbox"} <= {row["tablename"] for row in tables}
         for schema, table in tables:
             for row in await admin.fetch(f"select t::text from {schema}.{table} t"):
-                for secret in (*_secrets(plane), PROMPT):
+                for secret in (*_secrets(plane), *_callers(plane), PROMPT):
                     assert not _holds(row[0].encode(), secret), f"found in {schema}.{table}"
         stored = await admin.fetchval("select count(*) from vault.credentials where ciphertext is not null")
         assert stored == len(OWN_KEYS)
@@ -161,8 +167,22 @@ def test_no_log_holds_a_key_or_a_prompt(planted: tuple[Plane, Path, list[str]]) 
     assert len(logs) > 8
     for log in logs:
         data = log.read_bytes()
-        for secret in (*_secrets(plane), PROMPT, plane.gateway.key, plane.gateway.stack.operator_token()):
+        for secret in (*_secrets(plane), *_callers(plane), PROMPT):
             assert not _holds(data, secret), f"found in {log.name}"
+
+
+def test_no_file_holds_a_key_but_the_one_of_secrets(planted: tuple[Plane, Path, list[str]]) -> None:
+    """The broker's and PostgreSQL's own among them, write-ahead logs and dead tuples included."""
+    plane, folder, _answers = planted
+    secrets_file, searched = plane.gateway.stack.secrets_file, 0
+    for file in folder.rglob("*"):
+        if not file.is_file() or file == secrets_file or file.suffix in (".index", ".timeindex"):
+            continue
+        data = file.read_bytes()
+        searched += 1
+        for secret in (*OWN_KEYS, *_callers(plane)):
+            assert not _holds(data, secret), f"found in {file.relative_to(folder)}"
+    assert searched > 1_000
 
 
 async def test_no_span_holds_a_key_or_a_prompt(
@@ -176,7 +196,7 @@ async def test_no_span_holds_a_key_or_a_prompt(
 
     await until(everybody, what="spans of every service")
     for body in spans[1]:
-        for secret in (*_secrets(plane), PROMPT, plane.gateway.key):
+        for secret in (*_secrets(plane), *_callers(plane), PROMPT):
             assert not _holds(body, secret), "found in a span"
 
 

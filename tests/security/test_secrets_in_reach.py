@@ -7,6 +7,7 @@ import psutil
 import pytest
 
 from deploy.local.postgres import SCHEMAS
+from deploy.local.stack import SERVICES
 from tests.e2e.plane import LET_IN, Plane
 from tests.stacks import Gateway
 
@@ -21,12 +22,24 @@ OWNERS = {
 }
 
 
+def _shown(pid: int) -> str:
+    """What the system shows of a process: its environment and its arguments."""
+    process = psutil.Process(pid)
+    return str(process.environ()) + str(process.cmdline())
+
+
 async def test_a_secret_is_in_its_owner_s_environment_alone(gateway: Gateway) -> None:
-    environments = {name: str(psutil.Process(child.pid).environ()) for name, child in gateway.stack.children.items()}
+    environments = {name: _shown(child.pid) for name, child in gateway.stack.children.items()}
     for name, urlsafe in json.loads(gateway.stack.secrets_file.read_text()).items():
         forms = (urlsafe, urlsafe.translate(str.maketrans("-_", "+/")))
         holders = {process for process, text in environments.items() if any(form in text for form in forms)}
         assert holders == (OWNERS.get(name) or {name.removeprefix("database-")} & {*SCHEMAS}), name
+
+
+async def test_no_service_leaves_a_core_whatever_is_done_with_cores(gateway: Gateway) -> None:
+    for service in SERVICES:
+        process = psutil.Process(gateway.stack.children[service].pid)
+        assert process.rlimit(psutil.RLIMIT_CORE) == (1, 1), service
 
 
 async def test_logs_are_for_their_owner_alone(gateway: Gateway) -> None:
