@@ -244,7 +244,7 @@ TARGETS: dict[str, Target] = {
     "server-sent-events": Target(server_sent_events, 0.1),
     "event-streams": Target(event_streams, 0.3),
     "answers": Target(answers, 0.2),
-    "packed": Target(packed),
+    "packed": Target(packed, 0.1),
     "tokens": Target(tokens),
     "grants": Target(grants),
     "policies": Target(policies, 0.5),

@@ -57,3 +57,20 @@ def test_any_json_is_sent_or_refused(surface: Surface, data: st.DataObject, prov
     assert size_of(body, len(to_json(body))).tokens_most >= 0
     with suppress(SurfaceError):
         exchange(Call(surface, body, "a/b", "up", False, cap_tokens=None, most_tokens=9, created_s=1), provider)
+
+
+@pytest.mark.parametrize(
+    ("surface", "turn"),
+    [
+        (Surface.RESPONSES, {"type": "function_call", "call_id": "c", "name": "f", "arguments": 10**25}),
+        (Surface.RESPONSES, {"type": "function_call", "call_id": ["c"], "name": "f", "arguments": "{}"}),
+        (Surface.CHAT_COMPLETIONS, {"role": "assistant", "tool_calls": "x"}),
+    ],
+)
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_a_field_of_another_type_is_the_client_s_error(
+    surface: Surface, turn: dict[str, Any], provider: Provider
+) -> None:
+    body = {"model": "a/b", TURNS[surface]: [{"role": "user", "content": "hi"}, turn]}
+    with suppress(SurfaceError):
+        exchange(Call(surface, body, "a/b", "up", False, cap_tokens=None, most_tokens=9, created_s=1), provider)

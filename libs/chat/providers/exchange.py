@@ -33,7 +33,7 @@ from libs.chat.surfaces.chat.stream import ChatWriter
 from libs.chat.surfaces.messages import request as messages
 from libs.chat.surfaces.registry import DIALECTS
 from libs.chat.surfaces.responses import request as responses
-from libs.chat.surfaces.writer import SurfaceError
+from libs.chat.surfaces.writer import SurfaceError, clients_shape
 from libs.config.providers import Provider
 
 
@@ -46,7 +46,8 @@ def exchange(call: Call, provider: Provider, guard: Callable[[Exchange], Exchang
     Raises:
         libs.chat.surfaces.writer.SurfaceError: the provider cannot be sent this.
     """
-    found = _exchange(call, provider)
+    with clients_shape():
+        found = _exchange(call, provider)
     if guard:
         found = guard(found)
     if call.surface is Surface.RESPONSES and _is_carried(call, provider):

@@ -4,7 +4,8 @@ Chat completions are the common tongue: a request of another surface is translat
 into that surface's events.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol, cast
 
@@ -14,6 +15,18 @@ from libs.chat.shapes.completion import ChatRequest, Chunk, Completion, Delta, J
 
 class SurfaceError(Exception):
     """The client's request cannot be translated; the message is for the client."""
+
+
+@contextmanager
+def clients_shape() -> Iterator[None]:
+    """Makes what fails for the shape of a client's JSON a `SurfaceError`.
+
+    A client may send a number for a list anywhere; each reader asks only for what it needs, and not for its type.
+    """
+    try:
+        yield
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise SurfaceError("a field is not of the form that the API's reference gives it.") from error
 
 
 class Writer(Protocol):

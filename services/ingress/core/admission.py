@@ -7,7 +7,7 @@ from typing import Any
 from contracts.record import JSON, Lasting, ReplyAddress
 from contracts.requests import Caller, RequestAccepted, Surface, Voucher, is_free
 from libs.chat.surfaces.registry import DIALECTS
-from libs.chat.surfaces.writer import SurfaceError
+from libs.chat.surfaces.writer import SurfaceError, clients_shape
 from libs.config.auto import AutoModel, choose
 from libs.config.catalog import Catalog, Offer
 from libs.config.gateway import AnswerCaching, Limits, Timeouts
@@ -258,10 +258,11 @@ def _providers(asked: Asked, offers: Sequence[Offer]) -> Sequence[str]:
     dialect, body = DIALECTS[asked.surface], dict(asked.body)
     left = [provider_id for provider_id in speaking if not only or provider_id in only]
     try:
-        dialect.to_chat(body)
-        if left and dialect.left_out(body):
-            # Nothing need be left out where one of them takes it.
-            return left
+        with clients_shape():
+            dialect.to_chat(body)
+            if left and dialect.left_out(body):
+                # Nothing need be left out where one of them takes it.
+                return left
     except SurfaceError as error:
         if not left:
             raise BadRequest(str(error)) from None
