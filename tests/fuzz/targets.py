@@ -239,7 +239,7 @@ class Target:
 
 
 TARGETS: dict[str, Target] = {
-    "bodies": Target(bodies, 0.2),
+    "bodies": Target(bodies),
     "forms": Target(forms),
     "server-sent-events": Target(server_sent_events, 0.1),
     "event-streams": Target(event_streams, 0.3),
