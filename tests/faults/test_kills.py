@@ -85,13 +85,13 @@ async def test_open_streams_go_on_when_the_broker_is_back(own: Gateway) -> None:
 
 
 async def test_a_rolling_restart_of_all_services_fails_no_request(own: Gateway) -> None:
-    async with OpenStreams(own, 5, "[[stub chunks=200 gap_ms=50]]") as streams, Load(own, leaving=0) as load:
+    async with OpenStreams(own, 5, "[[stub chunks=500 gap_ms=50]]") as streams, Load(own, leaving=0) as load:
         await load.more(20)
         await own.stack.restart()
         await load.more(20)
     assert (load.refusals, load.broken) == ({}, 0)
     for stream in streams.all:
-        assert (stream.content.endswith(DONE), stream.words, stream.resumed) == (True, 200, 0)
+        assert (stream.content.endswith(DONE), stream.words, stream.resumed) == (True, 500, 0)
     await check_books(own, load.completed)
 
 
