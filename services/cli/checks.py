@@ -25,6 +25,7 @@ _BENCHES = (
     "matrix",
     "outage",
     "overload",
+    "pages",
     "quick",
     "streams",
     "takeover",
@@ -65,7 +66,7 @@ def bench(context: typer.Context) -> None:
 
     Or: ``quick`` (this tree alone), ``chaos``, ``cluster``, ``console``,
     ``decisions``, ``fairness``, ``fuzz``, ``growth``, ``idle``, ``ledger``, ``limits``, ``outage``, ``overload``,
-    ``streams``, ``takeover``, ``waiting``.
+    ``pages``, ``streams``, ``takeover``, ``waiting``.
     """
     first = context.args[0] if context.args else ""
     module, arguments = (

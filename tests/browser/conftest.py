@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Request, async_playwright
 
-from tests.e2e.plane import Person, Plane
+from tests.e2e.plane import Plane
 from tests.stacks import Gateway
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -24,7 +24,12 @@ class Visitor:
     """Errors of scripts, violations of the content security policy, and requests to elsewhere."""
 
     async def sign_in(self, key: str) -> None:
-        """As who has this key."""
+        """As who has this key, without looking at the form."""
+        answer = await self.page.request.post(f"{self.url}/sign-in", form={"key": key}, max_redirects=0)
+        assert answer.status == 303
+
+    async def sign_in_by_form(self, key: str) -> None:
+        """The same as a person does it."""
         await self.page.goto(f"{self.url}/sign-in")
         await self.page.get_by_label("API key").fill(key)
         await self.page.get_by_role("button", name="Sign in").click()
@@ -37,10 +42,15 @@ class Visitor:
         return response.status
 
 
+def chromium() -> str | None:
+    """Where a browser is."""
+    return next((path for name in BROWSERS if (path := shutil.which(name))), None)
+
+
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser() -> AsyncIterator[Browser]:
     """Debian's Chromium, or another one of the system."""
-    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    found = chromium()
     if found is None:
         pytest.skip("no browser: install Chromium (Debian: apt-get install chromium) to test the web console")
     async with async_playwright() as playwright:
@@ -81,9 +91,3 @@ async def visit(context: BrowserContext, plane: Plane) -> Visitor:
     page.on("request", on_request)
     page.on("pageerror", lambda error: visitor.problems.append(str(error)))
     return visitor
-
-
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def person(plane: Plane) -> Person:
-    """An account that manages itself."""
-    return await plane.person()

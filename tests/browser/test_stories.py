@@ -57,6 +57,14 @@ async def test_an_owner_builds_an_organization(visitor: Visitor, plane: Plane) -
     await expect(page.get_by_text("Version 1, set by")).to_be_visible()
     await expect(page.get_by_label("A member's day, in USD")).to_have_value("1.5")
 
+    # A limit of each member, that is in force by the time it is shown.
+    await page.get_by_role("link", name="Limits", exact=True).click()
+    await page.get_by_label("Of", exact=True).select_option("member")
+    await page.get_by_label("Limit", exact=True).select_option("requests_per_day")
+    await page.get_by_label("At most").fill("500")
+    await page.get_by_role("button", name="Set", exact=True).click()
+    await expect(page.get_by_role("row", name="each member")).to_contain_text("500")
+
     # A key, shown once.
     await page.get_by_role("link", name="API keys").click()
     await page.get_by_label("Name").fill("from the browser")
@@ -114,6 +122,7 @@ async def test_a_member_sees_its_own_and_changes_nothing(visitor: Visitor, plane
         await plane.gateway.entry(answer.headers["x-request-id"])
     page = visitor.page
     await visitor.sign_in(member.key)
+    await visitor.go("me/home")
     await page.get_by_label("Choose a space").click()
     await page.get_by_role("link", name="Team").click()
     await expect(page.get_by_role("heading", name="Team")).to_be_visible()
@@ -131,9 +140,49 @@ async def test_a_member_sees_its_own_and_changes_nothing(visitor: Visitor, plane
     assert visitor.problems == []
 
 
+async def test_a_billing_manager_sees_all_that_is_spent_and_adds_a_provider_key(visitor: Visitor, plane: Plane) -> None:
+    owner, manager = await plane.person(), await plane.person()
+    organization = (await plane.call("POST", "/api/organizations", {"name": "Books"}, key=owner.key))["id"]
+    path = f"/api/organizations/{organization}"
+    invited = {"account": manager.account_id, "role": "billing_manager"}
+    await plane.call("POST", f"{path}/invitations", invited, key=owner.key)
+    await plane.becomes(400, owner.key, organization)
+    answer = await plane.ask(owner.key, organization_id=organization)
+    await plane.gateway.entry(answer.headers["x-request-id"])
+    page = visitor.page
+    await visitor.sign_in(manager.key)
+    await visitor.go("me/home")
+    await page.get_by_role("button", name="Accept the invitation to Books").click()
+    await expect(page.get_by_role("heading", name="Books")).to_be_visible()
+
+    # What others spent, by member and as a table below the chart.
+    await page.get_by_role("link", name="Usage").click()
+    await page.get_by_role("link", name="by member").click()
+    await expect(page.get_by_role("region", name="Usage by member")).to_contain_text("@example.com")
+    await page.get_by_text("The figures, day by day").click()
+    await expect(page.get_by_role("region", name="Figures by day")).to_be_visible()
+    await page.get_by_role("link", name="Requests").click()
+    await expect(page.locator("#rows")).to_contain_text(owner.account_id[:13])
+
+    # It manages keys of providers, reads the trail, and sets neither policy nor limits nor roles.
+    await page.get_by_role("link", name="Provider keys").click()
+    await page.get_by_label("Provider", exact=True).select_option("stub")
+    await page.get_by_label("Key", exact=True).fill(plane.gateway.stack.stub_key())
+    await page.get_by_role("button", name="Seal and store").click()
+    await expect(page.get_by_role("status")).to_contain_text("on its way to the vault")
+    for place, button in (("Policy", "Preview"), ("Limits", "Set"), ("Members", "Invite")):
+        await page.get_by_role("link", name=place, exact=True).click()
+        await expect(page.get_by_role("heading", name=place, exact=True)).to_be_visible()
+        await expect(page.get_by_role("button", name=button, exact=True)).to_have_count(0)
+    await page.get_by_role("link", name="Audit trail").click()
+    await expect(page.get_by_role("rowheader", name="provider_key.put").first).to_be_visible()
+    assert visitor.problems == []
+
+
 async def test_the_playground_streams_and_compares(visitor: Visitor, plane: Plane) -> None:
     person, page = await plane.person(), visitor.page
     await visitor.sign_in(person.key)
+    await visitor.go("me/home")
     await page.get_by_role("link", name="Playground").click()
     await page.get_by_label("Model", exact=True).select_option("stub/echo")
     await page.get_by_label("Compare with").select_option("claude/echo")
@@ -156,6 +205,20 @@ async def test_the_playground_streams_and_compares(visitor: Visitor, plane: Plan
         await expect(page.locator(".run-facts").nth(number)).to_contain_text("went on after the page was loaded again")
         await expect(page.locator("[data-run] a").nth(number)).to_be_visible()
         assert len((await answers.nth(number).inner_text()).split()) == 60
+
+    # Stopped in the middle, it is charged for what was written.
+    await page.get_by_label("Model", exact=True).select_option("stub/echo")
+    await page.get_by_label("Prompt").fill("[[stub chunks=2000 gap_ms=40]]")
+    await page.get_by_role("button", name="Send").click()
+    await expect(answers.first).to_contain_text("quick gateway")
+    await page.get_by_role("button", name="Stop").click()
+    await expect(page.locator(".run-facts").first).to_contain_text("stopped; what was written is charged")
+    request = page.locator("[data-run] a").first
+    await expect(request).to_be_visible()
+    entry = await plane.gateway.entry(str(await request.get_attribute("href")).rpartition("/")[2])
+    assert entry["outcome"] == "cancelled"
+    assert 0 < entry["output_tokens"] < 2000
+    await expect(page.get_by_role("button", name="Stop")).to_be_hidden()
     assert visitor.problems == []
 
 
@@ -165,6 +228,7 @@ async def test_the_operator_lets_somebody_in_and_locks_them_out(
     page, email = visitor.page, f"{secrets.token_hex(6)}@example.com"
     _accept(page)
     await visitor.sign_in(plane.gateway.stack.operator_token())
+    await visitor.go("all/home")
     await page.get_by_role("link", name="Operator").click()
     await page.get_by_label("E-mail address").fill(email)
     await page.get_by_role("button", name="Create").click()

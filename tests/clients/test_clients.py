@@ -15,7 +15,7 @@ import pytest_asyncio
 from deploy.local.home import ROOT
 from tests.clients import pins, snippets
 from tests.clients.clients import CLIENTS, Client
-from tests.clients.environments import FOLDER
+from tests.clients.environments import FOLDER, NODE, installed, run
 from tests.clients.programs import output_of
 from tests.clients.providers import mock, stack
 from tests.clients.results import Results, collected, failures, table
@@ -68,6 +68,19 @@ async def test_a_snippet_of_the_console_runs_as_it_is_shown(
     gateway, _mock = providers
     shown = await snippets.shown(gateway, "stub/echo")
     assert await snippets.output_of(name, shown[name], gateway, tmp_path)
+
+
+async def test_typescript_is_made_of_the_management_api(full: bool, tmp_path: Path) -> None:
+    if not full:
+        pytest.skip("run with --write-tables")
+    programs = await installed("openapi-typescript") / "node_modules"
+    document = ROOT / "contracts/generated/management-openapi.json"
+    for command in (
+        (str(programs / "openapi-typescript/bin/cli.js"), str(document), "-o", "management.ts"),
+        (str(programs / "typescript/bin/tsc"), "--noEmit", "--strict", "management.ts"),
+    ):
+        code, out, err = await run(str(NODE), *command, folder=tmp_path, environment={}, within_s=120)
+        assert code == 0, out + err
 
 
 def test_the_document_says_what_passed(request: pytest.FixtureRequest) -> None:

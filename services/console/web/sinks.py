@@ -10,6 +10,7 @@ from services.console.routes.sinks import backfill
 from services.console.web.visits import Visit, Visiting
 
 routes = APIRouter()
+MOST_ALERTS = 100
 
 
 @routes.get("/{space}/sinks")
@@ -36,4 +37,12 @@ async def order_backfill(visit: Visiting, name: str) -> Response:
 def _sinks(visit: Visit, problem: str = "") -> Response:
     visit.session.check_operator()
     sinks = visit.session.parts.sinks
-    return visit.page("sinks.html", 400 if problem else 200, rows=sinks.rows(), alerts=sinks.alerts(), problem=problem)
+    alerts = sinks.alerts()
+    return visit.page(
+        "sinks.html",
+        400 if problem else 200,
+        rows=sinks.rows(),
+        alerts=alerts[:MOST_ALERTS],
+        more_alerts=len(alerts) > MOST_ALERTS,
+        problem=problem,
+    )
