@@ -1,5 +1,6 @@
 """``gateway.usage.v1``: what a request consumed. One record a request, whatever its outcome."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -29,6 +30,21 @@ class TokenUsage(Value):
     output_image_tokens: Tokens = 0
     input_audio_tokens: Tokens = 0
     output_audio_tokens: Tokens = 0
+
+
+def summed(counts: Sequence[TokenUsage | None]) -> TokenUsage | None:
+    """The counts of several answers as one; None where those of any are missing."""
+    known = [count for count in counts if count is not None]
+    if len(known) < len(counts):
+        return None
+    return added(*known)
+
+
+def added(*counts: TokenUsage) -> TokenUsage:
+    """The sum, by kind."""
+    return TokenUsage(
+        **{name: min(sum(getattr(count, name) for count in counts), MOST_TOKENS) for name in TokenUsage.model_fields}
+    )
 
 
 def plausible(count: Any) -> bool:

@@ -10,7 +10,7 @@ from contracts.requests import RequestAccepted
 from libs.config.auto import AutoModel
 from libs.config.document import CatalogDocument
 from libs.config.gateway import HasCatalog
-from libs.config.providers import Model, Provider
+from libs.config.providers import Encoding, Model, Provider
 
 UNKNOWN_CATALOG = Refusal(
     status=503,
@@ -52,12 +52,12 @@ class Catalog:
             offer = Offer(model, model.provider, model.adapt(config.providers[model.provider]), rules)
             self._all[model.id] = (*self._all.get(model.id, ()), offer)
         self.offers: Mapping[str, Offer] = {model_id: offers[0] for model_id, offers in self._all.items()}
-        self.by_o200k = {
-            model_id
+        self.counted_by: Mapping[str, Encoding] = {
+            model_id: encoding
             for model_id, offers in self._all.items()
-            if all(offer.model.counted_by == "o200k" for offer in offers)
+            if (encoding := offers[0].model.counted_by) and all(one.model.counted_by == encoding for one in offers)
         }
-        """Models whose text all their providers count by that tokenizer."""
+        """Models whose text all their providers count by one tokenizer."""
 
     @classmethod
     def of(cls, record: CatalogPublished) -> "Catalog":

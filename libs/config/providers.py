@@ -61,6 +61,8 @@ class Pricing(Section):
 ProtocolName = Literal["openai-chat", "openai-responses", "anthropic-messages", "gemini", "bedrock-converse"]
 Thinking = Literal["budget", "adaptive"]
 Continues = Literal["prefill", "prefix", "partial", "continue_final_message"]
+Encoding = Literal["o200k", "cl100k"]
+"""How text becomes tokens: OpenAI's since GPT-4o, and that of GPT-4, GPT-3.5 and embeddings."""
 _OWN_SURFACES: dict[ProtocolName, Surface] = {
     "openai-chat": Surface.CHAT_COMPLETIONS,
     "openai-responses": Surface.RESPONSES,
@@ -191,8 +193,9 @@ class Model(Description):
     ``prefill``: the last message is the assistant's (Claude up to 4.5, OpenRouter). ``prefix``: that message is marked
     so (DeepSeek's ``/beta``), ``partial`` likewise (Moonshot). ``continue_final_message``: the request is (vLLM).
     """
-    counted_by: Literal["o200k"] | None = None
-    """What the model certainly counts its text with: credit is then reserved by tokens; None: by bytes."""
+    counted_by: Encoding | None = None
+    """What the model certainly counts its text with: credit is then reserved by tokens, and prompts may be tokens.
+    None: it is not known, and bytes count."""
 
     @property
     def free(self) -> bool:

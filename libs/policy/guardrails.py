@@ -8,6 +8,7 @@ from typing import Any
 
 from contracts.guardrails import Guardrails, Kind
 from libs.policy.forms import FORMS, Holds
+from libs.pricing.tokenizing import are_tokens
 
 PIECE = 8 * 1024
 """Characters that are searched at a time; others go on in between."""
@@ -60,6 +61,9 @@ class Checked:
         if self.refused or not self._rules.read_texts:
             return
         for name in _TEXTS:
+            if are_tokens(self.body.get(name)):
+                self._refuse(self._reading_rule(), "The request has tokens where your organization's rules read text")
+                return
             if name in self.body:
                 found: list[Any] = [None]
                 yield from self._walk(self.body[name], found)
@@ -76,6 +80,10 @@ class Checked:
             if not allowed.match(tool):
                 self._refuse("tools_allow", f"The tool {tool[:64]!r} is not one that your organization allows")
                 return
+
+    def _reading_rule(self) -> str:
+        """The first rule that reads texts."""
+        return next(name for name in ("deny", "redact", "words_deny") if getattr(self._rules, name))
 
     def _refuse(self, rule: str, what: str) -> None:
         self.refused = Refused(f"guardrails.{rule}", f"{what}; its owner can change that.")

@@ -33,6 +33,8 @@ _FILES = {
 """Pages, minutes and pictures in them that no count of bytes bounds: up to the whole context window."""
 _OF_PROVIDER = ("previous_response_id", "conversation", "mcp_servers", "web_search_options")
 """Fields that bring in what the provider keeps or finds; so does a ``prompt`` that is a template, no text."""
+_PROMPT_BYTES = 32
+"""What is added for each of several prompts, which have no message's JSON around them."""
 _PARTS_OF_PROVIDER = ("item_reference", "container_upload")
 _CLIENT_TOOLS = ("function", "custom", "local_shell", "apply_patch", "bash_", "text_editor_", "computer", "memory_")
 """What types of tools begin with that the client runs; others' results do not come from the client."""
@@ -51,6 +53,8 @@ class Size:
     """The provider adds to it: what it keeps, what an address leads to, or what a tool of its own finds."""
     spared_tokens: int = 0
     """How many fewer than bytes the text certainly has; see `libs.pricing.tokenizing`."""
+    prompts: int = 1
+    """Of the old completions API, or texts to embed: each has the model's context window to itself."""
 
     @property
     def tokens_most(self) -> int:
@@ -63,6 +67,10 @@ class Size:
     def tokens_least(self) -> int:
         """No real text has fewer: words of sixteen bytes, one token each."""
         return self.text_bytes // 16
+
+    def may_fit(self, window: int | None) -> bool:
+        """A context window of so many tokens may hold it; None: it is not known."""
+        return window is None or self.tokens_least <= window * self.prompts
 
     @property
     def tokens_about(self) -> int:
@@ -89,7 +97,14 @@ def size_of(body: Mapping[str, Any], body_bytes: int) -> Size:
             found = _inline_bytes(part, _FILES[kind])
             media, file_bytes, open_ended = media + 1, file_bytes + (found or 0), True
         open_ended |= kind in _PARTS_OF_PROVIDER
-    return Size(max(body_bytes - media_bytes - file_bytes, 0), media, file_bytes, open_ended)
+    prompts = _several(body.get("prompt"))
+    text_bytes = max(body_bytes - media_bytes - file_bytes, 0) + _PROMPT_BYTES * (prompts - 1)
+    return Size(text_bytes, media, file_bytes, open_ended, prompts=max(prompts, _several(body.get("input"))))
+
+
+def _several(given: Any) -> int:
+    """How many texts, or lists of tokens, there are; 1 for anything else."""
+    return len(given) if isinstance(given, list) and given and isinstance(given[0], str | list) else 1
 
 
 def inline_media(body: Mapping[str, Any]) -> Iterator[str]:

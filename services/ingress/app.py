@@ -13,7 +13,7 @@ from libs.bus.views import View
 from libs.bus.watch import BrokerWatch
 from libs.config.gateway import GatewayConfig
 from libs.config.versions import CatalogVersions
-from libs.pricing.tokenizing import o200k
+from libs.pricing.tokenizing import tokenizer
 from libs.runtime.background import Repeated
 from libs.runtime.connection import Connections
 from libs.runtime.server import HttpServer
@@ -125,8 +125,8 @@ async def build(service: Service) -> AsyncIterator[None]:
         await views.wait_ready()
         await versions.wait_ready()
         # Now, and not while a client waits.
-        if versions.newest.by_o200k:
-            await asyncio.to_thread(o200k)
+        for encoding in set(versions.newest.counted_by.values()):
+            await asyncio.to_thread(tokenizer, encoding)
         await asyncio.to_thread(pages.newest().models, datetime.now(UTC))
         async with service.running(stored, once, readings, replies, claimant, silence):
             # On a socket that is kept open connections wait already.

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import uuid_utils
 from opentelemetry.trace import SpanKind
@@ -15,11 +16,11 @@ from contracts.record import JSON, Lasting, ReplyAddress
 from contracts.requests import RequestAccepted, Surface
 from libs.bus.views import View
 from libs.config.gateway import GatewayConfig
-from libs.config.providers import Model
+from libs.config.providers import Encoding, Model
 from libs.config.versions import CatalogVersions
 from libs.policy.guardrails import Checked
 from libs.pricing.bounds import Size
-from libs.pricing.tokenizing import WORTH_BYTES, spared_tokens
+from libs.pricing.tokenizing import WORTH_BYTES, are_tokens, spared_tokens, text_of
 from libs.sealing.kept import ClientKey
 from libs.sealing.responses import answer_key_of, new_response_id, response_id_of
 from libs.telemetry.tracing import Step, new_traceparent
@@ -30,6 +31,7 @@ from services.ingress.core.bodies import Asked
 from services.ingress.core.errors import Forbidden, Unauthorized
 from services.ingress.core.nodes import check_nodes
 from services.ingress.core.stand_ins import first_that_fits, stand_ins
+from services.ingress.core.tokens import as_text
 from services.ingress.publishing import Publishing
 from services.ingress.stored import StoredResponses
 from services.ingress.visitors import Visitor, Visitors
@@ -111,6 +113,8 @@ class Entrance:
                 self._to_background(body, visitor)
                 if not key:
                     address = self._publishing.address(Lasting.ANSWER)
+            elif surface is Surface.COMPLETIONS:
+                await self._put_as_text(body)
             await self._guard(visitor, body, content_type)
             request = await self._accept(surface, visitor, body.data, content_type, address)
         except BaseException:
@@ -153,6 +157,13 @@ class Entrance:
         if checked.changed:
             body.replace(to_json(checked.body))
 
+    async def _put_as_text(self, body: Body) -> None:
+        """Tokens become text, where the model's tokenizer is known."""
+        asked = bodies.fields_of(body.data)
+        encoding = self._versions.newest.counted_by.get(str(asked.get("model")))
+        if encoding and are_tokens(asked.get("prompt")):
+            body.replace(to_json(await asyncio.to_thread(as_text, asked, partial(text_of, encoding=encoding))))
+
     async def _put_in_full(self, body: Body, owner: str | None) -> None:
         """A response that the request goes on with counts as if the client had sent it."""
         full = await self._stored.in_full(body.data, owner)
@@ -184,8 +195,9 @@ class Entrance:
         if asked.stand_ins or catalog.fallbacks:
             others = stand_ins(asked, catalog, catalog.fallbacks)
             asked, others = first_that_fits(asked, catalog.all_of(asked.model), others)
-        if caller and len(raw) >= WORTH_BYTES and not asked.free and asked.model in catalog.by_o200k:
-            asked = replace(asked, size=await _counted(asked, len(raw)))
+        encoding = catalog.counted_by.get(asked.model)
+        if caller and len(raw) >= WORTH_BYTES and not asked.free and encoding:
+            asked = replace(asked, size=await _counted(asked, len(raw), encoding))
         return admission.accept(
             asked,
             caller,
@@ -215,10 +227,10 @@ def seal_of(key: ClientKey | None, background: Background | None) -> bytes | Non
     return answer_key_of(background.response_id) if background else key.seal
 
 
-async def _counted(asked: Asked, body_bytes: int) -> Size:
+async def _counted(asked: Asked, body_bytes: int, encoding: Encoding) -> Size:
     """The size with the tokens of its text. Others go on meanwhile."""
     spared = 0
-    for part in spared_tokens(asked.body, body_bytes):
+    for part in spared_tokens(asked.body, body_bytes, encoding):
         spared += part
         await asyncio.sleep(0)
     return replace(asked.size, spared_tokens=spared)

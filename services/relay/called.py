@@ -1,7 +1,7 @@
 """What has become of a call so far: its target, what was sent, where the answer goes."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from contracts.clock import now_ms
@@ -12,6 +12,7 @@ from services.relay.core.job import Job
 from services.relay.core.keeping import Keeper
 from services.relay.counting import Counted, Counting
 from services.relay.left import ReadingOn
+from services.relay.parts import Part
 from services.relay.reply_stream import ReplyStream
 
 
@@ -53,6 +54,8 @@ class Called:
     at_ms: int | None = None
     """The same by the clock."""
     first_byte_ms: int | None = None
+    parts: Sequence[Part] = ()
+    """Of a call that is several: those that have begun."""
     about: dict[str, str] = field(init=False)
     """Of log lines."""
 
@@ -79,4 +82,5 @@ class Called:
 
     def note_first_byte(self) -> None:
         """The answer begins."""
-        self.first_byte_ms = int(self.worked_s * 1000)
+        if self.first_byte_ms is None:
+            self.first_byte_ms = int(self.worked_s * 1000)

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import structlog
 from opentelemetry.trace import SpanKind
@@ -25,7 +26,8 @@ from services.relay.calls import prepare
 from services.relay.core.ending import Ending
 from services.relay.means import Means
 from services.relay.measuring import measure_call, operation_of
-from services.relay.upstream import UpstreamError, read_answer, read_events, read_pieces
+from services.relay.parts import answering
+from services.relay.upstream import UpstreamError
 
 log = structlog.get_logger()
 
@@ -114,19 +116,14 @@ class Calling:
         streamed = route.stream and not call.unstreamed
         try:
             async with asyncio.timeout(timeouts.first_byte_s if streamed else None) as patience:
-                asked = self._means.upstreams.call(at.provider_id, provider, key, call, byok=at.grant.byok)
-                async with asked as response:
+                ask = partial(self._means.upstreams.call, at.provider_id, provider, key, byok=at.grant.byok)
+                async with answering(at.provider_id, call, ask) as answer:
+                    self.called.parts = answer.parts
                     if streamed:
                         client.stream.content_type = call.content_type or EVENTS
-                        pieces: AsyncIterator[str | bytes] = (
-                            read_pieces(at.provider_id, response)
-                            if call.recording
-                            else read_events(at.provider_id, response, call.framing())
-                        )
-                        return await self._relay(pieces, call, patience)
-                    self.called.note_first_byte()
-                    data = await read_answer(at.provider_id, response)
+                        return await self._relay(answer.pieces(), call, patience)
                     with _our_words(at.provider_id):
+                        data = await answer.whole(self.called.note_first_byte)
                         ending = endings.whole(self.called, call, data)
                     self.count(None)
                     return ending

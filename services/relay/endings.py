@@ -88,8 +88,8 @@ async def broken(called: Called, refusal: Refusal) -> Ending:
             ending.tail = client.stream.tail(error_event(refusal.message, refusal.status, client.sent))
         ending.tokens, ending.estimated_from = called.counted
         ending.quantities = list(call.quantities()) if call else []
-    elif call is not None and call.stream.usage is not None:
-        ending.tokens = call.stream.usage
+    elif call is not None:
+        ending.tokens = call.stream.usage or called.counting.of_refused(called.parts, refusal)
     return ending
 
 
@@ -113,7 +113,7 @@ async def stopped(called: Called, outcome: Outcome, whole: Ending | None) -> End
         ending.quantities = list(call.quantities())
         if outcome is Outcome.CANCELLED and not ending.quantities:
             provider = called.job.provider_of(called.target)
-            counted = called.counting.of_left(call, called.target, provider, called.worked_s)
+            counted = called.counting.of_left(call, called.parts, called.target, provider, called.worked_s)
             ending.tokens, ending.estimated_from = counted
         elif call.stream.usage is None:
             ending.tokens, ending.estimated_from = called.counted

@@ -57,6 +57,57 @@ async def test_completions_from_before_chat(gateway: Gateway, client: openai.Asy
         await client.completions.create(model=model, prompt=[1, 2, 3])
 
 
+@pytest.mark.parametrize("model", ["stub/echo", "claude/echo", "gemini/echo", "converse/echo", "responses/echo"])
+async def test_several_prompts_are_several_choices(gateway: Gateway, client: openai.AsyncOpenAI, model: str) -> None:
+    prompts = [f"[[stub chunks={count}]]" for count in range(1, 13)]
+    raw = await client.completions.with_raw_response.create(model=model, prompt=prompts, max_tokens=50)
+    whole = raw.parse()
+    assert [choice.index for choice in whole.choices] == list(range(12))
+    assert [len(choice.text.split()) for choice in whole.choices] == list(range(1, 13))
+    stream = await client.completions.with_raw_response.create(
+        model=model, prompt=prompts, stream=True, stream_options={"include_usage": True}
+    )
+    texts, usage = [""] * 12, None
+    async for chunk in stream.parse():
+        usage = chunk.usage or usage
+        for choice in chunk.choices:
+            texts[choice.index] += choice.text
+    assert texts == [choice.text for choice in whole.choices]
+    assert whole.usage
+    assert usage
+    assert (usage.prompt_tokens, usage.completion_tokens) == (whole.usage.prompt_tokens, 78)
+    for headers in (raw.headers, stream.headers):
+        entry = await gateway.entry(headers["x-request-id"])
+        assert (entry["input_tokens"], entry["output_tokens"]) == (usage.prompt_tokens, 78)
+        assert not entry["estimated"]
+        assert 0 < entry["cost_microdollars"] <= entry["reserved_microdollars"]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_one_prompt_that_is_refused_refuses_all(
+    gateway: Gateway, client: openai.AsyncOpenAI, stream: bool
+) -> None:
+    with pytest.raises(openai.BadRequestError) as refused:
+        await client.completions.create(
+            model="claude/echo", prompt=["[[stub gap_ms=2000]]", "[[stub error=400]]"], stream=stream
+        )
+    entry = await gateway.entry(refused.value.response.headers["x-request-id"])
+    assert (entry["outcome"], entry["cost_microdollars"]) == ("failed", 0)
+
+
+async def test_prompts_of_tokens_are_text_where_the_tokenizer_is_known(
+    gateway: Gateway, client: openai.AsyncOpenAI
+) -> None:
+    hello = [24912, 2375]
+    whole = await client.completions.create(model="stub/tokens", prompt=hello, echo=True)
+    assert whole.choices[0].text.startswith("hello world")
+    assert (await _sent(gateway))["messages"][0]["content"] == "hello world"
+    both = await client.completions.create(model="stub/tokens", prompt=[hello, hello])
+    assert len(both.choices) == 2
+    with pytest.raises(openai.BadRequestError, match="no text to this model's tokenizer"):
+        await client.completions.create(model="stub/tokens", prompt=[200_018])
+
+
 async def test_completions_pass_as_they_are_to_who_has_them(gateway: Gateway, client: openai.AsyncOpenAI) -> None:
     whole = await client.completions.create(model="native/echo", prompt=["a", "b"], logprobs=0, suffix="c")
     assert [choice.text for choice in whole.choices] == ["two words", "two words"]

@@ -13,7 +13,7 @@ from contracts.prompts import PromptSubmitted
 from contracts.record import Refusal
 from contracts.replies import EVENTS, Outcome, ReplyChunk, ReplyEnded, ReplyStarted
 from contracts.requests import Surface
-from contracts.usage import TokenUsage
+from contracts.usage import TokenUsage, added
 from deploy.local.stub.answers import answer_to
 from deploy.local.stub.chat import Chat
 from deploy.local.stub.messages import Messages
@@ -28,7 +28,6 @@ from libs.config.catalog import Catalog
 from libs.config.providers import Continues, Model, Provider
 from services.relay.core.continuing import MOST_CALLS, continuation, cut_of, may_go_on
 from services.relay.core.delivered import Delivered
-from services.relay.core.estimating import added
 from services.relay.core.job import Job
 from tests.unit.records import PRICE, Config, request_id, route
 

@@ -34,6 +34,14 @@ def _left(text: str, rules: Guardrails = ALL) -> str:
     return left
 
 
+@pytest.mark.parametrize("body", [{"prompt": [1, 2]}, {"prompt": ["a", [1]]}, {"input": [[1, 2]]}])
+def test_tokens_cannot_be_read_so_they_are_refused(body: dict[str, Any]) -> None:
+    refused = _done(body).refused
+    assert refused
+    assert refused.rule == "guardrails.redact"
+    assert _done(body, Guardrails(tools_allow=["a"])).refused is None
+
+
 @pytest.mark.parametrize(
     ("text", "left"),
     [

@@ -89,6 +89,18 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Parts:
+    """Calls of one provider whose answers become one: each has its exchange, whose stream and `whole` are to be used.
+
+    What the streams of all give goes into the stream of the whole, and its `whole` takes nothing.
+    """
+
+    count: int
+    begin: Callable[[int], "Exchange"]
+    """Of the part's number. Made when its turn has come, as each has a copy of the request."""
+
+
+@dataclass(frozen=True, slots=True)
 class Exchange:
     """What is sent, and how what comes back is read."""
 
@@ -106,3 +118,5 @@ class Exchange:
     """Of the answer, where it is neither JSON nor events."""
     quantities: Callable[[], Sequence[Quantity]] = tuple
     """What was used beside tokens, as far as the answer has come."""
+    parts: Parts | None = None
+    """It is several calls."""

@@ -22,6 +22,7 @@ from libs.chat.providers.openai_chat.usage import usage_json
 from libs.chat.providers.openai_responses.request import PATH as RESPONSES_PATH
 from libs.chat.providers.platforms import authorize_of
 from libs.chat.providers.protocol import Call, Outgoing, Parsed, of_shape
+from libs.chat.providers.several import several
 from libs.chat.providers.sse import ServerSentEvents
 from libs.chat.providers.translation import Translated, translation
 from libs.chat.shapes.embeddings import EmbeddingsRequest
@@ -46,6 +47,9 @@ def exchange(call: Call, provider: Provider, guard: Callable[[Exchange], Exchang
     Raises:
         libs.chat.surfaces.writer.SurfaceError: the provider cannot be sent this.
     """
+    if _is_split(call, provider):
+        found = several(call, lambda part: exchange(part, provider))
+        return guard(found) if guard else found
     with clients_shape():
         found = _exchange(call, provider)
     if guard:
@@ -53,6 +57,13 @@ def exchange(call: Call, provider: Provider, guard: Callable[[Exchange], Exchang
     if call.surface is Surface.RESPONSES and _is_carried(call, provider):
         found = carrying(found)
     return replace(found, outgoing=with_headers(found.outgoing, call, provider)) if call.headers else found
+
+
+def _is_split(call: Call, provider: Provider) -> bool:
+    """The request has several prompts, and the provider takes one at a time."""
+    prompts = call.body.get("prompt")
+    has_several = call.surface is Surface.COMPLETIONS and isinstance(prompts, list) and len(prompts) > 1
+    return has_several and not provider.speaks(call.surface)
 
 
 def _exchange(call: Call, provider: Provider) -> Exchange:

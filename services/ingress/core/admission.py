@@ -184,10 +184,9 @@ def accept(
     if asked.max_tokens is None:
         # Whichever model answers takes it.
         cap = min(_cap(one, catalog.limits) for one in (model, *others))
-    context = model.context_length
-    if context and asked.size.tokens_least > context:
+    if not asked.size.may_fit(model.context_length):
         raise BadRequest(
-            f"The context window of {asked.model!r} has {context} tokens, and this request about "
+            f"The context window of {asked.model!r} has {model.context_length} tokens, and this request about "
             f"{asked.size.tokens_about}; shorten it, or use a model with a larger one."
         )
     again, also_run = retries(headers, repeats)
@@ -215,7 +214,7 @@ def accept(
         deadline_ms=now_ms + int(timeouts.request_s * 1000),
         prompt_bytes=prompt_bytes,
         cap_tokens=cap or None,
-        input_tokens_most=min(asked.size.tokens_most, _largest([model, *others]) or asked.size.tokens_most),
+        input_tokens_most=min([asked.size.tokens_most, *_windows([model, *others], asked.size.prompts)]),
         output_tokens_most=(asked.max_tokens if asked.max_tokens is not None else cap) * asked.choices,
         quantities_most=list(asked.quantities),
         reply_to=reply_to,
@@ -235,10 +234,10 @@ def _cap(model: Model, limits: Limits) -> int:
     return min(cap, model.max_completion_tokens or cap)
 
 
-def _largest(models: Sequence[Model]) -> int | None:
-    """The context window of the largest; None where that of any is not known."""
-    windows = [one.context_length for one in models]
-    return None if None in windows else max(window or 0 for window in windows)
+def _windows(models: Sequence[Model], prompts: int) -> list[int]:
+    """The context window of the largest, for each of the prompts; none where that of any is not known."""
+    windows = [one.context_length for one in models if one.context_length]
+    return [max(windows) * prompts] if len(windows) == len(models) else []
 
 
 def _providers(asked: Asked, offers: Sequence[Offer]) -> Sequence[str]:

@@ -51,4 +51,4 @@ def first_that_fits(asked: Asked, offers: Sequence[Offer], others: list[Model]) 
 
 
 def _fits(asked: Asked, model: Model) -> bool:
-    return model.context_length is None or asked.size.tokens_least <= model.context_length
+    return asked.size.may_fit(model.context_length)

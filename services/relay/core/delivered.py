@@ -4,12 +4,12 @@ from dataclasses import dataclass, field
 
 from contracts.replies import EVENTS, Reply, ReplyChunk, ReplyEnded, ReplyStarted
 from contracts.requests import CallableRequest
-from contracts.usage import TokenUsage
+from contracts.usage import TokenUsage, added
 from libs.chat.continuing.cut import Cut, NotPlainError
 from libs.chat.continuing.exchange import take
 from libs.chat.surfaces.registry import delivered_bytes
 from libs.sealing.kept import SEAL_BYTES
-from services.relay.core.estimating import USUAL_BYTES, added, from_text
+from services.relay.core.estimating import USUAL_BYTES, from_text
 
 
 @dataclass(slots=True)

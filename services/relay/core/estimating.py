@@ -38,11 +38,6 @@ class Paces:
         return self._paces.get((provider_id, model), PACE)
 
 
-def added(*parts: TokenUsage) -> TokenUsage:
-    """The sum, by kind."""
-    return TokenUsage(**{name: sum(getattr(part, name) for part in parts) for name in TokenUsage.model_fields})
-
-
 def from_text(request: CallableRequest, delivered_bytes: int) -> TokenUsage:
     """The usual count of the prompt and of what was delivered, rounded up."""
     # A form with files has more bytes than the model has tokens.
