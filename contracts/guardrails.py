@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 from functools import cached_property
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -39,15 +39,25 @@ class AnswerRules(Value):
     tools_allow: list[str] | None = None
     """Names or wildcards of tools that a model may call; None: any."""
 
+    schema_asked: bool = False
+    """An answer to a request that asks for JSON, or for a JSON schema, must be of it, whoever the provider is."""
+    json_schema: dict[str, Any] | None = None
+    """Every answer must be JSON of this schema."""
+
     @cached_property
     def tools(self) -> Patterns | None:
         """The allow list of tools, compiled."""
         return None if self.tools_allow is None else Patterns(self.tools_allow)
 
     @property
+    def are_of_texts_or_tools(self) -> bool:
+        """There is a rule about what an answer says or calls."""
+        return bool(self.redact or self.deny or self.words_deny) or self.tools_allow is not None
+
+    @property
     def ask_something(self) -> bool:
         """There is a rule."""
-        return bool(self.redact or self.deny or self.words_deny) or self.tools_allow is not None
+        return self.are_of_texts_or_tools or self.schema_asked or self.json_schema is not None
 
 
 class Guardrails(Value):

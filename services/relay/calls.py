@@ -5,6 +5,7 @@ from dataclasses import replace
 from functools import partial
 
 from contracts.clock import now_ms
+from contracts.guardrails import AnswerRules
 from contracts.prompts import PromptSubmitted
 from contracts.record import Refusal
 from contracts.requests import CallableRequest, Surface
@@ -22,6 +23,7 @@ from libs.endpoints.exchange import exchange as endpoint_exchange
 from libs.endpoints.form import Form
 from libs.endpoints.registry import ENDPOINTS
 from libs.pricing.surcharges import surcharge, without_hosted_tools
+from services.relay.core.answer_schemas import of_schema, schema_for
 from services.relay.core.auto import as_client_asked, in_manner
 from services.relay.core.guarding import guarded
 from services.relay.core.job import Job
@@ -97,9 +99,16 @@ def _guard(job: Job) -> Callable[[Exchange], Exchange] | None:
     """What becomes of the answer before anything carries or keeps it."""
     if job.goes_on:
         return job.goes_on.joined
-    if job.rules is not None and job.rules.ask_something and job.route.surface is not Surface.EMBEDDINGS:
-        return partial(guarded, rules=job.rules)
-    return None
+    if job.rules is None or not job.rules.ask_something or job.route.surface is Surface.EMBEDDINGS:
+        return None
+    return partial(_guarded, rules=job.rules, schema=schema_for(job.rules, job.route.surface, job.prompt.body))
+
+
+def _guarded(found: Exchange, *, rules: AnswerRules, schema: object) -> Exchange:
+    """The exchange under an organization's rules. Of the schema must be what the others leave."""
+    if rules.are_of_texts_or_tools:
+        found = guarded(found, rules)
+    return found if schema is None else of_schema(found, schema)
 
 
 def _for_provider(asked: JsonObject) -> JsonObject:

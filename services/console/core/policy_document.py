@@ -6,10 +6,12 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from contracts.guardrails import MOST_WORDS, Kind
+from libs.chat.exact_json import encode
 from libs.pricing.usd import parse_usd, usd
 from services.console.answers import Body, Usd
 from services.console.errors import BadInput
 
+MOST_SCHEMA_CHARACTERS = 16_384
 MOST_PATTERNS = 1_000
 MOST_SLOW_PATTERNS = 100
 
@@ -29,6 +31,10 @@ class AnswerRulesDocument(Body):
         Annotated[list[Annotated[str, Field(min_length=1, max_length=200)]], Field(max_length=MOST_WORDS)] | None
     ) = None
     """Names or wildcards of tools that a model may call."""
+    schema_asked: bool | None = None
+    """An answer to a request that asks for JSON, or for a JSON schema, must be of it."""
+    json_schema: dict[str, Any] | None = None
+    """Every answer must be JSON of this schema."""
 
 
 class GuardrailsDocument(Body):
@@ -89,6 +95,8 @@ def stored(document: PolicyDocument) -> dict[str, Any]:
         }
     if document.guardrails is not None:
         rules = document.guardrails
+        if rules.answers and len(encode(rules.answers.json_schema)) > MOST_SCHEMA_CHARACTERS:
+            raise BadInput(f"json_schema has at most {MOST_SCHEMA_CHARACTERS:,} characters")
         kept["guardrails"] = rules.model_dump(mode="json", exclude_none=True, exclude={"max_request_usd"})
         if rules.max_request_usd is not None:
             kept["guardrails"]["max_request_microdollars"] = _limit(rules.max_request_usd)
