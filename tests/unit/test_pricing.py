@@ -6,6 +6,7 @@ from decimal import ROUND_HALF_UP, Decimal
 
 import pytest
 from genai_prices import Usage, calc_price
+from genai_prices.data import providers as genai_providers
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -249,6 +250,19 @@ def test_no_price_of_the_default_file_is_one_that_genai_prices_has() -> None:
             continue
         with pytest.raises(NoPriceError):
             rules_of(replace(offer, model=offer.model.model_copy(update={"pricing": None})))
+
+
+def test_context_windows_of_the_default_file_are_those_that_genai_prices_knows() -> None:
+    """It rounds some: 1,000,000 for 1,048,576. The others were compared with models.dev (docs/providers.md)."""
+    known = {provider.id: provider.models for provider in genai_providers}
+    compared = 0
+    for offer in (one for offers in DEFAULT.offers for one in DEFAULT.all_of(offers)):
+        models = known.get(offer.provider.prices or "", [])
+        found = next((one for one in models if one.is_match(offer.model.upstream_model)), None)
+        if found and found.context_window and offer.model.context_length:
+            compared += 1
+            assert abs(offer.model.context_length / found.context_window - 1) < 0.06, offer.model.id
+    assert compared > 90
 
 
 @given(st.integers(-(10**15), 10**15))
