@@ -171,6 +171,20 @@ def test_no_log_holds_a_key_or_a_prompt(planted: tuple[Plane, Path, list[str]]) 
             assert not _holds(data, secret), f"found in {log.name}"
 
 
+def test_no_file_holds_a_key_but_the_one_of_secrets(planted: tuple[Plane, Path, list[str]]) -> None:
+    """The broker's and PostgreSQL's own among them, write-ahead logs and dead tuples included."""
+    plane, folder, _answers = planted
+    secrets_file, searched = plane.gateway.stack.secrets_file, 0
+    for file in folder.rglob("*"):
+        if not file.is_file() or file == secrets_file or file.suffix in (".index", ".timeindex"):
+            continue
+        data = file.read_bytes()
+        searched += 1
+        for secret in (*OWN_KEYS, *_callers(plane)):
+            assert not _holds(data, secret), f"found in {file.relative_to(folder)}"
+    assert searched > 1_000
+
+
 async def test_no_span_holds_a_key_or_a_prompt(
     planted: tuple[Plane, Path, list[str]], spans: tuple[str, list[bytes]]
 ) -> None:

@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 from aiokafka.admin import AIOKafkaAdminClient
 
+from contracts import topics
 from contracts.topics import TOPICS
 from deploy.local.child import Child
 from deploy.local.stack import SERVICES
@@ -21,6 +22,7 @@ from services.ingress.publishing import LOOK_EVERY_S
 from tests.faults.books import check_books
 from tests.faults.load import Load
 from tests.faults.open_streams import DONE, OpenStreams
+from tests.faults.records_again import all_again
 from tests.faults.repeating import Repeating
 from tests.faults.texts import Text
 from tests.stacks import Gateway, chat, running_stack, until
@@ -283,3 +285,17 @@ async def _partitions(settings: BusSettings) -> dict[str, int]:
     described = await admin.describe_topics([topic.name for topic in TOPICS])
     await admin.close()
     return {topic["topic"]: len(topic["partitions"]) for topic in described}
+
+
+async def test_every_record_of_every_topic_may_come_again_late_and_out_of_order(own: Gateway) -> None:
+    async with Load(own) as load:
+        await load.more(20)
+    outcomes = await check_books(own, load.completed)
+    money = "select count(*), sum(amount_microdollars) from ledger.entries"
+    before = await own.database.fetchrow(money), await own.stub_stats()
+    again = await all_again(own, seed=19)
+    assert {topic.name for topic in (topics.REQUESTS, topics.ATTEMPTS, topics.USAGE, topics.CLAIMS)} <= set(again)
+    assert await check_books(own, load.completed) == outcomes
+    assert (await own.database.fetchrow(money), await own.stub_stats()) == before
+    await _ready(own)
+    assert (await own.post(chat("hi"))).status_code == 200
