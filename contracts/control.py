@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
+from .contents import ContentsKept
 from .guardrails import Guardrails
 from .patterns import Patterns
 from .record import EpochMs, StateRecord
@@ -91,6 +92,8 @@ class PolicySet(StateRecord):
     member_daily_limits: dict[str, Annotated[int, Field(ge=0)]] = {}
     """Microdollars by account ID, for members with a limit of their own."""
     guardrails: Guardrails | None = None
+    contents: ContentsKept | None = None
+    """Its prompts and answers go to sinks; None: they do not."""
 
     @property
     def state_key(self) -> str:

@@ -30,6 +30,8 @@ DLQ_TOPIC = "sluice-dlq-topic"
 DLQ_PARTITION = "sluice-dlq-partition"
 DLQ_OFFSET = "sluice-dlq-offset"
 DLQ_GROUP = "sluice-dlq-group"
+RETRIED_FOR = "sluice-retried-for"
+"""Of a record that an operator published again: the readers whose dead letter it was, with commas between them."""
 
 TYPE_PREFIX = "dev.sluice."
 

@@ -6,6 +6,7 @@ from typing import Any, Generic, TypeVar
 from . import topics
 from .alerts import AlertChanged
 from .charges import ChargePosted
+from .contents import ContentRecorded
 from .credit import BalanceChanged, CreditEvent, CreditOrdered, MemberSpent
 from .decisions import Decision
 from .outcomes import OutcomesCounted
@@ -186,6 +187,7 @@ RELAY = ServiceSpec(
         topics.RESPONSES,
         topics.RESPONSE_INDEX,
         topics.ANSWERS,
+        topics.CONTENTS,
     ),
 )
 METERING = ServiceSpec(
@@ -220,8 +222,8 @@ CONSOLE = ServiceSpec(
     ),
     watches_groups=(POLICY_GROUP, RATE_LIMIT_GROUP, KEY_VAULT_GROUP, ROUTER_GROUP, RELAY_GROUP, METERING_GROUP),
 )
-SINK_GROUP: Group[UsageRecorded | ChargePosted | CreditEvent | AlertChanged] = Group(
-    "sinks", (topics.USAGE, topics.CHARGES, topics.CREDIT, topics.ALERTS), family=True
+SINK_GROUP: Group[UsageRecorded | ChargePosted | CreditEvent | AlertChanged | ContentRecorded] = Group(
+    "sinks", (topics.USAGE, topics.CHARGES, topics.CREDIT, topics.ALERTS, topics.CONTENTS), family=True
 )
 """Of each sink one, so that none waits for another."""
 ALERTS_GROUP: Group[UsageRecorded | CreditEvent | BalanceChanged | OutcomesCounted] = Group(

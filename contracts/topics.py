@@ -8,6 +8,7 @@ from .answers import AnswerCached, AnswersForgotten
 from .attempts import Attempt, AttemptEnded, AttemptStarted
 from .charges import ChargePosted
 from .claims import PartitionClaimed
+from .contents import ContentRecorded
 from .decisions import CredentialGranted, PolicyDecided, QuotaReserved
 from .idempotency import KEPT_MS, KeyClaimed
 from .letters import DeadLetterResolved
@@ -116,6 +117,16 @@ ANSWERS: Topic[AnswerCached | AnswersForgotten] = Topic(
     key=lambda record: record.event_subject,
     spread=Spread.SINGLE,
     retention_ms=HOUR_MS,
+)
+
+# Texts of organizations that keep them; for the sinks, which open them.
+CONTENTS = Topic(
+    "sinks.contents.v1",
+    (ContentRecorded,),
+    key=_request_id,
+    # So long a sink may be away.
+    retention_ms=3 * DAY_MS,
+    max_record_bytes=LARGE,
 )
 
 # What services report.

@@ -1,6 +1,7 @@
 """Receivers of sinks: a small HTTP server, and an SMTP server written by others."""
 
 import json
+import zlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -13,8 +14,10 @@ from starlette.routing import Route
 
 from deploy.local.ports import LOOPBACK, free_port
 from libs.runtime.server import HttpServer
+from services.sinks.core.rows import TEXT_COLUMNS
 from services.sinks.kit import Mood
 
+GZIP = b"\x1f\x8b\x08"
 IdsOf = Callable[[Request, bytes], list[str]]
 
 
@@ -108,3 +111,23 @@ class MailReceiver:
     def stop(self) -> None:
         """Ends."""
         self._controller.stop()
+
+
+def ids_in(file: bytes) -> list[str]:
+    """The first column, ``id``, of a Parquet file that a sink wrote."""
+    return texts_in(file, "id")
+
+
+def texts_in(file: bytes, column: str) -> list[str]:
+    """A column of text of such a file. Text columns come first, and each is one page of gzip."""
+    data, rest = b"", file
+    for _ in range(TEXT_COLUMNS.index(column) + 1):
+        page = zlib.decompressobj(wbits=31)
+        data = page.decompress(rest[rest.index(GZIP) :])
+        rest = page.unused_data
+    found: list[str] = []
+    while data:
+        size = int.from_bytes(data[:4], "little")
+        found.append(data[4 : 4 + size].decode())
+        data = data[4 + size :]
+    return found

@@ -16,14 +16,18 @@ import httpx
 
 from contracts.clock import now_ms
 from deploy.local.home import Home
+from deploy.local.options import StackOptions
 from deploy.local.ports import free_port
-from deploy.local.stack import Stack, StackOptions
+from deploy.local.stack import Stack
 from libs.config.gateway import load_config
+from libs.sealing.hybrid import KeyPair
 from services.cli.client import ManagementClient
 
 T = TypeVar("T")
 CONFIG = Path(__file__).with_name("stack.yaml")
 WRONG_KEY = "sk-test-the-wrong-key"
+CONTENTS_KEY = KeyPair.generate()
+"""To which the relays of a run seal what organizations keep."""
 TURNS = frozenset({"serving", "assigned", "draining", "stopped"})
 LOG_FOLDERS: list[Path] = []
 """Of the stacks that run now, the newest last."""
@@ -122,6 +126,7 @@ async def running_stack(folder: Path, kafka: str, **options: Any) -> AsyncIterat
     """A stack in ``folder``, with an account and a key. Every provider is the stub, but for ``absent``."""
     environment: dict[str, str] = {"TEST_WRONG_KEY": WRONG_KEY} | options.pop("environment", {})
     config = options.pop("config", CONFIG)
+    environment.setdefault("SLUICE_CONTENTS__PUBLIC_KEY", CONTENTS_KEY.public)
     issuer = f"http://localhost:{free_port()}"
     environment |= {
         "SLUICE_CONSOLE_OIDC_ISSUER": issuer,

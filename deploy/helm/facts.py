@@ -8,14 +8,15 @@ from contracts.services import SERVICES
 from contracts.topic import Spread
 from contracts.topics import BY_NAME
 from deploy.local.postgres import SCHEMAS
+from deploy.local.stack import OPTIONAL
 from deploy.local.stack import SERVICES as RUNNING
 from libs.bus.access import EVERYBODY, entries, user_of
 from libs.bus.settings import BusSettings
 from libs.bus.topics import wanted_shapes
 
 FILES = Path(__file__).parent / "sluice" / "files"
-_OUTWARD = ("relay", "key-vault", "console", "ingress")
-"""Who calls what is outside: providers, a KMS, an identity provider."""
+_OUTWARD = ("relay", "key-vault", "console", "ingress", "sinks")
+"""Who calls what is outside: providers, a KMS, an identity provider, receivers of records."""
 
 
 def write(folder: Path = FILES) -> None:
@@ -33,14 +34,17 @@ def services() -> list[dict[str, Any]]:
             "groups": [
                 {"name": group.name, "topic": group.topics[0].name, "topics": [topic.name for topic in group.topics]}
                 for group in spec.groups
+                # Groups of a family have names of their own, which no chart knows.
+                if not group.family
             ],
             "signs": spec.signs,
             "signers": spec.signers,
             "database": spec.name in SCHEMAS,
             "outward": spec.name in _OUTWARD,
+            "optional": spec.name in OPTIONAL,
         }
         for spec in SERVICES
-        if spec.name in RUNNING
+        if spec.name in (*RUNNING, *OPTIONAL)
     ]
 
 

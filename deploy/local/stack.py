@@ -6,30 +6,32 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import httpx
 from pydantic import ValidationError
 from yaml import YAMLError
 
 from contracts.services import SERVICES as SPECS
+from deploy.local.addresses import Addresses
 from deploy.local.child import Child
-from deploy.local.environment import passed_on
+from deploy.local.environment import Environments
 from deploy.local.errors import StackError
 from deploy.local.home import ROOT, Home, ServiceState, StackState, plain_environment
 from deploy.local.kafka.installation import install
 from deploy.local.kafka.server import local_broker
 from deploy.local.kafka.startup_cache import ensure_startup_cache
+from deploy.local.options import EMBEDDED, StackOptions
 from deploy.local.ports import LOOPBACK, check_free, free_port, wait_until_open
-from deploy.local.postgres import SCHEMAS, EmbeddedPostgres
+from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.stub import KEY_VARIABLE
+from deploy.local.trees import Tree
 from libs.bus.settings import BusSettings
-from libs.bus.signing import Signer, trusted_variable
+from libs.bus.signing import Signer
 from libs.bus.topics import create_topics
 from libs.config.catalog import Catalog
-from libs.config.gateway import CONFIG_VARIABLE, load_config
+from libs.config.gateway import load_config
 from libs.pricing.book import NoPriceError, check_prices
 
 SERVICES = ("console", "key-vault", "policy", "rate-limit", "router", "relay", "metering", "ingress")
@@ -38,50 +40,13 @@ OVERLAPPING = ("relay", "ingress")
 their groups, which nobody may have twice (ADR 14), and are back in less than a second."""
 OPTIONAL = ("sinks",)
 """Started where the configuration has something for them to do."""
-READY_WITHIN_S = 90.0
-API_PATH = "/api/gateway"
-STUB_CONFIG = Path(__file__).with_name("demo.yaml")
-EMBEDDED = ("embedded", "apache")
-"""Names of the Kafka that Sluice starts itself."""
+READY_WITHIN_S = 180.0
 KAFKA_STORE = ROOT / ".sluice" / "kafka"
 SESSION_TIMEOUT_MS = 3_000
 """Of groups on our own broker: who dies is missed after so long. A busy machine holds a process up for a second."""
 
 Report = Callable[[str], None]
-_SPECS = {spec.name: spec for spec in SPECS}
-
-
-class Access(Protocol):
-    """Credentials on a cluster that asks who one is."""
-
-    @property
-    def admin(self) -> BusSettings:
-        """An administrator's."""
-
-    def environment(self, service: str) -> dict[str, str]:
-        """A service's own, as ``SLUICE_KAFKA_*``."""
-
-
-@dataclass(slots=True)
-class StackOptions:
-    """What a user may choose."""
-
-    config: Path | None = None
-    kafka: str = "embedded"
-    """``embedded`` (or ``apache``), or ``HOST:PORT``."""
-    port: int = 8080
-    console_port: int | None = None
-    environment: dict[str, str] = field(default_factory=dict)
-    """For every service, over the configuration: ``SLUICE_TIMEOUTS__REQUEST_S`` and the like."""
-    instances: dict[str, int] = field(default_factory=dict)
-    """How many processes of a service; the default is one. Further ingresses listen on further ports."""
-    otlp_endpoint: str | None = None
-    partitions: int | None = None
-    """Of each keyed topic; None: four."""
-    access: "Access | None" = None
-    """Of a cluster that asks who one is; None: it does not."""
-    stub: bool = False
-    """Start the stub provider, and let the configuration's provider ``stub`` be it."""
+_SIGNERS = {spec.name: spec.signers for spec in SPECS}
 
 
 class Stack:
@@ -91,33 +56,32 @@ class Stack:
         self._home = home
         self._options = options
         self._report = report
-        self._health_ports: dict[str, int] = {}
-        self._ingress_ports: dict[str, int] = {}
-        self._stub_port = free_port()
+        self._addresses = Addresses(options)
+        self._trees: dict[str, Tree] = {}
         self._rolls = 0
         self.children: dict[str, Child] = {}
         self.bus = BusSettings()
         self.postgres = EmbeddedPostgres(home, free_port(), report)
-        self.console_port = options.console_port or free_port()
+        self._environments = Environments(home, options, self._addresses, self.postgres)
 
     @property
     def base_url(self) -> str:
         """What clients are given."""
-        return f"http://{LOOPBACK}:{self._options.port}{API_PATH}"
+        return self._addresses.base_url
 
     @property
     def console_url(self) -> str:
         """Where the management API is."""
-        return f"http://{LOOPBACK}:{self.console_port}"
+        return self._addresses.console_url
 
     def ingress_url(self, number: int) -> str:
         """The base URL of the n-th ingress, from 1."""
-        return f"http://{LOOPBACK}:{self._ingress_ports[_instance('ingress', number)]}{API_PATH}"
+        return self._addresses.ingress_url(_instance("ingress", number))
 
     @property
     def stub_url(self) -> str:
         """Where the stub provider is."""
-        return f"http://{LOOPBACK}:{self._stub_port}"
+        return self._addresses.stub_url
 
     def operator_token(self) -> str:
         """For the management API."""
@@ -175,10 +139,9 @@ class Stack:
     async def start_service(self, service: str, number: int = 1) -> Child:
         """Starts one more process of a service."""
         name = _instance(service, number)
-        module = f"services.{service.replace('-', '_')}"
         child = Child(
             name,
-            lambda: [sys.executable, "-m", module],
+            lambda: self._tree(name).command(service),
             self._environment(service, name),
             self._home.logs / f"{name}.log",
             on_restart=self._report,
@@ -194,7 +157,8 @@ class Stack:
         """Stops a further process of a service, and forgets it."""
         name = _instance(service, number)
         await self.children.pop(name).stop()
-        del self._health_ports[name]
+        self._addresses.forget(name)
+        self._trees.pop(name, None)
 
     async def rotate_key_encryption_key(self, service: str) -> None:
         """Puts a new key-encryption key in front and restarts the service with it; the older ones stay."""
@@ -212,7 +176,7 @@ class Stack:
         Its readers are started again twice: to trust the next key as well, and to trust the former one no more.
         """
         self._home.new_record_key(service)
-        readers = [name for name in SERVICES if service in _SPECS[name].signers]
+        readers = [name for name in SERVICES if service in _SIGNERS[name]]
         for reader in readers:
             await self.restart(reader)
         self._home.sign_with_next(service)
@@ -225,11 +189,20 @@ class Stack:
         """A rolling restart of these services, or of all: one process after the other, each ready before the next."""
         for service in services or (*SERVICES, *OPTIONAL):
             number = 1
-            while (name := _instance(service, number)) in self.children:
-                await self.children[name].restart(self._environment(service, name))
-                await self._wait_until_ready()
+            while _instance(service, number) in self.children:
+                await self._replace(service, number)
                 number += 1
         self._rolls += not services
+
+    async def change_version(self, tree: Tree, service: str, number: int = 1) -> None:
+        """Replaces one process by one of another version, and returns when all are ready."""
+        self._trees[_instance(service, number)] = tree
+        await self._replace(service, number)
+
+    async def _replace(self, service: str, number: int) -> None:
+        name = _instance(service, number)
+        await self.children[name].restart(self._environment(service, name))
+        await self._wait_until_ready()
 
     async def health(self) -> dict[str, dict[str, Any]]:
         """The health page of each service; ``{"ready": False}`` where it does not answer."""
@@ -238,14 +211,14 @@ class Stack:
             async def ask(name: str, port: int) -> tuple[str, dict[str, Any]]:
                 return name, await ask_health(client, port)
 
-            return dict(await asyncio.gather(*(ask(name, port) for name, port in self._health_ports.items())))
+            return dict(await asyncio.gather(*(ask(name, port) for name, port in self._addresses.health.items())))
 
     def state(self) -> StackState:
         """For other commands."""
         services: dict[str, ServiceState] = {}
         for name, child in self.children.items():
             with contextlib.suppress(StackError):
-                services[name] = ServiceState(pid=child.pid, health_port=self._health_ports.get(name))
+                services[name] = ServiceState(pid=child.pid, health_port=self._addresses.health.get(name))
         return StackState(
             pid=os.getpid(),
             base_url=self.base_url,
@@ -299,12 +272,12 @@ class Stack:
     async def _start_stub(self) -> None:
         self._report("provider: the stub")
         environment = plain_environment() | {KEY_VARIABLE: self.stub_key()}
-        command = [sys.executable, "-m", "deploy.local.stub", str(self._stub_port)]
+        command = [sys.executable, "-m", "deploy.local.stub", str(self._addresses.stub_port)]
         self.children["stub"] = Child(
             "stub", lambda: command, environment, self._home.logs / "stub.log", on_restart=self._report
         )
         await self.children["stub"].start()
-        await wait_until_open(self._stub_port, within_s=20, what="the stub provider")
+        await wait_until_open(self._addresses.stub_port, within_s=20, what="the stub provider")
 
     async def _start_broker(self) -> None:
         kafka = self._options.kafka
@@ -332,68 +305,16 @@ class Stack:
     def _listens(self, service: str, name: str) -> dict[str, int]:
         """Ports of which the supervisor keeps the sockets."""
         if service == "ingress":
-            return {"health": self._health_ports[name], "http": self._ingress_ports[name]}
+            return {"health": self._addresses.health_port(name), "http": self._addresses.ingress_port(name)}
         if service == "console":
-            return {"http": self.console_port}
-        return {"health": self._health_ports[name]} if service in OVERLAPPING else {}
+            return {"http": self._addresses.console_port}
+        return {"health": self._addresses.health_port(name)} if service in OVERLAPPING else {}
+
+    def _tree(self, name: str) -> Tree:
+        return self._trees.get(name, self._options.tree)
 
     def _environment(self, service: str, name: str) -> dict[str, str]:
-        if name not in self._health_ports:
-            self._health_ports[name] = free_port()
-        environment = plain_environment(
-            SLUICE_KAFKA_BOOTSTRAP=self.bus.bootstrap,
-            SLUICE_KAFKA_PARTITIONS=self.bus.partitions,
-            SLUICE_KAFKA_SESSION_TIMEOUT_MS=self.bus.session_timeout_ms,
-            SLUICE_KAFKA_INSTANCE=name,
-            SLUICE_HEALTH_PORT=self._health_ports[name],
-        )
-        given = passed_on(service, os.environ, self._key_variables)
-        environment = given | environment | self._signing(service)
-        if self._options.config:
-            environment[CONFIG_VARIABLE] = str(self._options.config.resolve())
-        if self._options.otlp_endpoint:
-            environment["OTEL_EXPORTER_OTLP_ENDPOINT"] = self._options.otlp_endpoint
-        if service in SCHEMAS:
-            environment["SLUICE_DATABASE_URL"] = self.postgres.url(service)
-        if service == "console":
-            environment |= {
-                "SLUICE_CONSOLE_PORT": str(self.console_port),
-                "SLUICE_CONSOLE_GATEWAY_URL": self.base_url,
-                "SLUICE_CONSOLE_OPERATOR_TOKEN": self.operator_token(),
-                "SLUICE_CONSOLE_KEY_ENCRYPTION_KEYS": self._home.key_encryption_keys("console"),
-            }
-        if service == "ingress":
-            if name not in self._ingress_ports:
-                self._ingress_ports[name] = free_port() if self._ingress_ports else self._options.port
-            environment["SLUICE_INGRESS_PORT"] = str(self._ingress_ports[name])
-        if service == "key-vault":
-            # Provider keys are for the vault alone.
-            environment |= self._provider_keys()
-            environment["SLUICE_VAULT_KEY_ENCRYPTION_KEYS"] = self._home.key_encryption_keys("key-vault")
-            if self._options.stub:
-                environment[KEY_VARIABLE] = self.stub_key()
-        if self._options.stub:
-            environment["SLUICE_PROVIDERS__STUB__BASE_URL"] = f"{self.stub_url}/v1"
-        given = passed_on(service, self._options.environment, self._key_variables)
-        own = self._options.access.environment(service) if self._options.access else {}
-        return environment | given | own
-
-    def _signing(self, service: str) -> dict[str, str]:
-        """The service's private key, where it signs, and the public keys of those whom it reads."""
-        spec = _SPECS[service]
-        found = {trusted_variable(signer): self._home.trusted_keys(signer) for signer in spec.signers}
-        if spec.signs:
-            found["SLUICE_RECORD_KEY"] = self._home.record_key(service)
-        return found
-
-    @property
-    def _key_variables(self) -> frozenset[str]:
-        providers = load_config(self._options.config).providers.values()
-        return frozenset(name for provider in providers for name, _ in provider.api_key_variables)
-
-    def _provider_keys(self) -> dict[str, str]:
-        known = os.environ | self._options.environment
-        return {variable: known[variable] for variable in sorted(self._key_variables) if variable in known}
+        return self._environments.of(service, name, self.bus, self._tree(name))
 
     async def _wait_until_ready(self) -> None:
         deadline = asyncio.get_running_loop().time() + READY_WITHIN_S

@@ -85,6 +85,7 @@ class Letters:
         """Publishes the letter's record again, in its partition, with its key, value and headers, and marks it done.
 
         The record is taken from its topic and not from the queue: who can only write queues has nothing published.
+        Whose letter it was stands in a header: sinks that had no trouble with it do not deliver it again.
 
         Returns:
             False: somebody has resolved it before, and nothing is done.
@@ -98,7 +99,7 @@ class Letters:
         raw = await read_one(self._settings, letter.topic, letter.partition, letter.offset)
         if raw is None:
             raise LetterError(f"{letter.letter_id} is not on the log any more: it can be dropped, and not retried")
-        await settle([await self._producer.republish(raw)])
+        await settle([await self._producer.republish(raw, letter.readers)])
         await self._resolve(DeadLetterResolved(**_resolution(letter, by), action="retried"))
         return True
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
 import structlog
@@ -18,7 +18,7 @@ from aiokafka.errors import (
 from aiokafka.partitioner import DefaultPartitioner
 
 from contracts import topics
-from contracts.headers import TYPE, Headers, event_headers
+from contracts.headers import RETRIED_FOR, TYPE, Headers, event_headers
 from contracts.record import Record
 from contracts.services import ServiceSpec
 from contracts.topic import Topic
@@ -173,8 +173,11 @@ class Producer:
         """Queues a record as it came for the topic's dead-letter queue. Raises as `publish` does."""
         return await self._queue(topic.dead_letters, topic.dead_letter_bytes, key, value, headers, None)
 
-    async def republish(self, raw: Raw) -> Acknowledgement:
+    async def republish(self, raw: Raw, readers: Sequence[str]) -> Acknowledgement:
         """Queues a record as it lies on its topic once more, in its partition, signature included. For operators.
+
+        Args:
+            readers: whose dead letter it was.
 
         Raises:
             PermissionError: the service's `ServiceSpec` does not list the topic under ``republishes``.
@@ -182,7 +185,8 @@ class Producer:
         topic = BY_NAME[raw.topic]
         if topic not in self._republishes:
             raise PermissionError(f"{self._source} may not publish records of {topic.name} again")
-        headers = list(raw.headers)
+        headers = [one for one in raw.headers if one[0] != RETRIED_FOR]
+        headers.append((RETRIED_FOR, ",".join(readers).encode()))
         return await self._queue(topic.name, topic.max_record_bytes, raw.key, raw.value, headers, raw.partition)
 
     def _partition(self, topic: Topic[R], record: R) -> int | None:

@@ -1,5 +1,6 @@
 """A record as it came from the log, and the decoding of its bytes."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeAlias, TypeVar
 
@@ -35,6 +36,8 @@ class Received(Generic[R]):
     traceparent: str
     mark: Mark | None = None
     """On topics that name their signer."""
+    headers: Sequence[tuple[str, bytes]] = ()
+    """As they came."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -72,7 +75,7 @@ def decode(raw: Raw, trust: Trust = NOBODY) -> Received[Record]:
     except NotARecord as error:
         raise PoisonError(str(error)) from None
     traceparent = header(raw.headers, names.TRACEPARENT) or ""
-    return Received(record, topic, raw.partition, raw.offset, raw.timestamp, traceparent, mark)
+    return Received(record, topic, raw.partition, raw.offset, raw.timestamp, traceparent, mark, raw.headers)
 
 
 def decode_state(raw: Raw, trust: Trust = NOBODY) -> Received[Record] | Deleted:

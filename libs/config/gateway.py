@@ -19,7 +19,7 @@ from libs.config.auto import AutoModel
 from libs.config.defaults import Defaults
 from libs.config.providers import Model, Provider
 from libs.config.section import Section
-from libs.config.sinks import AlertRules, Sinks
+from libs.config.sinks import AlertRules, Contents, Sinks
 from libs.identity.addresses import ForwardedHeader
 from libs.limits.catalog import METERS, parse_amount, shown_amount
 
@@ -224,6 +224,7 @@ class GatewayConfig(BaseSettings):
     sinks: Sinks = {}
     """By name. Read by the service ``sinks`` alone."""
     alerts: AlertRules = AlertRules()
+    contents: Contents = Contents()
     trusted_proxies: int = Field(default=0, ge=0)
     """How many proxies of yours stand before ingress and console, one behind the other, and append to
     ``forwarded_header``."""

@@ -1,6 +1,7 @@
 """Sinks and alerts, as the configuration has them. Secrets are names of variables that only the sinks' service has."""
 
 import re
+from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
@@ -11,6 +12,7 @@ from libs.config.section import Section
 
 SECRET_PREFIX = "SLUICE_SINK_"  # noqa: S105 - a variable's name
 RecordKind = Literal["usage", "charges", "credit", "alerts"]
+AnyKind = RecordKind | Literal["contents"]
 EnvReference = Annotated[str, StringConstraints(pattern=rf"^env:{SECRET_PREFIX}[A-Z0-9_]{{1,80}}$")]
 """``env:SLUICE_SINK_...``: the variable that holds a secret."""
 Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
@@ -30,9 +32,15 @@ Url = Annotated[str, AfterValidator(_web_address)]
 
 class _Sink(Section):
     records: Annotated[list[RecordKind], Field(min_length=1)] = ["charges"]
-    """What it receives. None of it has a prompt or an answer."""
+    """What it receives. ``contents`` alone has prompts and answers."""
     start: Literal["now", "oldest"] = "now"
     """Where a sink that is new begins; a backfill begins where it says."""
+
+
+class _ContentSink(_Sink):
+    records: Annotated[list[AnyKind], Field(min_length=1)] = ["charges"]  # type: ignore[assignment]
+    organizations: list[str] | None = None
+    """Whose contents it receives; None: of all whose policy has them kept."""
 
 
 class _HttpSink(_Sink):
@@ -48,7 +56,7 @@ class _HttpSink(_Sink):
         return self
 
 
-class WebhookSink(_HttpSink):
+class WebhookSink(_HttpSink, _ContentSink):
     """One POST a record, signed as Standard Webhooks says."""
 
     kind: Literal["webhook"]
@@ -97,7 +105,40 @@ class EmailSink(_Sink):
         return self
 
 
-class CustomSink(_Sink):
+class _FileSink(_ContentSink):
+    gather_s: float = Field(default=60, ge=1, le=3600)
+    """Rows go into one file for so long, or until there are ``most_rows``, or 32 MiB of them."""
+    most_rows: int = Field(default=10_000, ge=1, le=50_000)
+    keep_days: int | None = Field(default=None, ge=0, le=3650)
+    """Files are deleted so many days after the day of their rows; None: never, by Sluice."""
+
+
+class FilesSink(_FileSink):
+    """Parquet files in a folder."""
+
+    kind: Literal["files"]
+    path: Path
+
+    @model_validator(mode="after")
+    def _absolute(self) -> "FilesSink":
+        if not self.path.is_absolute():
+            raise ValueError("path must be absolute")
+        return self
+
+
+class S3Sink(_HttpSink, _FileSink):
+    """Parquet files in a bucket of Amazon S3, or of what speaks like it."""
+
+    kind: Literal["s3"]
+    timeout_s: float = Field(default=30, gt=0, le=120)
+    bucket: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
+    prefix: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_/=-]{0,200}$")] = "sluice"
+    region: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,40}$")] = "us-east-1"
+    access_key: EnvReference
+    secret_key: EnvReference
+
+
+class CustomSink(_ContentSink):
     """A sink of your own: see docs/sinks.md."""
 
     kind: Literal["custom"]
@@ -112,10 +153,17 @@ class CustomSink(_Sink):
         return self
 
 
-SinkConfig = Annotated[
-    WebhookSink | ClickHouseSink | LangfuseSink | EmailSink | CustomSink, Field(discriminator="kind")
-]
+EventSinkConfig = WebhookSink | ClickHouseSink | LangfuseSink | EmailSink | CustomSink
+"""Those that are given events, one after the other."""
+SinkConfig = Annotated[EventSinkConfig | FilesSink | S3Sink, Field(discriminator="kind")]
 Sinks = dict[SinkName, SinkConfig]
+
+
+class Contents(Section):
+    """Prompts and answers of organizations whose policy has ``contents``, for sinks with these ``records``."""
+
+    public_key: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9+/]{1622}==$")] | None = None
+    """Of `./sluice sinks key`: relays seal to it what only the service ``sinks`` opens. None: nothing is kept."""
 
 
 class AlertRules(Section):

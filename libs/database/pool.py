@@ -96,7 +96,9 @@ class Database:
             await asyncio.sleep(1)
 
     async def _migrate(self) -> None:
-        if await current_revision(self._settings.url, self._schema) == newest_revision(self._migrations):
+        current = await current_revision(self._settings.url, self._schema)
+        # A newer version may have been here: what it added does no harm, and taking it away would (docs/upgrade.md).
+        if current is not None and current >= newest_revision(self._migrations):
             return
         from libs.database.migrate import migrate
 

@@ -49,7 +49,7 @@ def audit(
         if report["unreadable"]:
             out.print(f"{report['unreadable']} records of requests could not be read (dead letters)", markup=False)
         for overrun in report["overruns"]:
-            err.print(f"known: {overrun}; billing was told", markup=False)
+            err.print(f"known: {overrun}; announced on billing.credit.v1", markup=False)
         for difference in report["differences"]:
             err.print(difference, style="red", markup=False)
         out.print("the books are exact" if not report["differences"] else "the books differ", markup=False)

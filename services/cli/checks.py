@@ -15,6 +15,7 @@ _BENCHES = (
     "chaos",
     "cluster",
     "console",
+    "dashboards",
     "decisions",
     "fairness",
     "fuzz",
@@ -29,6 +30,7 @@ _BENCHES = (
     "quick",
     "streams",
     "takeover",
+    "upgrade",
     "waiting",
 )
 _STATIC = (
@@ -64,9 +66,9 @@ def test(context: typer.Context) -> None:
 def bench(context: typer.Context) -> None:
     """Measure throughput, delays and CPU a request: side by side with the mock provider, a bare chain, a commit.
 
-    Or: ``quick`` (this tree alone), ``chaos``, ``cluster``, ``console``,
+    Or: ``quick`` (this tree alone), ``chaos``, ``cluster``, ``console``, ``dashboards``,
     ``decisions``, ``fairness``, ``fuzz``, ``growth``, ``idle``, ``ledger``, ``limits``, ``outage``, ``overload``,
-    ``pages``, ``streams``, ``takeover``, ``waiting``.
+    ``pages``, ``streams``, ``takeover``, ``upgrade``, ``waiting``.
     """
     first = context.args[0] if context.args else ""
     module, arguments = (

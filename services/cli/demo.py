@@ -16,8 +16,9 @@ import typer
 from deploy.local.collector import Collector, Span
 from deploy.local.errors import StackError
 from deploy.local.home import Home, default_homes
+from deploy.local.options import STUB_CONFIG, StackOptions
 from deploy.local.ports import LOOPBACK, free_port
-from deploy.local.stack import STUB_CONFIG, Stack, StackOptions
+from deploy.local.stack import Stack
 from libs.chat.providers.sse import ServerSentEvents
 from libs.chat.surfaces.chat.stream import DONE
 from libs.runtime.server import HttpServer

@@ -90,7 +90,8 @@ def retry_letters(
 ) -> None:
     """Publish records again, as they were, and mark their letters done.
 
-    All services that read the topic see them again; those that had handled them know them by their IDs.
+    All services that read the topic see them again; those that had handled them know them by their IDs. Of sinks, only
+    those whose letters they were deliver them.
     """
     _resolve(ids, topic, since, json, "retried", lambda letters, letter: letters.retry(letter, by or whoami()))
 

@@ -13,7 +13,8 @@ import typer
 
 from deploy.local.errors import StackError
 from deploy.local.home import ROOT, Home, default_homes
-from deploy.local.stack import Stack, StackOptions
+from deploy.local.options import StackOptions
+from deploy.local.stack import Stack
 from services.cli.output import fail, out, report
 
 DETACHED_WITHIN_S = 180

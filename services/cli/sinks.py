@@ -14,7 +14,7 @@ from libs.bus.reading import read_to_end
 from libs.bus.records import PoisonError, decode
 from services.cli.brokers import asked, brokers
 from services.cli.dlq import By, whoami
-from services.cli.output import Json, as_json, as_table, fail, report
+from services.cli.output import Json, as_json, as_table, fail, out, report
 from services.cli.times import moment
 
 sinks = typer.Typer(no_args_is_help=True, help="Sinks: records and alerts that go to other systems.")
@@ -40,6 +40,21 @@ def show_sink(name: Name, json: Json = False) -> None:
         as_json([one.model_dump(mode="json") for one in found])
         return
     as_table([{"field": field, "value": value} for one in found for field, value in _row(one).items()], "")
+
+
+@sinks.command("key")
+def draw_key(json: Json = False) -> None:
+    """Draw the key of prompts and answers: the public half is for `contents` of the configuration, the private half for
+    SLUICE_SINK_CONTENTS_KEY of the service `sinks` alone."""
+    from libs.sealing.hybrid import KeyPair, to_base64  # With cryptography, which the other commands do without.
+
+    pair = KeyPair.generate()
+    row = {"public_key": pair.public, "SLUICE_SINK_CONTENTS_KEY": to_base64(pair.private_bytes())}
+    if json:
+        as_json(row)
+    else:
+        for name, value in row.items():
+            out.print(f"{name}: {value}", markup=False, soft_wrap=True)
 
 
 @sinks.command("backfill")

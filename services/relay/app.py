@@ -24,6 +24,7 @@ from services.relay.grants import Grants
 from services.relay.handlers import LOOK_AFTER_EVERY_S, RECALL_BEFORE_MS, RelayProcessor
 from services.relay.means import Means
 from services.relay.outcomes import reporting
+from services.relay.recording import Recording
 from services.relay.settings import RelaySettings
 from services.relay.upstream import Upstreams
 
@@ -42,7 +43,8 @@ async def build(service: Service) -> AsyncIterator[None]:
     upstreams = Upstreams(timeouts, Pins.of(config))
     cache = AnswerCache(service.producer, grants, config.answer_cache)
     means = Means(grants, upstreams, tally, timeouts, cache)
-    attempts = Attempts(relay_id, service.producer, means, versions, policies)
+    recording = Recording(service.producer, policies, config.contents.public_key)
+    attempts = Attempts(relay_id, service.producer, means, versions, policies, recording)
     keep_ms = int(timeouts.route_s * 2_000) + RECALL_BEFORE_MS
 
     def make(work: Work) -> RelayProcessor:

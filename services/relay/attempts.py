@@ -30,8 +30,10 @@ from libs.telemetry.tracing import Step
 from services.relay.attempt import Attempt, LeftError
 from services.relay.core.ending import Ending, attempt_ended, failed, undeliverable
 from services.relay.core.job import Job
+from services.relay.core.noting import Notes
 from services.relay.core.own_keys import OwnKeyUses
 from services.relay.means import Means
+from services.relay.recording import Recording
 from services.relay.reply_stream import ReplyStream
 from services.relay.storing import Storing
 
@@ -64,12 +66,14 @@ class Attempts:
         means: Means,
         versions: CatalogVersions,
         policies: View[PolicySet],
+        recording: Recording,
     ) -> None:
         """
         Args:
             policies: by organization ID.
         """
         self._policies = policies
+        self._recording = recording
         self.relay_id = relay_id
         self._producer = producer
         self._means = means
@@ -112,11 +116,13 @@ class Attempts:
         step = Step("relay answer", trace, attributes={"sluice.request.id": route.request_id})
         stream = ReplyStream(self._producer, route, route.windows, step.traceparent, prompt.answer_key, job.goes_on)
         stream.waited_ms = route.waited_ms
+        if self._recording.rules_of(route):
+            stream.notes = Notes(job.goes_on.cut.text if job.goes_on else "")
         attempt = Attempt(replace(job, traceparent=step.traceparent), stream, self._means)
         starting = None
         if route.request_id not in self._cancelled:
             starting = self._starting.spawn(self._publish_started(route, step.traceparent))
-        task = self._tasks.spawn(self._run(route, attempt, starting, step))
+        task = self._tasks.spawn(self._run(job, stream, attempt, starting, step))
         task.add_done_callback(lambda _: self._held.give(owner, size))
         self._running[route.request_id] = attempt, task
         _notify(task, on_ended)
@@ -185,9 +191,9 @@ class Attempts:
         await self._producer.publish_until_acknowledged(topics.replies_of(ended.reply_to), ended, trace)
 
     async def _run(
-        self, route: RoutePlanned, attempt: Attempt, starting: "asyncio.Task[None] | None", step: Step
+        self, job: Job, stream: ReplyStream, attempt: Attempt, starting: "asyncio.Task[None] | None", step: Step
     ) -> None:
-        request_id = route.request_id
+        route, request_id = job.route, job.route.request_id
         try:
             if starting is None:
                 ending = attempt.never_begun()
@@ -197,6 +203,8 @@ class Attempts:
                 if ending.outcome is Outcome.COMPLETED and attempt.kept:
                     # Before the end of the answer: whoever has seen it may ask for it.
                     await self._storing.store(attempt.kept, route.caller.owner, step.traceparent)
+                if stream.notes:
+                    await self._recording.record(route, job.prompt, stream.notes, ending, step.traceparent)
             step.note(
                 {
                     "sluice.outcome": ending.outcome.value,

@@ -14,6 +14,7 @@ from libs.bus.producer import Producer, settle
 from libs.chat.event_ids import numbered
 from libs.sealing.replies import seal_chunk
 from services.relay.core.continuation import Continuation
+from services.relay.core.noting import Notes
 
 log = structlog.get_logger()
 
@@ -69,8 +70,10 @@ class ReplyStream:
         self.model: str | None = None
         self.content_type = EVENTS
         self.upstream_ms = goes_on.upstream_ms if goes_on else 0
+        self.notes: Notes | None = None
+        """Take down what the client is sent, where its organization keeps that."""
         self.waited_ms = 0
-        """All eight are published with the first chunk."""
+        """The others are published with the first chunk."""
 
     @property
     def started(self) -> bool:
@@ -101,6 +104,8 @@ class ReplyStream:
         """Adds events, which are numbered here, or bytes; a stream has one of them."""
         if not text:
             return
+        if self.notes:
+            self.notes.add(text)
         if self._pump is None:
             self._pump = asyncio.create_task(self._run())
         content = text if isinstance(text, bytes) else numbered(text, self.size)

@@ -13,7 +13,7 @@ from libs.config.gateway import GatewayConfig
 from services.sinks.alerting import AlertProcessor
 from services.sinks.delivery import Delivery
 from services.sinks.letters import LetterCount
-from services.sinks.making import make_sink
+from services.sinks.making import make_receiver
 
 ALERT_TICK_S = 5.0
 
@@ -24,7 +24,7 @@ async def build(service: Service) -> AsyncIterator[None]:
     config = GatewayConfig()
     orders: View[SinkBackfillOrdered] = View(topics.BACKFILLS, on_change=lambda *_: _look(deliveries))
     deliveries: list[Delivery] = [
-        Delivery(service, name, one, make_sink(name, one), orders) for name, one in config.sinks.items()
+        Delivery(service, name, one, make_receiver(name, one), orders) for name, one in config.sinks.items()
     ]
     letters = LetterCount(service)
     alerts = service.member(

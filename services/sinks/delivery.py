@@ -10,7 +10,6 @@ from contracts import topics
 from contracts.clock import now_ms
 from contracts.services import SINK_GROUP
 from contracts.sinks import SinkBackfillOrdered, SinkCondition, SinkReported
-from contracts.topic import Topic
 from libs.bus.group import GroupMember
 from libs.bus.producer import settle
 from libs.bus.service import Service
@@ -19,31 +18,25 @@ from libs.config.sinks import SinkConfig
 from libs.runtime.background import Repeated
 from libs.telemetry.instruments import LAG
 from libs.telemetry.metrics import Labels
-from services.sinks.processor import SinkProcessor, Tally
-from services.sinks.sink import Sink
+from services.sinks.processor import Tally
+from services.sinks.receivers import TOPICS, Receiver
 
 log = structlog.get_logger()
 
 REPORT_EVERY_S = 1.0
 REPORT_AT_LEAST_MS = 10_000
-TOPICS: dict[str, Topic[Any]] = {
-    "usage": topics.USAGE,
-    "charges": topics.CHARGES,
-    "credit": topics.CREDIT,
-    "alerts": topics.ALERTS,
-}
 
 
 class Delivery:
     """Reads for one sink. A backfill is a new group that begins at its time; the former one's offsets are forgotten."""
 
     def __init__(
-        self, service: Service, name: str, config: SinkConfig, sink: Sink, orders: View[SinkBackfillOrdered]
+        self, service: Service, name: str, config: SinkConfig, receiver: Receiver, orders: View[SinkBackfillOrdered]
     ) -> None:
         self._service = service
         self._name = name
         self._config = config
-        self._sink = sink
+        self._receiver = receiver
         self._orders = orders
         self._began_ms = now_ms()
         self._topics = tuple(TOPICS[kind] for kind in config.records)
@@ -64,7 +57,7 @@ class Delivery:
 
     async def start(self) -> None:
         """Joins the group; waits for no receiver."""
-        await self._sink.start()
+        await self._receiver.start()
         await self._switch()
         for work in self.background:
             await work.start()
@@ -76,7 +69,7 @@ class Delivery:
         async with self._switching:
             if self._member:
                 await self._member.stop()
-        await self._sink.stop()
+        await self._receiver.stop()
 
     def ordered(self) -> None:
         """There may be a new order."""
@@ -101,9 +94,10 @@ class Delivery:
         begin_ms = self._began_ms if self._config.start == "now" else None
         return self._service.member(
             SINK_GROUP.child(f"{self._name}.{order.number}" if order else self._name, self._topics),
-            lambda _work: SinkProcessor(self._sink, self._tally),
+            lambda work: self._receiver.processor(work, self._tally),
             begin_ms=order.from_ms if order else begin_ms,
-            most_records=self._sink.most_events,
+            most_records=self._receiver.most_records,
+            tick_s=self._receiver.tick_s,
         )
 
     def _problem(self) -> str | None:

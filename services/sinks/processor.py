@@ -12,7 +12,8 @@ from libs.bus.processor import Processor, RetryLater
 from libs.bus.records import DeadLetter, Received
 from libs.telemetry.instruments import SINK_EVENTS, SINK_FAILURES
 from services.sinks.core.backoff import pause_s
-from services.sinks.core.events import Event, event_of
+from services.sinks.core.events import Event
+from services.sinks.opening import Opening
 from services.sinks.sink import RefusedError, Sink, UnavailableError
 
 log = structlog.get_logger()
@@ -49,8 +50,9 @@ class Tally:
 class SinkProcessor(Processor[Record]):
     """Gives a batch to the sink. What was taken of a batch that comes again is not given twice by this process."""
 
-    def __init__(self, sink: Sink, tally: Tally) -> None:
+    def __init__(self, sink: Sink, opening: Opening, tally: Tally) -> None:
         self._sink = sink
+        self._opening = opening
         self._tally = tally
         self._taken: set[str] = set()
         self._not_before_s = 0.0
@@ -62,8 +64,8 @@ class SinkProcessor(Processor[Record]):
             raise RetryLater(f"{self._tally.name} is tried again in {wait_s:.0f} s: {self._tally.last_error}")
         given = {}
         for received in batch:
-            event = event_of(received.record, received.timestamp_ms)
-            given[event.id] = event
+            if event := self._opening.event(received):
+                given[event.id] = event
         await self._deliver([event for event in given.values() if event.id not in self._taken])
         self._taken -= given.keys()
 

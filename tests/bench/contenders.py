@@ -269,9 +269,8 @@ def _folder() -> Iterator[Path]:
         yield Path(name)
 
 
-@contextmanager
-def worktree(commit: str) -> Iterator[Path]:
-    """A commit of this repository with an environment of its own. It stays for the next run, which is faster."""
+def checkout(commit: str) -> Path:
+    """A worktree of a commit of this repository. It stays for the next run, which is faster."""
     name = subprocess.run(
         ["git", "rev-parse", "--short=12", commit], capture_output=True, text=True, cwd=ROOT, check=True
     ).stdout.strip()
@@ -279,9 +278,30 @@ def worktree(commit: str) -> Iterator[Path]:
     if not tree.exists():
         report(f"a worktree of {commit}")
         subprocess.run(["git", "worktree", "add", "--detach", str(tree), commit], cwd=ROOT, check=True)
+    return tree
+
+
+def python_of(tree: Path) -> str:
+    """A Python with a tree's packages: ours where they are the same ones, else of an environment of its own."""
+    lock = "requirements.lock"
+    if (tree / lock).read_bytes() == (ROOT / lock).read_bytes():
+        return sys.executable
+    own_environment(tree)
+    return str(tree / ".venv" / "bin" / "python")
+
+
+def own_environment(tree: Path) -> None:
+    """Makes a tree's own, as its first call does."""
     subprocess.run(
         [str(tree / "sluice"), "--help"], cwd=tree, check=True, stdout=subprocess.DEVNULL, env=dict(os.environ)
     )
+
+
+@contextmanager
+def worktree(commit: str) -> Iterator[Path]:
+    """A commit of this repository with an environment of its own."""
+    tree = checkout(commit)
+    own_environment(tree)
     yield tree
 
 

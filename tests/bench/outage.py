@@ -14,8 +14,9 @@ import httpx
 import psutil
 
 from deploy.local.home import Home
+from deploy.local.options import STUB_CONFIG, StackOptions
 from deploy.local.ports import free_port
-from deploy.local.stack import STUB_CONFIG, Stack, StackOptions
+from deploy.local.stack import Stack
 from services.cli.client import ManagementClient
 from services.cli.output import as_table, out, report
 

@@ -20,8 +20,9 @@ import uvloop
 
 from contracts.control import CredentialChanged
 from deploy.local.home import Home
+from deploy.local.options import STUB_CONFIG, StackOptions
 from deploy.local.ports import free_port
-from deploy.local.stack import STUB_CONFIG, Stack, StackOptions
+from deploy.local.stack import Stack
 from libs.config.catalog import Catalog
 from libs.config.gateway import load_config
 from libs.sealing.credentials import at_rest, credential_id

@@ -13,8 +13,9 @@ import psutil
 
 from deploy.local.errors import StackError
 from deploy.local.home import Home
+from deploy.local.options import STUB_CONFIG, StackOptions
 from deploy.local.ports import free_port
-from deploy.local.stack import STUB_CONFIG, Stack, StackOptions
+from deploy.local.stack import Stack
 from services.cli.client import ManagementClient
 from services.cli.output import report
 

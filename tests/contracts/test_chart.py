@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from deploy.helm import facts
-from deploy.local.stack import SERVICES
+from deploy.local.stack import OPTIONAL, SERVICES
 from libs.bus.access import EVERYBODY, user_of
 
 CHART = facts.FILES.parent
@@ -30,7 +30,7 @@ def test_what_is_generated_is_current(tmp_path: Path) -> None:
 
 def test_the_values_are_those_of_the_schema_and_name_every_service() -> None:
     jsonschema.validate(_values(), json.loads((CHART / "values.schema.json").read_text()))
-    assert set(_values()["services"]) == set(SERVICES)
+    assert set(_values()["services"]) == {*SERVICES, *OPTIONAL}
 
 
 @helm
@@ -40,19 +40,40 @@ def test_helm_renders_everything() -> None:
         "1.31.0",
         "--set",
         "keda.enabled=true,strimzi.topics=true,strimzi.users=true,otlpEndpoint=http://c:4318",
+        "--set",
+        "sinks.enabled=true,sinks.secret=sink-secrets,sinks.claim=files,sinks.ports={8443}",
     ]
     subprocess.run(["helm", "lint", str(CHART), *everything], check=True, capture_output=True)
     done = subprocess.run(["helm", "template", "sluice", str(CHART), *everything], check=True, capture_output=True)
     made = [one for one in yaml.safe_load_all(done.stdout) if one]
     kinds = {kind: sum(one["kind"] == kind for one in made) for kind in {one["kind"] for one in made}}
     assert kinds["StatefulSet"] == 1
-    assert kinds["Deployment"] == len(SERVICES) - 1
-    assert kinds["PodDisruptionBudget"] == kinds["NetworkPolicy"] == len(SERVICES)
+    running = [*SERVICES, *OPTIONAL]
+    assert kinds["Deployment"] == len(running) - 1
+    assert kinds["PodDisruptionBudget"] == kinds["NetworkPolicy"] == len(running)
     assert kinds["KafkaUser"] == len(EVERYBODY)
     assert kinds["KafkaTopic"] == len(facts.topics())
-    (policy,) = (one for one in made if one["kind"] == "NetworkPolicy" and one["metadata"]["name"] == "sluice-policy")
-    ports = {port["port"] for rule in policy["spec"]["egress"] for port in rule.get("ports", [])}
-    assert ports == {53, 9093, 4318}, "it reaches Kafka, and nothing else"
+    assert _reached(made, "policy") == {53, 9093, 4318}, "it reaches Kafka, and nothing else"
+    assert _reached(made, "sinks") == {53, 9093, 4318, 8443}
+    (sinks,) = (one for one in made if one["kind"] == "Deployment" and one["metadata"]["name"] == "sluice-sinks")
+    (container,) = sinks["spec"]["template"]["spec"]["containers"]
+    assert container["envFrom"] == [{"secretRef": {"name": "sink-secrets"}}]
+    assert {"name": "files", "mountPath": "/var/lib/sluice/files"} in container["volumeMounts"]
+
+
+@helm
+def test_sinks_are_no_workload_where_they_are_not_wanted() -> None:
+    done = subprocess.run(
+        ["helm", "template", "sluice", str(CHART), "--kube-version", "1.31.0"], check=True, capture_output=True
+    )
+    assert b"sluice-sinks\n" not in done.stdout and b"services.sinks" not in done.stdout
+
+
+def _reached(made: list[Any], service: str) -> set[int]:
+    """The ports that a service's pods may connect to."""
+    name = f"sluice-{service}"
+    (policy,) = (one for one in made if one["kind"] == "NetworkPolicy" and one["metadata"]["name"] == name)
+    return {port["port"] for rule in policy["spec"]["egress"] for port in rule.get("ports", [])}
 
 
 @helm

@@ -73,6 +73,7 @@ def test_a_service_names_the_topics_and_groups_of_its_spec_and_no_others(spec: S
 
 def test_prompts_are_read_by_the_relay_alone_and_provider_keys_ordered_by_the_console() -> None:
     assert {spec.name for spec in SERVICES if topics.PROMPTS in spec.reads} == {"relay"}
+    assert {spec.name for spec in SERVICES if topics.CONTENTS in spec.reads} == {"sinks"}
     assert {spec.name for spec in SERVICES if topics.VAULT_COMMANDS in spec.reads} == {"key-vault"}
     for topic in (topics.POLICY_DECISIONS, topics.QUOTA_DECISIONS, topics.CREDENTIAL_GRANTS):
         assert len([spec for spec in SERVICES if topic in spec.writes]) == 1, "a verdict has one writer"

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,12 +17,13 @@ import pytest
 import yaml
 
 from contracts.services import SERVICES as ALL
+from deploy.grafana import render
 from deploy.local.compose import draw, renew_certificates, trusted_file
 from deploy.local.errors import StackError
 from deploy.local.home import ROOT, plain_environment
 from deploy.local.ports import LOOPBACK, free_port
 from deploy.local.postgres import READERS, SCHEMAS
-from deploy.local.stack import SERVICES
+from deploy.local.stack import OPTIONAL, SERVICES
 from libs.bus.signing import SigningSettings
 from libs.runtime.secret_files import read_secret_files
 from tests.secured import COMPOSE, container, environment_of, properties_of
@@ -84,6 +86,33 @@ def test_every_file_that_is_mounted_is_there(tmp_path: Path) -> None:
         for volume in service.get("volumes", []):
             source = volume.split(":")[0]
             assert source in document["volumes"] or (ROOT / source).is_dir()
+
+
+def test_who_sends_scrapes_and_shows_telemetry_finds_who_has_it() -> None:
+    """Of programs that are not run here: what one file says of another container is what that one's file says."""
+    services, compose = _services(), ROOT / "deploy/compose"
+    collector = yaml.safe_load((compose / "collector.yaml").read_text())
+    for pipeline in collector["service"]["pipelines"].values():
+        for kind in ("receivers", "processors", "exporters"):
+            assert set(pipeline[kind]) <= set(collector[kind]), "a part that nobody has described"
+    received = collector["receivers"]["otlp"]["protocols"]["http"]["endpoint"]
+    sent = {services[name]["environment"]["OTEL_EXPORTER_OTLP_ENDPOINT"] for name in (*SERVICES, *OPTIONAL)}
+    assert sent == {f"http://collector:{received.rpartition(':')[2]}"}
+    tempo = yaml.safe_load((compose / "tempo.yaml").read_text())
+    taken = tempo["distributor"]["receivers"]["otlp"]["protocols"]["grpc"]["endpoint"]
+    assert collector["exporters"]["otlp/tempo"]["endpoint"] == f"tempo:{taken.rpartition(':')[2]}"
+    prometheus = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())
+    scraped = {one["job_name"]: one["dns_sd_configs"][0] for one in prometheus["scrape_configs"]}
+    assert set(scraped) == {*SERVICES, *OPTIONAL}
+    assert all((found["names"], found["port"]) == ([name], 9000) for name, found in scraped.items())
+    provisioned = ROOT / "deploy/grafana/provisioning/datasources/sluice.yaml"
+    sources = {one["uid"]: one for one in yaml.safe_load(provisioned.read_text())["datasources"]}
+    assert sources["sluice-tempo"]["url"] == f"http://tempo:{tempo['server']['http_listen_port']}"
+    assert sources["sluice-prometheus"]["url"] == "http://prometheus:9090"
+    assert {one["url"].removeprefix("http://").partition(":")[0] for one in sources.values()} <= set(services)
+    dashboards = "".join(file.read_text() for file in render.FOLDER.glob("*.json"))
+    shown = set(re.findall(r'"uid": "(sluice-[a-z]+)"', dashboards))
+    assert {"sluice-prometheus", "sluice-postgres"} <= shown & set(sources)
 
 
 def test_the_image_is_given_what_it_copies_and_no_secret() -> None:
@@ -164,7 +193,8 @@ def test_the_secrets_that_are_drawn_are_those_that_services_start_with(
 async def test_every_entry_point_starts_with_its_container_s_environment(tmp_path: Path) -> None:
     """As far as a broker is needed: each waits for one, says so, and ends on SIGTERM."""
     draw(tmp_path)
-    ports = {name: free_port() for name in SERVICES}
+    names = (*SERVICES, *OPTIONAL)
+    ports = {name: free_port() for name in names}
     processes = {
         name: await asyncio.create_subprocess_exec(
             sys.executable,
@@ -179,7 +209,7 @@ async def test_every_entry_point_starts_with_its_container_s_environment(tmp_pat
             },
             stderr=(tmp_path / f"{name}.log").open("wb"),
         )
-        for name in SERVICES
+        for name in names
     }
     try:
         async with httpx.AsyncClient(trust_env=False) as client:

@@ -61,6 +61,7 @@ class OpenStreams:
                 "POST", f"{base}/chat/completions", json=chat(self._text, stream=True), headers=headers
             )
             async with asked as response:
+                assert response.status_code == 200, await response.aread()
                 stream.url = f"{base}/streams/{response.headers['x-sluice-stream']}"
                 await self._take(stream, response)
         except httpx.TransportError:

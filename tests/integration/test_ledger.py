@@ -41,6 +41,9 @@ from libs.bus.signing import NOBODY
 from libs.config.catalog import Catalog
 from libs.config.gateway import Billing, Timeouts, load_config
 from libs.database.migrate import migrate
+from libs.database.pool import Database
+from libs.database.revisions import newest_revision
+from libs.database.settings import DatabaseSettings
 from libs.pricing.book import price_list
 from libs.pricing.charging import cost_of
 from libs.runtime.health import Health
@@ -54,6 +57,7 @@ from tests.stacks import CONFIG, Gateway
 from tests.unit.bus import PromptLog
 from tests.unit.records import NOW_MS, PRICE, accepted, policy, versions_of
 
+MIGRATIONS = Path(services.metering.__file__).with_name("migrations")
 MONTHS_MS = (NOW_MS, NOW_MS - 40 * 86_400_000, NOW_MS + 40 * 86_400_000)
 
 
@@ -72,8 +76,7 @@ async def url(gateway: Gateway) -> AsyncIterator[str]:
         for service in ("console", "key-vault", "metering")
     }
     await provision(admin, passwords)
-    versions = Path(services.metering.__file__).with_name("migrations")
-    await asyncio.to_thread(migrate, own, "ledger", versions)
+    await asyncio.to_thread(migrate, own, "ledger", MIGRATIONS)
     yield own
 
 
@@ -431,3 +434,25 @@ async def test_a_member_s_day_outlives_all_that_rate_limit_reads_back(
     assert isinstance(verdict, QuotaReserved)
     assert verdict.refusal is not None
     assert verdict.refusal.metadata["leftMicrodollars"] == 700
+
+
+async def test_a_version_opens_what_a_newer_one_has_migrated(url: str) -> None:
+    """Revisions only add, so that one may go back to the version before."""
+    await _at_revision(url, "0999")
+    database = Database(DatabaseSettings(url=url), "ledger", MIGRATIONS)
+    await database.start()
+    try:
+        async with asyncio.timeout(30):
+            await database.wait_ready()
+        assert await database.pool.fetchval("select version_num from alembic_version") == "0999"
+    finally:
+        await database.stop()
+        await _at_revision(url, newest_revision(MIGRATIONS))
+
+
+async def _at_revision(url: str, revision: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute("update ledger.alembic_version set version_num = $1", revision)
+    finally:
+        await connection.close()

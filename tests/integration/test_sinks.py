@@ -28,7 +28,8 @@ from libs.bus.producer import Producer, settle
 from libs.bus.reading import read_to_end
 from libs.bus.settings import BusSettings
 from services.sinks.core.events import event_of
-from tests.receivers import HttpReceiver, MailReceiver, webhook_ids
+from tests.receivers import HttpReceiver, MailReceiver, ids_in, webhook_ids
+from tests.s3_server import BUCKET, REGION, s3_server
 from tests.stacks import NotYet, until
 from tests.unit.records import posted
 from tests.unit.test_sinks import SECRET
@@ -37,7 +38,10 @@ BATCH = 150
 
 
 @asynccontextmanager
-async def _service(bus: BusSettings, folder: Path, sinks: dict[str, Any]) -> AsyncIterator[tuple[Child, int]]:
+async def sink_service(
+    bus: BusSettings, folder: Path, sinks: dict[str, Any], **secrets: str
+) -> AsyncIterator[tuple[Child, int]]:
+    """The service with these sinks, and the port of its health page."""
     port = free_port()
     config = folder / "sluice.yaml"
     config.write_text(yaml.safe_dump({"sinks": sinks}))
@@ -48,6 +52,7 @@ async def _service(bus: BusSettings, folder: Path, sinks: dict[str, Any]) -> Asy
         SLUICE_HEALTH_PORT=port,
         SLUICE_CONFIG=config,
         SLUICE_SINK_SECRET=SECRET,
+        **secrets,
     )
     child = Child("sinks", lambda: [sys.executable, "-m", "services.sinks"], environment, folder / "sinks.log")
     await child.start()
@@ -57,7 +62,8 @@ async def _service(bus: BusSettings, folder: Path, sinks: dict[str, Any]) -> Asy
         await child.stop()
 
 
-async def _ready(port: int) -> None:
+async def ready(port: int) -> None:
+    """Returns once it does its work."""
     async with httpx.AsyncClient(trust_env=False) as client:
 
         async def asked() -> bool | NotYet:
@@ -117,8 +123,8 @@ async def test_a_sink_is_killed_started_again_and_backfilled_without_loss(bus: B
     mail.start()
     await producer.start()
     try:
-        async with receiver.running(), _service(bus, tmp_path, sinks) as (child, port):
-            await _ready(port)
+        async with receiver.running(), sink_service(bus, tmp_path, sinks) as (child, port):
+            await ready(port)
             await publish(0, BATCH)
             await until(lambda: _some(receiver), what="delivery")
             child.kill()
@@ -148,6 +154,58 @@ async def test_a_sink_is_killed_started_again_and_backfilled_without_loss(bus: B
     finally:
         await producer.stop()
         mail.stop()
+
+
+async def test_files_have_each_record_once_after_kills_and_a_backfill(bus: BusSettings, tmp_path: Path) -> None:
+    began, first = datetime.now(UTC).isoformat(), uuid.uuid4().int % 10**11
+    producer, wanted, folder = Producer(bus, METERING), set[str](), tmp_path / "lake"
+    await producer.start()
+
+    async def publish(begin: int, count: int) -> None:
+        charges = [posted(first + number) for number in range(begin, begin + count)]
+        wanted.update(event_of(charge, 0).id for charge in charges)
+        await settle([await producer.publish(topics.CHARGES, charge) for charge in charges])
+
+    async with s3_server(tmp_path) as s3:
+
+        async def stored(at_least: int = 0) -> tuple[Counter[str], Counter[str]] | NotYet:
+            local = Counter(one for file in folder.rglob("*.parquet") for one in ids_in(file.read_bytes()))
+            remote = Counter(one for file in (await s3.files("sluice/charges/")).values() for one in ids_in(file))
+            missing = [len(wanted - found.keys()) for found in (local, remote)]
+            enough = min(local.total(), remote.total()) >= at_least if at_least else not any(missing)
+            return (local, remote) if enough else NotYet(f"{missing} are missing")
+
+        sinks: dict[str, Any] = {
+            "disk": {"kind": "files", "path": str(folder), "gather_s": 1, "most_rows": 40},
+            "lake": {
+                "kind": "s3",
+                "url": s3.url,
+                "private": True,
+                "bucket": BUCKET,
+                "region": REGION,
+                "access_key": "env:SLUICE_SINK_S3_KEY",
+                "secret_key": "env:SLUICE_SINK_S3_SECRET",
+                "gather_s": 1,
+                "most_rows": 40,
+            },
+        }
+        access = {"SLUICE_SINK_S3_KEY": s3.access.key_id, "SLUICE_SINK_S3_SECRET": s3.access.secret}
+        try:
+            async with sink_service(bus, tmp_path, sinks, **access) as (child, port):
+                await ready(port)
+                await publish(0, BATCH)
+                await until(lambda: stored(1), what="a file")
+                child.kill()
+                await publish(BATCH, BATCH)
+                await until(stored, what="files after the kill")
+                for name in sinks:
+                    await _cli(bus, "backfill", name, "--from", began)
+                await publish(2 * BATCH, 20)
+                child.kill()
+                for found in await until(stored, what="files after the backfill"):
+                    assert found == Counter(wanted)
+        finally:
+            await producer.stop()
 
 
 async def _some(receiver: HttpReceiver, count: int = 1) -> bool | None:

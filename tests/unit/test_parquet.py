@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.console.core.parquet import parquet
+from libs.parquet import parquet
 
 FILE = bytes.fromhex(
     "504152311500150e150e2c1502150015061506000003000000612f6215001510151"

@@ -11,13 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from libs.config.sinks import SinkConfig
+from contracts.headers import RETRIED_FOR
+from contracts.topics import CHARGES
+from libs.bus.records import Received
+from libs.config.sinks import EventSinkConfig, SinkConfig
 from services.sinks.core.addresses import is_public
 from services.sinks.core.backoff import MOST_S, pause_s
 from services.sinks.core.events import event_of
 from services.sinks.core.webhooks import Verdict, body_of, headers_of, secrets_of, verdict_of
 from services.sinks.kit import check_sink, sample
 from services.sinks.making import SinkConfigError, make_sink
+from services.sinks.opening import Opening
 from services.sinks.sink import RefusedError, Sink, UnavailableError
 from tests.receivers import HttpReceiver, IdsOf, MailReceiver, row_ids, span_ids, webhook_ids
 from tests.unit.records import NOW_MS, posted
@@ -26,6 +30,7 @@ KEY = b"0123456789abcdef0123456789abcdef"
 SECRET = "whsec_" + base64.b64encode(KEY).decode()
 ENVIRONMENT = {"SLUICE_SINK_SECRET": SECRET, "SLUICE_SINK_PUBLIC": "pk", "SLUICE_SINK_PASSWORD": "pw"}
 CONFIG: TypeAdapter[SinkConfig] = TypeAdapter(SinkConfig)
+EVENTS: TypeAdapter[EventSinkConfig] = TypeAdapter(EventSinkConfig)
 HTTP: dict[str, tuple[dict[str, Any], IdsOf]] = {
     "webhook": ({"secret": "env:SLUICE_SINK_SECRET"}, webhook_ids),
     "clickhouse": ({"table": "events", "password": "env:SLUICE_SINK_PASSWORD"}, row_ids),
@@ -37,7 +42,7 @@ HTTP: dict[str, tuple[dict[str, Any], IdsOf]] = {
 
 
 def _sink(**config: Any) -> Sink:
-    return make_sink("one", CONFIG.validate_python(config), ENVIRONMENT)
+    return make_sink("one", EVENTS.validate_python(config), ENVIRONMENT)
 
 
 @pytest.mark.parametrize("kind", HTTP)
@@ -98,7 +103,7 @@ async def test_addresses_that_are_not_public_are_not_called(host: str) -> None:
     async with receiver.running():
         url = f"http://{host}:{receiver.port}/"
         # http, so that nothing but the address is in the way.
-        allowed = CONFIG.validate_python(
+        allowed = EVENTS.validate_python(
             {"kind": "webhook", "url": url, "secret": "env:SLUICE_SINK_SECRET", "private": True}
         )
         sink = make_sink("one", allowed.model_copy(update={"private": False}), ENVIRONMENT)
@@ -149,6 +154,8 @@ def test_what_is_public() -> None:
             "password": "env:SLUICE_SINK_A",
         },
         {"kind": "custom", "factory": "os.system"},
+        {"kind": "files", "path": "relative"},
+        {"kind": "s3", "url": "https://s3.example.com", "bucket": "no/bucket", "access_key": "env:SLUICE_SINK_A"},
         {"kind": "carrier-pigeon"},
     ],
 )
@@ -158,7 +165,7 @@ def test_configurations_that_are_refused(wrong: dict[str, Any]) -> None:
 
 
 def test_a_secret_that_is_missing_or_none_is_named_and_not_quoted() -> None:
-    config = CONFIG.validate_python(
+    config = EVENTS.validate_python(
         {"kind": "webhook", "url": "https://example.com", "secret": "env:SLUICE_SINK_SECRET"}
     )
     with pytest.raises(SinkConfigError, match="SLUICE_SINK_SECRET"):
@@ -191,6 +198,24 @@ def test_a_pause_is_bounded_and_at_least_what_is_asked(failures: int, chance: fl
 @given(st.integers(100, 599))
 def test_every_status_has_one_meaning(status: int) -> None:
     assert (verdict_of(status) is Verdict.TAKEN) == (200 <= status < 300)
+
+
+@pytest.mark.parametrize(
+    ("readers", "given"),
+    [
+        (None, True),
+        ("sinks.books", True),
+        ("sinks.books.1795000000000", True),
+        ("metering,sinks.books", True),
+        ("sinks.books-2", False),
+        ("sinks.lake", False),
+        ("metering", False),
+    ],
+)
+def test_a_dead_letter_that_is_retried_is_for_its_own_sink(readers: str | None, given: bool) -> None:
+    headers = [] if readers is None else [(RETRIED_FOR, readers.encode())]
+    received = Received(posted(1), CHARGES, 0, 1, NOW_MS, "", headers=headers)
+    assert (Opening("sinks.books").event(received) is not None) == given
 
 
 def test_a_body_is_the_same_each_time() -> None:

@@ -57,6 +57,17 @@ class GuardrailsDocument(Body):
     answers: AnswerRulesDocument | None = None
 
 
+class ContentsDocument(Body):
+    """Prompts and answers go to the gateway's sinks, for who reviews them; without this they are kept nowhere."""
+
+    prompts: bool = True
+    answers: bool = True
+    redact: Annotated[list[Kind], Field(max_length=len(Kind))] = list(Kind)
+    """What is replaced before they are written; without a list, all kinds."""
+    keep_days: Annotated[int, Field(ge=0, le=365)] = 30
+    """After so many days they are deleted."""
+
+
 class PolicyDocument(Body):
     """An organization's rules; a rule that is left out allows all."""
 
@@ -74,6 +85,7 @@ class PolicyDocument(Body):
     member_daily_limits_usd: dict[str, Usd] | None = None
     """By account ID, for members with a limit of their own."""
     guardrails: GuardrailsDocument | None = None
+    contents: ContentsDocument | None = None
 
 
 def stored(document: PolicyDocument) -> dict[str, Any]:
@@ -85,8 +97,10 @@ def stored(document: PolicyDocument) -> dict[str, Any]:
     if sum("*" in pattern.rstrip("*") for pattern in document.model_allow or ()) > MOST_SLOW_PATTERNS:
         raise BadInput(f"at most {MOST_SLOW_PATTERNS} patterns of model_allow may have a * elsewhere than at the end")
     kept = document.model_dump(
-        exclude_none=True, exclude={"member_daily_limit_usd", "member_daily_limits_usd", "guardrails"}
+        exclude_none=True, exclude={"member_daily_limit_usd", "member_daily_limits_usd", "guardrails", "contents"}
     )
+    if document.contents is not None:
+        kept["contents"] = document.contents.model_dump(mode="json")
     if document.member_daily_limit_usd is not None:
         kept["member_daily_limit_microdollars"] = _limit(document.member_daily_limit_usd)
     if document.member_daily_limits_usd:

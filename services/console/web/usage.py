@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Query
 from starlette.responses import Response
 
 from contracts.labels import MOST_CUSTOMER, MOST_TAG
-from services.console.core.parquet import parquet
+from libs.parquet import parquet
 from services.console.store import usage
 from services.console.store.usage import MOST_ROWS, By, Only, UsageRow
 from services.console.web.home import chart

@@ -6,6 +6,7 @@ from typing import Any
 
 from contracts.alerts import AlertChanged
 from contracts.charges import ChargePosted
+from contracts.contents import ContentRecorded
 from contracts.credit import BalanceLow, CreditPosted, ReservationExceeded, TopUpDue
 from contracts.record import Record
 from contracts.usage import UsageRecorded
@@ -18,6 +19,7 @@ TYPES: dict[type[Record], str] = {
     TopUpDue: "top_up.due",
     ReservationExceeded: "reservation.exceeded",
     AlertChanged: "alert.changed",
+    ContentRecorded: "content.recorded",
 }
 
 

@@ -6,6 +6,8 @@ from typing import Any
 from services.sinks.core.events import Event
 
 TEXTS = ("request_id", "account_id", "organization_id", "key_fingerprint", "model", "provider_id", "outcome")
+NUMBERS = ("at_ms", "input_tokens", "output_tokens", "cost_microdollars")
+TEXT_COLUMNS = ("id", "type", "subject", *TEXTS, "data")
 COLUMNS = ("id", "type", "at_ms", "subject", *TEXTS, "input_tokens", "output_tokens", "cost_microdollars", "data")
 
 

@@ -119,6 +119,8 @@ spec:
         {{- end }}
       {{- if and (eq $name "key-vault") .root.Values.providerKeysSecret }}
       envFrom: [{secretRef: {name: {{ .root.Values.providerKeysSecret }}}}]
+      {{- else if and (eq $name "sinks") .root.Values.sinks.secret }}
+      envFrom: [{secretRef: {name: {{ .root.Values.sinks.secret }}}}]
       {{- end }}
       startupProbe: {httpGet: {path: /livez, port: health}, periodSeconds: 2, failureThreshold: 60}
       livenessProbe: {httpGet: {path: /livez, port: health}, periodSeconds: 10, timeoutSeconds: 3, failureThreshold: 6}
@@ -129,7 +131,13 @@ spec:
         - {name: config, mountPath: /etc/sluice, readOnly: true}
         - {name: secrets, mountPath: /run/secrets/sluice, readOnly: true}
         - {name: tmp, mountPath: /tmp}
+        {{- if and (eq $name "sinks") .root.Values.sinks.claim }}
+        - {name: files, mountPath: /var/lib/sluice/files}
+        {{- end }}
   volumes:
+    {{- if and (eq $name "sinks") .root.Values.sinks.claim }}
+    - {name: files, persistentVolumeClaim: {claimName: {{ .root.Values.sinks.claim }}}}
+    {{- end }}
     - {name: config, configMap: {name: {{ .root.Release.Name }}-config}}
     - {name: tmp, emptyDir: {}}
     - name: secrets
