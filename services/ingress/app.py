@@ -78,7 +78,11 @@ async def build(service: Service) -> AsyncIterator[None]:
     door = Door(config.overload)
     gate = Gate(door, completion_paths(), completion_paths(Surface.MESSAGES))
     serving = Serving(publishing, room, replies, config.timeouts, background)
-    completions = Completions(door, gate, visitors, entrance, publishing, room, once, versions, serving, background)
+
+    def is_full() -> bool:
+        return len(room) + once.reading >= versions.newest.limits.in_flight
+
+    completions = Completions(door, gate, visitors, entrance, once, serving, is_full)
     generations = Generations(service, config.timeouts)
     pages, described = NewestPages(versions), document()
     routes = application(

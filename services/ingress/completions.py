@@ -1,21 +1,17 @@
 """Requests of all surfaces, from the door to who answers them: a new answer, or one that was given before."""
 
 import time
+from collections.abc import Callable
 from functools import partial
 
-import orjson
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from contracts.record import Lasting
-from contracts.replies import reader_of
 from contracts.requests import Surface
-from libs.config.versions import CatalogVersions
 from libs.sealing.kept import ClientKey
-from services.ingress.again import Again, give_again
-from services.ingress.background import BackgroundResponses
+from services.ingress.again import give_again
 from services.ingress.body import ClientGone
 from services.ingress.core.admission import bearer_token, check_lasts
-from services.ingress.core.answers import refused, whole
+from services.ingress.core.answers import refused
 from services.ingress.core.background import How, background_of
 from services.ingress.core.errors import IngressError, Unavailable
 from services.ingress.core.idempotency import client_key, fingerprint
@@ -24,11 +20,9 @@ from services.ingress.entrance import Admitted, Entrance
 from services.ingress.gate import Gate
 from services.ingress.measuring import measure_again, measure_refused
 from services.ingress.once import Once, Wanted
-from services.ingress.publishing import Publishing
 from services.ingress.serving import Client, Serving
 from services.ingress.streams import position_of
 from services.ingress.visitors import Visitor, Visitors
-from services.ingress.waiting import WaitingRoom
 
 
 class Completions:
@@ -40,23 +34,21 @@ class Completions:
         gate: Gate,
         visitors: Visitors,
         entrance: Entrance,
-        publishing: Publishing,
-        room: WaitingRoom,
         once: Once,
-        versions: CatalogVersions,
         serving: Serving,
-        background: BackgroundResponses,
+        is_full: Callable[[], bool],
     ) -> None:
+        """
+        Args:
+            is_full: so many clients wait or read that nobody else may.
+        """
         self._door = door
         self._gate = gate
         self._visitors = visitors
         self._entrance = entrance
-        self._publishing = publishing
-        self._room = room
         self._once = once
-        self._versions = versions
         self._serving = serving
-        self._background = background
+        self._is_full = is_full
 
     def endpoint(self, surface: Surface) -> ASGIApp:
         """The application of one surface."""
@@ -65,7 +57,7 @@ class Completions:
     async def _serve(self, surface: Surface, scope: Scope, receive: Receive, send: Send) -> None:
         began_s = time.perf_counter()
         try:
-            if len(self._room) + self._once.reading >= self._versions.newest.limits.in_flight:
+            if self._is_full():
                 raise Unavailable("The gateway is full; try again in a moment.", retry_after_s=1)
             visitor = await self._visitors.visitor(scope)
             self._gate.remember(scope["headers"], visitor.owner)
@@ -86,32 +78,23 @@ class Completions:
     async def _serve_once(self, key: ClientKey, surface: Surface, visitor: Visitor, client: Client) -> None:
         check_lasts(visitor.headers)
         at = position_of(visitor.headers, {})
-        self._publishing.address(Lasting.KEPT)
+        self._entrance.check_kept()
         body, content_type = await self._entrance.read(surface, visitor, client.receive)
         how = background_of(surface, body.data)
         wanted = Wanted(visitor.owner or "", key, fingerprint(key, surface, content_type, body.data), at, how)
 
         async def accept() -> Admitted:
-            address = self._publishing.address(Lasting.KEPT)
-            return await self._entrance.accept(surface, visitor, body, content_type, address, key)
+            return await self._entrance.accept(surface, visitor, body, content_type, key)
 
         async with self._once.settled(wanted, body, accept, client.receive) as found:
             if isinstance(found, Admitted):
                 await self._serving.serve(found, client)
                 return
-            status = await self._give_again(found, wanted, surface, visitor, client)
+            if how is How.AT_ONCE:
+                status = await self._serving.show_again(found, wanted, visitor, client)
+            else:
+                status = await give_again(found, surface, at, client.stay, client.send)
             measure_again(surface, status, client.began_s)
-
-    async def _give_again(
-        self, again: Again, wanted: Wanted, surface: Surface, visitor: Visitor, client: Client
-    ) -> int:
-        if wanted.background is not How.AT_ONCE:
-            return await give_again(again, surface, wanted.at, client.stay, client.send)
-        client.stay.answered(0)
-        reader = reader_of(visitor.caller.account_id if visitor.caller else None, visitor.address)
-        shown = await self._background.show(wanted.owner, wanted.response_id(again.held), reader)
-        await client.send_all(whole(200, orjson.dumps(shown), again.headers))
-        return 200
 
 
 class _Endpoint:

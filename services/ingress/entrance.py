@@ -26,7 +26,7 @@ from libs.sealing.responses import answer_key_of, new_response_id, response_id_o
 from libs.telemetry.tracing import Step, new_traceparent
 from services.ingress.body import Body
 from services.ingress.core import admission, bodies
-from services.ingress.core.background import Background, background_of, in_the_foreground
+from services.ingress.core.background import Background, How, background_of, in_the_foreground
 from services.ingress.core.bodies import Asked
 from services.ingress.core.errors import Forbidden, Unauthorized
 from services.ingress.core.nodes import check_nodes
@@ -79,9 +79,14 @@ class Entrance:
             IngressError: it is refused.
             ClientGone: the connection ended.
         """
-        address = self._publishing.address(admission.lasting_of(visitor.headers))
+        # Whoever would be refused for these is, before the body is read.
+        self._publishing.address(admission.lasting_of(visitor.headers))
         body, content_type = await self.read(surface, visitor, receive)
-        return await self.accept(surface, visitor, body, content_type, address)
+        return await self.accept(surface, visitor, body, content_type)
+
+    def check_kept(self) -> None:
+        """Before a body is read whose answer is to be kept. Raises Unavailable where that could not be served."""
+        self._publishing.address(Lasting.KEPT)
 
     async def read(self, surface: Surface, visitor: Visitor, receive: Receive) -> tuple[Body, str]:
         """The body and its type. Raises as `admit` does."""
@@ -96,7 +101,6 @@ class Entrance:
         visitor: Visitor,
         body: Body,
         content_type: str,
-        address: ReplyAddress,
         key: ClientKey | None = None,
     ) -> Admitted:
         """The record of a request whose body was read. Raises IngressError, and releases the body.
@@ -111,10 +115,9 @@ class Entrance:
                 await self._put_in_full(body, visitor.owner)
             if how:
                 self._to_background(body, visitor)
-                if not key:
-                    address = self._publishing.address(Lasting.ANSWER)
             elif surface is Surface.COMPLETIONS:
                 await self._put_as_text(body)
+            address = self._publishing.address(_lasting(visitor, key, how))
             await self._guard(visitor, body, content_type)
             request = await self._accept(surface, visitor, body.data, content_type, address)
         except BaseException:
@@ -218,6 +221,12 @@ class Entrance:
     def _has_balance(self, owner: str) -> bool:
         balance = self._balances.get(owner)
         return balance is not None and balance.balance_microdollars > 0
+
+
+def _lasting(visitor: Visitor, key: ClientKey | None, how: How | None) -> Lasting:
+    if key:
+        return Lasting.KEPT
+    return Lasting.ANSWER if how else admission.lasting_of(visitor.headers)
 
 
 def seal_of(key: ClientKey | None, background: Background | None) -> bytes | None:

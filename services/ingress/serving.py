@@ -8,9 +8,10 @@ from starlette.types import Receive, Send
 
 from contracts.prompts import PromptSubmitted
 from contracts.record import Lasting, Refusal
-from contracts.replies import STREAM_WINDOW, ReplyChunk, ReplyEnded, ReplyStarted
+from contracts.replies import STREAM_WINDOW, ReplyChunk, ReplyEnded, ReplyStarted, reader_of
 from contracts.requests import RequestAccepted
 from libs.config.gateway import Timeouts
+from services.ingress.again import Again
 from services.ingress.attending import watch_connection
 from services.ingress.background import BackgroundResponses
 from services.ingress.core.answering import Answering
@@ -20,8 +21,10 @@ from services.ingress.core.stream_ids import StreamId
 from services.ingress.door import Stay
 from services.ingress.entrance import Admitted
 from services.ingress.measuring import measure_admitted
+from services.ingress.once import Wanted
 from services.ingress.publishing import Publishing
 from services.ingress.replies import RepliesReader
+from services.ingress.visitors import Visitor
 from services.ingress.waiting import Waiting, WaitingRoom
 
 GONE = Refusal(status=499, message="The client closed the connection.")
@@ -95,6 +98,14 @@ class Serving:
             measure_admitted(request, status, client.began_s, step.traceparent)
             step.note({"http.response.status_code": status})
             step.end(None if status < 400 else str(status))
+
+    async def show_again(self, again: Again, wanted: Wanted, visitor: Visitor, client: Client) -> int:
+        """Shows a response in the background, as it is now, to who sends its key. Returns its status."""
+        client.stay.answered(0)
+        reader = reader_of(visitor.caller.account_id if visitor.caller else None, visitor.address)
+        shown = await self._background.show(wanted.owner, wanted.response_id(again.held), reader)
+        await client.send_all(whole(200, orjson.dumps(shown), again.headers))
+        return 200
 
     def _enter(self, admitted: Admitted) -> Waiting:
         request = admitted.request
