@@ -135,7 +135,14 @@ class _Body(bytearray):
 async def _read(port: int, path: str, headers: dict[str, str]) -> bytes:
     """The body as far as it comes, of a connection of its own."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    lines = [f"GET {path} HTTP/1.1", "connection: close", *(f"{name}: {headers[name]}" for name in headers), "", ""]
+    lines = [
+        f"GET {path} HTTP/1.1",
+        "host: gateway",
+        "connection: close",
+        *(f"{name}: {headers[name]}" for name in headers),
+        "",
+        "",
+    ]
     writer.write("\r\n".join(lines).encode())
     body = _Body()
     parser = httptools.HttpResponseParser(body)
