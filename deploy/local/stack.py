@@ -65,6 +65,11 @@ class Stack:
         self._environments = Environments(home, options, self._addresses, self.postgres)
 
     @property
+    def options(self) -> StackOptions:
+        """What was chosen; the environment counts for what is started from now on."""
+        return self._options
+
+    @property
     def base_url(self) -> str:
         """What clients are given."""
         return self._addresses.base_url

@@ -204,6 +204,25 @@ async def test_a_stopped_relay_lets_its_streams_end(own: Gateway) -> None:
     await _ready(own)
 
 
+async def test_a_stopped_relay_leaves_what_is_too_long_to_another(own: Gateway) -> None:
+    relay, options = own.stack.children["relay"], own.stack.options
+    options.environment["SLUICE_RELAY_DRAIN_S"] = "0.5"
+    await own.stack.restart("relay")
+    del options.environment["SLUICE_RELAY_DRAIN_S"]
+    text = "[[stub chunks=60 gap_ms=50]]"
+    able, unable = [Text.of(own, "/chat/completions", f"stub/{name}", text) for name in ("continues", "echo")]
+    reading = [asyncio.create_task(one.read()) for one in (able, unable)]
+    await asyncio.gather(able.has(5), unable.has(5))
+    relay.kill(signal.SIGTERM)
+    await asyncio.gather(*reading)
+    assert able.content.endswith(DONE)
+    assert b'"code":503' in unable.content
+    entry = await own.entry(able.request_id)
+    assert (entry["outcome"], entry["attempts"], entry["estimated"]) == ("completed", 2, True)
+    await own.stack.restart("relay")
+    await check_books(own, {able.request_id})
+
+
 async def test_without_postgresql_requests_go_on_and_the_ledger_catches_up(own: Gateway) -> None:
     postgres = own.stack.children["postgres"]
     async with Load(own) as load:
