@@ -1,5 +1,6 @@
 """What the bodies of calls and of answers have in common."""
 
+from datetime import UTC, datetime
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -19,3 +20,8 @@ class Answer(BaseModel):
     """An answer, or a row of one."""
 
     model_config = ConfigDict(frozen=True)
+
+
+def time_of(epoch_ms: int) -> datetime:
+    """A time of a record, as answers have it."""
+    return datetime.fromtimestamp(epoch_ms / 1000, UTC)

@@ -1,7 +1,7 @@
 """When each key was last used: read from ``gateway.key-uses``, written every few seconds."""
 
 import contextlib
-from datetime import UTC, datetime
+from datetime import datetime
 
 from faststream import AckPolicy
 
@@ -12,6 +12,7 @@ from libs.bus.faststream import faststream_broker
 from libs.bus.service import Service
 from libs.database.pool import AWAY, Database
 from libs.runtime.background import Repeated
+from services.console.answers import time_of
 from services.console.store.keys import note_used
 
 EVERY_S = 5.0
@@ -35,7 +36,7 @@ class LastUsed:
 
     async def receive(self, use: KeyUsed) -> None:
         """Notes a use."""
-        self._used[use.key_fingerprint] = datetime.fromtimestamp(use.used_at_ms / 1000, UTC)
+        self._used[use.key_fingerprint] = time_of(use.used_at_ms)
 
     async def start(self) -> None:
         """Begins to read and to write. Raises KafkaError where no broker answers."""

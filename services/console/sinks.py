@@ -8,7 +8,7 @@ from contracts.clock import now_ms
 from contracts.sinks import SinkBackfillOrdered, SinkReported
 from libs.bus.producer import Producer, settle
 from libs.bus.views import View
-from services.console.core.sinks import SinkShown, shown
+from services.console.core.sinks import SinkState, shown
 from services.console.errors import Away, BadInput, NotFound
 
 
@@ -22,7 +22,7 @@ class Sinks:
         self._alerts: View[AlertChanged] = View(topics.ALERTS)
         self.views = (self._states, self._orders, self._alerts)
 
-    def rows(self) -> list[SinkShown]:
+    def rows(self) -> list[SinkState]:
         """By name; those of which a process has reported within a day."""
         return shown(self._states.entries.values(), self._orders.entries, now_ms())
 

@@ -50,7 +50,8 @@ _USAGE = """
         output_audio_tokens, estimated, byok, free, attempts, cost_microdollars, price_version, catalog_version,
         accepted_at, ended_at, first_byte_ms)
     select id, '{owner}', '{owner}', account, '{organization}', key, 'chat.completions', model, 'stub', 'echo-1',
-        case when n % 1000 = 0 then 'failed' else 'completed' end, 200, 500, 200, 100, 0, 0, 0, 0, 0, 0, false, false,
+        case when n % 1000 = 0 then 'failed' else 'completed' end, case when n % 1000 = 0 then 502 else 200 end,
+        500, 200, 100, 0, 0, 0, 0, 0, 0, false, false,
         false, 1, 100 + n % 900, 'bench', 1, now() - make_interval(days => d),
         now() - make_interval(days => d), 20 + n % 400
     from fill
@@ -64,6 +65,11 @@ _PEOPLE = """
     insert into control.api_keys (id, account_id, name, fingerprint, expires_at)
     select 'key' || m, 'acct_' || lpad(m::text, 20, '0'), 'key', 'key' || m, now()
     from generate_series(0, {members} - 1) m;
+    insert into control.limits (owner, version, document, set_by)
+    select 'org:{organization}', 2,
+        json_build_object('limits', '[]'::json, 'teams', json_object_agg(team, members)), 'x'
+    from (select 'team' || m % 100 as team, json_agg('acct_' || lpad(m::text, 20, '0')) as members
+        from generate_series(0, {members} - 1) m group by 1) teams;
     insert into control.audit (actor, origin, action, target, organization_id, details)
     select 'acct_' || lpad((m % 100)::text, 20, '0'), '127.0.0.1', 'member.set', 'x', '{organization}', '{{}}'
     from generate_series(1, {changes}) m;
@@ -150,13 +156,19 @@ def _queries(connection: Any) -> dict[str, Callable[[], Awaitable[Any]]]:
         "requests of a model that nobody used": rows(whole, model="none"),
         "requests of a member": rows(own),
         "requests of a key": rows(whole, key="key7"),
+        "requests with a status of 502": rows(whole, status=502),
+        "requests that cost 100 dollars (none)": rows(whole, least_microdollars=100_000_000),
+        "requests that cost a thousandth of a dollar": rows(whole, least_microdollars=990),
+        "requests that took a minute (none)": rows(whole, least_ms=60_000),
         "requests of everybody": rows(everybody),
+        "requests of everybody that were interrupted (none)": rows(everybody, outcome="interrupted"),
+        "requests of everybody that cost 100 dollars (none)": rows(everybody, least_microdollars=100_000_000),
         "first token, organization": lambda: requests.speed(connection, whole),
         "first token, member": lambda: requests.speed(connection, own),
         "providers, last hour": lambda: requests.providers(connection, datetime.now(UTC) - timedelta(hours=1)),
         **{f"usage by {by.value}": sums(by, owner=OWNER) for by in By},
         **{f"a member's usage by {by.value}": sums(by, owner=OWNER, account_id=MEMBER) for by in By},
-        **{f"everybody's usage by {by.value}": sums(by) for by in By},
+        **{f"everybody's usage by {by.value}": sums(by) for by in By if by is not By.TEAM},
         "one request": lambda: requests.find(connection, whole, UUID(int=0)),
         "what members spent today": lambda: usage.spent_today_by_member(connection, OWNER, [MEMBER], also_most=True),
         "the catalog's versions": lambda: catalog.history(connection, Slice(50)),

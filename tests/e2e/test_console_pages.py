@@ -366,7 +366,7 @@ async def test_the_operator_sees_sinks_and_orders_a_backfill(plane: Plane, desk:
         return next((one for one in await plane.call("GET", "/api/sinks") if one["name"] == name), None)
 
     state = await until(shown, what="the sink's report")
-    assert (state["condition"], state["lag"], state["backfill_from"]) == ("retrying", 4711, None)
+    assert (state["condition"], state["lag"], state["backfill"]) == ("retrying", 4711, None)
     await desk.sign_in(plane.gateway.stack.operator_token())
     page = (await desk.http.get("/all/sinks")).text
     assert "4,711" in page
@@ -387,7 +387,7 @@ async def test_the_operator_sees_sinks_and_orders_a_backfill(plane: Plane, desk:
 
     async def ordered() -> str | None:
         found = await shown()
-        return found["backfill_from"] if found else None
+        return found["backfill"]["since"] if found and found["backfill"] else None
 
     assert await until(ordered, what="the backfill that was ordered") == "2026-11-01T00:00:00Z"
     assert f'<td class="mono">{name}</td>' in (await desk.http.get("/all/audit?action=sink.")).text

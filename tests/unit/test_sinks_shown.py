@@ -1,7 +1,8 @@
 """Sinks as the operator sees them: the reports of processes, added up."""
 
 from contracts.sinks import SILENT_MS, SinkBackfillOrdered, SinkReported
-from services.console.core.sinks import shown
+from services.console.answers import time_of
+from services.console.core.sinks import backfill_of, shown
 
 NOW = 1_764_000_000_000
 
@@ -17,7 +18,7 @@ def test_processes_are_added_up_and_the_worst_condition_is_shown() -> None:
     paused = _report("b", condition="paused", delivered=2, last_error="422", last_delivered_at_ms=5)
     (sink,) = shown([_report("a", delivered=1), paused], {}, NOW)
     assert (sink.condition, sink.processes, sink.lag, sink.delivered) == ("paused", 2, 6, 3)
-    assert (sink.last_error, sink.last_delivered_at_ms, sink.backfill) == ("422", 5, None)
+    assert (sink.last_error, sink.last_delivered_at, sink.backfill) == ("422", time_of(5), None)
 
 
 def test_a_process_that_went_silent_counts_no_more() -> None:
@@ -30,7 +31,7 @@ def test_where_all_are_silent_the_last_report_is_shown() -> None:
     order = SinkBackfillOrdered(sink="billing", from_ms=1, number=2, ordered_by="operator")
     reports = [_report("a", SILENT_MS + 2, lag=1), _report("b", SILENT_MS + 1, lag=9)]
     (sink,) = shown(reports, {"billing": order}, NOW)
-    assert (sink.condition, sink.processes, sink.lag, sink.backfill) == ("silent", 0, 9, order)
+    assert (sink.condition, sink.processes, sink.lag, sink.backfill) == ("silent", 0, 9, backfill_of(order))
 
 
 def test_sinks_are_in_the_order_of_their_names() -> None:

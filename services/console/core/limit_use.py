@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import islice
 
 from contracts.limits import LimitsSet, MeterSaved, Scope
 from libs.config.gateway import Limits
 from libs.limits.catalog import METERS, Meter, Window, shown_amount
+from services.console.answers import time_of
 
 MEMBER_DAY = "usd_per_day"
 """Of members it is counted by the ledger, from midnight, and not by meters."""
@@ -175,4 +176,4 @@ def _counted(saved: MeterSaved | None, meter: Meter, now_ms: int) -> int:
 def _end(meter: Meter, now_ms: int) -> datetime | None:
     if meter.window in _UNSAVED:
         return None
-    return datetime.fromtimestamp(meter.window.end_ms(now_ms) / 1000, UTC)
+    return time_of(meter.window.end_ms(now_ms))

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from contracts.decisions import PolicyDecided, QuotaReserved
 from libs.pricing.usd import usd
+from services.console.answers import time_of
 
 WIDTH = 1000
 
@@ -68,10 +69,10 @@ def _events(course: Course, found: Verdicts) -> Iterator[_Event]:
     yield course.accepted_at, "ingress", "accepted the request, and wrote it to the log", False
     if found.policy:
         at_ms, policy = found.policy
-        yield _time(at_ms), "policy", _policy(policy), policy.refusal is not None
+        yield time_of(at_ms), "policy", _policy(policy), policy.refusal is not None
     if found.quota:
         at_ms, quota = found.quota
-        yield _time(at_ms), "rate-limit", _quota(quota), quota.refusal is not None
+        yield time_of(at_ms), "rate-limit", _quota(quota), quota.refusal is not None
     if course.routed_at:
         planned = "had all verdicts, and the keys from key-vault; planned the route"
         refused = course.outcome == "rejected"
@@ -114,7 +115,3 @@ def _list(names: Sequence[str]) -> str:
 
 def _ms(since: datetime, at: datetime) -> int:
     return round((at - since).total_seconds() * 1000)
-
-
-def _time(at_ms: int) -> datetime:
-    return datetime.fromtimestamp(at_ms / 1000, UTC)

@@ -1,12 +1,12 @@
 """Dead letters: records that could not be handled (operator). Never what is in them."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query
 
 from libs.bus.letters import Letter
-from services.console.answers import Answer
+from services.console.answers import Answer, time_of
 from services.console.core.cursors import Position, Slice
 from services.console.paging import Page
 from services.console.session import Call, Session
@@ -111,16 +111,12 @@ def shown(letter: Letter) -> DeadLetter:
         type=letter.type,
         subject=letter.subject,
         key=letter.key,
-        at=_time(letter.at_ms),
+        at=time_of(letter.at_ms),
         readers=letter.readers,
         state=resolution.action if resolution else "open",
         reason=letter.reason,
         bytes=letter.size,
         trace=letter.trace,
         resolved_by=resolution.resolved_by if resolution else None,
-        resolved_at=_time(resolution.resolved_at_ms) if resolution else None,
+        resolved_at=time_of(resolution.resolved_at_ms) if resolution else None,
     )
-
-
-def _time(at_ms: int) -> datetime:
-    return datetime.fromtimestamp(at_ms / 1000, UTC)

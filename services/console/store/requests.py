@@ -1,7 +1,7 @@
 """Single requests, from metering's ledger."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -10,7 +10,7 @@ from pydantic import BeforeValidator
 
 from libs.database.pool import Connection
 from libs.pricing.usd import usd
-from services.console.answers import Answer
+from services.console.answers import Answer, time_of
 from services.console.core.cursors import Position, Slice
 from services.console.core.timeline import Course
 
@@ -165,7 +165,7 @@ async def entered(connection: Connection, whose: Whose, since: datetime, after_m
     What ends is entered a moment later: rows of the last seconds before ``after_ms`` are there too, so compare IDs.
     """
     conditions, values = _conditions(whose, Filters(since=since))
-    values.append(datetime.fromtimestamp(after_ms / 1000, UTC) - ENTERED_WITHIN)
+    values.append(time_of(after_ms) - ENTERED_WITHIN)
     conditions.append(f"ended_at > ${len(values)}")
     found = await connection.fetch(
         f"select {_SHOWN} from ledger.usage {_where(conditions)} order by request_id desc limit {limit}",  # noqa: S608

@@ -9,6 +9,7 @@ from starlette.responses import HTMLResponse, Response
 
 from libs.pricing.cost import MILLION
 from libs.pricing.usd import usd
+from services.console.answers import time_of
 
 _FOLDER = Path(__file__).parent
 STATIC = _FOLDER / "static"
@@ -80,7 +81,7 @@ def when(moment: datetime | int | None) -> str:
     """UTC to the second, of a time or epoch milliseconds."""
     if moment is None:
         return "never"
-    at = datetime.fromtimestamp(moment / 1000, UTC) if isinstance(moment, int) else moment.astimezone(UTC)
+    at = time_of(moment) if isinstance(moment, int) else moment.astimezone(UTC)
     return at.strftime("%Y-%m-%d %H:%M:%S")
 
 
