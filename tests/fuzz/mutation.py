@@ -27,10 +27,12 @@ def inputs(corpus: Sequence[bytes], seed: int, count: int) -> Iterator[bytes]:
 
 
 def changed(corpus: Sequence[bytes], chance: random.Random) -> bytes:
-    """One of the corpus with a few changes: of its bytes, or, where it is JSON, of its values."""
+    """One of the corpus with a few changes: of its bytes, or of the values of its JSON."""
     chosen = chance.choice(corpus)
     if chosen[:1] in b"{[" and chance.random() < 0.6:
         return _changed_values(chosen, chance)
+    if b"data: {" in chosen and chance.random() < 0.6:
+        return _changed_event(chosen, chance)
     data = bytearray(chosen)
     for _ in range(chance.randint(1, MOST_CHANGES)):
         _change(data, corpus, chance)
@@ -57,6 +59,14 @@ def _change(data: bytearray, corpus: Sequence[bytes], chance: random.Random) -> 
             del data[begin:]
         case _ if begin < len(data):
             data[begin] ^= 1 << chance.randrange(8)
+
+
+def _changed_event(stream: bytes, chance: random.Random) -> bytes:
+    """A stream in which the JSON of one event is another."""
+    lines = stream.split(b"\n")
+    at = chance.choice([number for number, line in enumerate(lines) if line.startswith(b"data: {")])
+    lines[at] = b"data: " + _changed_values(lines[at].removeprefix(b"data: "), chance)
+    return b"\n".join(lines)
 
 
 def _changed_values(text: bytes, chance: random.Random) -> bytes:
