@@ -78,7 +78,9 @@ async def test_a_bomb_is_an_error_and_never_in_memory() -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "coding"), [(b"no gzip", "gzip"), (b"\x0b\x02\x80", "br"), (BOMB[:10] + b"\xff" * 8, "gzip")]
+    ("content", "coding"),
+    [(b"no gzip", "gzip"), (b"\x0b\x02\x80", "br"), (BOMB[:10] + b"\xff" * 8, "gzip")],
+    ids=["no header", "another coding", "a header alone"],
 )
 async def test_what_does_not_unpack_is_the_provider_s_failure(content: bytes, coding: str) -> None:
     with pytest.raises(UpstreamError):
