@@ -14,20 +14,19 @@ import tempfile
 import time
 from argparse import ArgumentParser, Namespace
 from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 import orjson
 
 from deploy.local.home import ROOT
 from services.cli.output import as_table, report
-from tests.bench.stacks import Measured, finish, measured_stack
+from tests.bench.stacks import finish, measured_stack
 from tests.documents import put
 from tests.fuzz.bodies import bombs, changed_bodies
 from tests.fuzz.mutation import inputs
+from tests.fuzz.sending import attack
 from tests.fuzz.targets import TARGETS, corpus_of
 from tests.fuzz.wire import cases_and_changes
 
@@ -36,8 +35,6 @@ GENERATED = ROOT / "contracts" / "generated"
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
 DOCUMENT = ROOT / "docs" / "security.md"
 MARK = "fuzz"
-ANSWER_WITHIN_S = 60.0
-AT_ONCE = 8
 _CASES = re.compile(r"(\d[\d,]*) (?:test cases )?generated")
 Row = tuple[str, str, int, int]
 """Of what, what, how many inputs, how many failures."""
@@ -59,40 +56,6 @@ def feed(seed: int, count: int) -> list[Row]:
         rows.append((name, doc, tried, broken))
         report(f"{name}: {tried} inputs, {broken} broke it")
     return rows
-
-
-async def attack(measured: Measured, requests: Iterable[tuple[str, bytes]]) -> list[Row]:
-    """Sends to the ingress."""
-    port = urlsplit(measured.stack.base_url).port or 0
-    tried, broken, places = Counter[str](), Counter[str](), asyncio.Semaphore(AT_ONCE)
-
-    async def one(kind: str, data: bytes) -> None:
-        async with places:
-            answer = await _answer(port, data)
-        tried[kind] += 1
-        if answer is None or b"HTTP/1.1 500" in answer:
-            broken[kind] += 1
-            report(f"{kind}: {'no end' if answer is None else answer[:200]!r} after {data[:500]!r}")
-
-    await asyncio.gather(*(one(kind, data) for kind, data in requests))
-    return [("ingress", kind, tried[kind], broken[kind]) for kind in tried]
-
-
-async def _answer(port: int, data: bytes) -> bytes | None:
-    """All that comes until the connection ends; None where it does not."""
-    try:
-        async with asyncio.timeout(ANSWER_WITHIN_S):
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            try:
-                writer.write(data)
-                writer.write_eof()
-                return await reader.read()
-            finally:
-                writer.close()
-    except TimeoutError:
-        return None
-    except ConnectionError:
-        return b""
 
 
 async def by_document(name: str, url: str, token: str, options: Namespace, models: list[str]) -> Row:
@@ -141,9 +104,13 @@ async def _live(options: Namespace) -> list[Row]:
         requests = (
             *(("changed framing", data) for data in cases_and_changes(options.seed, options.requests)),
             *bombs(),
-            *changed_bodies(options.seed, options.requests),
+            *changed_bodies(options.seed, options.requests, measured.key, "stub/echo"),
         )
-        rows = await attack(measured, requests)
+        sent, failed = await attack(measured.stack.base_url, requests)
+        for kind, what in failed:
+            report(f"{kind}: {what}")
+        broken = Counter(kind for kind, _ in failed)
+        rows: list[Row] = [("ingress", kind, count, broken[kind]) for kind, count in sent.items()]
         if options.seconds:
             async with httpx.AsyncClient(trust_env=False) as http:
                 listed = (await http.get(f"{measured.stack.base_url}/models")).json()["data"]

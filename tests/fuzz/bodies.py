@@ -61,10 +61,10 @@ def bombs() -> Iterator[tuple[str, bytes]]:
     yield "pipelining", request(b"", method=b"GET", path=b"/api/gateway/models") * 100
 
 
-def changed_bodies(seed: int, count: int) -> Iterator[tuple[str, bytes]]:
-    """Bodies of the corpus, changed, that a real ingress is asked."""
-    chance, corpus = random.Random(seed), corpus_of("bodies")
+def changed_bodies(seed: int, count: int, key: str, model: str) -> Iterator[tuple[str, bytes]]:
+    """Bodies of the corpus, changed, that a real ingress is asked: of a model that it serves, with a key of its."""
+    chance, corpus = random.Random(seed), [body.replace(b"a/b", model.encode()) for body in corpus_of("bodies")]
     paths = (b"chat/completions", b"responses", b"messages", b"embeddings", b"completions", b"messages/count_tokens")
     for _ in range(count):
         path = b"/api/gateway/" + chance.choice(paths)
-        yield "changed bodies", request(changed(corpus, chance), path=path)
+        yield "changed bodies", request(changed(corpus, chance), b"authorization: Bearer " + key.encode(), path=path)
