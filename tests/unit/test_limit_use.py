@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from contracts.limits import Counted, Limit, LimitsSet, MeterSaved, Scope
 from libs.config.gateway import Limits
-from services.console.core.limit_use import LimitUse, fullest, set_by_operator, uses
+from services.console.core.limit_use import Counts, LimitUse, fullest, set_by_operator, uses
 
 NOW = datetime(2026, 11, 26, 12, 30, tzinfo=UTC)
 NOW_MS = int(NOW.timestamp() * 1000)
@@ -18,14 +18,8 @@ def _saved(scope: str, meter: str, used: int, start_ms: int = DAY_MS) -> MeterSa
 
 
 def _uses(limit: Limit, *saved: MeterSaved, only: str | None = None) -> LimitUse:
-    (found,) = uses(
-        LimitsSet(owner=OWNER, version=2, limits=[limit]),
-        Limits(),
-        {one.scope: one for one in saved},
-        {"acct_a": 700, "acct_b": 900},
-        NOW_MS,
-        only=only,
-    )
+    counts = Counts({one.scope: one for one in saved}, {"acct_a": 700, "acct_b": 900}, NOW_MS, only)
+    (found,) = uses(LimitsSet(owner=OWNER, version=2, limits=[limit]), Limits(), counts)
     return found
 
 
@@ -69,9 +63,7 @@ def test_the_operator_s_hold_besides() -> None:
     found = uses(
         LimitsSet(owner=OWNER, version=1),
         Limits.model_validate({"organization": {"usd_per_month": "5"}}),
-        {},
-        {},
-        NOW_MS,
+        Counts({}, {}, NOW_MS),
     )
     assert [(one.scope, one.most_shown, one.used_shown, one.by_operator) for one in found] == [
         ("all", "5.000000", "0.000000", True)

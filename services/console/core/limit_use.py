@@ -51,36 +51,77 @@ class LimitUse:
         return 100 if self.used >= self.most else 100 * self.used // self.most
 
 
-def uses(
-    limits: LimitsSet,
-    operator: Limits,
-    counted: Mapping[str, MeterSaved],
-    spent_today: Mapping[str, int],
-    now_ms: int,
-    *,
-    only: str | None = None,
-) -> list[LimitUse]:
-    """All limits of an owner: its own, then the operator's.
+@dataclass(frozen=True, slots=True)
+class _Limited:
+    """One limit as it was set."""
 
-    Args:
-        counted: what was saved of the owner, by scope.
-        spent_today: microdollars by member, of those that are limited by name and of who spent the most.
-        only: a member, who sees what it has used itself, and what all have; None: all.
-    """
+    scope: Scope
+    name: str | None
+    meter: Meter
+    most: int
+    by_operator: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What is known of an owner's use, and to whom it is shown."""
+
+    saved: Mapping[str, MeterSaved]
+    """By scope."""
+    spent_today: Mapping[str, int]
+    """Microdollars by member, of those that are limited by name and of who spent the most."""
+    now_ms: int
+    only: str | None = None
+    """A member, who sees what it has used itself, and what all have; None: all."""
+
+    def of(self, limit: _Limited, *, organization: bool) -> dict[str, int]:
+        """Who has used how much of a limit; empty where that is not known, or not to be seen."""
+        scope, name, meter = limit.scope, limit.name, limit.meter
+        seen = self.only is None or scope is Scope.ALL or (scope is Scope.MEMBER and name in (None, self.only))
+        if not seen or meter.window in _UNSAVED:
+            return {}
+        if scope is Scope.ALL:
+            return {"": self._counted(self.saved.get("organization" if organization else "account"), meter)}
+        wanted = name or (self.only if scope is Scope.MEMBER else None)
+        if scope is Scope.MEMBER and meter.name == MEMBER_DAY:
+            found = {wanted: self.spent_today.get(wanted, 0)} if wanted else dict(self.spent_today)
+        elif wanted:
+            found = {wanted: self._counted(self.saved.get(f"{scope.value} {wanted}"), meter)}
+        else:
+            prefix = f"{scope.value} "
+            found = {
+                one.removeprefix(prefix): self._counted(saved, meter)
+                for one, saved in self.saved.items()
+                if one.startswith(prefix)
+            }
+        return found or {"": 0}
+
+    def _counted(self, saved: MeterSaved | None, meter: Meter) -> int:
+        assert meter.window
+        start_ms = meter.window.start_ms(self.now_ms)
+        return sum(
+            one.used for one in (saved.counted if saved else ()) if (one.meter, one.start_ms) == (meter.name, start_ms)
+        )
+
+
+def uses(limits: LimitsSet, operator: Limits, counts: Counts) -> list[LimitUse]:
+    """All limits of an owner: its own, then the operator's."""
     organization = limits.owner.startswith("org:")
-    found = [
-        _use(one.scope, one.name, meter, most, False, organization, counted, spent_today, now_ms, only)
-        for one in sorted(limits.limits, key=lambda one: (one.scope is not Scope.ALL, one.scope, one.name or ""))
-        for meter, most in one.meters.items()
-        if meter in METERS
-    ]
-    found += [
-        _use(scope, None, meter, most, True, organization, counted, spent_today, now_ms, only)
+    own = sorted(limits.limits, key=lambda one: (one.scope is not Scope.ALL, one.scope, one.name or ""))
+    of_owner = [_Limited(one.scope, one.name, meter, most, False) for one in own for meter, most in _known(one.meters)]
+    of_operator = [
+        _Limited(scope, None, meter, most, True)
         for scope, meters in _operators(operator, organization=organization)
-        for meter, most in meters.items()
-        if meter in METERS
+        for meter, most in _known(meters)
     ]
-    return found
+    return [
+        _use(limit, counts.of(limit, organization=organization), counts.now_ms) for limit in (*of_owner, *of_operator)
+    ]
+
+
+def _known(meters: Mapping[str, int]) -> list[tuple[Meter, int]]:
+    """Without those of a newer program."""
+    return [(METERS[name], most) for name, most in meters.items() if name in METERS]
 
 
 def fullest(
@@ -94,7 +135,7 @@ def fullest(
     found = [
         (owner, one)
         for owner, of_owner in islice(counted.items(), MOST_OWNERS)
-        for one in uses(LimitsSet(owner=owner, version=1), operator, of_owner, {}, now_ms)
+        for one in uses(LimitsSet(owner=owner, version=1), operator, Counts(of_owner, {}, now_ms))
         if one.used
     ]
     return sorted(found, key=lambda pair: (-(pair[1].percent or 0), pair[0]))[:most]
@@ -104,12 +145,7 @@ def set_by_operator(limits: Limits) -> list[tuple[Scope | str, Meter, int]]:
     """What the operator allows each: the scope, the meter, and the most."""
     owners = (("account", limits.account), ("organization", limits.organization))
     scopes = [pair for pair in _operators(limits, organization=True) if pair[0] is not Scope.ALL]
-    return [
-        (scope, METERS[name], most)
-        for scope, meters in (*owners, *scopes)
-        for name, most in meters.items()
-        if name in METERS
-    ]
+    return [(scope, meter, most) for scope, meters in (*owners, *scopes) for meter, most in _known(meters)]
 
 
 def _operators(limits: Limits, *, organization: bool) -> Iterable[tuple[Scope, Mapping[str, int]]]:
@@ -122,58 +158,15 @@ def _operators(limits: Limits, *, organization: bool) -> Iterable[tuple[Scope, M
     yield Scope.KEY_MODEL, limits.key_model
 
 
-def _use(
-    scope: Scope,
-    name: str | None,
-    meter: str,
-    most: int,
-    by_operator: bool,
-    organization: bool,
-    counted: Mapping[str, MeterSaved],
-    spent_today: Mapping[str, int],
-    now_ms: int,
-    only: str | None,
-) -> LimitUse:
-    known = METERS[meter]
-    seen = only is None or scope is Scope.ALL or (scope is Scope.MEMBER and name in (None, only))
-    amounts: dict[str, int] = {}
-    if seen and known.window not in _UNSAVED:
-        wanted = name or (only if scope is Scope.MEMBER else None)
-        if scope is Scope.MEMBER and meter == MEMBER_DAY:
-            amounts = {wanted: spent_today.get(wanted, 0)} if wanted else dict(spent_today)
-        elif scope is Scope.ALL:
-            amounts = {"": _counted(counted.get("organization" if organization else "account"), known, now_ms)}
-        elif wanted:
-            amounts = {wanted: _counted(counted.get(f"{scope.value} {wanted}"), known, now_ms)}
-        else:
-            prefix = f"{scope.value} "
-            amounts = {
-                one.removeprefix(prefix): _counted(saved, known, now_ms)
-                for one, saved in counted.items()
-                if one.startswith(prefix)
-            }
-        amounts = amounts or {"": 0}
+def _use(limit: _Limited, amounts: Mapping[str, int], now_ms: int) -> LimitUse:
+    name, meter = limit.name, limit.meter
     of, used = max(amounts.items(), key=lambda pair: pair[1]) if amounts else ("", None)
     return LimitUse(
-        scope=f"{scope.value}:{name}" if name else scope.value,
-        limit=meter,
-        most=most,
-        by_operator=by_operator,
+        scope=f"{limit.scope.value}:{name}" if name else limit.scope.value,
+        limit=meter.name,
+        most=limit.most,
+        by_operator=limit.by_operator,
         used=used,
         of=(of or None) if name is None and used else None,
-        resets_at=_end(known, now_ms),
+        resets_at=None if meter.window in _UNSAVED else time_of(meter.window.end_ms(now_ms)),
     )
-
-
-def _counted(saved: MeterSaved | None, meter: Meter, now_ms: int) -> int:
-    assert meter.window
-    start_ms = meter.window.start_ms(now_ms)
-    return sum(
-        one.used for one in (saved.counted if saved else ()) if (one.meter, one.start_ms) == (meter.name, start_ms)
-    )
-
-
-def _end(meter: Meter, now_ms: int) -> datetime | None:
-    if meter.window in _UNSAVED:
-        return None
-    return time_of(meter.window.end_ms(now_ms))

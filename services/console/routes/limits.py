@@ -12,7 +12,7 @@ from libs.limits.catalog import METERS
 from services.console.answers import Answer, Body
 from services.console.core import limits_document as documents
 from services.console.core.authorization import Action, Role
-from services.console.core.limit_use import LimitUse, uses
+from services.console.core.limit_use import Counts, LimitUse, uses
 from services.console.editing import Match, tag
 from services.console.errors import Conflict, NotFound
 from services.console.session import Call, Owned, Session
@@ -120,7 +120,8 @@ async def uses_of(call: Session, current: LimitsSet, role: Role | None) -> list[
     if current.owner.startswith("org:"):
         wanted = [only] if only else named
         spent = await usage.spent_today_by_member(call.connection, current.owner, wanted, also_most=only is None)
-    return uses(current, call.parts.catalog.limits, call.parts.meters.of(current.owner), spent, now_ms(), only=only)
+    counts = Counts(call.parts.meters.of(current.owner), spent, now_ms(), only)
+    return uses(current, call.parts.catalog.limits, counts)
 
 
 @routes.get("/organizations/{organization_id}/teams")
