@@ -1,11 +1,13 @@
 """The door of one ingress: how many requests are in the gateway at once, and whose."""
 
 import asyncio
+from enum import Enum
 from types import TracebackType
 
 from libs.config.gateway import Overload
 from libs.telemetry.instruments import PLACES, SHEDS
 from libs.telemetry.metrics import Labels
+from services.ingress.core.coming import Coming
 from services.ingress.core.concurrency import AdaptiveLimit
 from services.ingress.core.errors import IngressError, RateLimited, Unavailable
 from services.ingress.core.shares import Place, Shares, State
@@ -13,6 +15,8 @@ from services.ingress.core.shares import Place, Shares, State
 WAIT_S = 0.03
 """For a place; who is refused is to know it within 50 ms."""
 AGAIN_S = 1
+COMES_WITHIN_S = 0.25
+"""Whoever was let through by the gate is at the door."""
 PATIENCE = 4
 """Times the delay that is tolerated."""
 LEAST_PATIENCE_S = 1.0
@@ -20,10 +24,22 @@ ANONYMOUS = "anonymous"
 """All who sent no key share one share."""
 
 
-ALONE = Unavailable("The gateway is busy; try again in a moment.", retry_after_s=AGAIN_S)
-SHARED = RateLimited(
-    "The gateway is busy, and others wait, too; try again in a moment, or send fewer at once.", retry_after_s=AGAIN_S
-)
+class Shed(Enum):
+    """Who is refused for want of a place."""
+
+    ALONE = "alone"
+    """Nobody else is here."""
+    SHARED = "shared"
+
+    def error(self) -> IngressError:
+        """A new one each time: an exception that is raised again keeps the frames of each time, and all that is in
+        them (94 MiB became 446 in a minute of overload)."""
+        if self is Shed.ALONE:
+            return Unavailable("The gateway is busy; try again in a moment.", retry_after_s=AGAIN_S)
+        return RateLimited(
+            "The gateway is busy, and others wait, too; try again in a moment, or send fewer at once.",
+            retry_after_s=AGAIN_S,
+        )
 
 
 class Stay:
@@ -74,6 +90,7 @@ class Door:
     def __init__(self, overload: Overload) -> None:
         self._limit = AdaptiveLimit()
         self._shares = Shares(lambda: self._limit.value, lambda owner: overload.weights.get(owner, 1.0))
+        self._coming = Coming()
         self._waiting: dict[Place, asyncio.Future[None]] = {}
         PLACES.observe("door", self._places)
 
@@ -94,12 +111,17 @@ class Door:
     @property
     def full(self) -> bool:
         """Somebody may be refused."""
-        return self._shares.waiting > 0 or self._shares.inside >= self._limit.value
+        return self._shares.waiting > 0 or self._shares.inside + self._coming.total >= self._limit.value
 
-    def refusal(self, owner: str | None) -> IngressError | None:
-        """The answer to who would be refused at once."""
-        name = owner or ANONYMOUS
-        return self._refusal(name) if self._shares.refuses(name) else None
+    def knock(self, owner: str | None) -> Shed | None:
+        """Somebody is on the way: how who would not come in is refused at once; None for who may `enter` now."""
+        name, now_s = owner or ANONYMOUS, asyncio.get_running_loop().time()
+        self._coming.forget(now_s - COMES_WITHIN_S)
+        coming = self._coming.total
+        if self.full and self._shares.refuses(name, coming=coming, of_owner=self._coming.of(name)):
+            return self._shed(name)
+        self._coming.add(name, now_s)
+        return None
 
     async def enter(self, owner: str | None) -> Stay:
         """Waits for a place, for a moment.
@@ -109,6 +131,7 @@ class Door:
             RateLimited: there is none, and others want one, too.
         """
         loop, name = asyncio.get_running_loop(), owner or ANONYMOUS
+        self._coming.came(name)
         place = self._shares.arrive(name, loop.time())
         if place.state is State.WAITING:
             waiting = self._waiting[place] = loop.create_future()
@@ -122,7 +145,7 @@ class Door:
                 overdue.cancel()
                 del self._waiting[place]
         if place.state is State.REFUSED:
-            raise self._refusal(name)
+            raise self._shed(name).error()
         return Stay(self, place)
 
     def sample(self, delay_s: float) -> None:
@@ -143,7 +166,7 @@ class Door:
         if waiting and not waiting.done():
             waiting.set_result(None)
 
-    def _refusal(self, owner: str) -> IngressError:
-        alone = self._shares.alone(owner)
-        SHEDS.add(1, "alone" if alone else "shared")
-        return ALONE if alone else SHARED
+    def _shed(self, owner: str) -> Shed:
+        shed = Shed.ALONE if self._shares.alone(owner) else Shed.SHARED
+        SHEDS.add(1, shed.value)
+        return shed

@@ -7,7 +7,7 @@ from contracts.requests import Surface
 from libs.runtime.framing import RawHeaders
 from services.ingress.core.answers import error_body
 from services.ingress.core.errors import IngressError
-from services.ingress.door import ALONE, SHARED, Door
+from services.ingress.door import Door, Shed
 
 MOST_KNOWN = 10_000
 _IDENTIFYING = (b"authorization", b"x-api-key", b"x-kilocode-organizationid")
@@ -30,9 +30,9 @@ class Gate:
         self._door = door
         self._surfaces = dict.fromkeys((path.encode() for path in paths), Surface.CHAT_COMPLETIONS)
         self._surfaces |= dict.fromkeys((path.encode() for path in anthropic_paths), Surface.MESSAGES)
-        self._answers: dict[tuple[IngressError, Surface], bytes] = {
-            (error, surface): _raw(error, surface)
-            for error in (ALONE, SHARED)
+        self._answers: dict[tuple[Shed, Surface], bytes] = {
+            (shed, surface): _raw(shed.error(), surface)
+            for shed in Shed
             for surface in (Surface.CHAT_COMPLETIONS, Surface.MESSAGES)
         }
         self._owners: OrderedDict[_Known, str | None] = OrderedDict()
@@ -47,14 +47,14 @@ class Gate:
 
     def __call__(self, url: bytes, headers: RawHeaders) -> bytes | None:
         """The answer to a request that would be refused at once; None for any other."""
-        surface = self._surfaces.get(url.partition(b"?")[0]) if self._door.full else None
+        surface = self._surfaces.get(url.partition(b"?")[0])
         if surface is None:
             return None
         known = _identifying(headers)
         if known not in self._owners:
             return None
-        error = self._door.refusal(self._owners[known])
-        return self._answers[error, surface] if error else None
+        shed = self._door.knock(self._owners[known])
+        return self._answers[shed, surface] if shed else None
 
 
 def _identifying(headers: RawHeaders) -> _Known:

@@ -43,10 +43,6 @@ EVERY_RECORD = 1_000_000_000
 FIRST_WITHIN_S = 2.0
 MOST_OF_OWNER = 256
 """Clients of an owner that are given an answer again, or wait for it, at a time."""
-OTHER_BODY = Unprocessable(
-    "This Idempotency-Key was sent with another request within the last day; send a new key with a new request.",
-    code="idempotency_key_reused",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +176,7 @@ class Once:
                     body.release()
                     released = True
             if not mine:
-                raise OTHER_BODY
+                raise _other_body()
         if isinstance(first, ReplyEnded):
             if not reading.answered:
                 if first.refusal is LEFT:
@@ -190,7 +186,7 @@ class Once:
             elif first.unbilled and not live:
                 return None
         if not mine:
-            raise OTHER_BODY
+            raise _other_body()
         return first
 
     async def _was_published(self, held: Held) -> bool:
@@ -232,3 +228,10 @@ class Once:
             raise log_away() from None
         held = self._claims.find(wanted.owner, wanted.key.locator, request.accepted_at_ms)
         return held is not None and held.request_id == request.request_id
+
+
+def _other_body() -> Unprocessable:
+    return Unprocessable(
+        "This Idempotency-Key was sent with another request within the last day; send a new key with a new request.",
+        code="idempotency_key_reused",
+    )

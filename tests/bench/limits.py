@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from itertools import count
 from typing import Any
 
 import asyncpg
@@ -42,7 +43,9 @@ MOST_TOKENS = 600
 VICTIMS = ("rate-limit", "rate-limit", "rate-limit", "metering", "relay", "router", "policy", "key-vault")
 """Rate-limit three times as often as the others."""
 CLIENTS, EACH = 20, 3
-"""Of each kind, and how often each asks."""
+"""Of each kind, and how often each asks at once."""
+AGAIN_S = 1.0
+"""After that, until the round's last kill."""
 
 Console = Callable[..., Awaitable[Any]]
 
@@ -91,7 +94,7 @@ async def main(options: Namespace) -> None:
     """Measures and prints."""
     chance = random.Random(options.seed)
     async with measured_stack(options.kafka, environment=ENVIRONMENT) as measured:
-        bench = _Bench(measured.stack, chance)
+        bench = _Bench(measured.stack, chance, options.kills)
         async with bench:
             for number in range(options.rounds):
                 await bench.round(number)
@@ -119,7 +122,12 @@ async def main(options: Namespace) -> None:
 
 
 class _Bench:
-    def __init__(self, stack: Stack, chance: random.Random) -> None:
+    def __init__(self, stack: Stack, chance: random.Random, kills: int) -> None:
+        """
+        Args:
+            kills: in each round.
+        """
+        self._kills = kills
         self._stack = stack
         self._chance = chance
         self._console = ManagementClient(stack.console_url, stack.operator_token())
@@ -142,12 +150,12 @@ class _Bench:
         await self._database.close()
 
     async def round(self, number: int) -> None:
-        """Owners, far too many requests, two kills; then what was used."""
+        """Owners, far too many requests, kills; then what was used."""
         # A window that ends in the middle of a round would have room twice.
         await _clear_of_the_hour()
         subjects = [await self._owner(kind, number) for kind in KINDS]
         asking = [self._ask(kind, headers) for kind, (_, headers) in zip(KINDS, subjects, strict=True)]
-        disturbing = asyncio.create_task(self._disturb())
+        self._disturbing = disturbing = asyncio.create_task(self._disturb())
         requested = await asyncio.gather(*asking)
         await disturbing
         for kind, (subject, _), ids in zip(KINDS, subjects, requested, strict=True):
@@ -162,7 +170,7 @@ class _Bench:
             found.least, found.most = min(found.least, share), max(found.most, share)
 
     async def _disturb(self) -> None:
-        for _ in range(2):
+        for _ in range(self._kills):
             await asyncio.sleep(self._chance.uniform(0.0, 1.5))
             name, gently = self._chance.choice(VICTIMS), self._chance.random() < 0.3
             child = self._stack.children[name]
@@ -179,7 +187,12 @@ class _Bench:
         ids: set[str] = set()
 
         async def client() -> None:
-            for _ in range(EACH):
+            for number in count():
+                if number >= EACH:
+                    # Until the last kill, slowly: what a limit has forgotten would be let in.
+                    if self._disturbing.done():
+                        return
+                    await asyncio.sleep(AGAIN_S)
                 body = chat(COSTLY, model=model, max_tokens=MOST_TOKENS)
                 answer = await self._http.post(f"{self._stack.base_url}/chat/completions", json=body, headers=headers)
                 self.statuses[str(answer.status_code)] += 1
@@ -258,6 +271,7 @@ if __name__ == "__main__":
     parser = ArgumentParser(prog="sluice bench limits", description=__doc__)
     parser.add_argument("--seed", type=int, default=int(time.time()), help="of what is killed, and when")
     parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--kills", type=int, default=2, help="in each round")
     parser.add_argument("--kafka", default="embedded", help="embedded or HOST:PORT")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     finish(main(parser.parse_args()))

@@ -17,12 +17,15 @@ import uvloop
 
 from deploy.local.errors import StackError
 from services.cli.output import as_table, out, report
-from tests.bench.load import Result, raw_post, run
+from tests.bench.load import Result, Sample, percentile, raw_post, run
 from tests.bench.open_load import Sent, send
+from tests.bench.probe import beside
 from tests.bench.stacks import Measured, measured_stack
 
 PROMPT = " ".join(["word"] * 400)
 TIMES = 10
+PROBES = 25
+"""A second, by a client that has nothing else to do."""
 STEP_S = 0.25
 
 
@@ -102,10 +105,21 @@ async def main(options: argparse.Namespace) -> None:
         before = measured.memory_mib()
         report(f"{TIMES} times {best:.0f}/s, {options.seconds:.0f} s")
         with Memory(measured) as memory:
-            over = (await opened(measured, {measured.key: TIMES * best}, options.seconds))[measured.key]
+            sent, probed = await asyncio.gather(
+                opened(measured, {measured.key: TIMES * best}, options.seconds),
+                beside(*request(measured, measured.key), rate=PROBES, seconds=options.seconds),
+            )
+        over = sent[measured.key]
         after = (await opened(measured, {measured.key: 0.5 * best}, 8))[measured.key]
         await asyncio.sleep(1)
         _print(best, usual, over, after, before, memory.most)
+        _print_probed(probed)
+
+
+def _print_probed(probed: list[Sample]) -> None:
+    refused = [sample.total_s * 1000 for sample in probed if sample.status != 200]
+    out.print(f"\na client in a process of its own, {PROBES}/s: {len(refused)} of {len(probed)} refused, in ms at")
+    as_table([{f"{percent} %": f"{percentile(refused, percent):.0f}" for percent in (50, 90, 95, 99)}], "")
 
 
 def _print(best: float, usual: Sent, over: Sent, after: Sent, before: dict[str, int], most: dict[str, int]) -> None:

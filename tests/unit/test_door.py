@@ -1,6 +1,8 @@
 """The door of an ingress: who comes in, who waits, and what the others are told."""
 
 import asyncio
+import sys
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -66,10 +68,34 @@ async def test_a_modest_owner_has_the_next_place_and_the_greedy_one_is_told_why_
     assert refused.value.status == 429
     while len(stays) >= door.places:
         assert not waiting.done()
-        stays.pop().answered(0)
+        stays.pop(0).answered(0)
         await asyncio.sleep(0)
     with await waiting:
         assert door.full
+
+
+async def test_nothing_is_kept_of_who_was_refused() -> None:
+    """A raised exception has the frames that it passed, and all that is in them."""
+    door = Door(Overload())
+    await _filled(door)
+    refusals = []
+    for _ in range(2):
+        with pytest.raises(IngressError) as refused:
+            await door.enter("acct:greedy")
+        refusals.append(refused.value)
+    assert refusals[0] is not refusals[1]
+
+
+def test_no_exception_waits_to_be_raised_again() -> None:
+    import_module("services.ingress.app")
+    ours = [module for name, module in sys.modules.items() if name.startswith(("services.", "libs.", "contracts."))]
+    kept = [
+        f"{module.__name__}.{name}"
+        for module in ours
+        for name, value in vars(module).items()
+        if isinstance(value, BaseException)
+    ]
+    assert kept == []
 
 
 async def test_who_asks_for_little_does_not_wait_for_a_place() -> None:
@@ -113,6 +139,25 @@ async def test_shares_follow_weights() -> None:
         await _filled(door, "acct:heavy")
     ended = await asyncio.gather(*waiting, return_exceptions=True)
     assert sum(isinstance(one, Stay) for one in ended) == len(first) // 4
+
+
+async def test_of_what_one_turn_of_the_loop_reads_no_more_pass_the_gate_than_there_is_room_for() -> None:
+    door = Door(Overload())
+    gate = Gate(door, completion_paths(), completion_paths(Surface.MESSAGES))
+    gate.remember(AUTHORIZED, "acct:greedy")
+    passed = [gate(PATH, AUTHORIZED) is None for _ in range(2 * door.places)]
+    assert sum(passed) == door.places
+    stays = [await door.enter("acct:greedy") for _ in range(door.places)]
+    stays.pop().answered(0)
+    assert [gate(PATH, AUTHORIZED) is None for _ in range(2)] == [True, False]
+
+
+async def test_who_was_let_through_and_does_not_come_keeps_nobody_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    door = Door(Overload())
+    while door.knock("acct:a") is None:
+        pass
+    monkeypatch.setattr(door_module, "COMES_WITHIN_S", -1)
+    assert door.knock("acct:a") is None
 
 
 async def test_the_gate_refuses_whom_it_knows_and_nobody_else() -> None:

@@ -157,6 +157,20 @@ def test_a_modest_tenant_hardly_notices_a_greedy_one(burst_s: float) -> None:
     assert simulation.refused["greedy"] > 5 * len(simulation.delays_s["greedy"])
 
 
+def test_who_has_little_comes_in_while_what_a_greedy_one_has_is_above_a_limit_that_shrank() -> None:
+    limit = 400
+    shares = Shares(lambda: limit, lambda _owner: 1.0)
+    inside = [shares.arrive("greedy", 0.0) for _ in range(limit)]
+    limit = 100
+    arrived = [shares.arrive("modest", 1.0) for _ in range(int(limit * SPARE_PART) + 1)]
+    assert [place.state is State.INSIDE for place in arrived] == [True] * int(limit * SPARE_PART) + [False]
+    assert shares.arrive("greedy", 1.0).state is State.REFUSED
+    assert shares.release(arrived[0]) == [arrived[-1]], "the place is spare again"
+    for place in (*inside, *arrived):
+        shares.release(place)
+    assert shares.inside == 0
+
+
 def test_a_server_that_gets_slower_gets_less() -> None:
     limit, now_s = AdaptiveLimit(), 0.0
     for delay_s, least, most in ((0.02, 64, 10_000), (0.4, 32, 40), (0.02, 64, 10_000)):

@@ -2,8 +2,9 @@
 
 While there is room everybody comes in. When there is none, an owner with its fair share of the places inside is refused
 at once. Who has less than half of it takes a spare place: answers come in batches, so that a place may get free too
-late for who can wait but a moment. Others wait, and a place that gets free goes to who has the least inside by its
-weight. So who asks for little hardly waits, however much others ask for.
+late for who can wait but a moment; and after the limit has shrunk others may long be inside beyond it. Others wait, and
+a place that gets free goes to who has the least inside by its weight. So who asks for little hardly waits, however much
+others ask for.
 """
 
 from collections import deque
@@ -35,6 +36,8 @@ class Place:
     owner: str
     since_s: float
     state: State = State.REFUSED
+    spare: bool = False
+    """One of the places beyond the limit."""
 
 
 @dataclass(slots=True)
@@ -60,13 +63,21 @@ class Shares:
         """Of all who are inside or wait."""
         self.inside = 0
         self.waiting = 0
+        self._spare = 0
+        """Spare places that are taken. Where the limit has shrunk, others may be inside beyond it, which is not for who
+        has little to wait for."""
 
-    def refuses(self, owner: str) -> bool:
-        """True if a request would be refused at once."""
+    def refuses(self, owner: str, *, coming: int = 0, of_owner: int = 0) -> bool:
+        """True if a request would be refused at once.
+
+        Args:
+            coming: how many are on their way, and will take a place or wait for one.
+            of_owner: of them the owner's.
+        """
         limit = self._limit()
-        if self._has_room(owner, limit):
+        if self._has_room(owner, limit, coming, of_owner):
             return False
-        return self.waiting >= max(LEAST_QUEUE, int(limit * QUEUE_PART)) or self._has_share(owner, limit)
+        return self.waiting >= max(LEAST_QUEUE, int(limit * QUEUE_PART)) or self._has_share(owner, limit, of_owner)
 
     def alone(self, owner: str) -> bool:
         """True if no other owner is inside or waits."""
@@ -101,31 +112,43 @@ class Shares:
         else:
             found.inside -= 1
             self.inside -= 1
+            self._spare -= place.spare
         place.state = state
         if not found.inside and not found.waiting:
             del self._owners[place.owner]
             self._weights = self._weights - found.weight if self._owners else 0.0
         return self._admit_waiting()
 
-    def _has_room(self, owner: str, limit: int) -> bool:
-        if self.inside < limit:
+    def _has_room(self, owner: str, limit: int, coming: int = 0, of_owner: int = 0) -> bool:
+        if self.inside + coming < limit:
             return not self.waiting
-        if self.inside >= limit + int(limit * SPARE_PART):
-            return False
-        found = self._owners.get(owner)
-        weight = found.weight if found else self._weight_of(owner)
-        weights = self._weights if found else self._weights + weight
-        return (found.inside + len(found.waiting) if found else 0) < LITTLE * limit * weight / weights
+        has, share = self._part_of(owner)
+        return self._is_spared(has + of_owner, share, limit, coming)
 
-    def _has_share(self, owner: str, limit: int) -> bool:
+    def _has_share(self, owner: str, limit: int, of_owner: int) -> bool:
+        has, share = self._part_of(owner)
+        return has + of_owner >= limit * share
+
+    def _part_of(self, owner: str) -> tuple[int, float]:
+        """How many an owner has inside and waiting, and its share of the limit."""
         found = self._owners.get(owner)
-        return found is not None and found.inside + len(found.waiting) >= limit * found.weight / self._weights
+        if found:
+            return found.inside + len(found.waiting), found.weight / self._weights
+        weight = self._weight_of(owner)
+        return 0, weight / (self._weights + weight)
+
+    def _is_spared(self, has: int, share: float, limit: int, coming: int = 0) -> bool:
+        """Who has so many takes a spare place."""
+        return self._spare + coming < int(limit * SPARE_PART) and has < LITTLE * limit * share
 
     def _admit_waiting(self) -> list[Place]:
         admitted: list[Place] = []
-        while self.waiting and self.inside < self._limit():
+        limit = self._limit()
+        while self.waiting:
             waiting = (owner for owner in self._owners.values() if owner.waiting)
             neediest = min(waiting, key=lambda owner: (owner.inside / owner.weight, owner.waiting[0].since_s))
+            if self.inside >= limit and not self._is_spared(neediest.inside, neediest.weight / self._weights, limit):
+                break
             place = neediest.waiting.popleft()
             self.waiting -= 1
             self._let_in(neediest, place)
@@ -134,5 +157,7 @@ class Shares:
 
     def _let_in(self, owner: _Owner, place: Place) -> None:
         place.state = State.INSIDE
+        place.spare = self.inside >= self._limit()
+        self._spare += place.spare
         owner.inside += 1
         self.inside += 1
