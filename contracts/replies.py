@@ -1,4 +1,5 @@
-"""``gateway.replies.v1``: the answer on its way to the ingress that holds the client's connection."""
+"""``gateway.replies.v1``: the answer on its way to the ingress that holds the client's connection, and what that
+ingress is asked for."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -143,6 +144,14 @@ class ReplyEnded(RequestRecord):
     upstream_ms: Annotated[int, Field(ge=0)] = 0
     """How long providers were waited for, until a stream's first byte or the end of a whole answer: the rest is the
     gateway's own delay."""
+    input_tokens: Annotated[int, Field(ge=0)] | None = None
+    """Of a whole answer, as its provider counted them; None where it did not."""
+
+
+class PromptWanted(RequestRecord):
+    """A request whose prompt waits has a route: its ingress is to publish the prompt now. No client sees this."""
+
+    reply_to: ReplyAddress
 
 
 def reader_of(account_id: str | None, address: str | None) -> str:
@@ -163,3 +172,4 @@ def refused(request_id: RequestId, reply_to: ReplyAddress, refusal: Refusal) -> 
 
 
 Reply = ReplyStarted | ReplyChunk | ReplyEnded
+ReplyRecord = Reply | PromptWanted

@@ -170,6 +170,9 @@ class RequestAccepted(CallableRequest):
     """A request without a route by then is failed."""
     quantities_most: list[Quantity] = []
     """Of other units than tokens."""
+    prompt_waits: bool = False
+    """Its prompt is large: the ingress publishes it when the router asks for it (`contracts.replies.PromptWanted`), so
+    that of a request that is refused none is on the log."""
 
     @property
     def chooses(self) -> bool:

@@ -17,7 +17,7 @@ from .outcomes import OutcomesCounted
 from .prompts import PromptSubmitted
 from .quota import QuotaStateSaved
 from .record import Lasting, ReplyAddress, RequestRecord, StateRecord
-from .replies import Reply, ReplyChunk, ReplyEnded, ReplyStarted
+from .replies import PromptWanted, ReplyChunk, ReplyEnded, ReplyRecord, ReplyStarted
 from .requests import KeyUsed, ReplyRead, RequestAccepted, RequestCancelled
 from .responses import ResponseBegun, ResponseDeleted, ResponseSealed, ResponseStored, StoreEvent
 from .routes import RequestRejected, Route, RoutePlanned
@@ -67,9 +67,9 @@ CANCELLATIONS: Topic[RequestCancelled | ReplyRead] = Topic(
 ATTEMPTS: Topic[Attempt] = Topic(
     "gateway.attempts.v1", (AttemptStarted, AttemptEnded), key=_request_id, max_record_bytes=LARGE
 )
-REPLIES: Topic[Reply] = Topic(
+REPLIES: Topic[ReplyRecord] = Topic(
     "gateway.replies.v1",
-    (ReplyStarted, ReplyChunk, ReplyEnded),
+    (ReplyStarted, ReplyChunk, ReplyEnded, PromptWanted),
     key=_request_id,
     partition=lambda reply: reply.reply_to.partition,
     reply_to=lambda reply: reply.reply_to,
@@ -78,9 +78,9 @@ REPLIES: Topic[Reply] = Topic(
     retention_ms=15 * 60 * 1000,
     max_record_bytes=LARGE,
 )
-KEPT_REPLIES: Topic[Reply] = Topic(
+KEPT_REPLIES: Topic[ReplyRecord] = Topic(
     "gateway.kept-replies.v1",
-    (ReplyStarted, ReplyChunk, ReplyEnded),
+    (ReplyStarted, ReplyChunk, ReplyEnded, PromptWanted),
     key=_request_id,
     partition=lambda reply: reply.reply_to.partition,
     reply_to=lambda reply: reply.reply_to,
@@ -242,7 +242,7 @@ RELAYS = _view("control.relays.v1", control.RelayAnnounced, signed_by="relay")
 CREDENTIAL_USES = _view("control.credential-uses.v1", control.CredentialUsed, signed_by=None)
 
 
-def replies_of(address: ReplyAddress) -> Topic[Reply]:
+def replies_of(address: ReplyAddress) -> Topic[ReplyRecord]:
     """Where the records of an answer lie."""
     return KEPT_REPLIES if address.lasting is Lasting.KEPT else REPLIES
 

@@ -17,7 +17,7 @@ class RecentIds(Sized):
     def __len__(self) -> int:
         return len(self._added_at_ms)
 
-    def __contains__(self, name: str) -> bool:
+    def __contains__(self, name: object) -> bool:
         return name in self._added_at_ms
 
     def add(self, name: str, now_ms: int) -> None:

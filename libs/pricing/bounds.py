@@ -55,13 +55,17 @@ class Size:
     """How many fewer than bytes the text certainly has; see `libs.pricing.tokenizing`."""
     prompts: int = 1
     """Of the old completions API, or texts to embed: each has the model's context window to itself."""
+    counted_most: int | None = None
+    """The most by what its provider has counted of its beginning, where that is known."""
 
     @property
     def tokens_most(self) -> int:
         """No tokenizer makes more."""
         text = max(self.text_bytes - self.spared_tokens, 0)
         known = text + self.file_bytes + self.media * MEDIA_TOKENS
-        return max(known, MOST_CONTEXT_TOKENS) if self.open_ended else known
+        if self.open_ended:
+            return max(known, MOST_CONTEXT_TOKENS)
+        return known if self.counted_most is None else min(known, self.counted_most)
 
     @property
     def tokens_least(self) -> int:

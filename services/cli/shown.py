@@ -22,7 +22,7 @@ from contracts.credit import (
 from contracts.decisions import CredentialGranted, PolicyDecided, QuotaReserved
 from contracts.outcomes import OutcomesCounted
 from contracts.record import Record
-from contracts.replies import ReplyEnded, ReplyStarted
+from contracts.replies import PromptWanted, ReplyEnded, ReplyStarted
 from contracts.requests import ReplyRead, RequestAccepted, RequestCancelled
 from contracts.responses import ResponseDeleted, ResponseStored
 from contracts.routes import RequestRejected, RoutePlanned
@@ -42,6 +42,7 @@ SHOWN: dict[type[Record], tuple[str, ...]] = {
     AttemptStarted: ("provider_id", "relay_id"),
     ReplyStarted: ("provider_id", "upstream_ms"),
     ReplyEnded: ("status", "outcome", "size"),
+    PromptWanted: (),
     UsageRecorded: (
         *_REQUEST,
         "provider_id",

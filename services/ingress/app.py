@@ -77,7 +77,7 @@ async def build(service: Service) -> AsyncIterator[None]:
     entrance = Entrance(config, versions, balances, policies, publishing, visitors, stored)
     door = Door(config.overload)
     gate = Gate(door, completion_paths(), completion_paths(Surface.MESSAGES))
-    serving = Serving(publishing, room, replies, config.timeouts, background)
+    serving = Serving(publishing, room, replies, config.timeouts, background, entrance)
 
     def is_full() -> bool:
         return len(room) + once.reading >= versions.newest.limits.in_flight

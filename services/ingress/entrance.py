@@ -13,8 +13,10 @@ from contracts.clock import now_ms
 from contracts.control import PolicySet
 from contracts.credit import BalanceChanged
 from contracts.record import JSON, Lasting, ReplyAddress
+from contracts.replies import ReplyEnded
 from contracts.requests import RequestAccepted, Surface
 from libs.bus.views import View
+from libs.config.catalog import Catalog
 from libs.config.gateway import GatewayConfig
 from libs.config.providers import Encoding, Model
 from libs.config.versions import CatalogVersions
@@ -26,8 +28,11 @@ from libs.sealing.responses import answer_key_of, new_response_id, response_id_o
 from libs.telemetry.tracing import Step, new_traceparent
 from services.ingress.body import Body
 from services.ingress.core import admission, bodies
+from services.ingress.core.admission import Arrival, Terms
 from services.ingress.core.background import Background, How, background_of, in_the_foreground
 from services.ingress.core.bodies import Asked
+from services.ingress.core.client_headers import upstream_headers
+from services.ingress.core.counted import Conversation, Counts, Uncounted, is_steady
 from services.ingress.core.errors import Forbidden, Unauthorized
 from services.ingress.core.nodes import check_nodes
 from services.ingress.core.stand_ins import first_that_fits, stand_ins
@@ -49,6 +54,8 @@ class Admitted:
     """A response that is made in the background."""
     seal: bytes | None = field(default=None, repr=False)
     """With which the answer is to be sealed."""
+    uncounted: Uncounted | None = None
+    """The conversation, where the next turn can be bounded by what its provider counts of it."""
 
 
 class Entrance:
@@ -71,6 +78,7 @@ class Entrance:
         self._publishing = publishing
         self._visitors = visitors
         self._stored = stored
+        self._counts = Counts()
 
     async def admit(self, surface: Surface, visitor: Visitor, receive: Receive) -> Admitted:
         """Reads the body, and makes the record of the request.
@@ -119,7 +127,7 @@ class Entrance:
                 await self._put_as_text(body)
             address = self._publishing.address(_lasting(visitor, key, how))
             await self._guard(visitor, body, content_type)
-            request = await self._accept(surface, visitor, body.data, content_type, address)
+            request, uncounted = await self._accept(surface, visitor, body.data, content_type, address)
         except BaseException:
             body.release()
             raise
@@ -137,7 +145,12 @@ class Entrance:
         if how:
             name = response_id_of(key.responses, request.request_id) if key else new_response_id()
             background = Background(name, how)
-        return Admitted(request, body, content_type, step, background, seal_of(key, background))
+        return Admitted(request, body, content_type, step, background, seal_of(key, background), uncounted)
+
+    def note_counted(self, admitted: Admitted, ended: ReplyEnded) -> None:
+        """An answer has ended: what its provider counted of the conversation bounds the next turn."""
+        if admitted.uncounted and ended.input_tokens and ended.provider_id and ended.model is None:
+            self._counts.note(admitted.uncounted, ended.provider_id, ended.input_tokens)
 
     @staticmethod
     def _to_background(body: Body, visitor: Visitor) -> None:
@@ -177,46 +190,48 @@ class Entrance:
 
     async def _accept(
         self, surface: Surface, visitor: Visitor, raw: bytes, content_type: str, reply_to: ReplyAddress
-    ) -> RequestAccepted:
-        config, catalog, caller, ip = self._config, self._versions.newest, visitor.caller, visitor.address
+    ) -> tuple[RequestAccepted, Uncounted | None]:
+        catalog, caller = self._versions.newest, visitor.caller
         asked = bodies.parse(surface, raw, content_type)
         # One moment, by the ID: the ledger's ranges of time are ranges of IDs.
         request_id = uuid_utils.uuid7()
-        accepted_ms = request_id.int >> 80
+        arrival = Arrival(
+            request_id=str(request_id),
+            at_ms=request_id.int >> 80,
+            headers=visitor.headers,
+            caller=caller,
+            ip=visitor.address,
+            prompt_bytes=len(raw),
+            reply_to=reply_to,
+            voucher=visitor.voucher,
+        )
         if asked.model in catalog.auto:
             has_balance = caller is not None and (not catalog.billing.prepaid or self._has_balance(caller.owner))
-            asked = admission.resolve(
-                asked,
-                caller,
-                visitor.headers,
-                autos=catalog.auto,
-                ip=ip,
-                has_balance=has_balance,
-                request_id=str(request_id),
-            )
+            asked = admission.resolve(asked, arrival, catalog.auto, has_balance=has_balance)
         others: list[Model] = []
         if asked.stand_ins or catalog.fallbacks:
             others = stand_ins(asked, catalog, catalog.fallbacks)
             asked, others = first_that_fits(asked, catalog.all_of(asked.model), others)
-        encoding = catalog.counted_by.get(asked.model)
-        if caller and len(raw) >= WORTH_BYTES and not asked.free and encoding:
-            asked = replace(asked, size=await _counted(asked, len(raw), encoding))
-        return admission.accept(
-            asked,
-            caller,
-            visitor.headers,
-            request_id=str(request_id),
-            ip=ip,
-            catalog=catalog,
-            prompt_bytes=len(raw),
-            reply_to=reply_to,
-            timeouts=config.timeouts,
-            now_ms=accepted_ms,
-            caching=config.answer_cache,
-            others=others,
-            repeats=catalog.routing.retries,
-            voucher=visitor.voucher,
-        )
+        uncounted = None
+        if caller and len(raw) >= WORTH_BYTES and not asked.free:
+            if encoding := catalog.counted_by.get(asked.model):
+                asked = replace(asked, size=await _without_spared(asked, len(raw), encoding))
+            if not others and is_steady(asked.body, asked.size):
+                asked, uncounted = await self._by_counts(asked, arrival, catalog)
+        terms = Terms(catalog, self._config.timeouts, self._config.answer_cache)
+        return admission.accept(asked, arrival, terms, others), uncounted
+
+    async def _by_counts(self, asked: Asked, arrival: Arrival, catalog: Catalog) -> tuple[Asked, Uncounted | None]:
+        """Bounded by what was counted of the turns before. Others go on meanwhile."""
+        who = arrival.caller.owner if arrival.caller else ""
+        told = sorted(upstream_headers(arrival.headers).items())
+        # A version of the catalog may have another model behind the name.
+        whose = (who, asked.model, str(catalog.version), asked.surface.value, str(told))
+        conversation = Conversation(asked.body, whose)
+        for _ in conversation.steps():
+            await asyncio.sleep(0)
+        most = self._counts.most_tokens(conversation, _providers(asked, catalog))
+        return replace(asked, size=replace(asked.size, counted_most=most)), conversation.whole(asked.size)
 
     def _has_balance(self, owner: str) -> bool:
         balance = self._balances.get(owner)
@@ -236,7 +251,14 @@ def seal_of(key: ClientKey | None, background: Background | None) -> bytes | Non
     return answer_key_of(background.response_id) if background else key.seal
 
 
-async def _counted(asked: Asked, body_bytes: int, encoding: Encoding) -> Size:
+def _providers(asked: Asked, catalog: Catalog) -> set[str]:
+    """All that may be asked for the model, at most."""
+    only, ignore = asked.wanted.only, asked.wanted.ignore
+    having = {offer.provider_id for offer in catalog.all_of(asked.model)}
+    return {one for one in having if (not only or one in only) and one not in ignore}
+
+
+async def _without_spared(asked: Asked, body_bytes: int, encoding: Encoding) -> Size:
     """The size with the tokens of its text. Others go on meanwhile."""
     spared = 0
     for part in spared_tokens(asked.body, body_bytes, encoding):

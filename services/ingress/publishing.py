@@ -16,9 +16,11 @@ from contracts.topic import Topic
 from libs.bus.producer import Acknowledgement, Producer, settle
 from libs.bus.watch import BrokerWatch
 from libs.runtime.background import Tasks
+from services.ingress.body import Body
 from services.ingress.claimant import Claimant
-from services.ingress.core.errors import BadRequest, Unavailable, log_away
+from services.ingress.core.errors import BadRequest, Unavailable, log_away, not_taken
 from services.ingress.replies import RepliesReader
+from services.ingress.withheld import Withheld
 
 R = TypeVar("R", bound=Record)
 
@@ -28,11 +30,13 @@ KEY_USE_EVERY_MS = 60_000
 MOST_KEYS = 50_000
 
 
-async def publish_one(producer: Producer, topic: Topic[Any], record: Record, *, within_s: float) -> None:
+async def publish_one(
+    producer: Producer, topic: Topic[Any], record: Record, *, within_s: float, trace: str = ""
+) -> None:
     """Returns when the broker has a record. Raises Unavailable where it does not take it in time."""
     try:
         async with asyncio.timeout(within_s):
-            await settle([await producer.publish(topic, record)])
+            await settle([await producer.publish(topic, record, trace)])
     except (KafkaError, TimeoutError):
         raise log_away() from None
 
@@ -70,8 +74,11 @@ class Publishing:
             raise log_away()
         return ReplyAddress(partition=partition, ingress_id=self._ingress_id, lasting=lasting)
 
-    async def publish(self, request: RequestAccepted, prompt: PromptSubmitted, trace: str) -> None:
+    async def publish(self, request: RequestAccepted, prompt: PromptSubmitted | None, trace: str) -> None:
         """Returns when the broker has both.
+
+        Args:
+            prompt: None: it waits for the route, see `withhold`.
 
         Raises:
             BadRequest: the request is too large without its prompt.
@@ -82,15 +89,24 @@ class Publishing:
             raise log_away()
         try:
             async with asyncio.timeout(self._within_s):
-                submitted = await self._producer.publish(topics.PROMPTS, prompt, trace)
-                accepted = await self._producer.publish(topics.REQUESTS, request, trace)
-                await self._settle([submitted, accepted])
+                both = [await self._producer.publish(topics.PROMPTS, prompt, trace)] if prompt else []
+                both.append(await self._producer.publish(topics.REQUESTS, request, trace))
+                await self._settle(both)
         except MessageSizeTooLargeError:
             raise BadRequest("What this request says beside its messages is too long for this gateway.") from None
         except (KafkaError, TimeoutError):
-            raise Unavailable(
-                "The gateway's log did not take the request; try again in a moment.", retry_after_s=1
-            ) from None
+            raise not_taken() from None
+
+    def withhold(self, prompt: PromptSubmitted, body: Body, trace: str) -> Withheld:
+        """The prompt of a request that may be refused: it is published when the router wants it."""
+
+        async def publish(wanted: PromptSubmitted) -> None:
+            try:
+                await publish_one(self._producer, topics.PROMPTS, wanted, within_s=self._within_s, trace=trace)
+            except Unavailable:
+                raise not_taken() from None
+
+        return Withheld(prompt, body, publish, self._background)
 
     async def _settle(self, acknowledgements: list[Acknowledgement]) -> None:
         """Waits for as long as there is a log: a partition may be without a leader while brokers are restarted."""

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from contracts import topics
 from contracts.record import Refusal, ReplyAddress, RequestId
-from contracts.replies import Reply, ReplyChunk, ReplyEnded, ReplyStarted
+from contracts.replies import Reply, ReplyChunk, ReplyEnded, ReplyRecord, ReplyStarted
 from contracts.topic import Topic
 from libs.bus.records import PoisonError, Raw, decode
 from libs.bus.replay import LogReader, Replay
@@ -137,7 +137,7 @@ class Readings:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._places = {topic: asyncio.Semaphore(MOST_PASSES) for topic in (topics.REPLIES, topics.KEPT_REPLIES)}
-        self._replays: dict[tuple[Topic[Reply], int], Replay] = {}
+        self._replays: dict[tuple[Topic[ReplyRecord], int], Replay] = {}
         self._open: set[Reading] = set()
         self._readers = Budget(MOST_READERS, MOST_OF_READER)
 
@@ -156,7 +156,7 @@ class Readings:
         replay = self._replay(topic, reply_to.partition)
         return Reading(replay, request_id, reply_to, offset, at=at, reader=reader, seal=seal)
 
-    def _replay(self, topic: Topic[Reply], partition: int) -> Replay:
+    def _replay(self, topic: Topic[ReplyRecord], partition: int) -> Replay:
         replay = self._replays.get((topic, partition))
         if replay is None:
             replay = self._replays[topic, partition] = self._service.replay(topic, partition, self._places[topic])

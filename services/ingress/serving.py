@@ -19,7 +19,7 @@ from services.ingress.core.answers import Message, refused, whole
 from services.ingress.core.errors import IngressError
 from services.ingress.core.stream_ids import StreamId
 from services.ingress.door import Stay
-from services.ingress.entrance import Admitted
+from services.ingress.entrance import Admitted, Entrance
 from services.ingress.measuring import measure_admitted
 from services.ingress.once import Wanted
 from services.ingress.publishing import Publishing
@@ -56,7 +56,9 @@ class Serving:
         replies: RepliesReader,
         timeouts: Timeouts,
         background: BackgroundResponses,
+        entrance: Entrance,
     ) -> None:
+        self._entrance = entrance
         self._publishing = publishing
         self._room = room
         self._replies = replies
@@ -80,7 +82,7 @@ class Serving:
                 self._background.go_on(request, waiting, self._room, within_s=self._timeouts.request_s)
                 await client.send_all(whole(200, orjson.dumps(begun), headers))
             else:
-                status = await self._answer(request, waiting, answering, client, step.traceparent)
+                status = await self._answer(admitted, waiting, answering, client)
                 cancels = status != GONE.status or request.reply_to.lasting is Lasting.CONNECTION
         except IngressError as error:
             status = error.status
@@ -93,6 +95,7 @@ class Serving:
             watcher.cancel()
             if not goes_on:
                 self._room.leave(request.request_id)
+                admitted.body.release()
             if cancels and not waiting.answered:
                 self._publishing.cancel(request.request_id, step.traceparent)
             measure_admitted(request, status, client.began_s, step.traceparent)
@@ -118,32 +121,39 @@ class Serving:
         )
 
     async def _publish(self, admitted: Admitted, waiting: Waiting, stay: Stay) -> dict[str, object] | None:
-        """Returns the response that its client is given now, where it does not wait for the answer."""
-        request, background = admitted.request, admitted.background
+        """Puts a request onto the log, and its prompt unless that waits for the route.
+
+        Returns:
+            the response that its client is given now, where it does not wait for the answer.
+        """
+        request, background, trace = admitted.request, admitted.background, admitted.step.traceparent
         begun = None
-        with admitted.body as body:
-            try:
-                if background:
-                    begun = await self._background.begin(request, background, waiting.position)
-                stay.published()
-                prompt = PromptSubmitted(
-                    request_id=request.request_id,
-                    content=body.data,
-                    content_type=admitted.content_type,
-                    answer_key=admitted.seal,
-                    response_id=background.response_id if background else None,
-                )
-                await self._publishing.publish(request, prompt, admitted.step.traceparent)
-            except BaseException:
-                if begun is not None:
-                    self._background.never_begun(request)
-                raise
+        try:
+            if background:
+                begun = await self._background.begin(request, background, waiting.position)
+            stay.published()
+            prompt = PromptSubmitted(
+                request_id=request.request_id,
+                content=admitted.body.data,
+                content_type=admitted.content_type,
+                answer_key=admitted.seal,
+                response_id=background.response_id if background else None,
+            )
+            if request.prompt_waits:
+                waiting.withhold(self._publishing.withhold(prompt, admitted.body, trace))
+                await self._publishing.publish(request, None, trace)
+            else:
+                await self._publishing.publish(request, prompt, trace)
+                # An answer takes long, and the log has the prompt.
+                admitted.body.release()
+        except BaseException:
+            if begun is not None:
+                self._background.never_begun(request)
+            raise
         return begun
 
-    async def _answer(
-        self, request: RequestAccepted, waiting: Waiting, answering: Answering, client: Client, trace: str
-    ) -> int:
-        noted, stay = 0, client.stay
+    async def _answer(self, admitted: Admitted, waiting: Waiting, answering: Answering, client: Client) -> int:
+        request, stay, noted = admitted.request, client.stay, 0
         while True:
             reply = await waiting.next()
             if isinstance(reply, ReplyChunk):
@@ -151,7 +161,7 @@ class Serving:
                 if reply.end - noted >= STREAM_WINDOW // 2:
                     noted = reply.end
                     if request.reply_to.lasting is Lasting.CONNECTION:
-                        self._publishing.note_read(request.request_id, noted, trace)
+                        self._publishing.note_read(request.request_id, noted, admitted.step.traceparent)
                 continue
             if reply is None:
                 messages = answering.silence()
@@ -166,6 +176,7 @@ class Serving:
                 messages = answering.ended(reply, [] if reply.refusal else [_stream_header(request, waiting)])
             await client.send_all(messages)
             if isinstance(reply, ReplyEnded):
+                self._entrance.note_counted(admitted, reply)
                 return reply.status
 
 

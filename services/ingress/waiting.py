@@ -8,14 +8,17 @@ from collections.abc import Callable
 from contracts import headers as names
 from contracts.headers import header
 from contracts.record import Refusal, ReplyAddress, RequestId
-from contracts.replies import Reply, ReplyChunk, ReplyEnded, ReplyStarted, refused
+from contracts.replies import PromptWanted, Reply, ReplyChunk, ReplyEnded, ReplyRecord, ReplyStarted, refused
 from libs.bus.records import DeadLetter, Raw, Received
 from libs.sealing.hybrid import SealError
 from libs.sealing.replies import open_reply
 from libs.telemetry.instruments import REPLY_BUFFER, WAITING
 from services.ingress.core.sequence import MissingBytesError, Sequence
+from services.ingress.withheld import Withheld
 
-KNOWN_TYPES = frozenset(names.TYPE_PREFIX + kind.__name__ for kind in (ReplyStarted, ReplyChunk, ReplyEnded))
+KNOWN_TYPES = frozenset(
+    names.TYPE_PREFIX + kind.__name__ for kind in (ReplyStarted, ReplyChunk, ReplyEnded, PromptWanted)
+)
 MOST_BUFFERED = 256 * 1024
 """Bytes of one stream in memory. What is more is read from the log when the client has read these."""
 SEALED = Refusal(
@@ -123,6 +126,7 @@ class Waiting(Replies):
         "_silent_rounds",
         "_started",
         "_waits",
+        "_withheld",
     )
 
     def __init__(
@@ -152,6 +156,11 @@ class Waiting(Replies):
         self._started = False
         self._asked = self._noted = self._silent_rounds = 0
         self._waits = False
+        self._withheld: Withheld | None = None
+
+    def withhold(self, prompt: Withheld) -> None:
+        """Keeps its prompt until the router wants it. Call it before the request is published."""
+        self._withheld = prompt
 
     async def next(self) -> Reply | None:
         """See `Replies.next`."""
@@ -190,9 +199,12 @@ class Waiting(Replies):
         """The offset of its first record, once that has come."""
         return self._first
 
-    def push(self, came: Reply, offset: int) -> None:
+    def push(self, came: ReplyRecord, offset: int) -> None:
         """Takes in a record of the log; what was published twice is dropped."""
         if self._ended or self._again is not None or came.reply_to.ingress_id != self.reply_to.ingress_id:
+            return
+        if isinstance(came, PromptWanted):
+            self._publish_withheld()
             return
         record = None if self._sequence.is_old(came) else self._opened(came)
         if record is None:
@@ -231,9 +243,15 @@ class Waiting(Replies):
             offset: None: after the last record that came.
         """
         if self._again is None and not self._ended:
+            # Whoever wants its prompt would not be heard any more.
+            self._publish_withheld()
             self._again = self._position if offset is None else offset
             if self._wake is not None and not self._wake.done():
                 self._wake.set_result(None)
+
+    def _publish_withheld(self) -> None:
+        if self._withheld:
+            self._withheld.publish(self.fail)
 
     def fail(self, refusal: Refusal) -> None:
         """See `Replies.fail`."""
@@ -244,6 +262,8 @@ class Waiting(Replies):
 
     def close(self) -> None:
         """See `Replies.close`."""
+        if self._withheld:
+            self._withheld.drop()
         if self._rest is not None:
             self._rest.close()
 
@@ -312,7 +332,7 @@ class WaitingRoom:
         """False for a record of a client who went away: not worth decoding."""
         return header(raw.headers, names.SUBJECT) in self._waiting or header(raw.headers, names.TYPE) not in KNOWN_TYPES
 
-    def receive(self, received: Received[Reply]) -> None:
+    def receive(self, received: Received[ReplyRecord]) -> None:
         """Hands a record of the replies partition to who waits for it."""
         waiting = self._waiting.get(received.record.request_id)
         if waiting:

@@ -79,7 +79,8 @@ class Attempts:
         self._means = means
         self._versions = versions
         self._running: dict[RequestId, tuple[Attempt, asyncio.Task[None]]] = {}
-        self._cancelled = RecentIds()
+        self.cancelled = RecentIds()
+        """Requests whose clients left."""
         self._own_keys = OwnKeyUses()
         self._storing = Storing(producer)
         self._starting = Tasks("starts of attempts")
@@ -120,7 +121,7 @@ class Attempts:
             stream.notes = Notes(job.goes_on.cut.text if job.goes_on else "")
         attempt = Attempt(replace(job, traceparent=step.traceparent), stream, self._means)
         starting = None
-        if route.request_id not in self._cancelled:
+        if route.request_id not in self.cancelled:
             starting = self._starting.spawn(self._publish_started(route, step.traceparent))
         task = self._tasks.spawn(self._run(job, stream, attempt, starting, step))
         task.add_done_callback(lambda _: self._held.give(owner, size))
@@ -155,13 +156,13 @@ class Attempts:
             if found:
                 found[0].read(record.size)
             return
-        self._cancelled.add(record.request_id, now_ms())
+        self.cancelled.add(record.request_id, now_ms())
         if found:
             found[0].stop(Outcome.CANCELLED)
 
     def forget_cancellations(self, until_ms: int) -> None:
         """Forgets those of this time or earlier."""
-        self._cancelled.forget(until_ms)
+        self.cancelled.forget(until_ms)
 
     async def started(self) -> None:
         """Returns when the log knows of all attempts that were begun: their partitions may have another owner then."""

@@ -16,8 +16,8 @@ from libs.bus.processor import Processor, Work
 from libs.bus.records import DeadLetter, Received
 from libs.bus.service import Service
 from services.relay.attempts import Attempts
-from services.relay.core.ending import Ending, failed, rejected
-from services.relay.core.intake import Action, Examine, Fail, Intake, Reject, Republish, Run
+from services.relay.core.ending import Ending, failed, left, rejected
+from services.relay.core.intake import Action, Cancel, Examine, Fail, Intake, Reject, Republish, Run
 from services.relay.core.job import Job
 from services.relay.examination import Examination
 
@@ -78,8 +78,8 @@ class RelayProcessor(Processor[Route | PromptSubmitted]):
     async def tick(self) -> None:
         """Ends what does not move by itself."""
         now = now_ms()
-        for overdue in self._intake.expire(now):
-            if isinstance(overdue, Fail):
+        for overdue in self._intake.expire(now, self._attempts.cancelled):
+            if isinstance(overdue, Fail | Cancel):
                 await self._act(overdue)
             else:
                 for source in overdue:
@@ -160,6 +160,8 @@ class RelayProcessor(Processor[Route | PromptSubmitted]):
             await self._attempts.run(action.route, action.prompt, action.traceparent, on_ended)
         elif isinstance(action, Reject):
             self._attempts.end(route, rejected(action.route), action.traceparent, on_ended)
+        elif isinstance(action, Cancel):
+            self._attempts.end(route, left(), action.traceparent, on_ended)
         elif isinstance(action, Fail):
             refusal = Refusal(status=500, message=f"Nothing was sent to a provider: {action.reason}. Try again.")
             self._attempts.end(route, failed(refusal, attempts=0), action.traceparent, on_ended)

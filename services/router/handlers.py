@@ -10,7 +10,7 @@ from contracts.clock import now_ms
 from contracts.decisions import Decision
 from contracts.outcomes import OutcomesCounted
 from contracts.record import Record, Refusal
-from contracts.replies import refused
+from contracts.replies import PromptWanted, refused
 from contracts.requests import RequestAccepted
 from contracts.routes import RequestRejected, Route
 from libs.breakers import Health
@@ -118,6 +118,9 @@ class RouterProcessor(Processor[RequestAccepted | Decision]):
             step.note_refusal(route.refusal)
         else:
             step.note({"gen_ai.provider.name": route.targets[0].provider_id})
+            if verdict.request.prompt_waits:
+                wanted = PromptWanted(request_id=route.request_id, reply_to=route.reply_to)
+                await self._work.publish(topics.replies_of(route.reply_to), wanted, step.traceparent)
         await self._work.publish(topics.ROUTES, route, step.traceparent)
         step.end()
 

@@ -98,6 +98,17 @@ async def test_who_has_no_balance_gets_the_free_small_model(plane: Plane) -> Non
     await until(paid, what="the paid model")
 
 
+async def test_large_prompts_of_refused_requests_are_not_on_the_log(plane: Plane) -> None:
+    person, large = await plane.person(), "word " * 40_000
+    refused = [await ask(plane, person, text=large, stream=stream) for stream in (False, True)]
+    assert [answer.status_code for answer in refused] == [402, 402]
+    free = [await ask(plane, person, model="stub/echo:free", text=large, stream=stream) for stream in (False, True)]
+    assert [answer.status_code for answer in free] == [200, 200]
+    on_the_log = {raw.key.decode() async for raw in read_to_end(plane.gateway.stack.bus, topics.PROMPTS)}
+    assert {answer.headers["x-request-id"] for answer in free} <= on_the_log
+    assert not {answer.headers["x-request-id"] for answer in refused} & on_the_log
+
+
 async def test_credit_lets_in_what_it_covers_and_the_ledger_knows_what_was_held(plane: Plane) -> None:
     person = await plane.person()
     await fund(plane, f"/api/accounts/{person.account_id}", "0.06")
@@ -212,6 +223,21 @@ async def test_a_long_prompt_holds_its_tokens_where_the_tokenizer_is_known(plane
         needed[model] = refused.json()["error"]["metadata"]["neededMicrodollars"]
     assert needed["stub/echo"] >= 2 * len(prompt)
     assert 2 * 16_000 <= needed["stub/tokens"] <= needed["stub/echo"] / 3
+
+
+async def test_what_was_counted_of_a_conversation_is_not_held_by_its_bytes_again(plane: Plane) -> None:
+    person = await plane.person()
+    await fund(plane, f"/api/accounts/{person.account_id}", "1")
+    await becomes(plane, 200, person)
+    turns = [{"role": "user", "content": "The relay streams the answer to the client. " * 2_000}]
+    held = []
+    for _ in range(2):
+        body = {"model": "stub/echo", "messages": turns, "max_tokens": 10}
+        answer = await plane.gateway.post(body, Authorization=f"Bearer {person.key}")
+        assert answer.status_code == 200, answer.text
+        turns = [*turns, answer.json()["choices"][0]["message"], {"role": "user", "content": "Go on."}]
+        held.append((await plane.gateway.entry(answer.headers["x-request-id"]))["reserved_microdollars"])
+    assert held[1] < held[0] / 3
 
 
 async def test_a_policy_can_be_tried_before_it_is_set(plane: Plane) -> None:

@@ -10,17 +10,17 @@ from hypothesis import strategies as st
 from pydantic_core import from_json, to_json
 
 from contracts.prompts import PromptSubmitted
-from contracts.record import ReplyAddress
 from contracts.requests import Caller, Surface
 from libs.config.catalog import Catalog, Offer
-from libs.config.gateway import AnswerCaching, Limits, Timeouts
+from libs.config.gateway import Limits
 from libs.config.providers import Model, Provider
 from libs.pricing.bounds import Size
-from services.ingress.core.admission import accept, bearer_token, content_type_of, header_map
+from services.ingress.core.admission import bearer_token, content_type_of, header_map
 from services.ingress.core.answers import error_body
 from services.ingress.core.bodies import Asked, parse
 from services.ingress.core.errors import BadRequest, IngressError, Unauthorized, WrongContentType
-from tests.unit.records import NOW_MS, Config, request_id
+from tests.unit.arrivals import let_in
+from tests.unit.records import Config, request_id
 
 CHAT = Provider(base_url="http://x")
 CLAUDE = Provider(base_url="http://x", protocol="anthropic-messages")
@@ -37,19 +37,8 @@ def _chat(model: str = "stub/echo") -> Asked:
 
 
 def _accept(chat: Asked, caller: Caller | None, headers: dict[str, str] | None = None, *offers: Offer) -> Any:
-    return accept(
-        chat,
-        caller,
-        headers or {},
-        request_id=request_id(1),
-        ip="10.0.0.1",
-        catalog=_catalog(*offers or (_offer(provider_id="first", id=chat.model),)),
-        prompt_bytes=10,
-        reply_to=ReplyAddress(partition=0, ingress_id="i"),
-        timeouts=Timeouts(),
-        now_ms=NOW_MS,
-        caching=AnswerCaching(),
-    )
+    catalog = _catalog(*offers or (_offer(provider_id="first", id=chat.model),))
+    return let_in(chat, catalog, caller=caller, headers=headers or {})
 
 
 def _offer(provider_id: str = "p", *, provider: Provider = CHAT, **model: Any) -> Offer:
@@ -193,19 +182,7 @@ def test_input_is_bounded_by_its_bytes_and_media_by_what_providers_count_at_most
 def test_output_is_bounded_by_what_is_asked_for_or_what_the_relay_will_say() -> None:
     def bounds(*offers: Offer, **asked: Any) -> tuple[int, int | None]:
         chat = _parse(to_json({**GOOD, **asked}))
-        request = accept(
-            chat,
-            Caller(account_id="a"),
-            {},
-            request_id=request_id(1),
-            ip="10.0.0.1",
-            catalog=_catalog(*offers or (_offer(id="stub/echo"),), limits=Limits(output_tokens=500)),
-            prompt_bytes=10,
-            reply_to=ReplyAddress(partition=0, ingress_id="i"),
-            timeouts=Timeouts(),
-            now_ms=NOW_MS,
-            caching=AnswerCaching(),
-        )
+        request = let_in(chat, _catalog(*offers or (_offer(id="stub/echo"),), limits=Limits(output_tokens=500)))
         return request.output_tokens_most, request.cap_tokens
 
     assert bounds() == (500, 500)
@@ -220,19 +197,8 @@ def test_output_is_bounded_by_what_is_asked_for_or_what_the_relay_will_say() -> 
 
 def test_what_certainly_does_not_fit_the_context_window_is_refused_with_both_numbers() -> None:
     def ask(text_bytes: int) -> Any:
-        return accept(
-            replace(_chat(), size=Size(text_bytes, 0)),
-            Caller(account_id="a"),
-            {},
-            request_id=request_id(1),
-            ip="10.0.0.1",
-            catalog=_catalog(_offer(context_length=100)),
-            prompt_bytes=text_bytes,
-            reply_to=ReplyAddress(partition=0, ingress_id="i"),
-            timeouts=Timeouts(),
-            now_ms=NOW_MS,
-            caching=AnswerCaching(),
-        )
+        asked = replace(_chat(), size=Size(text_bytes, 0))
+        return let_in(asked, _catalog(_offer(context_length=100)), prompt_bytes=text_bytes)
 
     assert ask(1_600).input_tokens_most == 100
     with pytest.raises(BadRequest, match=r"100 tokens, and this request about 404"):

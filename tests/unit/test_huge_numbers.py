@@ -9,8 +9,7 @@ from pydantic import ValidationError
 from contracts.decoding import decode
 from contracts.prompts import PromptSubmitted
 from contracts.quantities import Quantity, Unit
-from contracts.record import ReplyAddress
-from contracts.requests import Caller, Surface
+from contracts.requests import Surface
 from contracts.topics import REQUESTS
 from contracts.usage import TokenUsage
 from libs.chat.providers.anthropic_messages.usage import parse_usage as of_messages
@@ -18,13 +17,12 @@ from libs.chat.providers.gemini.usage import parse_usage as of_gemini
 from libs.chat.providers.openai_chat.usage import parse_usage as of_chat
 from libs.chat.providers.openai_responses.usage import parse_usage as of_responses
 from libs.config.catalog import Catalog
-from libs.config.gateway import Timeouts
 from libs.config.providers import Model, Provider
 from libs.endpoints.endpoint import tokens_of
-from services.ingress.core.admission import accept
 from services.ingress.core.bodies import parse
 from services.ingress.core.errors import IngressError
-from tests.unit.records import NOW_MS, Config, request_id
+from tests.unit.arrivals import let_in
+from tests.unit.records import Config
 
 DIGITS = "9" * 5_000
 HUGE = (2**31, 2**53, 2**63, 2**64, 10**300, int("9" * 4_000))
@@ -69,19 +67,7 @@ CATALOG = Catalog(
 
 def _accepted(surface: Surface, raw: bytes) -> None:
     """The record of a request that was not refused can be read again."""
-    asked = parse(surface, raw)
-    record = accept(
-        asked,
-        Caller(account_id="a"),
-        {},
-        request_id=request_id(1),
-        ip="10.0.0.1",
-        catalog=CATALOG,
-        prompt_bytes=len(raw),
-        reply_to=ReplyAddress(partition=0, ingress_id="i"),
-        timeouts=Timeouts(),
-        now_ms=NOW_MS,
-    )
+    record = let_in(parse(surface, raw), CATALOG, prompt_bytes=len(raw))
     assert decode(REQUESTS, record.encode(), []) == record
     assert record.output_tokens_most < 2**50
     PromptSubmitted.decode(raw, record.request_id)

@@ -9,7 +9,7 @@ from contracts.replies import Outcome
 from contracts.requests import AddressedRequest, carried
 from contracts.routes import RequestRejected
 from services.relay.core.ending import Ending, attempt_ended, failed, rejected
-from services.relay.core.intake import Examine, Fail, Intake, Reject, Republish, Run
+from services.relay.core.intake import Cancel, Examine, Fail, Intake, Reject, Republish, Run
 from tests.unit.records import NOW_MS, accepted, prompt, request_id, route
 
 REJECTED = RequestRejected(
@@ -88,6 +88,17 @@ def test_a_prompt_that_is_broken_or_never_comes_fails_the_route() -> None:
     assert isinstance(overdue, Fail)
     assert overdue.route.request_id == request_id(2)
     assert list(intake.expire(NOW_MS + 20_000)) == []
+
+
+def test_a_client_that_leaves_before_its_prompt_came_is_not_waited_for() -> None:
+    intake = _intake()
+    intake.route(route(1), "r", "", NOW_MS)
+    intake.route(route(2), "r2", "", NOW_MS)
+    (given_up,) = intake.expire(NOW_MS, {request_id(2)})
+    assert given_up == Cancel(route(2), "")
+    assert intake.prompt(prompt(2), "p2", NOW_MS) is None, "it has been ended"
+    assert isinstance(intake.prompt(prompt(1), "p", NOW_MS), Run)
+    assert list(intake.expire(NOW_MS, {request_id(1)})) == [], "what runs is stopped elsewhere"
 
 
 def test_a_prompt_broken_before_its_route_fails_it_when_it_comes() -> None:

@@ -7,7 +7,8 @@ import pytest
 from aiokafka.errors import KafkaTimeoutError, MessageSizeTooLargeError
 
 from contracts import topics
-from contracts.record import Record
+from contracts.record import Record, Refusal
+from contracts.replies import PromptWanted
 from contracts.requests import RequestAccepted
 from contracts.routes import RequestRejected, RoutePlanned
 from contracts.topic import Topic
@@ -139,3 +140,27 @@ async def test_a_route_that_is_too_large_holds_up_no_other(router: Router, monke
     await processing
     assert router.routes == 1
     assert router.work.finished_to == 14
+
+
+async def test_a_prompt_is_asked_for_once_its_request_has_a_route(router: Router) -> None:
+    waits = _received(accepted(route_by_ms=2**50, prompt_waits=True), 0)
+    processing = asyncio.create_task(router.process([waits, *_batch()[1:]]))
+    await router.log.has_taken(2)
+    router.log.confirm()
+    await processing
+    wanted, route = router.log.taken
+    assert wanted == PromptWanted(request_id=request_id(1), reply_to=accepted().reply_to)
+    assert isinstance(route, RoutePlanned)
+
+
+async def test_the_prompt_of_a_refused_request_is_not_asked_for(router: Router) -> None:
+    policy, quota, credential = decisions()
+    refused = quota.model_copy(update={"refusal": Refusal(status=402, message="no credit")})
+    records = (accepted(route_by_ms=2**50, prompt_waits=True), policy, refused, credential)
+    batch = [_received(record, number) for number, record in enumerate(records)]
+    processing = asyncio.create_task(router.process(batch))
+    await router.log.has_taken(1)
+    router.log.confirm()
+    await processing
+    (published,) = router.log.taken
+    assert isinstance(published, RequestRejected)

@@ -8,16 +8,15 @@ from contracts.control import PolicySet
 from contracts.decisions import CredentialGranted, PolicyDecided, QuotaReserved
 from contracts.outcomes import OutcomesCounted
 from contracts.prices import Price, PriceRule
-from contracts.record import Refusal, ReplyAddress
+from contracts.record import Refusal
 from contracts.requests import Caller, ProviderSort, RequestAccepted, Surface
 from contracts.routes import RequestRejected, RoutePlanned, Target
 from libs.breakers import Health
 from libs.config.auto import AutoModel, choose
 from libs.config.catalog import Catalog
-from libs.config.gateway import AnswerCaching, Breaker, Routing, Timeouts
+from libs.config.gateway import Breaker, Routing
 from libs.config.providers import Model, Provider
 from libs.sealing.grants import Epoch
-from services.ingress.core.admission import accept
 from services.ingress.core.bodies import Asked, parse
 from services.ingress.core.errors import BadRequest
 from services.ingress.core.stand_ins import first_that_fits, stand_ins
@@ -28,6 +27,7 @@ from services.relay.core.ending import Ending, attempt_ended
 from services.relay.core.falling_back import after
 from services.router.core.join import Allowed
 from services.router.core.plan import plan
+from tests.unit.arrivals import let_in
 from tests.unit.records import NOW_MS, PRICE, Config, accepted, decisions, request_id
 
 CONFIG = Config(
@@ -117,21 +117,7 @@ def test_a_request_goes_to_the_first_model_into_which_it_fits() -> None:
 
 
 def _accepted(asked: Asked) -> RequestAccepted:
-    others = stand_ins(asked, CATALOG, {})
-    return accept(
-        asked,
-        Caller(account_id="a"),
-        {},
-        request_id=request_id(1),
-        ip="10.0.0.1",
-        catalog=CATALOG,
-        prompt_bytes=10,
-        reply_to=ReplyAddress(partition=0, ingress_id="i"),
-        timeouts=Timeouts(),
-        now_ms=NOW_MS,
-        caching=AnswerCaching(),
-        others=others,
-    )
+    return let_in(asked, CATALOG, stand_ins(asked, CATALOG, {}))
 
 
 def test_bounds_are_those_of_all() -> None:

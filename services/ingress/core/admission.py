@@ -1,7 +1,7 @@
 """From a client's headers and body to the record of an accepted request. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from contracts.record import JSON, Lasting, ReplyAddress
@@ -23,7 +23,8 @@ from services.ingress.core.labels import labels
 from services.ingress.core.retries import retries
 
 MOST_HEADER_CHARACTERS = 256
-NO_CACHING = AnswerCaching()
+WITHHELD_FROM_BYTES = 64 * 1024
+"""A larger prompt waits until its request has a route."""
 _TAGS = {"client_version": "x-kilocode-version", "mode": "x-kilocode-mode"}
 _TASKS = ("x-kilocode-taskid", "x-kilo-session", "x-session-id")
 """What names a task; Kilo Code's newer clients name a session in its place, and so do OpenRouter's."""
@@ -112,69 +113,68 @@ def check_lasts(headers: Mapping[str, str]) -> None:
         raise BadRequest(f"An answer with an Idempotency-Key is not cancelled by leaving; omit {DISCONNECT_HEADER}.")
 
 
-def resolve(
-    asked: Asked,
-    caller: Caller | None,
-    headers: Mapping[str, str],
-    *,
-    autos: Mapping[str, AutoModel],
-    ip: str,
-    has_balance: bool,
-    request_id: str,
-) -> Asked:
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """Who comes with a request, when and how, and where the answer is to go."""
+
+    request_id: str
+    at_ms: int
+    headers: Mapping[str, str]
+    caller: Caller | None
+    """None for an anonymous client, who may ask for free models only."""
+    ip: str
+    """The client's, as `libs.identity.addresses.Clients` names it; free models count against it whoever asks."""
+    prompt_bytes: int
+    reply_to: ReplyAddress
+    voucher: Voucher | None = None
+    """For the caller."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """On what terms requests are let in now."""
+
+    catalog: Catalog
+    """The newest; the request names it."""
+    timeouts: Timeouts
+    caching: AnswerCaching
+
+
+def resolve(asked: Asked, arrival: Arrival, autos: Mapping[str, AutoModel], *, has_balance: bool) -> Asked:
     """The same request for the model that its name stands for; most names stand for themselves."""
     auto = autos.get(asked.model)
     if auto is None:
         return asked
+    who = arrival.caller.owner if arrival.caller else arrival.ip
     chosen = choose(
         auto,
-        mode=_tag(headers, _TAGS["mode"]),
+        mode=_tag(arrival.headers, _TAGS["mode"]),
         surface=asked.surface.value,
-        affinity=f"{caller.owner if caller else ip}/{_task(headers) or request_id}",
+        affinity=f"{who}/{_task(arrival.headers) or arrival.request_id}",
         has_balance=has_balance,
     )
     return replace(asked, model=chosen.model, asked_model=asked.model, effort=chosen.effort, verbosity=chosen.verbosity)
 
 
-def accept(
-    asked: Asked,
-    caller: Caller | None,
-    headers: Mapping[str, str],
-    *,
-    request_id: str,
-    ip: str,
-    catalog: Catalog,
-    prompt_bytes: int,
-    reply_to: ReplyAddress,
-    timeouts: Timeouts,
-    now_ms: int,
-    caching: AnswerCaching = NO_CACHING,
-    others: Sequence[Model] = (),
-    repeats: int = 0,
-    voucher: Voucher | None = None,
-) -> RequestAccepted:
+def accept(asked: Asked, arrival: Arrival, terms: Terms, others: Sequence[Model] = ()) -> RequestAccepted:
     """The record of a request that is let in.
 
     Args:
-        caller: None for an anonymous client, who may ask for free models only.
-        ip: the client's, as `libs.identity.addresses.Clients` names it; free models count against it whoever asks.
-        catalog: the newest; the request names it.
         others: models that may stand in.
-        repeats: how often it is repeated where the client does not say.
-        voucher: for the caller.
 
     Raises:
         Unauthorized: a paid model without a key.
         BadRequest: the model is not served here, a header is too long, the request certainly does not fit into the
             model's context window, or none of the model's providers can be sent it.
     """
+    caller, headers, catalog = arrival.caller, arrival.headers, terms.catalog
     check_key(asked.model, has_key=caller is not None)
     offers = catalog.all_of(asked.model)
     if not offers:
         raise BadRequest(unknown_model(asked.model))
     who = caller or Caller()
     if asked.free:
-        who, subject = who.model_copy(update={"ip": ip}), f"ip:{ip}"
+        who, subject = who.model_copy(update={"ip": arrival.ip}), f"ip:{arrival.ip}"
     else:
         subject = who.owner
     model = offers[0].model
@@ -189,12 +189,12 @@ def accept(
             f"The context window of {asked.model!r} has {model.context_length} tokens, and this request about "
             f"{asked.size.tokens_about}; shorten it, or use a model with a larger one."
         )
-    again, also_run = retries(headers, repeats)
+    again, also_run = retries(headers, catalog.routing.retries)
     return RequestAccepted(
-        request_id=request_id,
+        request_id=arrival.request_id,
         subject=subject,
         caller=who,
-        voucher=None if asked.free else voucher,
+        voucher=None if asked.free else arrival.voucher,
         surface=asked.surface,
         model=asked.model,
         asked_model=asked.asked_model,
@@ -209,21 +209,22 @@ def accept(
         provider_sort=asked.wanted.sort,
         deny_data_collection=asked.wanted.deny_data_collection,
         allow_fallbacks=asked.wanted.allow_fallbacks,
-        accepted_at_ms=now_ms,
-        route_by_ms=now_ms + int(timeouts.route_s * 1000),
-        deadline_ms=now_ms + int(timeouts.request_s * 1000),
-        prompt_bytes=prompt_bytes,
+        accepted_at_ms=arrival.at_ms,
+        route_by_ms=arrival.at_ms + int(terms.timeouts.route_s * 1000),
+        deadline_ms=arrival.at_ms + int(terms.timeouts.request_s * 1000),
+        prompt_bytes=arrival.prompt_bytes,
+        prompt_waits=arrival.prompt_bytes > WITHHELD_FROM_BYTES,
         cap_tokens=cap or None,
         input_tokens_most=min([asked.size.tokens_most, *_windows([model, *others], asked.size.prompts)]),
         output_tokens_most=(asked.max_tokens if asked.max_tokens is not None else cap) * asked.choices,
         quantities_most=list(asked.quantities),
-        reply_to=reply_to,
+        reply_to=arrival.reply_to,
         upstream_headers=upstream_headers(headers),
         task_id=_task(headers) or _session(asked.named),
         labels=labels(asked.named, headers),
         retries=again,
         retries_run=also_run,
-        cache=cache_use(asked.surface, asked.body, headers, caller, caching),
+        cache=cache_use(asked.surface, asked.body, headers, caller, terms.caching),
         **{field: _tag(headers, name) for field, name in _TAGS.items()},
     )
 

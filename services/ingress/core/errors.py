@@ -90,3 +90,8 @@ class Unavailable(IngressError):
 def log_away() -> Unavailable:
     """Nothing can be published, or read, now."""
     return Unavailable("The gateway's log is not available; try again in a moment.", retry_after_s=1)
+
+
+def not_taken() -> Unavailable:
+    """What was published is not acknowledged."""
+    return Unavailable("The gateway's log did not take the request; try again in a moment.", retry_after_s=1)

@@ -52,6 +52,11 @@ def failed(refusal: Refusal, *, attempts: int = 1) -> Ending:
     return Ending(Outcome.FAILED, refusal.status, refusal, attempts=attempts)
 
 
+def left() -> Ending:
+    """Its client went before a provider was asked."""
+    return Ending(Outcome.CANCELLED, status=499, attempts=0)
+
+
 def undeliverable(ending: Ending, refusal: Refusal) -> Ending:
     """The client cannot be given the answer; the provider bills it all the same."""
     return replace(ending, outcome=Outcome.FAILED, status=refusal.status, refusal=refusal, body=None, tail=None)
@@ -71,6 +76,14 @@ def is_unbilled(ending: Ending) -> bool:
         and not ending.quantities
         and ending.tokens == TokenUsage()
     )
+
+
+def counted_input(ending: Ending) -> int | None:
+    """The input tokens that the provider of a whole answer counted."""
+    asked = ending.attempts > 0 and ending.cached_s is None
+    if ending.outcome is not Outcome.COMPLETED or not asked or ending.estimated_from:
+        return None
+    return ending.tokens.input_tokens or None
 
 
 def attempt_ended(route: RoutePlanned | RequestRejected, ending: Ending, now_ms: int) -> AttemptEnded:
@@ -122,5 +135,6 @@ def attempt_ended(route: RoutePlanned | RequestRejected, ending: Ending, now_ms:
             model=target.model if target else None,
             cached_s=ending.cached_s,
             upstream_ms=ending.upstream_ms,
+            input_tokens=counted_input(ending),
         ),
     )

@@ -4,6 +4,7 @@ A route runs at most once, although delivery is at least once: the attempts on t
 assignment, say what a predecessor began or ended.
 """
 
+from collections.abc import Container
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -44,6 +45,14 @@ class Fail:
 
 
 @dataclass(frozen=True, slots=True)
+class Cancel:
+    """Its client left before the prompt came: it never will."""
+
+    route: RoutePlanned
+    traceparent: str
+
+
+@dataclass(frozen=True, slots=True)
 class Republish:
     """It ended, but its usage and its reply may be missing on the log."""
 
@@ -60,7 +69,7 @@ class Examine:
     traceparent: str
 
 
-Action = Run | Reject | Fail | Republish | Examine
+Action = Run | Reject | Fail | Cancel | Republish | Examine
 
 
 @dataclass(slots=True)
@@ -150,20 +159,33 @@ class Intake(Generic[Source]):
         self._settled.add(request_id, now_ms)
         return entry.sources if entry else []
 
-    def expire(self, now_ms: int) -> list[Fail | list[Source]]:
-        """Routes whose prompt does not come, and the records of prompts whose route does not; forgets what is old."""
-        overdue: list[Fail | list[Source]] = []
+    def expire(self, now_ms: int, cancelled: Container[RequestId] = ()) -> list[Fail | Cancel | list[Source]]:
+        """Routes whose prompt does not come, and the records of prompts whose route does not; forgets what is old.
+
+        Args:
+            cancelled: requests whose clients have left.
+        """
+        overdue: list[Fail | Cancel | list[Source]] = []
         for request_id, entry in list(self._entries.items()):
             age_ms = now_ms - entry.seen_at_ms
-            if isinstance(entry.route, RoutePlanned) and not entry.acting and age_ms >= self._prompt_within_ms:
-                entry.acting = True
-                overdue.append(Fail(entry.route, "the prompt did not arrive", entry.traceparent))
+            if isinstance(entry.route, RoutePlanned) and not entry.acting:
+                action = self._given_up(entry.route, entry, age_ms, left=request_id in cancelled)
+                if action:
+                    entry.acting = True
+                    overdue.append(action)
             elif age_ms >= self._keep_ms and not entry.acting and entry.route is None:
                 del self._entries[request_id]
                 if entry.sources:
                     overdue.append(entry.sources)
         self._settled.forget(now_ms - self._keep_ms)
         return overdue
+
+    def _given_up(self, route: RoutePlanned, entry: _Entry[Source], age_ms: int, *, left: bool) -> Fail | Cancel | None:
+        if left:
+            return Cancel(route, entry.traceparent)
+        if age_ms >= self._prompt_within_ms:
+            return Fail(route, "the prompt did not arrive", entry.traceparent)
+        return None
 
     def broken(self, request_id: RequestId, now_ms: int) -> Action | None:
         """The prompt cannot be read, whether or not its route is here."""
