@@ -67,8 +67,7 @@ class _Check:
         kinds = schema.get("type")
         if kinds is not None:
             yield any(_TYPES[kind](value) for kind in _listed(kinds) if kind in _TYPES)
-        allowed = [*_listed(schema.get("enum")), *([schema["const"]] if "const" in schema else ())]
-        if "enum" in schema or "const" in schema:
+        for allowed in _allowed(schema):
             self._count(len(allowed))
             yield any(_same(value, one) for one in allowed)
         for name, (is_about, holds) in _BOUNDS.items():
@@ -112,6 +111,14 @@ class _Check:
                 return True
             found = found[name]
         return found
+
+
+def _allowed(schema: Mapping[str, Any]) -> Iterator[list[Any]]:
+    """Lists of values, in each of which one must be."""
+    if "enum" in schema:
+        yield _listed(schema["enum"])
+    if "const" in schema:
+        yield [schema["const"]]
 
 
 def _listed(value: Any) -> list[Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
@@ -47,6 +47,7 @@ def _deeper(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 SCHEMAS = st.recursive(st.booleans() | st.fixed_dictionaries({}, optional=PLAIN), _deeper, max_leaves=6)
 
 
+@example(None, {"enum": [[]], "const": None})
 @given(VALUES, SCHEMAS)
 def test_a_value_is_of_a_schema_as_jsonschema_says(value: Any, schema: Any) -> None:
     assert fits(value, schema) == Draft202012Validator(schema).is_valid(value)
