@@ -3,11 +3,20 @@
 from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from libs.pricing.usd import parse_usd
 
 Id = Annotated[str, Field(pattern=r"^[a-z]+_[0-9a-f]{20}$|^[0-9a-f]{16,24}$", max_length=64)]
-Usd = Annotated[str, Field(pattern=r"^-?\d{1,10}(\.\d{1,6})?$", max_length=20)]
-"""US dollars as a decimal string, to the microdollar."""
+
+
+def _within_bounds(text: str) -> str:
+    parse_usd(text)
+    return text
+
+
+Usd = Annotated[str, Field(pattern=r"^-?\d{1,10}(\.\d{1,6})?$", max_length=20), AfterValidator(_within_bounds)]
+"""US dollars as a decimal string, to the microdollar; at most a billion."""
 
 
 class Body(BaseModel):

@@ -458,6 +458,10 @@ async def test_requests_are_found_by_what_they_are(plane: Plane, desk: Desk) -> 
     for query, names in (("status=200&least_usd=0.000001&least_ms=1", {"one", "two"}), ("outcome=failed", set())):
         listed = await plane.call("GET", f"/api/accounts/{person.account_id}/requests?{query}", key=person.key)
         assert {one["request_id"] for one in listed} == {ids[name] for name in names}, query
+    account = f"/api/accounts/{person.account_id}"
+    await plane.call("GET", f"{account}/requests?least_usd=9999999999", key=person.key, status=400)
+    await plane.call("POST", f"{account}/credit", {"usd": "9999999999"}, status=400)
+    await plane.call("PUT", f"{account}/credit/settings", {"alert_below": "9999999999"}, key=person.key, status=400)
 
 
 async def test_forms_of_other_sites_are_refused(plane: Plane, desk: Desk) -> None:

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from contracts.credit import CreditKind, CreditSettingsSet
 from contracts.labels import MOST_CUSTOMER, MOST_TAG
-from libs.pricing.usd import MOST_USD, parse_usd
+from libs.pricing.usd import parse_usd
 from services.console.answers import Body, Usd
 from services.console.core.authorization import Action
 from services.console.core.owners import OwnerKind
@@ -119,12 +119,10 @@ async def whole_usage(
 
 
 def wanted(body: CreditOrder) -> credit.Order:
-    """The order of a body. Raises BadInput where sign or size are wrong for its kind."""
+    """The order of a body. Raises BadInput where its sign is wrong for its kind."""
     amount = parse_usd(body.usd)
     if amount == 0 or ((amount < 0) is not (body.kind is CreditKind.REFUND) and body.kind is not CreditKind.ADJUSTMENT):
         raise BadInput("a top-up is above 0, a refund below it, an adjustment either; none is 0")
-    if abs(amount) > MOST_USD * 1_000_000:
-        raise BadInput("that is more than a billion US dollars")
     return credit.Order(body.kind, amount, body.reference)
 
 
