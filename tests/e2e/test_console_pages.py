@@ -262,8 +262,9 @@ async def test_a_form_keeps_the_rules_that_it_does_not_change(plane: Plane, desk
             "redact": ["email"],
             "words_deny": ["Project Nile"],
             "tools_allow": [],
-            "answers": {"deny": ["secret"], "tools_allow": ["read_*"]},
+            "answers": {"deny": ["secret"], "tools_allow": ["read_*"], "json_schema": {"type": "object"}},
         },
+        "contents": {"prompts": True, "answers": False, "redact": ["email"], "keep_days": 7},
     }
     await plane.call("PUT", path, rules, key=owner.key)
     await desk.sign_in(owner.key)

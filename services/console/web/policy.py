@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from fastapi import APIRouter
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from starlette.responses import Response
 
 from contracts.guardrails import Kind
@@ -65,32 +65,38 @@ def drafted(form: Form, held: PolicyDocument) -> PolicyDocument:
     rules = held.guardrails
     answers = rules.answers if rules else None
     of_answers = _given(
+        answers,
         redact=_kinds(form, "answer", "redact"),
         deny=_kinds(form, "answer", "deny"),
         words_deny=form.lines("answer_words_deny"),
         tools_allow=_list(form, "answer_tools_allow", answers.tools_allow if answers else None),
     )
     guardrails = _given(
+        rules,
         max_request_usd=_amount(form, "max_request_usd"),
         redact=_kinds(form, "prompt", "redact"),
         deny=_kinds(form, "prompt", "deny"),
         words_deny=form.lines("words_deny"),
         tools_allow=_list(form, "tools_allow", rules.tools_allow if rules else None),
-        answers=of_answers or None,
+        answers=of_answers,
     )
     document = held.model_dump(mode="json", exclude_none=True, exclude={"guardrails"}) | {
         "model_allow": _list(form, "model_allow", held.model_allow),
         "provider_allow": _list(form, "provider_allow", held.provider_allow),
         "data_collection": form.get("data_collection") or None,
         "member_daily_limit_usd": _amount(form, "member_daily_limit_usd"),
-        "guardrails": guardrails or None,
+        "guardrails": guardrails,
     }
     return PolicyDocument.model_validate({name: value for name, value in document.items() if value is not None})
 
 
-def _given(**rules: object) -> dict[str, object]:
-    """Those that ask something; a list that allows nothing does."""
-    return {name: value for name, value in rules.items() if value or (value == [] and name.endswith("_allow"))}
+def _given(held: BaseModel | None, **rules: object) -> dict[str, object] | None:
+    """What is held with other rules; None where nothing is asked. A list that allows nothing asks something."""
+    known = held.model_dump(mode="json", exclude_none=True) if held else {}
+    found = {
+        name: value for name, value in (known | rules).items() if value or (value == [] and name.endswith("_allow"))
+    }
+    return found or None
 
 
 def _kinds(form: Form, where: str, what: str) -> list[str]:
