@@ -30,47 +30,30 @@ def provider_refusal(
     metadata: dict[str, str | int | float | bool | None] = {"provider": provider_id, "provider_status": status}
     if retry_after_s is not None:
         metadata[RETRY_AFTER] = retry_after_s
-    about_key = is_about_the_key(status, body)
-    if about_key and byok:
-        return Refusal(
-            status=401 if status == 400 else status,
-            message=f"Your own key for {provider_id} was refused by the provider: {words}",
-            metadata=metadata,
-        )
-    if status == 402:
+    soon_s = _RETRY_AFTER_S if retry_after_s is None else retry_after_s
+
+    def said(code: int, message: str, wait_s: int | None = None) -> Refusal:
+        return Refusal(status=code, message=message, metadata=metadata, retry_after_s=wait_s)
+
+    if is_about_the_key(status, body):
         if byok:
-            return Refusal(status=402, message=f"Your own account at {provider_id}: {words}", metadata=metadata)
-        return Refusal(
-            status=503,
-            message=f"The provider {provider_id} is not available at the moment; try again later or use another model.",
-            metadata=metadata,
-            retry_after_s=60,
+            code = 401 if status == 400 else status
+            return said(code, f"Your own key for {provider_id} was refused by the provider: {words}")
+        return said(
+            502, f"The provider {provider_id} refused the gateway's credentials; its operator has to mend this."
         )
-    if about_key:
-        return Refusal(
-            status=502,
-            message=f"The provider {provider_id} refused the gateway's credentials; its operator has to mend this.",
-            metadata=metadata,
-        )
+    if status == 402 and byok:
+        return said(402, f"Your own account at {provider_id}: {words}")
+    if status == 402:
+        away = f"The provider {provider_id} is not available at the moment; try again later or use another model."
+        return said(503, away, 60)
     if status == 429:
-        return Refusal(
-            status=429,
-            message=f"The provider {provider_id} is rate limiting: {words}",
-            metadata=metadata,
-            retry_after_s=_RETRY_AFTER_S if retry_after_s is None else retry_after_s,
-        )
+        return said(429, f"The provider {provider_id} is rate limiting: {words}", soon_s)
     if status == 413 or (400 <= status < 500 and status not in (404, 405, 407, 408)):
-        return Refusal(status=413 if status == 413 else 400, message=f"{provider_id}: {words}", metadata=metadata)
+        return said(413 if status == 413 else 400, f"{provider_id}: {words}")
     if status == 503:
-        return Refusal(
-            status=503,
-            message=f"The provider {provider_id} is overloaded; try again.",
-            metadata=metadata,
-            retry_after_s=_RETRY_AFTER_S if retry_after_s is None else retry_after_s,
-        )
-    return Refusal(
-        status=502, message=f"The provider {provider_id} failed (HTTP {status}); try again.", metadata=metadata
-    )
+        return said(503, f"The provider {provider_id} is overloaded; try again.", soon_s)
+    return said(502, f"The provider {provider_id} failed (HTTP {status}); try again.")
 
 
 def is_about_the_key(status: int, body: bytes) -> bool:

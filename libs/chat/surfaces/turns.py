@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Literal, cast
 
 from libs.chat.exact_json import decode
-from libs.chat.shapes.completion import Delta, Detail, ToolCall
+from libs.chat.shapes.completion import Chunk, Delta, Detail, ToolCall
 from libs.chat.surfaces.thoughts import details_of
 from libs.chat.surfaces.writer import reasoning_of, text_of
 
@@ -42,6 +42,20 @@ class Turns:
         self._waiting: dict[Kind, list[Content]] = {}
         self._ended: set[Kind] = set()
         """Calls whose turn is over."""
+
+    def of_chunk(self, chunk: Chunk) -> tuple[list[Piece], str | None]:
+        """What of the answer's first choice may be written now, and why it ends, if it does.
+
+        Messages and Responses have no other.
+        """
+        pieces: list[Piece] = []
+        reason = None
+        for choice in chunk.get("choices") or ():
+            if not choice.get("index"):
+                for piece in pieces_of(choice.get("delta") or {}):
+                    pieces += self.take(piece)
+                reason = choice.get("finish_reason") or reason
+        return pieces, reason
 
     def take(self, piece: Piece) -> list[Piece]:
         """The pieces whose turn it is now."""

@@ -17,7 +17,7 @@ from libs.chat.surfaces.messages.answer import (
     usage_json,
 )
 from libs.chat.surfaces.thoughts import carried_by, details_of
-from libs.chat.surfaces.turns import Piece, Turns, pieces_of
+from libs.chat.surfaces.turns import Piece, Turns
 from libs.chat.surfaces.writer import (
     named_event,
 )
@@ -36,15 +36,10 @@ class MessagesWriter:
 
     def chunk(self, chunk: Chunk) -> str:
         """See `libs.chat.surfaces.writer.Writer`."""
-        out = self._begin(chunk)
-        for choice in chunk.get("choices") or ():
-            if choice.get("index"):
-                continue
-            for piece in pieces_of(choice.get("delta") or {}):
-                out += "".join(map(self._write, self._turns.take(piece)))
-            if reason := choice.get("finish_reason"):
-                self._reason = STOP_REASONS.get(reason, "end_turn")
-        return out
+        pieces, reason = self._turns.of_chunk(chunk)
+        if reason:
+            self._reason = STOP_REASONS.get(reason, "end_turn")
+        return self._begin(chunk) + "".join(map(self._write, pieces))
 
     def finish(self, tail: Chunk | None) -> str:
         """See `libs.chat.surfaces.writer.Writer`."""

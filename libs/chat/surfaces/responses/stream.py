@@ -18,7 +18,7 @@ from libs.chat.surfaces.responses.answer import (
 )
 from libs.chat.surfaces.responses.tools import custom_item, custom_names, input_of
 from libs.chat.surfaces.thoughts import Carried, add, carried_by, is_opaque
-from libs.chat.surfaces.turns import Piece, Turns, pieces_of
+from libs.chat.surfaces.turns import Piece, Turns
 from libs.chat.surfaces.writer import named_event
 
 
@@ -41,14 +41,9 @@ class ResponsesWriter:
 
     def chunk(self, chunk: Chunk) -> str:
         """See `libs.chat.surfaces.writer.Writer`."""
-        out = self._begin(chunk)
-        for choice in chunk.get("choices") or ():
-            if choice.get("index"):
-                continue
-            for piece in pieces_of(choice.get("delta") or {}):
-                out += "".join(map(self._write, self._turns.take(piece)))
-            self._reason = choice.get("finish_reason") or self._reason
-        return out
+        pieces, reason = self._turns.of_chunk(chunk)
+        self._reason = reason or self._reason
+        return self._begin(chunk) + "".join(map(self._write, pieces))
 
     def finish(self, tail: Chunk | None) -> str:
         """See `libs.chat.surfaces.writer.Writer`."""
