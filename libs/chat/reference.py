@@ -80,6 +80,7 @@ LEAST: dict[Surface, JsonObject] = {
     Surface.CHAT_COMPLETIONS: {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 50_000},
     Surface.RESPONSES: {"input": "hi", "store": False, "max_output_tokens": 50_000},
     Surface.MESSAGES: {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 50_000},
+    Surface.COMPLETIONS: {"prompt": "hi", "max_tokens": 50_000},
 }
 """The least request of each surface, in which the model has room to think."""
 ROWS: dict[Surface, tuple[Row, ...]] = {
@@ -201,11 +202,27 @@ ROWS: dict[Surface, tuple[Row, ...]] = {
         ),
         _block("a redacted thought", {"type": "redacted_thinking", "data": "eHg="}, "assistant"),
     ),
+    Surface.COMPLETIONS: _fields(
+        best_of=3,
+        echo=True,
+        frequency_penalty=0.5,
+        logit_bias={"1": 1},
+        logprobs=2,
+        n=2,
+        presence_penalty=0.5,
+        seed=7,
+        stop=["x"],
+        suffix="so",
+        temperature=0.5,
+        top_p=0.5,
+        user="u",
+    ),
 }
 SOURCES: dict[Surface | ProtocolName, tuple[str, ...]] = {
     Surface.CHAT_COMPLETIONS: ("OpenAI API reference, Chat Completions", "OpenRouter, Reasoning Tokens"),
     Surface.RESPONSES: ("OpenAI API reference, Responses",),
     Surface.MESSAGES: ("Anthropic API reference, Messages",),
+    Surface.COMPLETIONS: ("OpenAI API reference, Completions",),
     "openai-chat": ("OpenAI API reference, Chat Completions: every field passes, a provider's `unsupported` apart",),
     "openai-responses": (
         "OpenAI API reference, Responses: no `n`, `seed`, `stop`, `logit_bias` or penalties",

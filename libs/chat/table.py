@@ -26,7 +26,7 @@ Written by `./sluice contracts`, which asks the code; a test compares.
 - **dropped**: not sent, and named in `x-sluice-dropped`.
 - **refused**: a 400 that names it.
 - **no effect**: nothing is sent and nothing is named: it changes no answer (`metadata`), the protocol does it unasked
-  (caching at OpenAI), or it is a thought that only another provider's model can read.
+  (caching at OpenAI), the gateway does it (`echo`), or it is a thought that only another provider's model can read.
 
 A provider that takes less than its protocol has says so in the configuration (`unsupported`, `fields`, `message_fields`
 in [providers.md](providers.md)); such fields are dropped too. Where a provider speaks the client's surface, everything

@@ -18,6 +18,8 @@ ALL: tuple[ProtocolName, ...] = (
 )
 HINTS = {"`metadata`", "`prompt_cache_key`", "`safety_identifier`", "`user`"}
 """They ask for nothing that an answer has."""
+DONE_HERE = {"`echo`"}
+"""The gateway adds it to the answer (`test_completions`)."""
 FOR_ONE_MODEL = "thought"
 """Only the model that had it can read it; another is not shown it."""
 UNASKED = "`cache_control`"
@@ -33,14 +35,14 @@ def test_the_page_says_what_the_code_does() -> None:
 def test_nothing_is_lost_in_silence(surface: Surface, row: Row) -> None:
     for protocol in ALL:
         if fate(surface, protocol, row) == "no effect":
-            assert row.name in HINTS or FOR_ONE_MODEL in row.name or row.name.startswith(UNASKED), protocol
+            assert row.name in HINTS | DONE_HERE or FOR_ONE_MODEL in row.name or row.name.startswith(UNASKED), protocol
 
 
 def test_every_field_that_a_surface_understands_is_in_the_table() -> None:
     for surface, rows in ROWS.items():
         named = {name for row in rows for name in (*row.fields, *row.beside)}
         missing = DIALECTS[surface].understood - named - {"model", "stream", "store", "max_tokens", "max_output_tokens"}
-        assert missing <= {"input", "messages", "tool_choice", "output_format"}, surface
+        assert missing <= {"input", "messages", "prompt", "stream_options", "tool_choice", "output_format"}, surface
 
 
 def test_the_documents_of_every_rule_are_named() -> None:
