@@ -35,9 +35,9 @@ ORDER = ("metering", "relay", "router", "rate-limit", "policy", "key-vault", "in
 """Who reads a record comes before who writes it: docs/upgrade.md."""
 PAIRS = frozenset(ORDER) - {"console", "metering"}
 SCHEMAS = {"metering": "ledger", "key-vault": "vault", "console": "control"}
-ANSWERS = 60
+ANSWERS = 40
 """In each phase, at the least."""
-STREAMS = 4
+STREAMS = 3
 WORDS = 150
 STREAM = f"[[stub chunks={WORDS} gap_ms=100]]"
 """Longer than any step, shorter than an ingress or a relay drains."""
@@ -108,7 +108,7 @@ async def upgrade(folder: Path, old: Tree, kafka: str) -> Upgrade:
     config = old.root / "tests" / "stack.yaml"
     async with running_stack(folder / "stack", kafka, config=config, tree=old, instances=instances) as gateway:
         before = await _revisions(gateway)
-        async with Load(gateway, clients=6, leaving=1) as load:
+        async with Load(gateway, clients=4, leaving=1) as load:
             async with _phase(found, gateway, load, "the old version"):
                 pass
             async with _phase(found, gateway, load, "one of each service is replaced, readers first"):
