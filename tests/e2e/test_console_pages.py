@@ -105,7 +105,7 @@ async def plane(gateway: Gateway) -> Plane:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def desk(gateway: Gateway) -> AsyncIterator[Desk]:
-    async with httpx.AsyncClient(base_url=gateway.stack.console_url, trust_env=False) as http:
+    async with httpx.AsyncClient(base_url=gateway.stack.console_url, trust_env=False, timeout=60) as http:
         yield Desk(http)
 
 
@@ -428,6 +428,22 @@ async def test_a_rotated_key_keeps_its_limits(plane: Plane, desk: Desk) -> None:
     *_, newest = await plane.call("GET", f"{account}/keys")
     shown = await plane.call("GET", f"{account}/limits")
     assert shown["limits"] == {f"key:{newest['fingerprint']}": {"usd_per_month": "5.000000"}}
+
+
+async def test_a_key_is_minted_with_a_limit(plane: Plane, desk: Desk) -> None:
+    person = await plane.person()
+    await desk.sign_in(person.key)
+    key = {"name": "small", "days": "30", "scope": "inference"}
+    for change, status in (
+        ({"most": "many"}, 400),
+        ({"most": "-1"}, 400),
+        ({"most": "5", "scope": "manage"}, 400),
+        ({"most": "$5"}, 303),
+    ):
+        assert (await desk.send("me/keys", key | change)).status_code == status, change
+    _first, made = await plane.call("GET", f"/api/accounts/{person.account_id}/keys")
+    shown = await plane.call("GET", f"/api/accounts/{person.account_id}/limits")
+    assert shown["limits"] == {f"key:{made['fingerprint']}": {"usd_per_month": "5.000000"}}
 
 
 async def test_requests_are_found_by_what_they_are(plane: Plane, desk: Desk) -> None:

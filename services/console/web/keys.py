@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from libs.identity.tokens import INFERENCE, MANAGE
+from libs.limits.catalog import parse_amount
 from libs.sealing.credentials import credential_id
 from libs.sealing.secret import Secret
 from services.console.core.authorization import Action
@@ -20,6 +21,7 @@ from services.console.store.keys import IssuedKey
 from services.console.web.visits import Visit, Visiting, visiting
 
 routes = APIRouter()
+MONTHLY = "usd_per_month"
 LIFETIMES = {"30": "30 days", "90": "90 days", "365": "1 year", "1825": "5 years"}
 
 
@@ -38,11 +40,26 @@ async def create_key(visit: Visiting) -> Response:
         return await _keys(visit, problem="Give the key a name of at most 100 characters, to know it by later.")
     if not scopes or days not in LIFETIMES:
         return await _keys(visit, problem="Choose what the key may do, and how long.")
-    call, ttl = visit.session, timedelta(days=int(days))
+    try:
+        meters = _meters(visit.form.get("most"), scopes)
+    except ValueError as error:
+        return await _keys(visit, problem=f"This limit is not right: {error}.")
+    call, ttl_s = visit.session, int(timedelta(days=int(days)).total_seconds())
     issued = await keys.create(
-        call.connection, call.actor, call.parts.signing, _account(visit), name, int(ttl.total_seconds()), scopes
+        call.connection, call.actor, call.parts.signing, _account(visit), name, ttl_s, scopes, meters
     )
     return await _show(visit, issued)
+
+
+def _meters(most: str, scopes: list[str]) -> dict[str, str]:
+    """The key's own limit of US dollars a month; none where the field is empty. Raises ValueError."""
+    if not most:
+        return {}
+    if MANAGE in scopes:
+        raise ValueError("a key that manages could take its limit away; mint one that only calls models")
+    amount = most.removeprefix("$")
+    parse_amount(MONTHLY, amount)
+    return {MONTHLY: amount}
 
 
 @routes.post("/{space}/keys/{key_id}/rotate")
