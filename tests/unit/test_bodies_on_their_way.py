@@ -1,6 +1,7 @@
 """Bodies on their way in: bounded in bytes, in time, by owner and altogether."""
 
 import asyncio
+import tracemalloc
 from collections import Counter
 
 import pytest
@@ -8,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.types import Message, Receive
 
+from contracts.requests import Surface
 from libs.config.gateway import Limits, Timeouts
 from libs.runtime.budget import Budget
 from services.ingress.body import Bodies, ClientGone
+from services.ingress.core.bodies import parse
 from services.ingress.core.errors import IngressError, TooLarge, TooSlow, Unauthorized, Unavailable
 
 MIB = 1024 * 1024
@@ -104,3 +107,23 @@ async def test_what_was_given_up_counts_no_more() -> None:
         await _refused(bodies, _client(b"x" * MIB, b"x"), "acct:a")
         with pytest.raises(ClientGone):
             await bodies.read({}, gone, owner="acct:a", address="")
+
+
+async def test_a_form_is_held_once_and_twice_for_a_moment() -> None:
+    """While it is read, and while its parts are looked at; the log wants it whole."""
+    head = b'--x\r\nContent-Disposition: form-data; name="model"\r\n\r\nstub/whisper\r\n'
+    file = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.mp3"\r\n\r\n'
+    form = head + file + bytes(5 * MIB) + b"\r\n--x--\r\n"
+    pieces = [form[at : at + 65_536] for at in range(0, len(form), 65_536)]
+    limits = Limits()
+    tracemalloc.start()
+    body = await Bodies(limits, lambda: limits, Timeouts()).read({}, _client(*pieces), owner="a", address="b")
+    held, peak = tracemalloc.get_traced_memory()
+    assert held < 1.1 * len(form)
+    assert peak < 2.2 * len(form)
+    tracemalloc.reset_peak()
+    parse(Surface.TRANSCRIPTIONS, body.data, "multipart/form-data; boundary=x")
+    held, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held < 1.1 * len(form)
+    assert peak < 2.2 * len(form)
