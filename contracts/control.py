@@ -11,6 +11,7 @@ from pydantic import Field, field_validator
 
 from .contents import ContentsKept
 from .guardrails import Guardrails
+from .mcp import RuleFor, ToolRules
 from .patterns import Patterns
 from .record import EpochMs, StateRecord
 
@@ -94,6 +95,8 @@ class PolicySet(StateRecord):
     guardrails: Guardrails | None = None
     contents: ContentsKept | None = None
     """Its prompts and answers go to sinks; None: they do not."""
+    mcp: dict[RuleFor, ToolRules] = {}
+    """Which tools of MCP servers who may call: by role, and ``*`` for all; both must permit a tool."""
 
     @property
     def state_key(self) -> str:

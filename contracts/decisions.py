@@ -86,6 +86,8 @@ class CredentialGranted(RequestRecord):
     subject: Subject
     refusal: Refusal | None = None
     grants: list[SealedGrant] = []
+    hook: SealedGrant | None = None
+    """Of the webhook of the caller's organization: its address and secret, likewise sealed."""
 
 
 Decision = PolicyDecided | QuotaReserved | CredentialGranted

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 from functools import cached_property
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -10,6 +10,8 @@ from .patterns import Patterns
 from .record import Value
 
 MOST_WORDS = 200
+MOST_CONDITIONS = 20
+MOST_CONDITION_CHARACTERS = 500
 
 
 class Kind(StrEnum):
@@ -60,6 +62,29 @@ class AnswerRules(Value):
         return self.are_of_texts_or_tools or self.schema_asked or self.json_schema is not None
 
 
+class Condition(Value):
+    """When requests are refused: an expression over what is known of them, see `libs.policy.conditions`."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,40}$")]
+    """A refusal names it: ``guardrails.conditions.<name>``."""
+    refuse_when: Annotated[str, Field(min_length=1, max_length=MOST_CONDITION_CHARACTERS)]
+    """In CEL."""
+    message: Annotated[str, Field(max_length=200)] = ""
+    """For the client."""
+
+
+class WebhookRules(Value):
+    """When the organization's own webhook is asked about a request or its answer."""
+
+    before: bool = True
+    """Before a provider, or a tool's server, has the request."""
+    after: bool = False
+    """Before the client has the answer. Streams are held back until they are whole."""
+    timeout_ms: Annotated[int, Field(ge=100, le=10_000)] = 2_000
+    on_failure: Literal["refuse", "allow"] = "refuse"
+    """What becomes of a request that the webhook does not answer for."""
+
+
 class Guardrails(Value):
     """Rules about single requests. A refusal names its rule, for example ``guardrails.tools_allow``."""
 
@@ -73,7 +98,10 @@ class Guardrails(Value):
     """A request with one is refused."""
     words_deny: Words = []
     """Texts that no request may have; case does not matter."""
+    conditions: Annotated[list[Condition], Field(max_length=MOST_CONDITIONS)] = []
+    """The first that holds refuses."""
     answers: AnswerRules | None = None
+    webhook: WebhookRules | None = None
 
     @cached_property
     def tools(self) -> Patterns | None:

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from .answers import CacheUse
 from .labels import Labels
+from .mcp import ToolName
 from .quantities import Quantity
 from .record import EpochMs, Record, ReplyAddress, RequestRecord, Subject, Value
 
@@ -31,6 +32,8 @@ class Surface(StrEnum):
     TRANSCRIPTIONS = "audio.transcriptions"
     SPEECH = "audio.speech"
     RERANK = "rerank"
+    MCP = "mcp"
+    """Tools of the servers that its owner registered; see docs/mcp.md."""
 
 
 class ProviderSort(StrEnum):
@@ -173,6 +176,8 @@ class RequestAccepted(CallableRequest):
     prompt_waits: bool = False
     """Its prompt is large: the ingress publishes it when the router asks for it (`contracts.replies.PromptWanted`), so
     that of a request that is refused none is on the log."""
+    tool: ToolName | None = None
+    """Of the MCP server that is the model; None: the tools of all servers are asked for."""
 
     @property
     def chooses(self) -> bool:

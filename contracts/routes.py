@@ -24,6 +24,8 @@ class RoutePlanned(CallableRequest):
 
     targets: Annotated[list[Target], Field(min_length=1)]
     """More than one: whoever fails before its first byte is followed by the next. Nobody follows a user's own key."""
+    hook: SealedGrant | None = None
+    """Of the webhook that the caller's organization has; whether it is asked, its rules say."""
     windows: list[QuotaWindow] = []
     waited_ms: Annotated[int, Field(ge=0)] = 0
     """See `QuotaReserved.waited_ms`."""

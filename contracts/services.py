@@ -121,6 +121,7 @@ INGRESS = ServiceSpec(
         topics.MEMBERSHIPS,
         topics.POLICIES,
         topics.BALANCES,
+        topics.CREDENTIALS,
         topics.CATALOG,
     ),
     follows=(topics.REPLIES, topics.KEPT_REPLIES, topics.CLAIMS, topics.RESPONSE_INDEX, topics.IDEMPOTENCY),

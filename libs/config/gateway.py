@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, ClassVar, Protocol
 
-from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
+from pydantic import BeforeValidator, Field, PlainSerializer, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -22,6 +22,7 @@ from libs.config.section import Section
 from libs.config.sinks import AlertRules, Contents, Sinks
 from libs.identity.addresses import ForwardedHeader
 from libs.limits.catalog import METERS, parse_amount, shown_amount
+from libs.outbound.addresses import Reachable
 
 CONFIG_VARIABLE = "SLUICE_CONFIG"
 DEFAULT_FILE = Path(__file__).with_name("default.yaml")
@@ -165,6 +166,26 @@ class Telemetry(Section):
     sample_ratio: float = Field(default=0.05, ge=0, le=1)
 
 
+class McpSettings(Section):
+    """Servers of MCP that users register: what they may take of the gateway."""
+
+    networks: list[str] = []
+    """In CIDR notation (``10.1.0.0/16``): where servers may be beside the open internet. Read by relays and console."""
+    call_s: float = Field(default=60, gt=0, le=3600)
+    """Of one call, until its answer is whole; no more than ``timeouts.request_s``."""
+    list_s: float = Field(default=10, gt=0, le=60)
+    """Of one server's list of tools; one that takes longer is left out."""
+    answer_bytes: int = Field(default=4 * 1024 * 1024, ge=1024, le=16 * 1024 * 1024)
+    servers: int = Field(default=32, gt=0, le=64)
+    """Of one account or organization."""
+
+    @field_validator("networks")
+    @classmethod
+    def _are_networks(cls, value: list[str]) -> list[str]:
+        Reachable(value)
+        return value
+
+
 StandIns = Annotated[list[str], Field(max_length=MOST_STAND_INS)]
 
 
@@ -217,6 +238,7 @@ class GatewayConfig(BaseSettings):
     billing: Billing = Billing()
     answer_cache: AnswerCaching = AnswerCaching()
     routing: Routing = Routing()
+    mcp: McpSettings = McpSettings()
     telemetry: Telemetry = Telemetry()
     provider_addresses: list[str] = []
     """Origins (``https://api.example.com``) that a later version of the catalog may use beside those of this file's

@@ -66,6 +66,7 @@ COMMANDS = (
     Command("limits", "limits:limits", "Limits of accounts and organizations."),
     Command("prices", "prices:prices", "Prices of models: take new ones over, and settle differences."),
     Command("byok", "byok:byok", "Provider keys of your own."),
+    Command("mcp", "mcp:mcp", "Servers of MCP (Model Context Protocol), whose tools go through the gateway."),
     Command("credit", "money:credit", "Prepaid credit."),
     Command(
         "balance",

@@ -14,8 +14,8 @@ from services.cli.times import moment
 policy = typer.Typer(no_args_is_help=True, help="Policies of organizations.")
 
 DOCUMENT = (
-    "YAML: model_allow, provider_allow, data_collection, member_daily_limit_usd, member_daily_limits_usd; "
-    "a rule that is left out allows all."
+    "YAML: model_allow, provider_allow, data_collection, member_daily_limit_usd, member_daily_limits_usd, guardrails, "
+    "mcp; a rule that is left out allows all."
 )
 Draft = Annotated[Path | None, typer.Option("--policy", help=f"A draft. {DOCUMENT}", exists=True, dir_okay=False)]
 
@@ -36,6 +36,24 @@ def policy_set(
 ) -> None:
     """Set an organization's policy from a file."""
     api.show("PUT", f"/api/organizations/{organization_id}/policy", _read(file))
+
+
+@policy.command("webhook")
+@with_api
+def policy_webhook(
+    api: Api,
+    organization_id: OrganizationArgument,
+    address: Annotated[str | None, typer.Option(help="Its URL; without it, it is shown.")] = None,
+    remove: Annotated[bool, typer.Option("--remove", help="Forget it.")] = False,
+) -> None:
+    """Show, set or remove the webhook that guardrails ask; a new one's secret is shown once."""
+    path = f"/api/organizations/{organization_id}/guardrail-webhook"
+    if remove:
+        api.show("DELETE", path)
+    elif address:
+        api.show("PUT", path, {"url": address})
+    else:
+        api.show("GET", path)
 
 
 @policy.command("check")

@@ -7,11 +7,16 @@ from aiokafka.errors import KafkaError
 from contracts import topics
 from contracts.clock import now_ms
 from contracts.control import CredentialChanged
+from contracts.mcp import provider_of, server_of
 from contracts.vault import CredentialRemoved, CredentialSubmitted, CredentialTestOrdered, RewrapOrdered, VaultCommand
 from libs.bus.producer import Producer, settle
 from libs.bus.views import View
+from libs.config.gateway import McpSettings
 from libs.config.providers import Provider
 from libs.config.versions import CatalogVersions
+from libs.mcp.registration import Registration, RegistrationError
+from libs.outbound.addresses import Reachable
+from libs.outbound.hooks import HOOK, Hook
 from libs.provider_keys.documents import KeyFormError
 from libs.provider_keys.key_forms import as_stored, hint_of
 from libs.provider_keys.live_check import LiveChecks, NoAnswerError
@@ -28,6 +33,18 @@ class StoredKey(Answer):
     tail: str
     added_by: str
     created_at_ms: int
+    updated_at_ms: int
+    last_used_at_ms: int | None
+    last_error: str | None
+
+
+class McpServer(Answer):
+    """A server of MCP that was registered, without its headers; times are epoch milliseconds."""
+
+    name: str
+    url: str
+    """Without its query."""
+    added_by: str
     updated_at_ms: int
     last_used_at_ms: int | None
     last_error: str | None
@@ -65,7 +82,9 @@ class ProviderKeys:
             BadInput: no such provider, or not a key of it.
             Away: there is no vault yet, or the log does not take the order.
         """
-        key = self._stored_form(provider_id, key)
+        return await self._submit(owner, provider_id, self._stored_form(provider_id, key), submitted_by)
+
+    async def _submit(self, owner: str, provider_id: str, key: Secret, submitted_by: str) -> str:
         vault = next(iter(self._vaults.entries.values()), None)
         if vault is None:
             raise Away("the vault has not announced itself yet; nothing was stored, try again")
@@ -153,11 +172,12 @@ class ProviderKeys:
 
     def rows(self, owner: str) -> list[StoredKey]:
         """An owner's keys, by provider."""
-        return [
-            self._row(record)
-            for record in sorted(self._credentials.entries.values(), key=lambda record: record.provider_id)
-            if record.owner == owner
-        ]
+        own = (record for record in self._of(owner) if record.provider_id != HOOK)
+        return [self._row(record) for record in own if server_of(record.provider_id) is None]
+
+    def _of(self, owner: str) -> list[CredentialChanged]:
+        own = [record for record in self._credentials.entries.values() if record.owner == owner]
+        return sorted(own, key=lambda record: record.provider_id)
 
     def _row(self, record: CredentialChanged) -> StoredKey:
         used = self._uses.get(record.credential_id)
@@ -172,6 +192,57 @@ class ProviderKeys:
             updated_at_ms=record.updated_at_ms,
             last_used_at_ms=used.used_at_ms if used else None,
             last_error=used.error if used else None,
+        )
+
+    # Webhooks of guardrails: likewise the address with its secret.
+
+    async def set_hook(self, organization_id: str, hook: Hook, settings: McpSettings, submitted_by: str) -> str:
+        """Orders the vault to store an organization's webhook; returns the credential's ID. Raises as `register`."""
+        try:
+            hook.check(Reachable(settings.networks))
+        except ValueError as error:
+            raise BadInput(str(error)) from None
+        return await self._submit(f"org:{organization_id}", HOOK, hook.encode(), submitted_by)
+
+    def hook(self, organization_id: str) -> StoredKey | None:
+        """An organization's webhook, without its secret; its ``tail`` is its address."""
+        record = self._credentials.get(credential_id(f"org:{organization_id}", HOOK))
+        return None if record is None else self._row(record)
+
+    # Servers of MCP: what is sealed is the address with the headers.
+
+    async def register(
+        self, owner: str, name: str, registration: Registration, settings: McpSettings, submitted_by: str
+    ) -> str:
+        """Orders the vault to store a server; returns the credential's ID.
+
+        Raises:
+            BadInput: it cannot be one, or there are too many.
+            Away: there is no vault yet, or the log does not take the order.
+        """
+        try:
+            registration.check(Reachable(settings.networks))
+        except RegistrationError as error:
+            raise BadInput(str(error)) from None
+        others = [server for server in self.servers(owner) if server.name != name]
+        if len(others) >= settings.servers:
+            raise BadInput(f"there are {len(others)} servers already; remove one first")
+        return await self._submit(owner, provider_of(name), registration.encode(), submitted_by)
+
+    def servers(self, owner: str) -> list[McpServer]:
+        """An owner's servers, by name."""
+        found = ((server_of(record.provider_id), record) for record in self._of(owner))
+        return [self._server(name, record) for name, record in found if name is not None]
+
+    def _server(self, name: str, record: CredentialChanged) -> McpServer:
+        row = self._row(record)
+        return McpServer(
+            name=name,
+            url=row.tail,
+            added_by=row.added_by,
+            updated_at_ms=row.updated_at_ms,
+            last_used_at_ms=row.last_used_at_ms,
+            last_error=row.last_error,
         )
 
     async def _order(self, command: VaultCommand) -> None:

@@ -29,6 +29,7 @@ from services.ingress.entrance import Entrance
 from services.ingress.forgetting import ForgetPage
 from services.ingress.gate import Gate
 from services.ingress.generations import GenerationPage, Generations
+from services.ingress.mcp import McpPage
 from services.ingress.models import CatalogRoutes, NewestPages, PublicPage
 from services.ingress.once import Once
 from services.ingress.openapi import document
@@ -36,7 +37,7 @@ from services.ingress.profile import ProfileBalancePage, ProfilePage
 from services.ingress.publishing import Publishing
 from services.ingress.reading import Readings
 from services.ingress.replies import RepliesReader
-from services.ingress.routes import application, completion_paths
+from services.ingress.routes import PATHS, application, completion_paths
 from services.ingress.serving import Serving
 from services.ingress.settings import IngressSettings
 from services.ingress.stored import StoredPage, StoredResponses, items
@@ -65,8 +66,9 @@ async def build(service: Service) -> AsyncIterator[None]:
     room = WaitingRoom(readings.reread)
     replies = RepliesReader(service, room)
     claimant = Claimant(service, ingress_id, on_claimed=replies.claimed, on_lost=replies.lost)
-    balances, policies = View(topics.BALANCES), View(topics.POLICIES)
-    views = service.views(*authenticator.views, balances, policies, View(topics.CATALOG, on_change=versions.changed))
+    balances, policies, credentials = View(topics.BALANCES), View(topics.POLICIES), View(topics.CREDENTIALS)
+    catalog = View(topics.CATALOG, on_change=versions.changed)
+    views = service.views(*authenticator.views, balances, policies, credentials, catalog)
     visitors = Visitors(authenticator, config, lambda: versions.newest.limits)
     publishing = Publishing(
         service.producer, watch, claimant, replies, ingress_id=ingress_id, within_s=config.timeouts.publish_s
@@ -87,7 +89,7 @@ async def build(service: Service) -> AsyncIterator[None]:
     pages, described = NewestPages(versions), document()
     routes = application(
         CatalogRoutes(pages, visitors, policies),
-        {surface: completions.endpoint(surface) for surface in Surface},
+        {surface: completions.endpoint(surface) for surface in PATHS},
         balance=BalancePage(authenticator, balances),
         profile=ProfilePage(authenticator),
         profile_balance=ProfileBalancePage(authenticator, balances),
@@ -99,6 +101,7 @@ async def build(service: Service) -> AsyncIterator[None]:
         answer_cache=ForgetPage(visitors, service.producer),
         stream=StreamPage(visitors, readings, publishing),
         openapi=PublicPage(lambda _: described),
+        mcp=McpPage(config, versions, visitors, door, publishing, serving, credentials.entries),
     )
 
     async def note_silence() -> None:

@@ -135,6 +135,7 @@ _BASE, _RESPONSE = PREFIXES[0], PREFIXES[0] + PATHS[Surface.RESPONSES] + "/{id}"
 _ORGANIZATION = {ORGANIZATION_HEADER: _TEXT}
 _BALANCE = _fields(owner=_TEXT, currency=_TEXT, balance=_USD, balance_microdollars={"type": "integer"})
 _AFTER: dict[str, Schema] = {"after": _TEXT, "limit": _TEXT, "order": {"enum": ["asc", "desc"]}}
+_RPC: Schema = {"type": "object", "properties": {"jsonrpc": _TEXT, "id": {}, "method": _TEXT, "params": _OBJECT}}
 OPERATIONS: tuple[Operation, ...] = (
     *map(_of_surface, PATHS),
     Operation(
@@ -145,6 +146,16 @@ OPERATIONS: tuple[Operation, ...] = (
         MessagesRequest,
         required=("model", "messages"),
         anonymous=True,
+    ),
+    Operation(
+        "post",
+        f"{_BASE}/mcp",
+        "A message of MCP: tools of the servers that one's account or organization has registered.",
+        _OBJECT,
+        _RPC,
+        required=("jsonrpc", "method"),
+        streamed=True,
+        headers=_ORGANIZATION | {"mcp-protocol-version": _TEXT, "mcp-method": _TEXT, "mcp-name": _TEXT},
     ),
     _get(_RESPONSE, "A stored response, or one that is made in the background.", Response, streamed=True,
          query={"stream": {"enum": ["true", "false"]}, "starting_after": _TEXT}),

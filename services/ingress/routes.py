@@ -53,6 +53,7 @@ def application(
     answer_cache: ASGIApp,
     stream: ASGIApp,
     openapi: ASGIApp,
+    mcp: ASGIApp,
 ) -> Starlette:
     """All routes.
 
@@ -69,6 +70,7 @@ def application(
         answer_cache: of ``DELETE /cache``.
         stream: of ``GET`` and ``DELETE /streams/{id}``.
         openapi: of ``GET /openapi.json``.
+        mcp: of ``POST /mcp``.
     """
 
     routes = []
@@ -82,6 +84,7 @@ def application(
             Route(f"{prefix}/streams/{{id}}", stream, methods=["GET", "DELETE"]),
             Route(f"{prefix}/balance", balance, methods=_GET),
             Route(f"{prefix}/generation", generation, methods=_GET),
+            Route(f"{prefix}/mcp", mcp, methods=["POST"]),
             Route(f"{prefix}/cache", answer_cache, methods=["DELETE"]),
             Route(f"{prefix}/requests/{{id}}", request, methods=_GET),
             *(Route(f"{prefix}{path}", page, methods=_GET) for path, page in catalog.by_path.items()),

@@ -15,7 +15,7 @@ from services.ingress.again import Again
 from services.ingress.attending import watch_connection
 from services.ingress.background import BackgroundResponses
 from services.ingress.core.answering import Answering
-from services.ingress.core.answers import Message, refused, whole
+from services.ingress.core.answers import Message, whole
 from services.ingress.core.errors import IngressError
 from services.ingress.core.stream_ids import StreamId
 from services.ingress.door import Stay
@@ -65,11 +65,15 @@ class Serving:
         self._timeouts = timeouts
         self._background = background
 
-    async def serve(self, admitted: Admitted, client: Client) -> None:
-        """Publishes a request, and answers its client."""
+    async def serve(self, admitted: Admitted, client: Client, answering: Answering | None = None) -> None:
+        """Publishes a request, and answers its client.
+
+        Args:
+            answering: None: as its surface has it.
+        """
         request, step = admitted.request, admitted.step
         headers = [(b"x-request-id", request.request_id.encode())]
-        answering = Answering(request.surface, headers, looked_up=request.cache is not None)
+        answering = answering or Answering(request.surface, headers, looked_up=request.cache is not None)
         waiting = self._enter(admitted)
         watcher = asyncio.create_task(watch_connection(client.receive, waiting, GONE))
         # Who comes again with its key finds the request, should the log have it.
@@ -86,7 +90,7 @@ class Serving:
                 cancels = status != GONE.status or request.reply_to.lasting is Lasting.CONNECTION
         except IngressError as error:
             status = error.status
-            await client.send_all(refused(error.refusal, answering.headers, request.surface))
+            await client.send_all(answering.refused(error.refusal, answering.headers))
         except asyncio.CancelledError:
             # This ingress stops; its client goes on at another.
             cancels = False

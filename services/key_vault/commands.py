@@ -8,6 +8,7 @@ import structlog
 from contracts import topics
 from contracts.clock import now_ms
 from contracts.control import CredentialChanged, CredentialUsed
+from contracts.mcp import server_of
 from contracts.vault import (
     CredentialRemoved,
     CredentialSubmitted,
@@ -21,6 +22,8 @@ from libs.config.pins import Pins
 from libs.config.providers import Provider
 from libs.config.versions import CatalogVersions
 from libs.database.pool import AWAY
+from libs.mcp.registration import Registration
+from libs.outbound.hooks import HOOK, Hook
 from libs.provider_keys.live_check import LiveChecks, NoAnswerError
 from libs.runtime.background import Tasks
 from libs.sealing.credentials import at_rest, masked_tail, open_credential
@@ -56,7 +59,7 @@ class Credentials:
         secret = open_credential(command.sealed_key, self._pair, **names)
         # In a thread: the key-encryption keys may be in a service across the network.
         envelope = await asyncio.to_thread(self._ring.seal, secret.reveal().encode(), at_rest(**names))
-        await self._store.put(command, envelope, masked_tail(secret))
+        await self._store.put(command, envelope, _shown(command.provider_id, secret))
         await self._reload(command.credential_id)
 
     async def remove(self, command: CredentialRemoved) -> None:
@@ -157,3 +160,10 @@ class CommandProcessor(Processor[VaultCommand]):
                 await self._work.publish(topics.CREDENTIAL_USES, used)
         finally:
             self._work.finish(received)
+
+
+def _shown(provider_id: str, secret: Secret) -> str:
+    """What may be shown: of a key its end, of an MCP server or a webhook its address."""
+    if provider_id == HOOK:
+        return Hook.decode(secret).url
+    return masked_tail(secret) if server_of(provider_id) is None else Registration.decode(secret).shown

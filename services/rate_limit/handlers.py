@@ -8,7 +8,7 @@ from contracts.charges import ChargePosted
 from contracts.clock import now_ms
 from contracts.decisions import QuotaReserved, QuotaWindow
 from contracts.record import Refusal
-from contracts.requests import RequestAccepted
+from contracts.requests import RequestAccepted, Surface
 from contracts.usage import UsageRecorded
 from libs.bus.processor import Processor, Work
 from libs.bus.records import Received
@@ -22,7 +22,7 @@ from services.rate_limit.core.balances import Balances, day_of
 from services.rate_limit.core.bounds import Rules, Views
 from services.rate_limit.core.refusals import crowded
 from services.rate_limit.core.timeliness import OUT_OF_TIME, in_time
-from services.rate_limit.core.verdicts import Judge, Lacking, asked, reserved, without_price
+from services.rate_limit.core.verdicts import Asked, Judge, Lacking, asked, of_own_server, reserved, without_price
 from services.rate_limit.core.waiting import Line, Waiter
 from services.rate_limit.core.windows import Limit
 from services.rate_limit.measuring import observe
@@ -178,18 +178,10 @@ class QuotaProcessor(Processor[RequestAccepted | Fact]):
         self, received: Received[Any], request: RequestAccepted, catalog: Catalog | None, part: Partition, now: int
     ) -> QuotaReserved | None:
         """The verdict on a paid request; None where it waits for it."""
+        one = self._asked(request, catalog)
+        if isinstance(one, QuotaReserved):
+            return one
         owner, limits = request.caller.owner, self._versions.newest.limits
-        if catalog is None or not self._versions.serves(catalog.version):
-            return reserved(request, refusal=UNKNOWN_CATALOG)
-        if catalog.find(request.model) is None:
-            # Policy's words: which of the two refusals the client gets is a matter of milliseconds.
-            unknown = check(request.model, catalog, None)
-            return reserved(request, refusal=Refusal(status=unknown.status, message=unknown.message))
-        offers = catalog.open_to(request)
-        byok = any(credential_id(owner, one.provider_id) in self._credentials for one in offers)
-        one = asked(request, catalog.prices_for(request), byok=byok)
-        if one is None:
-            return without_price(request)
         line, book = part.lines.get(owner) or Line[Waiting](), part.book(owner)
         if request.request_id in line:
             return None
@@ -208,6 +200,20 @@ class QuotaProcessor(Processor[RequestAccepted | Fact]):
         part.lines[owner] = line
         self._work.hold(received)
         return None
+
+    def _asked(self, request: RequestAccepted, catalog: Catalog | None) -> Asked | QuotaReserved:
+        """What a paid request asks for, or the refusal of one that cannot be served."""
+        if catalog is None or not self._versions.serves(catalog.version):
+            return reserved(request, refusal=UNKNOWN_CATALOG)
+        if request.surface is Surface.MCP:
+            return of_own_server(request)
+        if catalog.find(request.model) is None:
+            # Policy's words: which of the two refusals the client gets is a matter of milliseconds.
+            unknown = check(request.model, catalog, None)
+            return reserved(request, refusal=Refusal(status=unknown.status, message=unknown.message))
+        owner = request.caller.owner
+        byok = any(credential_id(owner, one.provider_id) in self._credentials for one in catalog.open_to(request))
+        return asked(request, catalog.prices_for(request), byok=byok) or without_price(request)
 
     def _give(self, waiting: Waiting, decision: QuotaReserved) -> None:
         """The verdict of a request that has waited."""

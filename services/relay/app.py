@@ -17,14 +17,17 @@ from libs.bus.views import View
 from libs.config.gateway import GatewayConfig
 from libs.config.pins import Pins
 from libs.config.versions import CatalogVersions
+from libs.outbound.addresses import Reachable
 from services.relay.answer_cache import AnswerCache
 from services.relay.attempts import Attempts
 from services.relay.core.tally import Tally
 from services.relay.grants import Grants
 from services.relay.handlers import LOOK_AFTER_EVERY_S, RECALL_BEFORE_MS, RelayProcessor
+from services.relay.hooks import Hooks
 from services.relay.means import Means
 from services.relay.outcomes import reporting
 from services.relay.recording import Recording
+from services.relay.servers import Servers
 from services.relay.settings import RelaySettings
 from services.relay.upstream import Upstreams
 
@@ -42,7 +45,9 @@ async def build(service: Service) -> AsyncIterator[None]:
     tally = Tally()
     upstreams = Upstreams(timeouts, Pins.of(config))
     cache = AnswerCache(service.producer, grants, config.answer_cache)
-    means = Means(grants, upstreams, tally, timeouts, cache)
+    reachable = Reachable(config.mcp.networks)
+    servers, hooks = Servers(reachable, config.mcp.answer_bytes), Hooks(reachable, grants)
+    means = Means(grants, upstreams, tally, timeouts, cache, servers, hooks, config.mcp.list_s)
     recording = Recording(service.producer, policies, config.contents.public_key)
     attempts = Attempts(relay_id, service.producer, means, versions, policies, recording)
     keep_ms = int(timeouts.route_s * 2_000) + RECALL_BEFORE_MS
@@ -72,5 +77,6 @@ async def build(service: Service) -> AsyncIterator[None]:
         await views.wait_ready()
         await versions.wait_ready()
         reports = reporting(service.producer, tally, relay_id)
-        async with service.running(announcement, clients, answers, cache.background, upstreams, reports, member):
+        calls = (upstreams, servers, hooks)
+        async with service.running(announcement, clients, answers, cache.background, *calls, reports, member):
             yield

@@ -80,7 +80,7 @@ class Attempt:
 
     def leave(self) -> bool:
         """Ends it without an ending, where another relay can go on with its stream; else False."""
-        if not self._task or not self._stream.started or not may_go_on(self._job):
+        if not self._task or self._stream.holds or not self._stream.started or not may_go_on(self._job):
             return False
         self._is_left = True
         self._task.cancel()

@@ -11,11 +11,11 @@ from contracts import topics
 from contracts.attempts import AttemptEnded, AttemptStarted
 from contracts.clock import now_ms
 from contracts.control import PolicySet
-from contracts.guardrails import AnswerRules
+from contracts.guardrails import AnswerRules, WebhookRules
 from contracts.prompts import PromptSubmitted
 from contracts.record import Refusal, RequestId
 from contracts.replies import Outcome, ReplyEnded
-from contracts.requests import ReplyRead, RequestCancelled
+from contracts.requests import ReplyRead, RequestCancelled, Surface
 from contracts.routes import Route, RoutePlanned
 from libs.bus.producer import Producer
 from libs.bus.recent import RecentIds
@@ -35,6 +35,7 @@ from services.relay.core.own_keys import OwnKeyUses
 from services.relay.means import Means
 from services.relay.recording import Recording
 from services.relay.reply_stream import ReplyStream
+from services.relay.server_attempt import ServerAttempt
 from services.relay.storing import Storing
 
 log = structlog.get_logger()
@@ -78,7 +79,7 @@ class Attempts:
         self._producer = producer
         self._means = means
         self._versions = versions
-        self._running: dict[RequestId, tuple[Attempt, asyncio.Task[None]]] = {}
+        self._running: dict[RequestId, tuple[Attempt | ServerAttempt, asyncio.Task[None]]] = {}
         self.cancelled = RecentIds()
         """Requests whose clients left."""
         self._own_keys = OwnKeyUses()
@@ -117,9 +118,20 @@ class Attempts:
         step = Step("relay answer", trace, attributes={"sluice.request.id": route.request_id})
         stream = ReplyStream(self._producer, route, route.windows, step.traceparent, prompt.answer_key, job.goes_on)
         stream.waited_ms = route.waited_ms
-        if self._recording.rules_of(route):
+        job = replace(job, traceparent=step.traceparent)
+        of_servers = route.surface is Surface.MCP
+        if self._recording.rules_of(route) and not of_servers:
             stream.notes = Notes(job.goes_on.cut.text if job.goes_on else "")
-        attempt = Attempt(replace(job, traceparent=step.traceparent), stream, self._means)
+        hook = self._hook_of(route)
+        if hook and hook.after:
+            stream.hold()
+            # What it lets pass today it may not tomorrow.
+            job = replace(job, route=route.model_copy(update={"cache": None}))
+        attempt = (
+            ServerAttempt(job, stream, self._means, self._policy_of(route))
+            if of_servers
+            else Attempt(job, stream, self._means)
+        )
         starting = None
         if route.request_id not in self.cancelled:
             starting = self._starting.spawn(self._publish_started(route, step.traceparent))
@@ -129,9 +141,16 @@ class Attempts:
         _notify(task, on_ended)
 
     def _rules_of(self, route: RoutePlanned) -> AnswerRules | None:
-        organization = route.caller.organization_id
-        policy = self._policies.get(organization) if organization else None
+        policy = self._policy_of(route)
         return policy.guardrails.answers if policy and policy.guardrails else None
+
+    def _hook_of(self, route: RoutePlanned) -> WebhookRules | None:
+        policy = self._policy_of(route)
+        return policy.guardrails.webhook if policy and policy.guardrails else None
+
+    def _policy_of(self, route: RoutePlanned) -> PolicySet | None:
+        organization = route.caller.organization_id
+        return self._policies.get(organization) if organization else None
 
     def end(self, route: Route, ending: Ending, trace: str, on_ended: OnEnded) -> None:
         """Ends a route without an attempt."""
@@ -192,7 +211,12 @@ class Attempts:
         await self._producer.publish_until_acknowledged(topics.replies_of(ended.reply_to), ended, trace)
 
     async def _run(
-        self, job: Job, stream: ReplyStream, attempt: Attempt, starting: "asyncio.Task[None] | None", step: Step
+        self,
+        job: Job,
+        stream: ReplyStream,
+        attempt: Attempt | ServerAttempt,
+        starting: "asyncio.Task[None] | None",
+        step: Step,
     ) -> None:
         route, request_id = job.route, job.route.request_id
         try:
@@ -200,7 +224,7 @@ class Attempts:
                 ending = attempt.never_begun()
             else:
                 await starting
-                ending = await attempt.run()
+                ending = await self._answered(job, attempt, stream)
                 if ending.outcome is Outcome.COMPLETED and attempt.kept:
                     # Before the end of the answer: whoever has seen it may ask for it.
                     await self._storing.store(attempt.kept, route.caller.owner, step.traceparent)
@@ -225,6 +249,18 @@ class Attempts:
         finally:
             self._running.pop(request_id, None)
             self._room.release()
+
+    async def _answered(self, job: Job, attempt: Attempt | ServerAttempt, stream: ReplyStream) -> Ending:
+        """The answer, asked for and given as the webhook of the client's organization lets it."""
+        rules, hooks = self._hook_of(job.route), self._means.hooks
+        if rules is None:
+            return await attempt.run()
+        refusal = await hooks.before(job.route, job.prompt, rules) if rules.before and not job.goes_on else None
+        if refusal:
+            outcome = Outcome.REJECTED if refusal.status == 403 else Outcome.FAILED
+            return Ending(outcome, refusal.status, refusal, attempts=0)
+        ending = await attempt.run()
+        return await hooks.after(job.route, ending, stream, rules) if stream.holds else ending
 
     async def _publish_started(self, route: RoutePlanned, trace: str) -> None:
         started = AttemptStarted(

@@ -27,6 +27,7 @@ from services.relay.core.ending import Ending
 from services.relay.means import Means
 from services.relay.measuring import measure_call, operation_of
 from services.relay.parts import answering
+from services.relay.reply_stream import HeldTooLong
 from services.relay.upstream import UpstreamError
 
 log = structlog.get_logger()
@@ -210,5 +211,8 @@ def _our_words(provider_id: str) -> Iterator[None]:
         yield
     except ProtocolError:
         raise UpstreamError(broke_off(provider_id)) from None
+    except HeldTooLong:
+        message = "The answer is longer than what can be held back until your organization's guardrail has seen it."
+        raise UpstreamError(Refusal(status=502, message=message)) from None
     except ProviderFailure as error:
         raise UpstreamError(failed_in_answer(provider_id, str(error))) from None

@@ -11,6 +11,7 @@ _OPERATIONS = {
     Surface.COMPLETIONS: "text_completion",
     Surface.FIM: "text_completion",
     Surface.EMBEDDINGS: "embeddings",
+    Surface.MCP: "execute_tool",
 }
 
 

@@ -19,7 +19,13 @@ from services.relay.core.noting import Notes
 log = structlog.get_logger()
 
 MOST_BUFFERED = 64 * 1024
+MOST_HELD = 8 * 1024 * 1024
+"""Of an answer that is held back until it is whole."""
 RETRY_S = 0.2
+
+
+class HeldTooLong(Exception):
+    """An answer that is held back is longer than may be."""
 
 
 class ReplyStream:
@@ -60,6 +66,7 @@ class ReplyStream:
         self._room = asyncio.Event()
         self._room.set()
         self._closing = False
+        self._holds = False
         self._pump: asyncio.Task[None] | None = None
         self.size = self._written
         """Bytes of the stream so far; those that are not on the log yet included."""
@@ -75,15 +82,41 @@ class ReplyStream:
         self.waited_ms = 0
         """The others are published with the first chunk."""
 
+    def hold(self) -> None:
+        """Nothing is published until `release`."""
+        self._holds = True
+
+    @property
+    def holds(self) -> bool:
+        """See `hold`."""
+        return self._holds
+
+    @property
+    def held(self) -> str:
+        """What is held back."""
+        return b"".join(self._buffer).decode(errors="replace") if self._holds else ""
+
+    async def release(self) -> None:
+        """Publishes what is held back, and returns when the log has it."""
+        self._holds = False
+        if self._buffer:
+            self._pump = asyncio.create_task(self._run())
+            await self.close()
+
+    def drop(self) -> None:
+        """Forgets what is held back."""
+        self._buffer, self._buffered = [], 0
+        self.notes = Notes() if self.notes else None
+
     @property
     def started(self) -> bool:
-        """The client has, or will have, the status 200."""
-        return self._goes_on or self._pump is not None
+        """The client has, or will have, the status 200; or an answer is held back."""
+        return self._goes_on or self._pump is not None or bool(self._buffer)
 
     @property
     def full(self) -> bool:
         """So much is not on the log yet that the next `write` is to wait for `drain`."""
-        return self._buffered >= MOST_BUFFERED
+        return self._buffered >= MOST_BUFFERED and not self._holds
 
     @property
     def unread(self) -> bool:
@@ -104,9 +137,11 @@ class ReplyStream:
         """Adds events, which are numbered here, or bytes; a stream has one of them."""
         if not text:
             return
+        if self._holds and self._buffered + len(text) > MOST_HELD:
+            raise HeldTooLong
         if self.notes:
             self.notes.add(text)
-        if self._pump is None:
+        if self._pump is None and not self._holds:
             self._pump = asyncio.create_task(self._run())
         content = text if isinstance(text, bytes) else numbered(text, self.size)
         self.size += len(content)

@@ -11,7 +11,7 @@ from contracts.decisions import Decision
 from contracts.outcomes import OutcomesCounted
 from contracts.record import Record, Refusal
 from contracts.replies import PromptWanted, refused
-from contracts.requests import RequestAccepted
+from contracts.requests import RequestAccepted, Surface
 from contracts.routes import RequestRejected, Route
 from libs.breakers import Health
 from libs.bus.processor import Processor, Work
@@ -22,6 +22,7 @@ from libs.telemetry.instruments import JOINS, ROUTES
 from libs.telemetry.tracing import Step
 from services.router.core.join import Allowed, Join, Refused, failed
 from services.router.core.plan import plan, reject
+from services.router.core.servers import plan_servers
 from services.router.core.sticky import Sticky
 
 log = structlog.get_logger()
@@ -127,6 +128,8 @@ class RouterProcessor(Processor[RequestAccepted | Decision]):
     def _route(self, verdict: Verdict, catalog: Catalog | None, now: int) -> Route:
         if isinstance(verdict, Refused):
             return reject(verdict, now)
+        if verdict.request.surface is Surface.MCP:
+            return plan_servers(verdict, now) or reject(failed(verdict, UNPLANNED), now)
         if catalog is None:
             return reject(failed(verdict, UNKNOWN_CATALOG), now)
         try:

@@ -1,17 +1,15 @@
 """Requests of sinks: to public addresses only, without redirects, proxies or cookies, and with bounds on everything."""
 
-import ipaddress
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import aiohttp
 import httpx
-from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
-from services.sinks.core.addresses import is_public
+from libs.outbound.addresses import Reachable, is_literal, is_public
+from libs.outbound.http import CheckedResolver
 from services.sinks.core.webhooks import Verdict, verdict_of
 from services.sinks.sink import RefusedError, UnavailableError
 
@@ -27,25 +25,6 @@ class Answer:
     """Its beginning."""
 
 
-class _PublicOnly(AbstractResolver):
-    """Resolves names; what is connected to is what was looked at, so that a name cannot change in between."""
-
-    def __init__(self) -> None:
-        self._resolver = aiohttp.ThreadedResolver()
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        found = await self._resolver.resolve(host, port, family)
-        public = [one for one in found if is_public(one["host"])]
-        if not public:
-            raise OSError(None, "the name has no public address")
-        return public
-
-    async def close(self) -> None:
-        await self._resolver.close()
-
-
 class Http:
     """Asks one receiver."""
 
@@ -57,7 +36,7 @@ class Http:
 
     async def start(self) -> None:
         """Makes a client."""
-        resolver = None if self._private else _PublicOnly()
+        resolver = None if self._private else CheckedResolver(Reachable())
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(resolver=resolver, limit=64, ssl=httpx.create_ssl_context()),
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -93,7 +72,7 @@ class Http:
         assert self._session is not None
         host = urlsplit(self._url).hostname or ""
         # A literal address is not resolved.
-        if not self._private and _is_literal(host) and not is_public(host):
+        if not self._private and is_literal(host) and not is_public(host):
             raise UnavailableError("its address is not a public one")
         # As it is: a signature covers each of its characters.
         url = URL(self._url.rstrip("/") + path if path else self._url, encoded=True)
@@ -112,14 +91,6 @@ class Http:
             case Verdict.LATER:
                 raise UnavailableError(f"HTTP {answer.status}", after_s=_asked_s(answer))
         return Answer(answer.status, text[:most_bytes])
-
-
-def _is_literal(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def _asked_s(answer: aiohttp.ClientResponse) -> float | None:

@@ -4,6 +4,7 @@ import yaml
 
 from deploy.local.home import ROOT
 from tests.e2e.plane import Plane
+from tests.hook_receiver import hook_receiver
 from tests.stacks import Gateway, until
 
 EXAMPLE = yaml.safe_load((ROOT / "docs/examples/guardrails.yaml").read_text())
@@ -27,6 +28,9 @@ async def test_prompts_are_redacted_and_what_is_not_allowed_is_refused_by_its_ru
     await until(lambda: refused("words_deny", "about Project Bluebird"), what="refusal by a word")
     tool = {"type": "function", "function": {"name": "delete_all", "parameters": {}}}
     assert await refused("tools_allow", tools=[tool])
+    assert await refused("conditions.no-nightly-batches", tags=["nightly"])
+    bad = {"guardrails": {"conditions": [{"name": "a", "refuse_when": "tags.all(t, true)"}]}}
+    await plane.call("PUT", f"/api/organizations/{organization}/policy", bad, key=person.key, status=400)
     answer = await plane.ask(person.key, "hi", organization, max_tokens=100_000)
     assert answer.json()["error"]["metadata"]["rule"] == "guardrails.max_request_usd"
     for stream in (False, True):
@@ -40,6 +44,41 @@ async def test_prompts_are_redacted_and_what_is_not_allowed_is_refused_by_its_ru
     answer = await plane.ask(person.key, "mail ada@example.com", max_tokens=100)
     last = (await gateway.http.get(f"{gateway.stack.stub_url}/stub/last")).json()
     assert last["messages"][0]["content"] == "mail ada@example.com"
+
+
+async def test_a_webhook_of_the_organization_decides_before_and_after(gateway: Gateway) -> None:
+    plane = Plane(gateway, 1)
+    person = await plane.person()
+    organization = (await plane.call("POST", "/api/organizations", {"name": "H"}, key=person.key))["id"]
+    path = f"/api/organizations/{organization}"
+    await plane.call("PUT", f"{path}/guardrail-webhook", {"url": "https://10.0.0.1/x"}, key=person.key, status=400)
+    async with hook_receiver("") as webhook:
+        made = await plane.call("PUT", f"{path}/guardrail-webhook", {"url": webhook.url}, key=person.key)
+        webhook.secret = made["secret"]
+        rules = {"guardrails": {"webhook": {"before": True, "after": True, "timeout_ms": 10_000}}}
+        await plane.call("PUT", f"{path}/policy", rules, key=person.key)
+
+        async def asked() -> bool | None:
+            answer = await plane.ask(person.key, "hello webhook", organization, max_tokens=100)
+            return (answer.status_code == 200 and len(webhook.asked) >= 2) or None
+
+        await until(asked, what="an answer that the webhook has seen")
+        before, after = webhook.asked[-2:]
+        assert before["data"]["request"]["messages"][0]["content"] == "hello webhook"
+        assert after["type"] == "guardrail.after" and "stub/echo says" in after["data"]["answer"]
+        streamed = await plane.ask(person.key, "hi", organization, stream=True, max_tokens=100)
+        assert streamed.text.rstrip().endswith("[DONE]")
+        webhook.answer = {"action": "refuse", "message": "Not here."}
+        answer = await plane.ask(person.key, "hi", organization, stream=True, max_tokens=100)
+        assert (answer.status_code, answer.json()["error"]["metadata"]["rule"]) == (403, "guardrails.webhook.before")
+        assert webhook.asked[-1]["type"] == "guardrail.before"
+        entry = await gateway.entry(answer.headers["x-request-id"])
+        assert (entry["outcome"], entry["cost_microdollars"]) == ("rejected", 0)
+    # It is away, and the rules are closed.
+    answer = await plane.ask(person.key, "hi", organization, max_tokens=100)
+    assert (answer.status_code, answer.json()["error"]["metadata"]["rule"]) == (503, "guardrails.webhook.before")
+    shown = await plane.call("GET", f"{path}/guardrail-webhook", key=person.key)
+    assert (shown["url"], made["secret"] in str(shown)) == (webhook.url, False)
 
 
 async def _answers_are_checked(plane: Plane, gateway: Gateway, key: str, organization: str) -> None:

@@ -52,6 +52,6 @@ def test_who_signs_and_who_is_believed() -> None:
         "key-vault",
         "relay",
     ]
-    assert INGRESS.signers == ["console"]
+    assert INGRESS.signers == ["console", "key-vault"]
     assert RELAY.signers == ["console", "key-vault", "relay"]
     assert KEY_VAULT.signers == ["console", "key-vault", "relay"]

@@ -78,6 +78,7 @@ def _application() -> Starlette:
         answer_cache=_nothing,
         stream=_nothing,
         openapi=PublicPage(lambda _: document()),
+        mcp=_nothing,
     )
 
 

@@ -15,10 +15,11 @@ from contracts.headers import RETRIED_FOR
 from contracts.topics import CHARGES
 from libs.bus.records import Received
 from libs.config.sinks import EventSinkConfig, SinkConfig
-from services.sinks.core.addresses import is_public
+from libs.outbound.addresses import is_public
+from libs.outbound.signatures import secrets_of
 from services.sinks.core.backoff import MOST_S, pause_s
 from services.sinks.core.events import event_of
-from services.sinks.core.webhooks import Verdict, body_of, headers_of, secrets_of, verdict_of
+from services.sinks.core.webhooks import Verdict, body_of, headers_of, verdict_of
 from services.sinks.kit import check_sink, sample
 from services.sinks.making import SinkConfigError, make_sink
 from services.sinks.opening import Opening

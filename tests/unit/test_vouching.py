@@ -55,9 +55,14 @@ def test_what_a_token_says_is_vouched_for() -> None:
     token = mint(KEY, kid="k", jti="j", account_id="a", token_epoch=0, issued_at_s=NOW_S, ttl_s=60)
     voucher = verify(token, {"k": KEY.public_key()}.get, NOW_S).voucher
     assert world.check(_asked(voucher)) is Vouched.YES
-    assert world.check(_asked(voucher, organization_id="o")) is Vouched.YES
+    assert world.check(_asked(voucher, organization_id="o", role="member")) is Vouched.YES
     assert voucher is not None
     assert voucher.signature not in token, "the log has no part of the token that is a secret"
+
+
+def test_nobody_has_another_role_than_the_console_says() -> None:
+    for role in ("owner", None):
+        assert World().check(_asked(_voucher(), organization_id="o", role=role)) is Vouched.NOT_YET
 
 
 WRONG = {
@@ -116,7 +121,7 @@ def test_a_view_that_is_behind_is_waited_for_and_not_for_long() -> None:
     patience = Patience(world.vouching, lambda: NOW_MS)
 
     async def run() -> None:
-        joining = _asked(_voucher(), organization_id="p")
+        joining = _asked(_voucher(), organization_id="p", role="member")
         asked = asyncio.create_task(patience.vouched(joining))
         await asyncio.sleep(0)
         world.memberships["p/a"] = world.memberships["o/a"]

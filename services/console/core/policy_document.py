@@ -5,8 +5,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from contracts.guardrails import MOST_WORDS, Kind
+from contracts.guardrails import MOST_CONDITION_CHARACTERS, MOST_CONDITIONS, MOST_WORDS, Kind
+from contracts.mcp import Patterned, RuleFor
 from libs.chat.exact_json import encode
+from libs.policy.conditions import ConditionError, check
 from libs.pricing.usd import parse_usd, usd
 from services.console.answers import Body, Usd
 from services.console.errors import BadInput
@@ -37,6 +39,29 @@ class AnswerRulesDocument(Body):
     """Every answer must be JSON of this schema."""
 
 
+class ConditionDocument(Body):
+    """When requests are refused."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,40}$")]
+    """A refusal names it: ``guardrails.conditions.<name>``."""
+    refuse_when: Annotated[str, Field(min_length=1, max_length=MOST_CONDITION_CHARACTERS)]
+    """In CEL, without loops, over what is known of a request: `docs/guardrails.md`."""
+    message: Annotated[str, Field(max_length=200)] | None = None
+    """For the client."""
+
+
+class WebhookRulesDocument(Body):
+    """When the organization's own webhook is asked."""
+
+    before: bool = True
+    """Before a provider, or a tool's server, has the request."""
+    after: bool = False
+    """Before the client has the answer. Streams are held back until they are whole."""
+    timeout_ms: Annotated[int, Field(ge=100, le=10_000)] = 2_000
+    on_failure: Literal["refuse", "allow"] = "refuse"
+    """What becomes of a request that it does not answer for."""
+
+
 class GuardrailsDocument(Body):
     """Rules about single requests."""
 
@@ -54,7 +79,18 @@ class GuardrailsDocument(Body):
         Annotated[list[Annotated[str, Field(min_length=1, max_length=200)]], Field(max_length=MOST_WORDS)] | None
     ) = None
     """Texts that no prompt may have; case does not matter."""
+    conditions: Annotated[list[ConditionDocument], Field(max_length=MOST_CONDITIONS)] | None = None
+    """The first that holds refuses."""
     answers: AnswerRulesDocument | None = None
+    webhook: WebhookRulesDocument | None = None
+
+
+class ToolRulesDocument(Body):
+    """Tools of MCP servers, by names or wildcards of ``server__tool``; what is denied is not allowed by others."""
+
+    allow: Patterned | None = None
+    """Left out: all."""
+    deny: Patterned | None = None
 
 
 class ContentsDocument(Body):
@@ -86,13 +122,16 @@ class PolicyDocument(Body):
     """By account ID, for members with a limit of their own."""
     guardrails: GuardrailsDocument | None = None
     contents: ContentsDocument | None = None
+    mcp: dict[RuleFor, ToolRulesDocument] | None = None
+    """Which tools of MCP servers who may call: by role, and ``*`` for all; both must permit a tool."""
 
 
 def stored(document: PolicyDocument) -> dict[str, Any]:
     """As it is stored and published: amounts in microdollars.
 
     Raises:
-        BadInput: a limit is below 0, or there are too many patterns that each request must be compared with.
+        BadInput: a limit is below 0, a condition is none, or there are too many patterns that each request must be
+            compared with.
     """
     if sum("*" in pattern.rstrip("*") for pattern in document.model_allow or ()) > MOST_SLOW_PATTERNS:
         raise BadInput(f"at most {MOST_SLOW_PATTERNS} patterns of model_allow may have a * elsewhere than at the end")
@@ -111,6 +150,8 @@ def stored(document: PolicyDocument) -> dict[str, Any]:
         rules = document.guardrails
         if rules.answers and len(encode(rules.answers.json_schema)) > MOST_SCHEMA_CHARACTERS:
             raise BadInput(f"json_schema has at most {MOST_SCHEMA_CHARACTERS:,} characters")
+        for one in rules.conditions or ():
+            _check(one)
         kept["guardrails"] = rules.model_dump(mode="json", exclude_none=True, exclude={"max_request_usd"})
         if rules.max_request_usd is not None:
             kept["guardrails"]["max_request_microdollars"] = _limit(rules.max_request_usd)
@@ -131,6 +172,13 @@ def shown(document: Mapping[str, Any]) -> PolicyDocument:
             rules["max_request_usd"] = usd(rules.pop("max_request_microdollars"))
         fields["guardrails"] = rules
     return PolicyDocument.model_validate(fields)
+
+
+def _check(condition: ConditionDocument) -> None:
+    try:
+        check(condition.refuse_when)
+    except ConditionError as error:
+        raise BadInput(f"the condition {condition.name}: {error}") from None
 
 
 def _limit(text: str) -> int:

@@ -72,10 +72,14 @@ class Answering:
                 return []
             return [stream_data(reply.tail or (self._error(refusal) if refusal else ""), last=True)]
         if refusal is not None:
-            return refused(refusal, headers, self._surface)
+            return self.refused(refusal, headers)
         if reply.tail is not None and reply.outcome is Outcome.COMPLETED:
             return [stream_start(headers), stream_data(reply.tail, last=True)]
         return whole(reply.status, (reply.body or "").encode(), headers, reply.content_type)
+
+    def refused(self, refusal: Refusal, headers: RawHeaders) -> list[Message]:
+        """An error before the first byte."""
+        return refused(refusal, headers, self._surface)
 
     def _error(self, refusal: Refusal) -> str:
         return DIALECTS[self._surface].error_event(refusal.message, refusal.status, self._last.decode())

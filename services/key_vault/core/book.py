@@ -4,7 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from contracts.control import CredentialChanged
+from contracts.mcp import MODEL, server_of
 from contracts.requests import RequestAccepted
+from libs.outbound.hooks import HOOK
 from libs.sealing.credentials import credential_id
 from libs.sealing.envelope import Envelope
 
@@ -22,15 +24,28 @@ class CredentialBook:
 
     def __init__(self) -> None:
         self._credentials: dict[str, Credential] = {}
+        self._hooks: dict[str, Credential] = {}
+        """Webhooks by organization."""
+        self._servers: dict[str, dict[str, Credential]] = {}
+        """Those that are MCP servers, by owner and name."""
 
     def put(self, credentials: Iterable[Credential]) -> None:
         """Adds or replaces."""
         for credential in credentials:
-            self._credentials[credential.about.credential_id] = credential
+            about = credential.about
+            self._credentials[about.credential_id] = credential
+            if about.provider_id == HOOK:
+                self._hooks[about.owner.removeprefix("org:")] = credential
+            if server_of(about.provider_id) is not None:
+                self._servers.setdefault(about.owner, {})[about.provider_id] = credential
 
     def remove(self, name: str) -> None:
         """Forgets one."""
-        self._credentials.pop(name, None)
+        gone = self._credentials.pop(name, None)
+        if gone and gone.about.provider_id == HOOK:
+            self._hooks.pop(gone.about.owner.removeprefix("org:"), None)
+        if gone and (own := self._servers.get(gone.about.owner)):
+            own.pop(gone.about.provider_id, None)
 
     def knows(self, about: CredentialChanged) -> bool:
         """True if the book has this state of the credential."""
@@ -60,3 +75,14 @@ class CredentialBook:
         if request.free:
             return None
         return self._credentials.get(credential_id(request.caller.owner, provider_id))
+
+    def hook(self, request: RequestAccepted) -> Credential | None:
+        """The webhook of the caller's organization."""
+        organization = request.caller.organization_id
+        return self._hooks.get(organization) if organization else None
+
+    def servers(self, request: RequestAccepted) -> list[Credential]:
+        """The MCP servers that a request is for: all of its owner by name, or the one that it names."""
+        own = self._servers.get(request.caller.owner, {})
+        names = sorted(own) if request.model == MODEL else [request.model]
+        return [own[name] for name in names if name in own]

@@ -5,15 +5,20 @@ from collections.abc import Container, Iterator, Mapping
 
 from contracts.decisions import CredentialGranted, SealedGrant
 from contracts.record import Refusal
-from contracts.requests import RequestAccepted
+from contracts.requests import RequestAccepted, Surface
 from libs.config.catalog import UNKNOWN_CATALOG, Catalog, Offer
 from libs.config.pins import ANYWHERE, Pins
+from libs.outbound.hooks import HOOK
 from libs.sealing.credentials import at_rest
 from libs.sealing.envelope import EnvelopeError, KeyRing
 from libs.sealing.grants import Epoch
 from libs.sealing.secret import Secret
 from services.key_vault.core.book import Credential, CredentialBook
 from services.key_vault.core.own_keys import Rests, chosen, own_keys
+
+NO_SERVER = Refusal(
+    status=404, message="No MCP server of this name is registered here, or it cannot be opened; register it again."
+)
 
 
 class Granting:
@@ -47,6 +52,19 @@ class Granting:
         Args:
             catalog: that the request names; None: it is not known here.
         """
+        granted, hook = self._grant(request, catalog, epoch), self._book.hook(request)
+        if hook is None or granted.refusal:
+            return granted
+        try:
+            sealed = self._seal(request, self._open(hook), HOOK, epoch, byok=True)
+        except (EnvelopeError, OSError):
+            # Without it the relay does what the rules say of a webhook that does not answer.
+            return granted
+        return granted.model_copy(update={"hook": sealed})
+
+    def _grant(self, request: RequestAccepted, catalog: Catalog | None, epoch: Epoch) -> CredentialGranted:
+        if request.surface is Surface.MCP:
+            return self._servers(request, epoch)
         if catalog is None:
             return refused(request, UNKNOWN_CATALOG)
         offers = all_offers = catalog.open_to(request)
@@ -70,6 +88,18 @@ class Granting:
         for model in request.stand_ins:
             have = {grant.provider_id for grant in grants}
             grants += self._of_stand_in(request, catalog, model, have, epoch)
+        return CredentialGranted(request_id=request.request_id, subject=request.subject, grants=grants)
+
+    def _servers(self, request: RequestAccepted, epoch: Epoch) -> CredentialGranted:
+        """Addresses and headers of the MCP servers that a request is for, each sealed whole."""
+        grants = []
+        for credential in self._book.servers(request):
+            # One that does not open is missing from a list, and must not keep the others out of it.
+            with contextlib.suppress(EnvelopeError, OSError):
+                secret = self._open(credential)
+                grants.append(self._seal(request, secret, credential.about.provider_id, epoch, byok=True))
+        if not grants:
+            return refused(request, NO_SERVER)
         return CredentialGranted(request_id=request.request_id, subject=request.subject, grants=grants)
 
     def _of_stand_in(

@@ -86,8 +86,11 @@ class Vouching:
         if voucher.token_epoch < account.token_epoch:
             return Vouched.REVOKED
         organization = caller.organization_id
-        if organization is not None and f"{organization}/{caller.account_id}" not in self._views.memberships:
-            return Vouched.NOT_YET
+        if organization is not None:
+            membership = self._views.memberships.get(f"{organization}/{caller.account_id}")
+            # What a role may do is decided by the role that the request says.
+            if membership is None or membership.role != caller.role:
+                return Vouched.NOT_YET
         return Vouched.YES
 
     def _signed(self, voucher: Voucher, account_id: str, public_key: str) -> bool:

@@ -42,7 +42,15 @@ def asked(request: RequestAccepted, prices: Sequence[Price], *, byok: bool) -> A
     """What a request asks for; None where the gateway would pay for it, and it has no price."""
     if not byok and not prices:
         return None
-    microdollars = 0 if byok else _most(request, prices)
+    return _asked(request, 0 if byok else _most(request, prices), byok=byok)
+
+
+def of_own_server(request: RequestAccepted) -> Asked:
+    """What a request to servers that its owner registered asks for: it counts, and costs nothing here."""
+    return _asked(request, 0, byok=True)
+
+
+def _asked(request: RequestAccepted, microdollars: int, *, byok: bool) -> Asked:
     held = Held(
         owner=request.caller.owner,
         account_id=request.caller.account_id,

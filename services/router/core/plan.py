@@ -66,6 +66,7 @@ def plan(
             for offer in _until_own_key(chosen, grants)
             for grant in grants[offer.provider_id]
         ],
+        hook=verdict.credential.hook,
         windows=quota.windows,
         waited_ms=quota.waited_ms,
         reserved_microdollars=quota.held.microdollars if quota.held and not byok else None,

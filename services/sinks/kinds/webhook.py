@@ -5,8 +5,9 @@ import time
 from collections.abc import Sequence
 
 from libs.config.sinks import WebhookSink
+from libs.outbound.signatures import secrets_of
 from services.sinks.core.events import Event
-from services.sinks.core.webhooks import body_of, headers_of, secrets_of
+from services.sinks.core.webhooks import body_of, headers_of
 from services.sinks.http import Http
 from services.sinks.sink import RefusedError, SinkError, UnavailableError
 
