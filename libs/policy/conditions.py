@@ -7,7 +7,9 @@ and no library bounds both (ADR 47). What is left is done once through, and take
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import cache, lru_cache
+from importlib.machinery import PathFinder
+from importlib.util import find_spec, module_from_spec
 from typing import Any
 
 from contracts.guardrails import MOST_CONDITION_CHARACTERS
@@ -87,13 +89,25 @@ def check(expression: str) -> None:
 @lru_cache(maxsize=1_000)
 def _program(expression: str) -> Callable[[dict[str, Any]], object]:
     _check_words(expression)
-    # Who sets no condition does not load it.
-    import cel
-
     try:
-        return cel.compile(expression).execute
+        run: Callable[[dict[str, Any]], object] = _library().compile(expression).execute
+        return run
+    except ConditionError:
+        raise
     except Exception as error:
         raise ConditionError(f"it is not CEL: {_first_line(error)}") from None
+
+
+@cache
+def _library() -> Any:
+    """Loaded by the first condition. The package would load its command line, too, so this is what is within."""
+    package = find_spec("cel")
+    within = package and PathFinder.find_spec("cel", package.submodule_search_locations)
+    if not within or not within.loader:
+        raise ConditionError("this gateway was installed without CEL")
+    library = module_from_spec(within)
+    within.loader.exec_module(library)
+    return library
 
 
 def _check_words(expression: str) -> None:

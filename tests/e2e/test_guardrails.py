@@ -28,7 +28,7 @@ async def test_prompts_are_redacted_and_what_is_not_allowed_is_refused_by_its_ru
     await until(lambda: refused("words_deny", "about Project Bluebird"), what="refusal by a word")
     tool = {"type": "function", "function": {"name": "delete_all", "parameters": {}}}
     assert await refused("tools_allow", tools=[tool])
-    assert await refused("conditions.no-nightly-batches", tags=["nightly"])
+    await until(lambda: refused("conditions.no-nightly-batches", tags=["nightly"]), what="refusal by a condition")
     bad = {"guardrails": {"conditions": [{"name": "a", "refuse_when": "tags.all(t, true)"}]}}
     await plane.call("PUT", f"/api/organizations/{organization}/policy", bad, key=person.key, status=400)
     answer = await plane.ask(person.key, "hi", organization, max_tokens=100_000)
@@ -65,7 +65,7 @@ async def test_a_webhook_of_the_organization_decides_before_and_after(gateway: G
         await until(asked, what="an answer that the webhook has seen")
         before, after = webhook.asked[-2:]
         assert before["data"]["request"]["messages"][0]["content"] == "hello webhook"
-        assert after["type"] == "guardrail.after" and "stub/echo says" in after["data"]["answer"]
+        assert after["type"] == "guardrail.after" and "choices" in after["data"]["answer"]
         streamed = await plane.ask(person.key, "hi", organization, stream=True, max_tokens=100)
         assert streamed.text.rstrip().endswith("[DONE]")
         webhook.answer = {"action": "refuse", "message": "Not here."}

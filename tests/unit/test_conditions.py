@@ -1,5 +1,7 @@
 """Conditions in CEL: over what is known of a request, bounded in every way, and closed where they fail."""
 
+import subprocess
+import sys
 from contextlib import suppress
 
 import pytest
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 from contracts.guardrails import MOST_CONDITION_CHARACTERS, Condition, Guardrails
 from contracts.labels import Labels
 from contracts.requests import Caller, RequestAccepted, Surface
+from deploy.local.home import ROOT
 from libs.policy.conditions import FUNCTIONS, NAMES, ConditionError, check, facts, holds
 from services.policy.core.rules import refused_by_condition
 from tests.unit.records import accepted
@@ -119,3 +122,14 @@ def test_the_first_that_holds_refuses_in_its_own_words() -> None:
     assert verdict and verdict.status == 403
     assert verdict.message == "Summarise first (guardrails.conditions.large); its owner can change that."
     assert refused_by_condition(REQUEST, 0, Guardrails()) is None
+
+
+def test_a_service_loads_the_library_alone() -> None:
+    """Services do without `rich`, see `libs.runtime.quick_start`."""
+    script = (
+        "import sys, libs.runtime.quick_start\n"
+        "from libs.policy.conditions import holds\n"
+        "assert holds('hour < 6', {'hour': 1})\n"
+        "assert not {'typer', 'prompt_toolkit'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT)
