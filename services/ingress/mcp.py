@@ -24,7 +24,7 @@ from libs.version import VERSION
 from services.ingress.body import Body, ClientGone
 from services.ingress.core.admission import content_type_of
 from services.ingress.core.answers import Message, whole
-from services.ingress.core.errors import Forbidden, IngressError, Unauthorized
+from services.ingress.core.errors import BadRequest, Forbidden, IngressError, Unauthorized
 from services.ingress.core.mcp import UNAUTHENTICATED, McpAnswering, accept, refused_message
 from services.ingress.door import Door
 from services.ingress.entrance import Admitted
@@ -67,6 +67,7 @@ class McpPage:
         try:
             visitor = await self._visitors.visitor(scope)
             _check_origin(visitor)
+            _check_once(visitor)
             if visitor.owner is None:
                 raise Unauthorized("Send `Authorization: Bearer <api key>`.")
             with await self._visitors.read_json(visitor, receive, MOST_NODES) as body:
@@ -143,6 +144,12 @@ def _check_origin(visitor: Visitor) -> None:
     """Pages of browsers are not served. Source: MCP 2026-07-28, "Streamable HTTP", "Security & Endpoint"."""
     if "origin" in visitor.headers:
         raise Forbidden("This endpoint is not for pages of browsers: there is an Origin header.")
+
+
+def _check_once(visitor: Visitor) -> None:
+    """Who sends a key relies on it."""
+    if "idempotency-key" in visitor.headers:
+        raise BadRequest("Calls of tools have no Idempotency-Key: one that is sent again is made again; leave it out.")
 
 
 async def _send(send: Send, messages: list[Message]) -> None:

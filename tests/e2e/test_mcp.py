@@ -271,6 +271,7 @@ async def test_what_is_no_message_of_a_client_with_a_key_is_refused(plane: Plane
         (ping, {"Content-Type": "application/json"}, 401, 401),
         (ping, key | {"Authorization": "Bearer stolen"}, 401, 401),
         (ping, key | {"Origin": "https://example.com"}, 403, 403),
+        (ping, key | {"Idempotency-Key": "one"}, 400, 400),
         (ping, key | {"Content-Type": "text/plain"}, 415, 415),
         (b"{", key, 400, None),
         (b"[" + ping + b"]", key, 400, -32600),
