@@ -106,11 +106,12 @@ async def _live(options: Namespace) -> list[Row]:
             *bombs(),
             *changed_bodies(options.seed, options.requests, measured.key, "stub/echo"),
         )
-        sent, failed = await attack(measured.stack.base_url, requests)
-        for kind, what in failed:
+        seen = await attack(measured.stack.base_url, requests)
+        for kind, what in seen.failed:
             report(f"{kind}: {what}")
-        broken = Counter(kind for kind, _ in failed)
-        rows: list[Row] = [("ingress", kind, count, broken[kind]) for kind, count in sent.items()]
+        report(f"statuses: {dict(seen.statuses)}")
+        broken = Counter(kind for kind, _ in seen.failed)
+        rows: list[Row] = [("ingress", kind, count, broken[kind]) for kind, count in seen.sent.items()]
         if options.seconds:
             async with httpx.AsyncClient(trust_env=False) as http:
                 listed = (await http.get(f"{measured.stack.base_url}/models")).json()["data"]

@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 ANSWER_WITHIN_S = 60.0
@@ -12,25 +13,34 @@ PATIENCE_S = 2.0
 AT_ONCE = 8
 
 
-async def attack(base_url: str, requests: Iterable[tuple[str, bytes]]) -> tuple[Counter[str], list[tuple[str, str]]]:
-    """Sends all of them, each on a connection of its own.
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What became of them."""
 
-    Returns:
-        How many of each kind were sent; and of those that were answered with 500, or whose connection did not end when
-        the client's did, the kind and what it was.
-    """
+    sent: Counter[str] = field(default_factory=Counter)
+    """By kind."""
+    statuses: Counter[str] = field(default_factory=Counter)
+    """Of the first answers; empty where the connection ended without one."""
+    failed: list[tuple[str, str]] = field(default_factory=list)
+    """Of those that were answered with 500, or whose connection did not end when the client's did, the kind and what it
+    was."""
+
+
+async def attack(base_url: str, requests: Iterable[tuple[str, bytes]]) -> Seen:
+    """Sends all of them, each on a connection of its own."""
     port = urlsplit(base_url).port or 0
-    sent, failed, places = Counter[str](), list[tuple[str, str]](), asyncio.Semaphore(AT_ONCE)
+    seen, places = Seen(), asyncio.Semaphore(AT_ONCE)
 
     async def one(kind: str, data: bytes) -> None:
         async with places:
             answer = await _answer(port, data)
-        sent[kind] += 1
+        seen.sent[kind] += 1
+        seen.statuses[(answer or b"")[9:12].decode("latin-1")] += 1
         if answer is None or b"HTTP/1.1 500" in answer:
-            failed.append((kind, f"{'no end' if answer is None else answer[:200]!r} after {data[:1_000]!r}"))
+            seen.failed.append((kind, f"{'no end' if answer is None else answer[:200]!r} after {data[:1_000]!r}"))
 
     await asyncio.gather(*(one(kind, data) for kind, data in requests))
-    return sent, failed
+    return seen
 
 
 async def _answer(port: int, data: bytes) -> bytes | None:
