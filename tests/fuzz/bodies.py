@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Iterator
 
 from tests.fuzz.mutation import changed
-from tests.fuzz.targets import corpus_of
+from tests.fuzz.targets import CORPUS
 from tests.fuzz.wire import CHUNKED, HOST
 
 PATH = b"/api/gateway/chat/completions"
@@ -14,6 +14,14 @@ MIB = 1024 * 1024
 JSON_TYPE = b"content-type: application/json\r\n"
 _BOMB = gzip.compress(bytes(20 * MIB))
 _ZIP = zlib.compress(bytes(20 * MIB))
+_PATHS = {
+    "chat": b"chat/completions",
+    "responses": b"responses",
+    "messages": b"messages",
+    "embeddings": b"embeddings",
+    "completions": b"completions",
+}
+"""By the name of the corpus' file."""
 _CHAT = b'{"model":"stub/echo","messages":[{"role":"user","content":"hi"}]}'
 
 
@@ -63,8 +71,10 @@ def bombs() -> Iterator[tuple[str, bytes]]:
 
 def changed_bodies(seed: int, count: int, key: str, model: str) -> Iterator[tuple[str, bytes]]:
     """Bodies of the corpus, changed, that a real ingress is asked: of a model that it serves, with a key of its."""
-    chance, corpus = random.Random(seed), [body.replace(b"a/b", model.encode()) for body in corpus_of("bodies")]
-    paths = (b"chat/completions", b"responses", b"messages", b"embeddings", b"completions", b"messages/count_tokens")
+    chance = random.Random(seed)
     for _ in range(count):
-        path = b"/api/gateway/" + chance.choice(paths)
-        yield "changed bodies", request(changed(corpus, chance), b"authorization: Bearer " + key.encode(), path=path)
+        name, path = chance.choice(list(_PATHS.items()))
+        body = (CORPUS / "bodies" / f"{name}.json").read_bytes()
+        body = body.replace(b"a/b", model.encode()).replace(b"openai/gpt-5-mini", model.encode())
+        data = changed([body], chance)
+        yield "changed bodies", request(data, b"authorization: Bearer " + key.encode(), path=b"/api/gateway/" + path)
