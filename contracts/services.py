@@ -124,8 +124,15 @@ INGRESS = ServiceSpec(
         topics.CREDENTIALS,
         topics.CATALOG,
     ),
-    follows=(topics.REPLIES, topics.KEPT_REPLIES, topics.CLAIMS, topics.RESPONSE_INDEX, topics.IDEMPOTENCY),
-    recovers=(topics.RESPONSES, topics.USAGE, topics.REQUESTS),
+    follows=(
+        topics.REPLIES,
+        topics.KEPT_REPLIES,
+        topics.CLAIMS,
+        topics.RESPONSE_INDEX,
+        topics.IDEMPOTENCY,
+        topics.BATCH_INDEX,
+    ),
+    recovers=(topics.RESPONSES, topics.USAGE, topics.REQUESTS, topics.FILES, topics.BATCH_ORDERS),
     writes=(
         topics.REQUESTS,
         topics.PROMPTS,
@@ -135,6 +142,9 @@ INGRESS = ServiceSpec(
         topics.KEY_USES,
         topics.RESPONSE_INDEX,
         topics.ANSWERS,
+        topics.FILES,
+        topics.BATCH_ORDERS,
+        topics.BATCH_INDEX,
     ),
 )
 POLICY = ServiceSpec(

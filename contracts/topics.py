@@ -6,6 +6,18 @@ from . import catalog, control, credit
 from .alerts import AlertChanged
 from .answers import AnswerCached, AnswersForgotten
 from .attempts import Attempt, AttemptEnded, AttemptStarted
+from .batches import (
+    BatchAdvanced,
+    BatchCancelled,
+    BatchCreated,
+    BatchEnded,
+    BatchEvent,
+    BatchLeased,
+    BatchOrdered,
+    FileDeleted,
+    FileStored,
+    PartSealed,
+)
 from .charges import ChargePosted
 from .claims import PartitionClaimed
 from .contents import ContentRecorded
@@ -105,6 +117,29 @@ RESPONSES = Topic(
 RESPONSE_INDEX: Topic[StoreEvent] = Topic(
     "responses.index.v1",
     (ResponseStored, ResponseBegun, ResponseDeleted),
+    key=lambda event: event.locator,
+    spread=Spread.SINGLE,
+    retention_ms=MONTH_MS,
+)
+
+# Files of clients, and batches of requests.
+FILES = Topic(
+    "files.contents.v1",
+    (PartSealed,),
+    key=lambda part: part.locator,
+    retention_ms=MONTH_MS,
+    max_record_bytes=LARGE,
+)
+BATCH_ORDERS = Topic(
+    "batches.orders.v1",
+    (BatchOrdered,),
+    key=lambda ordered: ordered.locator,
+    # No batch runs for longer; afterwards its client alone opens it.
+    retention_ms=2 * DAY_MS,
+)
+BATCH_INDEX: Topic[BatchEvent] = Topic(
+    "batches.index.v1",
+    (FileStored, FileDeleted, BatchCreated, BatchLeased, BatchAdvanced, BatchCancelled, BatchEnded),
     key=lambda event: event.locator,
     spread=Spread.SINGLE,
     retention_ms=MONTH_MS,

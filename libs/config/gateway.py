@@ -117,6 +117,25 @@ class AnswerCaching(Section):
     """That one relay keeps, packed and sealed: a quarter of it for one owner."""
 
 
+class Batches(Section):
+    """Files, and batches of requests that run when there is little else to do."""
+
+    at_once: int = Field(default=8, ge=0, le=1_000)
+    """Lines of all batches that one ingress has under way; 0: this ingress runs none."""
+    lease_s: float = Field(default=30, gt=0)
+    """After so long another ingress goes on with a batch whose ingress has died."""
+    lines: int = Field(default=50_000, gt=0)
+    """Of one batch."""
+    unfinished: int = Field(default=10, ge=0)
+    """Batches of one owner."""
+    file_bytes: int = Field(default=100 * 1024 * 1024, gt=0)
+    """Of one file."""
+    stored_bytes: int = Field(default=512 * 1024 * 1024, ge=0)
+    """That the log holds of one owner's files, packed: of a month, and of deleted ones, too."""
+    files: int = Field(default=1_000, ge=0)
+    """Of one owner."""
+
+
 class Breaker(Section):
     """When a provider is left alone for a while, and when it is tried again."""
 
@@ -237,6 +256,7 @@ class GatewayConfig(BaseSettings):
     timeouts: Timeouts = Timeouts()
     billing: Billing = Billing()
     answer_cache: AnswerCaching = AnswerCaching()
+    batches: Batches = Batches()
     routing: Routing = Routing()
     mcp: McpSettings = McpSettings()
     telemetry: Telemetry = Telemetry()

@@ -6,7 +6,7 @@ Source: RFC 7578, and RFC 2046 section 5.1 for the boundary; names are escaped a
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 TYPE = "multipart/form-data"
 MOST_PARTS = 64
@@ -81,7 +81,15 @@ def _part(content: bytes, start: int, end: int) -> Part:
     blank = content.find(b"\r\n\r\n", first, end) if first >= 0 else -1
     if blank < 0 or blank - first > MOST_HEADER_BYTES or content[start:first].strip(b" \t"):
         raise FormError("A part of the form has no headers, or too long ones.")
-    head = content[first:blank]
+    return replace(head_of(content[first:blank]), content=content[blank + len(b"\r\n\r\n") : end])
+
+
+def head_of(head: bytes) -> Part:
+    """A part by its headers, without its content.
+
+    Raises:
+        FormError: it has no name.
+    """
     headers = {}
     for line in head.decode("utf-8", "replace").split("\r\n"):
         name, _, value = line.partition(":")
@@ -91,12 +99,8 @@ def _part(content: bytes, start: int, end: int) -> Part:
     if not disposition.lower().startswith("form-data") or "name" not in parameters:
         raise FormError("A part of the form has no name.")
     media_type = headers.get("content-type", "")
-    return Part(
-        parameters["name"],
-        content[blank + len(b"\r\n\r\n") : end],
-        parameters.get("filename"),
-        media_type if _MEDIA_TYPE.match(media_type) else None,
-    )
+    filename = parameters.get("filename")
+    return Part(parameters["name"], b"", filename, media_type if _MEDIA_TYPE.match(media_type) else None)
 
 
 def encoded(parts: Iterable[Part], boundary: str) -> bytes:

@@ -20,15 +20,19 @@ from libs.runtime.server import HttpServer
 from services.ingress.authentication import Authenticator
 from services.ingress.background import BackgroundResponses, ResponsePage
 from services.ingress.balance import BalancePage
+from services.ingress.batch_log import BatchLog
+from services.ingress.batches import BatchPages
 from services.ingress.claimant import Claimant
 from services.ingress.completions import Completions
 from services.ingress.core.generations import generation, request
 from services.ingress.counting import TokenCountPage
 from services.ingress.door import Door
 from services.ingress.entrance import Entrance
+from services.ingress.files import FilePages
 from services.ingress.forgetting import ForgetPage
 from services.ingress.gate import Gate
 from services.ingress.generations import GenerationPage, Generations
+from services.ingress.lines import Lines
 from services.ingress.mcp import McpPage
 from services.ingress.models import CatalogRoutes, NewestPages, PublicPage
 from services.ingress.once import Once
@@ -37,7 +41,8 @@ from services.ingress.profile import ProfileBalancePage, ProfilePage
 from services.ingress.publishing import Publishing
 from services.ingress.reading import Readings
 from services.ingress.replies import RepliesReader
-from services.ingress.routes import PATHS, application, completion_paths
+from services.ingress.routes import IN_BATCHES, PATHS, application, batch_routes, completion_paths
+from services.ingress.running import Runner
 from services.ingress.serving import Serving
 from services.ingress.settings import IngressSettings
 from services.ingress.stored import StoredPage, StoredResponses, items
@@ -85,6 +90,11 @@ async def build(service: Service) -> AsyncIterator[None]:
         return len(room) + once.reading >= versions.newest.limits.in_flight
 
     completions = Completions(door, gate, visitors, entrance, once, serving, is_full)
+    batch_log = BatchLog(service)
+    lines = Lines(completions, door, authenticator, config.batches.at_once)
+    runner = Runner(batch_log, lines, config.batches, ingress_id)
+    batches = BatchPages(batch_log, visitors, config.batches, {PATHS[surface]: surface for surface in IN_BATCHES})
+    files = FilePages(batch_log, config.batches, config.limits, config.timeouts)
     generations = Generations(service, config.timeouts)
     pages, described = NewestPages(versions), document()
     routes = application(
@@ -102,6 +112,7 @@ async def build(service: Service) -> AsyncIterator[None]:
         stream=StreamPage(visitors, readings, publishing),
         openapi=PublicPage(lambda _: described),
         mcp=McpPage(config, versions, visitors, door, publishing, serving, credentials.entries),
+        batches=batch_routes(visitors, files, batches),
     )
 
     async def note_silence() -> None:
@@ -135,10 +146,10 @@ async def build(service: Service) -> AsyncIterator[None]:
         for encoding in set(versions.newest.counted_by.values()):
             await asyncio.to_thread(tokenizer, encoding)
         await asyncio.to_thread(pages.newest().models, datetime.now(UTC))
-        async with service.running(stored, once, readings, replies, claimant, silence):
+        async with service.running(stored, once, batch_log, readings, replies, claimant, silence):
             # On a socket that is kept open connections wait already.
             with suppress(TimeoutError):
                 async with asyncio.timeout(CLAIMED_WITHIN_S):
                     await replies.wait_ready()
-            async with service.running(server):
+            async with service.running(runner, server):
                 yield

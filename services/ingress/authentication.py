@@ -78,6 +78,24 @@ class Authenticator:
         caller = Caller(account_id=claims.account_id, organization_id=organization, role=role, key_fingerprint=print_)
         return caller, claims.voucher
 
+    def still_vouched(self, caller: Caller, voucher: Voucher) -> None:
+        """What `identify` asks of the views, for a caller whose token is not here any more.
+
+        Raises:
+            Unauthorized: the token is not valid any more, was revoked, or its account is gone.
+            Forbidden: the account is not a member any more.
+        """
+        account = self._accounts.get(caller.account_id or "")
+        if account is None or account.disabled:
+            raise Unauthorized(ACCOUNT_DISABLED)
+        if voucher.token_epoch < account.token_epoch or self._revoked(voucher.jti):
+            raise Unauthorized(KEY_REVOKED)
+        if time.time() >= voucher.expires_at_s or self._public_key(voucher.kid) is None:
+            raise Unauthorized("The API key that the batch was made with has expired.")
+        organization = caller.organization_id
+        if organization is not None and self._memberships.get(f"{organization}/{caller.account_id}") is None:
+            raise Forbidden(_NOT_A_MEMBER)
+
     async def caller(self, token: str, organization_id: str | None) -> Caller:
         """The same without the voucher."""
         return (await self.identify(token, organization_id))[0]

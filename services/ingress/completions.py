@@ -61,7 +61,7 @@ class Completions:
                 raise Unavailable("The gateway is full; try again in a moment.", retry_after_s=1)
             visitor = await self._visitors.visitor(scope)
             self._gate.remember(scope["headers"], visitor.owner)
-            with await self._door.enter(visitor.owner) as stay:
+            with await self._door.enter(visitor.share) as stay:
                 client = Client(stay, receive, send, began_s)
                 key = client_key(visitor.headers, bearer_token(visitor.headers), visitor.owner)
                 if key:
@@ -75,13 +75,23 @@ class Completions:
         except ClientGone:
             return
 
+    async def run_once(self, surface: Surface, visitor: Visitor, key: ClientKey, receive: Receive, send: Send) -> None:
+        """Serves a request that no connection has brought.
+
+        Raises:
+            IngressError: it is refused.
+        """
+        began_s = time.perf_counter()
+        with await self._door.enter(visitor.share) as stay:
+            await self._serve_once(key, surface, visitor, Client(stay, receive, send, began_s))
+
     async def _serve_once(self, key: ClientKey, surface: Surface, visitor: Visitor, client: Client) -> None:
         check_lasts(visitor.headers)
         at = position_of(visitor.headers, {})
         self._entrance.check_kept()
         body, content_type = await self._entrance.read(surface, visitor, client.receive)
         how = background_of(surface, body.data)
-        wanted = Wanted(visitor.owner or "", key, fingerprint(key, surface, content_type, body.data), at, how)
+        wanted = Wanted(visitor.share or "", key, fingerprint(key, surface, content_type, body.data), at, how)
 
         async def accept() -> Admitted:
             return await self._entrance.accept(surface, visitor, body, content_type, key)

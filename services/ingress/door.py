@@ -20,6 +20,8 @@ COMES_WITHIN_S = 0.25
 PATIENCE = 4
 """Times the delay that is tolerated."""
 LEAST_PATIENCE_S = 1.0
+QUIET = 0.5
+"""Of the places: as long as fewer are taken, batches go on."""
 ANONYMOUS = "anonymous"
 """All who sent no key share one share."""
 
@@ -112,6 +114,11 @@ class Door:
     def full(self) -> bool:
         """Somebody may be refused."""
         return self._shares.waiting > 0 or self._shares.inside + self._coming.total >= self._limit.value
+
+    @property
+    def quiet(self) -> bool:
+        """There is room for what can wait."""
+        return self._shares.waiting == 0 and self._shares.inside < QUIET * self._limit.value
 
     def knock(self, owner: str | None) -> Shed | None:
         """Somebody is on the way: how who would not come in is refused at once; None for who may `enter` now."""

@@ -1,6 +1,6 @@
 """What the ingress answers to: routes, and errors where there is none."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -12,8 +12,12 @@ from starlette.types import ASGIApp
 from contracts.record import Refusal
 from contracts.requests import Surface
 from libs.endpoints.registry import ENDPOINTS
+from services.ingress.batches import BatchPages
 from services.ingress.core.answers import error_body
+from services.ingress.files import FilePages
 from services.ingress.models import CatalogRoutes
+from services.ingress.owners_page import Answer, OwnersPage
+from services.ingress.visitors import Visitors
 
 PREFIXES = ("/api/gateway", "/api/gateway/v1", "/api/openrouter", "/api/openrouter/v1", "/api/v1")
 """The first is the API's own; Kilo Code's clients and OpenRouter's ask the others."""
@@ -28,6 +32,17 @@ PATHS = {
     **{surface: endpoint.path for surface, endpoint in ENDPOINTS.items()},
 }
 _GET = ["GET"]
+IN_BATCHES = (
+    Surface.CHAT_COMPLETIONS,
+    Surface.RESPONSES,
+    Surface.MESSAGES,
+    Surface.EMBEDDINGS,
+    Surface.COMPLETIONS,
+    Surface.MODERATIONS,
+    Surface.IMAGE_GENERATIONS,
+    Surface.RERANK,
+)
+"""JSON in, JSON out."""
 FAILED = Refusal(status=500, message="The gateway failed; it was logged. Try again.")
 
 
@@ -36,6 +51,19 @@ def completion_paths(*surfaces: Surface) -> list[str]:
     return [
         prefix + path for prefix in PREFIXES for surface, path in PATHS.items() if surface in surfaces or not surfaces
     ]
+
+
+def batch_routes(visitors: Visitors, files: FilePages, batches: BatchPages) -> list[tuple[str, ASGIApp, list[str]]]:
+    """``/files`` and ``/batches``."""
+    pages: dict[str, dict[str, Answer]] = {
+        "/files": {"POST": files.create, "GET": files.list},
+        "/files/{id}": {"GET": files.show, "DELETE": files.delete},
+        "/files/{id}/content": {"GET": files.content},
+        "/batches": {"POST": batches.create, "GET": batches.list},
+        "/batches/{id}": {"GET": batches.show},
+        "/batches/{id}/cancel": {"POST": batches.cancel},
+    }
+    return [(path, OwnersPage(visitors, methods), list(methods)) for path, methods in pages.items()]
 
 
 def application(
@@ -54,6 +82,7 @@ def application(
     stream: ASGIApp,
     openapi: ASGIApp,
     mcp: ASGIApp,
+    batches: Sequence[tuple[str, ASGIApp, list[str]]] = (),
 ) -> Starlette:
     """All routes.
 
@@ -71,6 +100,7 @@ def application(
         stream: of ``GET`` and ``DELETE /streams/{id}``.
         openapi: of ``GET /openapi.json``.
         mcp: of ``POST /mcp``.
+        batches: of ``/files`` and ``/batches``, by path, with their methods.
     """
 
     routes = []
@@ -87,6 +117,7 @@ def application(
             Route(f"{prefix}/mcp", mcp, methods=["POST"]),
             Route(f"{prefix}/cache", answer_cache, methods=["DELETE"]),
             Route(f"{prefix}/requests/{{id}}", request, methods=_GET),
+            *(Route(f"{prefix}{path}", page, methods=methods) for path, page, methods in batches),
             *(Route(f"{prefix}{path}", page, methods=_GET) for path, page in catalog.by_path.items()),
             *(Route(f"{prefix}{path}", page, methods=_GET) for path, page in catalog.of_organization.items()),
         ]

@@ -26,11 +26,18 @@ class Visitor:
     address: str
     """The client's, as `libs.identity.addresses.Clients` names it."""
     voucher: Voucher | None = None
+    in_batch: bool = False
+    """It is a line of a batch: nobody waits for it."""
 
     @property
     def owner(self) -> str | None:
-        """Whose share of this ingress the request uses; None: that of all who sent no key."""
+        """Whose bytes and answers these are; None: those of all who sent no key."""
         return self.caller.owner if self.caller else None
+
+    @property
+    def share(self) -> str | None:
+        """Whose share of this ingress the request uses. That of batches is apart: their owner waits for others."""
+        return f"batch/{self.owner}" if self.in_batch else self.owner
 
 
 class Visitors:

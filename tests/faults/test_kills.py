@@ -1,12 +1,15 @@
 """kill -9 of any one process under load: every client is answered in bounded time, and the books are exact."""
 
 import asyncio
+import json
 import secrets
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
 import asyncpg
 import httpx
+import openai
 import pytest
 import pytest_asyncio
 from aiokafka.admin import AIOKafkaAdminClient
@@ -25,7 +28,7 @@ from tests.faults.open_streams import DONE, OpenStreams
 from tests.faults.records_again import all_again
 from tests.faults.repeating import Repeating
 from tests.faults.texts import Text
-from tests.stacks import Gateway, chat, running_stack, until
+from tests.stacks import Gateway, NotYet, chat, running_stack, until
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -120,6 +123,42 @@ async def test_kill_9_of_the_ingress_runs_no_key_twice(own: Gateway) -> None:
         rows = await own.database.fetch("select outcome, output_tokens from ledger.usage where task_id = $1", one.key)
         assert [row["outcome"] for row in rows if row["output_tokens"]] == ["completed"]
     assert sum(one.sent for one in clients) > len(clients)
+
+
+async def test_kill_9_of_the_ingress_runs_each_line_of_a_batch_once(own: Gateway) -> None:
+    async with openai.AsyncOpenAI(base_url=own.base_url, api_key=own.key, max_retries=5) as client:
+        user = secrets.token_hex(8)
+        bodies = [chat(f"[[stub chunks=20 gap_ms=25]] {number}", user=user) for number in range(80)]
+        lines = [
+            {"custom_id": f"n{number}", "method": "POST", "url": "/chat/completions", "body": body}
+            for number, body in enumerate(bodies)
+        ]
+        file = await client.files.create(file=("f.jsonl", "\n".join(map(json.dumps, lines)).encode()), purpose="batch")
+        made: Any = {"input_file_id": file.id, "endpoint": "/chat/completions", "completion_window": "24h"}
+        batch_id = (await client.batches.create(**made)).id
+
+        async def reaches(count: int) -> Any:
+            batch = await client.batches.retrieve(batch_id)
+            counts = batch.request_counts
+            assert counts
+            over = batch.status == "completed" or counts.completed >= count
+            return batch if over else NotYet(f"{batch.status} {counts}")
+
+        ingress = own.stack.children["ingress"]
+        for count in (1, 40):
+            await until(lambda count=count: reaches(count), what=f"{count} lines", within_s=120)  # type: ignore[misc]
+            restarts = ingress.restarts
+            ingress.kill()
+            await until(_restarted(ingress, restarts), what="the restart")
+            await _ready(own)
+        batch = await until(lambda: reaches(81), what="the end of the batch", within_s=180)
+        assert (batch.status, batch.request_counts.failed) == ("completed", 0)
+        answers = [json.loads(line) for line in (await client.files.content(batch.output_file_id)).text.splitlines()]
+    assert [one["custom_id"] for one in answers] == [f"n{number}" for number in range(80)]
+    request_ids = {one["response"]["request_id"] for one in answers}
+    await check_books(own, request_ids)
+    rows = await own.database.fetch("select request_id, output_tokens from ledger.usage where customer = $1", user)
+    assert {str(row["request_id"]) for row in rows if row["output_tokens"]} == request_ids
 
 
 def _restarted(child: Child, before: int) -> Callable[[], Awaitable[bool | None]]:
