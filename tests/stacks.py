@@ -28,6 +28,7 @@ CONFIG = Path(__file__).with_name("stack.yaml")
 WRONG_KEY = "sk-test-the-wrong-key"
 CONTENTS_KEY = KeyPair.generate()
 """To which the relays of a run seal what organizations keep."""
+STRIPE_SECRET = "whsec_test_only"
 TURNS = frozenset({"serving", "assigned", "draining", "stopped"})
 LOG_FOLDERS: list[Path] = []
 """Of the stacks that run now, the newest last."""
@@ -129,6 +130,7 @@ async def running_stack(folder: Path, kafka: str, **options: Any) -> AsyncIterat
     environment.setdefault("SLUICE_CONTENTS__PUBLIC_KEY", CONTENTS_KEY.public)
     issuer = f"http://localhost:{free_port()}"
     environment |= {
+        "SLUICE_CONSOLE_STRIPE_WEBHOOK_SECRET": STRIPE_SECRET,
         "SLUICE_CONSOLE_OIDC_ISSUER": issuer,
         "SLUICE_CONSOLE_OIDC_CLIENT_ID": "sluice",
         "SLUICE_CONSOLE_OIDC_CLIENT_SECRET": "test-only",

@@ -68,6 +68,7 @@ async def build(service: Service) -> AsyncIterator[None]:
         gateway_url=settings.gateway_url,
         playground_url=settings.playground_url or settings.gateway_url,
         changed=outbox.wake,
+        stripe_secrets=tuple(one.strip() for one in settings.stripe_webhook_secret.split(",") if one.strip()),
         sign_on=_sign_on(settings),
         sign_on_domains=frozenset(one.strip().lower() for one in settings.oidc_domains.split(",") if one.strip()),
         public_url=settings.public_url,

@@ -39,6 +39,8 @@ class Parts:
     """Where clients send requests, for snippets."""
     playground_url: str
     """Where the playground sends them."""
+    stripe_secrets: tuple[str, ...] = ()
+    """Of Stripe's webhook."""
     sign_on: SingleSignOn | None = None
     sign_on_domains: frozenset[str] = frozenset()
     """Who has an e-mail address of one of these is made an account by signing in."""

@@ -25,6 +25,9 @@ class ConsoleSettings(BaseSettings):
     """On the button."""
     oidc_domains: str = ""
     """Who signs in with a verified e-mail address of one of these, separated by commas, is made an account."""
+    stripe_webhook_secret: str = Field(default="", repr=False)
+    """Of Stripe's webhook at ``/api/payments/stripe``; two, separated by a comma, while one is replaced. Without it
+    nobody reports payments."""
     operator_token: str = Field(min_length=32, repr=False)
     """Who has it may do everything."""
     operator_kafka_username: str | None = None

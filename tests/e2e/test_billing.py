@@ -1,10 +1,12 @@
 """Credit, usage and charges, as owners, members and billing have them."""
 
 import asyncio
+import hmac
 import json
 import os
 import secrets
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -12,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
+import httpx
 import pytest
 from starlette.types import Receive, Scope, Send
 
@@ -24,7 +27,7 @@ from libs.bus.records import decode
 from libs.runtime.server import HttpServer
 from tests.e2e.plane import Person, Plane
 from tests.faults.books import audited
-from tests.stacks import Gateway, chat, until
+from tests.stacks import STRIPE_SECRET, Gateway, chat, until
 
 EXAMPLES = ROOT / "docs" / "examples"
 
@@ -308,3 +311,91 @@ async def test_every_outcome_is_in_exact_books(plane: Plane) -> None:
     await plane.gateway.post(chat("hi", model="refusing/echo"))
     report = await audited(plane.gateway)
     assert {"completed", "failed", "cancelled"} <= set(report["outcomes"])
+
+
+async def _stripe(plane: Plane, name: str, owner: str, run: str, *, secret: str = STRIPE_SECRET) -> httpx.Response:
+    """Sends a recorded event as Stripe does; payments and events of a test have IDs of their own."""
+    body = (Path(__file__).parent / f"stripe/{name}.json").read_bytes()
+    body = body.replace(b"OWNER", owner.encode()).replace(b"TestSluice", run.encode())
+    at = int(time.time())
+    signature = hmac.new(secret.encode(), b"%d." % at + body, "sha256").hexdigest()
+    headers = {"stripe-signature": f"t={at},v1={signature}", "content-type": "application/json; charset=utf-8"}
+    url = f"{plane.gateway.stack.console_url}/api/payments/stripe"
+    return await plane.gateway.http.post(url, content=body, headers=headers)
+
+
+async def test_stripe_s_events_are_entered_once_whatever_their_order(plane: Plane) -> None:
+    person, run = await plane.person(), secrets.token_hex(8)
+    steps = [
+        # A refund that is reported before its payment takes what will be there.
+        ("refunded", -5_000_000),
+        ("paid", 25_000_000),
+        ("paid", 0),
+        ("charge_succeeded", 0),
+        ("refunded_more", -7_000_000),
+        ("refunded", 0),
+        ("refund_failed", 5_000_000),
+        ("withdrawn", -25_000_000),
+        ("reinstated", 25_000_000),
+        ("reinstated", 0),
+    ]
+    balance = 0
+    for name, change in steps:
+        answer = await _stripe(plane, name, person.account_id, run)
+        assert answer.status_code == 200, answer.text
+        assert (answer.json()["order"] is not None) == (change != 0), name
+        balance += change
+        await _becomes(plane, balance, person)
+    shown = await plane.call("GET", f"/api/accounts/{person.account_id}/credit", key=person.key)
+    assert {entry["by"] for entry in shown["entries"]} == {"stripe"}
+    assert shown["entries"][-1]["reference"].startswith("charge.refunded pi_")
+
+
+async def test_only_stripe_reports_payments_and_only_of_owners_that_there_are(plane: Plane) -> None:
+    person, run = await plane.person(), secrets.token_hex(8)
+    assert (await _stripe(plane, "paid", person.account_id, run, secret="whsec_other")).status_code == 400
+    assert (await _stripe(plane, "paid", "acct_00000000000000000000", run)).status_code == 404
+    # Nothing is left of it: it may come again.
+    assert (await _stripe(plane, "paid", person.account_id, run)).json()["order"]
+    await _becomes(plane, 25_000_000, person)
+    # Of a payment that nobody here made.
+    assert (await _stripe(plane, "withdrawn", person.account_id, secrets.token_hex(8))).json()["order"] is None
+
+
+async def test_a_low_balance_is_topped_up_by_card_through_the_webhook(plane: Plane, tmp_path: Path) -> None:
+    person, run = await plane.person(), secrets.token_hex(8)
+    asked: list[tuple[dict[str, list[str]], str]] = []
+
+    async def stripe(scope: Scope, receive: Receive, send: Send) -> None:
+        assert scope["path"] == "/v1/payment_intents"
+        headers = dict(scope["headers"])
+        asked.append((parse_qs((await receive())["body"].decode()), headers[b"idempotency-key"].decode()))
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"{}"})
+
+    path = f"/api/accounts/{person.account_id}/credit"
+    settings = {"top_up_below": "1", "top_up": "25"}
+    await plane.call("PUT", f"{path}/settings", settings, key=person.key)
+    await plane.call("POST", path, {"usd": "0.5"})
+    await _becomes(plane, 500_000, person)
+    port = free_port()
+    receiver = HttpServer(stripe, "127.0.0.1", port)
+    await receiver.start()
+    customers = tmp_path / "customers.json"
+    customers.write_text(json.dumps({person.account_id: "cus_test"}))
+    environment = {"STRIPE_API_KEY": "sk_test_x", "STRIPE_API_URL": f"http://127.0.0.1:{port}"}
+    try:
+        async with _example(plane.gateway, "top_up_stripe.py", str(customers), **environment):
+
+            async def charged() -> bool | None:
+                return bool(asked) or None
+
+            await until(charged, what="payment")
+    finally:
+        await receiver.stop()
+    (payment, key) = asked[0]
+    assert payment["metadata[sluice_owner]"] == [person.account_id]
+    assert (payment["amount"], payment["currency"], payment["customer"]) == (["2500"], ["usd"], ["cus_test"])
+    assert key.startswith(f"acct:{person.account_id}/TopUpDue/")
+    assert (await _stripe(plane, "paid", payment["metadata[sluice_owner]"][0], run)).json()["order"]
+    await _becomes(plane, 25_500_000, person)

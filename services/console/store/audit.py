@@ -17,7 +17,7 @@ class AuditEntry(Answer):
     id: int
     at: datetime
     actor: str
-    """An account's ID, or ``operator``."""
+    """An account's ID, ``operator``, or ``stripe``."""
     origin: str
     """The address that the call came from."""
     action: str
