@@ -1,10 +1,13 @@
-"""``gateway.outcomes.v1``: how providers do, for all routers. Hints, not books: a report may be lost."""
+"""``gateway.outcomes.v1``: how providers do, for all routers. Hints, not books: a report may be lost.
+
+``gateway.provider-key-uses.v1``: what the gateway's own keys were used for, where they have quotas.
+"""
 
 from typing import Annotated
 
 from pydantic import Field
 
-from .record import EpochMs, Record, Value
+from .record import EpochMs, Record, StateRecord, Value
 
 Count = Annotated[int, Field(ge=0)]
 
@@ -44,3 +47,32 @@ class OutcomesCounted(Record):
     @property
     def event_id(self) -> str:
         return f"{self.relay_id}/{self.provider_id}/{self.counted_at_ms}"
+
+
+class KeyUse(Value):
+    """What was used in some time."""
+
+    requests: Count = 0
+    tokens: Count = 0
+    """Input and output."""
+    microdollars: Count = 0
+
+
+class ProviderKeyUsed(StateRecord):
+    """What one relay has used one of the gateway's keys for in an hour, so far. Sums only grow: of two records of the
+    same hour the higher is newer. A relay that starts anew has another ID."""
+
+    relay_id: str
+    provider_id: str
+    variable: str
+    """The environment variable that holds the key: it names the key, whatever others are added."""
+    hour_at_ms: EpochMs
+    """When the UTC hour began."""
+    hour: KeyUse
+    minute_at_ms: EpochMs
+    minute: KeyUse
+    """Of the newest minute of that hour in which it was used."""
+
+    @property
+    def state_key(self) -> str:
+        return f"{self.provider_id}/{self.variable}/{self.relay_id}/{self.hour_at_ms}"

@@ -160,7 +160,7 @@ RATE_LIMIT = ServiceSpec(
 KEY_VAULT = ServiceSpec(
     "key-vault",
     groups=(KEY_VAULT_GROUP, VAULT_COMMANDS_GROUP),
-    follows=(topics.OUTCOMES,),
+    follows=(topics.OUTCOMES, topics.PROVIDER_KEY_USES),
     views=(
         topics.RELAYS,
         topics.GRANT_KEYS,
@@ -193,6 +193,7 @@ RELAY = ServiceSpec(
         topics.KEPT_REPLIES,
         topics.USAGE,
         topics.OUTCOMES,
+        topics.PROVIDER_KEY_USES,
         topics.RELAYS,
         topics.CREDENTIAL_USES,
         topics.RESPONSES,

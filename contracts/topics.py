@@ -25,7 +25,7 @@ from .decisions import CredentialGranted, PolicyDecided, QuotaReserved
 from .idempotency import KEPT_MS, KeyClaimed
 from .letters import DeadLetterResolved
 from .limits import LimitsSet, MeterSaved
-from .outcomes import OutcomesCounted
+from .outcomes import OutcomesCounted, ProviderKeyUsed
 from .prompts import PromptSubmitted
 from .quota import QuotaStateSaved
 from .record import Lasting, ReplyAddress, RequestRecord, StateRecord
@@ -171,6 +171,15 @@ OUTCOMES = Topic(
     key=lambda counted: counted.provider_id,
     spread=Spread.SINGLE,
     retention_ms=HOUR_MS,
+)
+PROVIDER_KEY_USES = Topic(
+    "gateway.provider-key-uses.v1",
+    (ProviderKeyUsed,),
+    key=lambda used: used.state_key,
+    spread=Spread.SINGLE,
+    compacted=True,
+    # What counts longest is a month.
+    forget_ms=40 * DAY_MS,
 )
 KEY_USES = Topic("gateway.key-uses.v1", (KeyUsed,), key=lambda use: use.key_fingerprint, spread=Spread.SINGLE)
 METERS = Topic(

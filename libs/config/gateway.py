@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, ClassVar, Protocol
 
-from pydantic import BeforeValidator, Field, PlainSerializer, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -17,31 +17,15 @@ from contracts.answers import MOST_TTL_S
 from contracts.requests import MOST_RETRIES, MOST_STAND_INS, ProviderSort, is_free
 from libs.config.auto import AutoModel
 from libs.config.defaults import Defaults
+from libs.config.meters import Meters
 from libs.config.providers import Model, Provider
 from libs.config.section import Section
 from libs.config.sinks import AlertRules, Contents, Sinks
 from libs.identity.addresses import ForwardedHeader
-from libs.limits.catalog import METERS, parse_amount, shown_amount
 from libs.outbound.addresses import Reachable
 
 CONFIG_VARIABLE = "SLUICE_CONFIG"
 DEFAULT_FILE = Path(__file__).with_name("default.yaml")
-
-
-def _meters(value: object) -> object:
-    if not isinstance(value, dict):
-        return value
-    return {str(name): parse_amount(str(name), most) for name, most in value.items() if most is not None}
-
-
-def _shown_meters(value: dict[str, int]) -> dict[str, int | str]:
-    """As people write them: what is dumped can be read again."""
-    return {name: shown_amount(METERS[name], most) for name, most in value.items()}
-
-
-Meters = Annotated[dict[str, int], BeforeValidator(_meters), PlainSerializer(_shown_meters, when_used="json")]
-"""Limits of paid requests by meter (`libs.limits.catalog`); of money in US dollars, as a decimal string, kept in
-microdollars. What is not named is without a limit."""
 
 
 class Limits(Section):

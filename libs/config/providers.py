@@ -9,7 +9,9 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from contracts.quantities import Unit
 from contracts.requests import Surface, is_free
 from libs.config.description import Description
+from libs.config.meters import Meters
 from libs.config.section import Section
+from libs.limits.catalog import METERS
 
 UsdPerToken = Annotated[Decimal, Field(ge=0)]
 UnitKind = Annotated[str, Field(pattern=rf"^({'|'.join(Unit)})(/[a-z0-9_.-]{{1,40}}){{0,4}}$")]
@@ -87,6 +89,15 @@ class WeightedKey(Section):
     """``env:NAME``."""
     weight: float = Field(default=1, gt=0)
     """How many tasks use it, beside the others; that of ``api_key`` is 1."""
+    quota: Meters = {}
+    """What all requests together may use it for, by the meters of limits (``usd_per_day``); then others are used."""
+
+    @field_validator("quota")
+    @classmethod
+    def _of_a_window(cls, value: dict[str, int]) -> dict[str, int]:
+        if unfit := sorted(name for name in value if METERS[name].window is None):
+            raise ValueError(f"{', '.join(unfit)}: a key's quota is of a minute, hour, day, week or month")
+        return value
 
 
 class Provider(Section):
@@ -156,6 +167,11 @@ class Provider(Section):
         first = [(self.api_key, 1.0)] if self.api_key else []
         more = [(one.key, one.weight) for one in self.api_keys]
         return [(reference.removeprefix("env:"), weight) for reference, weight in (*first, *more)]
+
+    @property
+    def quotas(self) -> dict[str, dict[str, int]]:
+        """The quotas of those keys that have some, by environment variable."""
+        return {one.key.removeprefix("env:"): one.quota for one in self.api_keys if one.quota}
 
     @property
     def api_key_variable(self) -> str | None:

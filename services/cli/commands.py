@@ -79,6 +79,7 @@ COMMANDS = (
         "audit:audit",
         "Prove from log and ledger that every request ended once, was charged once, and is in its owner's balance.",
     ),
+    Command("cache", "cache:cache", "Answers that are given again."),
     Command("dlq", "dlq:dlq", "Dead letters: records that could not be handled."),
     Command("sinks", "sinks:sinks", "Sinks: records and alerts that go to other systems."),
     Command("import", "importing.commands:importing", "Come from another gateway."),

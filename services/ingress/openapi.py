@@ -136,7 +136,36 @@ _ORGANIZATION = {ORGANIZATION_HEADER: _TEXT}
 _BALANCE = _fields(owner=_TEXT, currency=_TEXT, balance=_USD, balance_microdollars={"type": "integer"})
 _AFTER: dict[str, Schema] = {"after": _TEXT, "limit": _TEXT, "order": {"enum": ["asc", "desc"]}}
 _RPC: Schema = {"type": "object", "properties": {"jsonrpc": _TEXT, "id": {}, "method": _TEXT, "params": _OBJECT}}
+_BATCH = {
+    "type": "object",
+    "properties": {
+        "input_file_id": _TEXT,
+        "endpoint": _TEXT,
+        "completion_window": {"enum": ["24h"]},
+        "metadata": _OBJECT,
+    },
+}
+_FILE = {"type": "object", "properties": {"purpose": {"enum": ["batch"]}, "file": _TEXT}}
+_BATCHES = (
+    Operation("post", f"{_BASE}/files", "Takes a file of requests in.", _OBJECT, _FILE, FORM, ("purpose", "file")),
+    _get(f"{_BASE}/files", "The files that this key made.", _LIST, query=_AFTER | {"purpose": _TEXT}),
+    _get(f"{_BASE}/files/{{id}}", "What is known of a file."),
+    Operation("delete", f"{_BASE}/files/{{id}}", "Forgets a file.", _OBJECT),
+    _get(f"{_BASE}/files/{{id}}/content", "A file.", None),
+    Operation(
+        "post",
+        f"{_BASE}/batches",
+        "Runs the requests of a file.",
+        _OBJECT,
+        _BATCH,
+        required=("input_file_id", "endpoint"),
+    ),
+    _get(f"{_BASE}/batches", "The batches that this key made.", _LIST, query=_AFTER),
+    _get(f"{_BASE}/batches/{{id}}", "How far a batch is."),
+    Operation("post", f"{_BASE}/batches/{{id}}/cancel", "Begins no more of a batch's requests.", _OBJECT),
+)
 OPERATIONS: tuple[Operation, ...] = (
+    *_BATCHES,
     *map(_of_surface, PATHS),
     Operation(
         "post",

@@ -43,6 +43,15 @@ IN_BATCHES = (
     Surface.RERANK,
 )
 """JSON in, JSON out."""
+BATCH_PATHS = {
+    "/files": ("POST", "GET"),
+    "/files/{id}": ("GET", "DELETE"),
+    "/files/{id}/content": ("GET",),
+    "/batches": ("POST", "GET"),
+    "/batches/{id}": ("GET",),
+    "/batches/{id}/cancel": ("POST",),
+}
+"""Methods by path."""
 FAILED = Refusal(status=500, message="The gateway failed; it was logged. Try again.")
 
 
@@ -55,15 +64,18 @@ def completion_paths(*surfaces: Surface) -> list[str]:
 
 def batch_routes(visitors: Visitors, files: FilePages, batches: BatchPages) -> list[tuple[str, ASGIApp, list[str]]]:
     """``/files`` and ``/batches``."""
-    pages: dict[str, dict[str, Answer]] = {
-        "/files": {"POST": files.create, "GET": files.list},
-        "/files/{id}": {"GET": files.show, "DELETE": files.delete},
-        "/files/{id}/content": {"GET": files.content},
-        "/batches": {"POST": batches.create, "GET": batches.list},
-        "/batches/{id}": {"GET": batches.show},
-        "/batches/{id}/cancel": {"POST": batches.cancel},
+    answers: dict[str, list[Answer]] = {
+        "/files": [files.create, files.list],
+        "/files/{id}": [files.show, files.delete],
+        "/files/{id}/content": [files.content],
+        "/batches": [batches.create, batches.list],
+        "/batches/{id}": [batches.show],
+        "/batches/{id}/cancel": [batches.cancel],
     }
-    return [(path, OwnersPage(visitors, methods), list(methods)) for path, methods in pages.items()]
+    return [
+        (path, OwnersPage(visitors, dict(zip(methods, answers[path], strict=True))), list(methods))
+        for path, methods in BATCH_PATHS.items()
+    ]
 
 
 def application(

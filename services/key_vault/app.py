@@ -27,6 +27,7 @@ from services.key_vault.commands import CommandProcessor, Credentials
 from services.key_vault.core.book import CredentialBook
 from services.key_vault.core.epochs import Epochs
 from services.key_vault.core.granting import Granting
+from services.key_vault.core.key_quotas import KeyQuotas
 from services.key_vault.core.own_keys import Rests
 from services.key_vault.core.vouching import ControlViews, Vouching
 from services.key_vault.handlers import GrantingProcessor, Patience
@@ -46,7 +47,9 @@ async def build(service: Service) -> AsyncIterator[None]:
     epochs = Epochs(now_ms(), partial(partition_of_route, service.bus), service.bus.partitions)
     store, book = VaultStore(database, ring), CredentialBook()
     rests, pins = Rests(), Pins.of(GatewayConfig())
-    granting = Granting(os.environ, book, ring, rests, pins)
+    quotas = KeyQuotas()
+    granting = Granting(os.environ, book, ring, rests, pins, quotas)
+    uses = service.follower(topics.PROVIDER_KEY_USES, lambda received: quotas.note(received.record))
     outcomes = service.follower(topics.OUTCOMES, lambda received: rests.note(received.record), begin=From.END)
     KEYS_RESTING.observe("rests", lambda: [(count, (name,)) for name, count in rests.resting(now_ms()).items()])
     following = Tasks("follow a credential")
@@ -102,5 +105,8 @@ async def build(service: Service) -> AsyncIterator[None]:
         async with service.running(views):
             await views.wait_ready()
             await versions.wait_ready()
-            async with service.running(outcomes, epoch_upkeep, credential_upkeep, vault_upkeep, requests, commands):
-                yield
+            async with service.running(uses):
+                # A quota that is used up is so also after a restart.
+                await uses.wait_ready()
+                async with service.running(outcomes, epoch_upkeep, credential_upkeep, vault_upkeep, requests, commands):
+                    yield

@@ -20,6 +20,7 @@ from libs.config.versions import CatalogVersions
 from libs.outbound.addresses import Reachable
 from services.relay.answer_cache import AnswerCache
 from services.relay.attempts import Attempts
+from services.relay.core.key_uses import KeyUses
 from services.relay.core.tally import Tally
 from services.relay.grants import Grants
 from services.relay.handlers import LOOK_AFTER_EVERY_S, RECALL_BEFORE_MS, RelayProcessor
@@ -42,12 +43,12 @@ async def build(service: Service) -> AsyncIterator[None]:
     relays = View(topics.RELAYS)
     grant_keys = View(topics.GRANT_KEYS, on_change=grants.keys_sealed)
     policies = View(topics.POLICIES)
-    tally = Tally()
+    tally, key_uses = Tally(), KeyUses(relay_id)
     upstreams = Upstreams(timeouts, Pins.of(config))
     cache = AnswerCache(service.producer, grants, config.answer_cache)
     reachable = Reachable(config.mcp.networks)
     servers, hooks = Servers(reachable, config.mcp.answer_bytes), Hooks(reachable, grants)
-    means = Means(grants, upstreams, tally, timeouts, cache, servers, hooks, config.mcp.list_s)
+    means = Means(grants, upstreams, tally, key_uses, timeouts, cache, servers, hooks, config.mcp.list_s)
     recording = Recording(service.producer, policies, config.contents.public_key)
     attempts = Attempts(relay_id, service.producer, means, versions, policies, recording)
     keep_ms = int(timeouts.route_s * 2_000) + RECALL_BEFORE_MS
@@ -76,7 +77,7 @@ async def build(service: Service) -> AsyncIterator[None]:
     async with service.running(views):
         await views.wait_ready()
         await versions.wait_ready()
-        reports = reporting(service.producer, tally, relay_id)
+        reports = reporting(service.producer, tally, key_uses, relay_id)
         calls = (upstreams, servers, hooks)
         async with service.running(announcement, clients, answers, cache.background, *calls, reports, member):
             yield

@@ -12,6 +12,7 @@ from contracts.attempts import AttemptEnded, AttemptStarted
 from contracts.clock import now_ms
 from contracts.control import PolicySet
 from contracts.guardrails import AnswerRules, WebhookRules
+from contracts.outcomes import KeyUse
 from contracts.prompts import PromptSubmitted
 from contracts.record import Refusal, RequestId
 from contracts.replies import Outcome, ReplyEnded
@@ -23,6 +24,7 @@ from libs.bus.records import Received
 from libs.bus.views import View
 from libs.config.catalog import UNKNOWN_CATALOG
 from libs.config.versions import CatalogVersions
+from libs.limits.catalog import amounts_used
 from libs.runtime.background import Tasks
 from libs.runtime.budget import Budget
 from libs.sealing.replies import seal_ended
@@ -238,6 +240,7 @@ class Attempts:
                 }
             )
             step.end(None if ending.refusal is None else str(ending.refusal.status))
+            self._note_key_use(route, ending)
             await self._end(route, ending, step.traceparent, attempt.answer_key)
             used = self._own_keys.used(route, ending, now_ms()) if ending.attempts else None
             if used:
@@ -261,6 +264,23 @@ class Attempts:
             return Ending(outcome, refusal.status, refusal, attempts=0)
         ending = await attempt.run()
         return await hooks.after(job.route, ending, stream, rules) if stream.holds else ending
+
+    def _note_key_use(self, route: RoutePlanned, ending: Ending) -> None:
+        """Counts what a key of the gateway was used for, where it has a quota."""
+        target = ending.target or next(iter(route.targets), None)
+        if target is None or not ending.attempts or target.grant.byok:
+            return
+        catalog = self._versions.find(route.catalog_version)
+        provider = catalog.providers.get(target.provider_id) if catalog else None
+        if provider is None or not (quotas := provider.quotas):
+            return
+        variable, _weight = provider.api_key_variables[target.grant.key]
+        if variable in quotas:
+            now = now_ms()
+            usage = attempt_ended(route, ending, now).usage
+            used = amounts_used(usage, self._versions.cost(usage).microdollars)
+            use = KeyUse(requests=used["requests"], tokens=used["tokens"], microdollars=used["usd"])
+            self._means.key_uses.note(target.provider_id, variable, use, now)
 
     async def _publish_started(self, route: RoutePlanned, trace: str) -> None:
         started = AttemptStarted(

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from libs.config.gateway import Timeouts
 from services.relay.answer_cache import AnswerCache
 from services.relay.core.estimating import Paces
+from services.relay.core.key_uses import KeyUses
 from services.relay.core.tally import Tally
 from services.relay.grants import Grants
 from services.relay.hooks import Hooks
@@ -20,6 +21,7 @@ class Means:
     grants: Grants
     upstreams: Upstreams
     tally: Tally
+    key_uses: KeyUses
     timeouts: Timeouts
     cache: AnswerCache
     servers: Servers

@@ -129,3 +129,16 @@ async def test_a_key_that_is_refused_rests_and_the_other_answers(gateway: Gatewa
 
     await until(rests, what="answer with the other key alone")
     assert [await asked() for _ in range(5)] == [""] * 5
+
+
+async def test_a_key_that_has_used_up_its_quota_is_used_no_more(gateway: Gateway) -> None:
+    answers: list[httpx.Response] = []
+
+    async def refused() -> httpx.Response | None:
+        answers.append(await gateway.post(chat("hi", model="metered/echo")))
+        return answers[-1] if answers[-1].status_code != 200 else None
+
+    answer = await until(refused, what="a quota that is used up")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "60")
+    assert "metered have used up their quotas" in answer.json()["error"]["message"]
+    assert len(answers) > 2

@@ -26,7 +26,7 @@ from services.ingress.core.errors import Forbidden, Unauthorized
 from services.ingress.counting import TokenCountPage
 from services.ingress.models import CatalogRoutes, NewestPages, PublicPage
 from services.ingress.openapi import document
-from services.ingress.routes import PATHS, PREFIXES, ROOT, application
+from services.ingress.routes import BATCH_PATHS, PATHS, PREFIXES, ROOT, application
 from services.ingress.visitors import Visitors
 from tests.unit.records import Config, versions_of
 
@@ -79,6 +79,7 @@ def _application() -> Starlette:
         stream=_nothing,
         openapi=PublicPage(lambda _: document()),
         mcp=_nothing,
+        batches=[(path, _nothing, list(methods)) for path, methods in BATCH_PATHS.items()],
     )
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Container, Iterator, Mapping
+from functools import partial
 
 from contracts.decisions import CredentialGranted, SealedGrant
 from contracts.record import Refusal
@@ -14,11 +15,14 @@ from libs.sealing.envelope import EnvelopeError, KeyRing
 from libs.sealing.grants import Epoch
 from libs.sealing.secret import Secret
 from services.key_vault.core.book import Credential, CredentialBook
+from services.key_vault.core.key_quotas import KeyQuotas
 from services.key_vault.core.own_keys import Rests, chosen, own_keys
 
 NO_SERVER = Refusal(
     status=404, message="No MCP server of this name is registered here, or it cannot be opened; register it again."
 )
+AGAIN_S = 60
+"""A quota may be of a minute."""
 
 
 class Granting:
@@ -34,12 +38,15 @@ class Granting:
         ring: KeyRing,
         rests: Rests | None = None,
         pins: Pins = ANYWHERE,
+        quotas: KeyQuotas | None = None,
     ) -> None:
         """
         Args:
             environment: has the gateway's own keys, under the names that providers have for them.
             pins: where keys may go.
+            quotas: what the gateway's own keys were used for.
         """
+        self._quotas = quotas or KeyQuotas()
         self._pins = pins
         self._environment = environment
         self._book = book
@@ -80,6 +87,8 @@ class Granting:
         grants = [grant for offer in offers for grant in self._gateways(request, offer, epoch)]
         if not grants:
             first = offers[0]
+            if own_keys(first.provider, self._environment):
+                return refused(request, _used_up(first.provider_id))
             return _refused(
                 request,
                 f"The gateway has no key for the provider {first.provider_id}; its operator can set the environment "
@@ -119,11 +128,14 @@ class Granting:
 
     def _gateways(self, request: RequestAccepted, offer: Offer, epoch: Epoch) -> Iterator[SealedGrant]:
         """The gateway's keys for a provider, the first to be tried first; none where it has none."""
-        keys = own_keys(offer.provider, self._environment)
+        # The time of its acceptance: whoever decides it again decides alike.
+        keys, now_ms = own_keys(offer.provider, self._environment), request.accepted_at_ms
+        if quotas := offer.provider.quotas:
+            used_up = partial(self._quotas.exhausted, offer.provider_id)
+            keys = [key for key in keys if not used_up(key.variable, quotas.get(key.variable, {}), now_ms)]
         if keys:
             affinity = f"{request.caller.owner}/{request.task_id or request.request_id}"
-            # The time of its acceptance: whoever decides it again decides alike.
-            for key in chosen(keys, offer.provider_id, affinity, self._rests, request.accepted_at_ms):
+            for key in chosen(keys, offer.provider_id, affinity, self._rests, now_ms):
                 yield self._seal(request, key.secret, offer.provider_id, epoch, byok=False, key=key.number)
 
     def _own(
@@ -157,6 +169,14 @@ class Granting:
 def refused(request: RequestAccepted, refusal: Refusal) -> CredentialGranted:
     """No key for a request."""
     return CredentialGranted(request_id=request.request_id, subject=request.subject, refusal=refusal)
+
+
+def _used_up(provider_id: str) -> Refusal:
+    return Refusal(
+        status=503,
+        message=f"The gateway's keys for {provider_id} have used up their quotas; try again later, or another model.",
+        retry_after_s=AGAIN_S,
+    )
 
 
 def _refused(request: RequestAccepted, message: str) -> CredentialGranted:

@@ -25,6 +25,8 @@ class OwnKey:
     number: int
     secret: Secret
     weight: float = 1
+    variable: str = ""
+    """Of the environment, that holds it: its name in reports of what it was used for."""
 
 
 class Rests:
@@ -77,7 +79,7 @@ def own_keys(provider: Provider, environment: Mapping[str, str]) -> list[OwnKey]
     if not variables:
         return [OwnKey(0, Secret(""))]
     return [
-        OwnKey(number, Secret(environment[variable]), weight)
+        OwnKey(number, Secret(environment[variable]), weight, variable)
         for number, (variable, weight) in enumerate(variables)
         if environment.get(variable)
     ]
