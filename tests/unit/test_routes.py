@@ -186,7 +186,7 @@ async def test_models_to_begin_with() -> None:
 
 @pytest.mark.parametrize(
     ("path", "headers"),
-    [("/messages/batches", {}), ("/v1/messages/batches", {}), ("/v1/files", {"anthropic-version": "2023-06-01"})],
+    [("/messages/batches", {}), ("/v1/messages/batches", {}), ("/v1/skills", {"anthropic-version": "2023-06-01"})],
 )
 async def test_a_route_that_anthropic_has_is_missing_in_its_own_words(path: str, headers: dict[str, str]) -> None:
     async with _client() as client:
