@@ -48,6 +48,9 @@ async def test_litellm_s_teams_and_keys_work_here(gateway: Gateway) -> None:
     key, organization = by_name["nightly"]["key"], by_name["nightly"]["organization"]
     await plane.becomes(400, key, organization)
     assert (await plane.ask(key, organization_id=organization)).status_code == 200
+    limits = (await plane.call("GET", f"/api/organizations/{organization}/limits"))["limits"]
+    assert limits.pop("all") == {"usd_per_month": "100.000000"}
+    assert list(limits.values()) == [{"tokens_per_minute": 1000}]
     assert (await plane.ask(key, organization_id=organization, model="stub/large")).status_code == 403
     again, _ = await _sluice(gateway, "import", "litellm", *files, "--apply")
     assert again == []

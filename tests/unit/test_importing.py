@@ -14,6 +14,7 @@ from libs.config.catalog import Catalog
 from libs.config.gateway import GatewayConfig
 from libs.pricing.book import check_prices
 from services.cli.importing import litellm, litellm_teams, openrouter
+from services.cli.importing.budgets import limits_of
 from services.cli.importing.found import Found, Known
 from services.cli.importing.rows import rows_of
 
@@ -127,9 +128,26 @@ def test_teams_become_organizations_and_keys_are_made_anew() -> None:
         ("nightly", "grace@example.com", "search"),
         ("service", "search-keys@import.invalid", "search"),
     ]
-    reported = "\n".join(plan.unmapped)
-    for part in ("80 are left", "key service: tpm_limit", "key old: it is blocked or has expired"):
-        assert part in reported
+    assert organization.limits == {"usd_per_month": "100.000000"}
+    assert [key.limits for key in plan.keys] == [{}, {"tokens_per_minute": 1000}]
+    assert plan.unmapped == ["key old: it is blocked or has expired"]
+    assert {"make": "limits", "name": "tokens_per_minute 1000", "for": "key service"} in plan.rows()
+
+
+def test_budgets_of_windows_become_limits_and_others_are_listed() -> None:
+    row = {"rpm_limit": "60", "tpm_limit": 1e3, "max_parallel_requests": 4, "max_budget": 2.5, "budget_duration": "24h"}
+    limits: dict[str, Any] = {"requests_per_minute": 60, "tokens_per_minute": 1000, "concurrent": 4}
+    assert limits_of(row, "team t") == (limits | {"usd_per_day": "2.500000"}, [])
+    for every, why in (("45d", "hour, day, week or month"), (None, "credit is prepaid")):
+        found, unmapped = limits_of({"max_budget": 100, "spend": 20, "budget_duration": every}, "team t")
+        assert found == {}
+        assert "80 are left" in unmapped[0]
+        assert why in unmapped[0]
+
+
+@given(st.dictionaries(st.sampled_from(["rpm_limit", "max_budget", "spend", "budget_duration"]), _JSON))
+def test_any_budget_is_read(row: dict[str, Any]) -> None:
+    limits_of(row, "key k")
 
 
 def test_a_team_without_an_admin_has_an_owner_all_the_same() -> None:

@@ -4,7 +4,7 @@ from typing import Any
 from urllib.parse import quote
 
 from services.cli.api import Api
-from services.cli.importing.plan import Plan
+from services.cli.importing.plan import Limits, Plan
 
 
 def apply(api: Api, plan: Plan) -> list[dict[str, Any]]:
@@ -21,12 +21,20 @@ def apply(api: Api, plan: Plan) -> list[dict[str, Any]]:
             api.call("PUT", f"{path}/members/{accounts[email]}", {"role": role})
         if organization.policy:
             api.call("PUT", f"{path}/policy", organization.policy)
+        _limit(api, path, "all", organization.limits)
+    for email, limits in plan.limits.items():
+        _limit(api, f"/api/accounts/{accounts[email]}", "all", limits)
     made_keys = []
     for key in plan.keys:
         path = f"/api/accounts/{accounts[key.email]}/keys"
         if any(one["name"] == key.name for one in api.rows(path)):
             continue
         issued = api.call("POST", path, {"name": key.name} | ({"ttl_s": key.ttl_s} if key.ttl_s else {}))
+        if key.limits:
+            # A key is limited where it is used: in its organization, else in its account.
+            prints = {one["id"]: one["fingerprint"] for one in api.rows(path)}
+            where = f"/api/organizations/{there[key.organization]}" if key.organization else path.removesuffix("/keys")
+            _limit(api, where, f"key:{prints[issued['id']]}", key.limits)
         made_keys.append(
             {
                 "name": key.name,
@@ -36,6 +44,11 @@ def apply(api: Api, plan: Plan) -> list[dict[str, Any]]:
             }
         )
     return made_keys
+
+
+def _limit(api: Api, path: str, scope: str, limits: Limits) -> None:
+    if limits:
+        api.call("PATCH", f"{path}/limits", {"scope": scope, "meters": limits})
 
 
 def _account(api: Api, email: str) -> str:

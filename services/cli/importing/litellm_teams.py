@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from services.cli.importing.budgets import limits_of
 from services.cli.importing.plan import ImportedKey, ImportedOrganization, Plan
 
 INVALID = "import.invalid"
@@ -15,7 +16,6 @@ INVALID = "import.invalid"
 _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,190}\Z")
 _ALL = frozenset({"all-proxy-models", "all-team-models", "*"})
 _ROLES = {"admin": "owner", "user": "member"}
-_LIMITS = ("tpm_limit", "rpm_limit", "max_parallel_requests")
 Row = Mapping[str, Any]
 
 
@@ -29,7 +29,10 @@ def planned(
     """
     plan, organizations = Plan(), {}
     for user in users:
-        _account(plan, str(user["user_id"]), user.get("user_email"))
+        email = _account(plan, str(user["user_id"]), user.get("user_email"))
+        limits, unmapped = limits_of(user, f"user {email}")
+        plan.limits |= {email: limits} if limits else {}
+        plan.unmapped += unmapped
     for team in teams:
         organization = _organization(plan, team, models)
         plan.organizations.append(organization)
@@ -65,24 +68,11 @@ def _organization(plan: Plan, team: Row, models: Mapping[str, str]) -> ImportedO
     allowed = [str(one) for one in team.get("models") or ()]
     if allowed and not _ALL.intersection(allowed):
         organization.policy["model_allow"] = [models.get(one, one) for one in allowed]
-    _budget(plan, organization, team)
+    organization.limits, unmapped = limits_of(team, f"team {name}")
+    plan.unmapped += unmapped
     if team.get("blocked"):
         organization.policy["model_allow"] = []
-    for field in _LIMITS:
-        if team.get(field) is not None:
-            plan.unmapped.append(f"team {name}: {field} {team[field]}; see docs/limits.md")
     return organization
-
-
-def _budget(plan: Plan, organization: ImportedOrganization, team: Row) -> None:
-    budget, every = team.get("max_budget"), team.get("budget_duration")
-    if budget is None:
-        return
-    left = max(0.0, float(budget) - float(team.get("spend") or 0))
-    plan.unmapped.append(
-        f"team {organization.name}: its budget of {budget} USD{f' every {every}' if every else ''}, of which {left:g} "
-        "are left; an organization spends the credit that it has: `./sluice credit add --org … --usd …`"
-    )
 
 
 def _key(plan: Plan, key: Row, organizations: Mapping[str, ImportedOrganization], now: datetime) -> None:
@@ -97,10 +87,9 @@ def _key(plan: Plan, key: Row, organizations: Mapping[str, ImportedOrganization]
     if organization is not None:
         organization.members.setdefault(email, "member")
     ttl_s = None if expires is None else int((expires - now).total_seconds())
-    plan.keys.append(ImportedKey(name, email, ttl_s, organization.name if organization else None))
-    for field in ("max_budget", *_LIMITS):
-        if key.get(field) is not None:
-            plan.unmapped.append(f"key {name}: {field} {key[field]}; see docs/limits.md")
+    limits, unmapped = limits_of(key, f"key {name}")
+    plan.unmapped += unmapped
+    plan.keys.append(ImportedKey(name, email, ttl_s, organization.name if organization else None, limits))
     models = [str(one) for one in key.get("models") or ()]
     if models and not _ALL.intersection(models):
         plan.unmapped.append(f"key {name}: its list of models; policies are of organizations")
