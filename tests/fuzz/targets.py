@@ -32,6 +32,9 @@ from libs.config.reading import DocumentError, read_config
 from libs.endpoints.form import Form, RequestError
 from libs.endpoints.multipart import FormError
 from libs.identity.tokens import TokenError, verify
+from libs.mcp import messages
+from libs.mcp.messages import RpcError
+from libs.mcp.server import served
 from libs.policy.answers import AnswerRefused, Growing
 from libs.policy.guardrails import Checked
 from libs.policy.rules import daily_limit
@@ -77,7 +80,10 @@ def bodies(data: bytes) -> None:
     with suppress(IngressError):
         for _ in check_nodes(data, 100_000):
             pass
-    for surface in Surface:
+    for modern in (True, False):
+        with suppress(RpcError):
+            served(messages.parse(data), modern=modern)
+    for surface in set(Surface) - {Surface.MCP}:
         with suppress(IngressError):
             asked = parse(surface, data)
             assert asked.size.tokens_most >= asked.size.tokens_least >= 0
