@@ -143,10 +143,10 @@ class Examination:
             job = await self._judge.job_of(route, prompt, examine.traceparent) if prompt else None
             cut = cut_of(job) if job else None
             key = prompt.answer_key if prompt else None
+            # The first call began it; the one that was started last may have gone on with it.
+            since_ms = min(route.accepted_at_ms, started.started_at_ms)
             delivered = Delivered(sealed=kept and key is None, cut=cut)
-            found[request_id] = _Dead(
-                examine, job if cut else None, Wanted(route, delivered, key, started.started_at_ms)
-            )
+            found[request_id] = _Dead(examine, job if cut else None, Wanted(route, delivered, key, since_ms))
         return found
 
     async def _take_over(self, found: dict[RequestId, _Dead]) -> dict[RequestId, _Dead]:
