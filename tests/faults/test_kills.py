@@ -30,6 +30,9 @@ from tests.faults.repeating import Repeating
 from tests.faults.texts import Text
 from tests.stacks import Gateway, NotYet, chat, running_stack, until
 
+LINES = 30
+"""Of a batch."""
+
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def own(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gateway]:
@@ -128,7 +131,7 @@ async def test_kill_9_of_the_ingress_runs_no_key_twice(own: Gateway) -> None:
 async def test_kill_9_of_the_ingress_runs_each_line_of_a_batch_once(own: Gateway) -> None:
     async with openai.AsyncOpenAI(base_url=own.base_url, api_key=own.key, max_retries=5) as client:
         user = secrets.token_hex(8)
-        bodies = [chat(f"[[stub chunks=20 gap_ms=25]] {number}", user=user) for number in range(80)]
+        bodies = [chat(f"[[stub chunks=20 gap_ms=25]] {number}", user=user) for number in range(LINES)]
         lines = [
             {"custom_id": f"n{number}", "method": "POST", "url": "/chat/completions", "body": body}
             for number, body in enumerate(bodies)
@@ -145,16 +148,16 @@ async def test_kill_9_of_the_ingress_runs_each_line_of_a_batch_once(own: Gateway
             return batch if over else NotYet(f"{batch.status} {counts}")
 
         ingress = own.stack.children["ingress"]
-        for count in (1, 40):
+        for count in (1, LINES // 2):
             await until(lambda count=count: reaches(count), what=f"{count} lines", within_s=120)  # type: ignore[misc]
             restarts = ingress.restarts
             ingress.kill()
             await until(_restarted(ingress, restarts), what="the restart")
             await _ready(own)
-        batch = await until(lambda: reaches(81), what="the end of the batch", within_s=180)
+        batch = await until(lambda: reaches(LINES + 1), what="the end of the batch", within_s=180)
         assert (batch.status, batch.request_counts.failed) == ("completed", 0)
         answers = [json.loads(line) for line in (await client.files.content(batch.output_file_id)).text.splitlines()]
-    assert [one["custom_id"] for one in answers] == [f"n{number}" for number in range(80)]
+    assert [one["custom_id"] for one in answers] == [f"n{number}" for number in range(LINES)]
     request_ids = {one["response"]["request_id"] for one in answers}
     await check_books(own, request_ids)
     rows = await own.database.fetch("select request_id, output_tokens from ledger.usage where customer = $1", user)
