@@ -6,15 +6,8 @@ import pytest
 
 from libs.config.auto import AutoModel, choose
 from libs.config.gateway import load_config
-from tests.e2e.plane import Plane
 from tests.stacks import Gateway, chat
 from tests.unit.records import Config
-
-
-@pytest.fixture
-def gateway(prepaid: Plane) -> Gateway:
-    """Not the one that others share: these ask for free models, of which there are 200 an hour."""
-    return prepaid.gateway
 
 
 async def _model(gateway: Gateway, asked: str, **headers: str) -> str:

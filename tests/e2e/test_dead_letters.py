@@ -45,7 +45,7 @@ READ_BY = {
     topics.MEMBERSHIPS: {"console", "ingress", "key-vault"},
     topics.POLICIES: {"console", "ingress", "policy", "rate-limit", "relay"},
     topics.VAULTS: {"console", "key-vault"},
-    topics.CREDENTIALS: {"console", "key-vault", "rate-limit"},
+    topics.CREDENTIALS: {"console", "ingress", "key-vault", "rate-limit"},
     topics.CREDENTIAL_USES: {"console"},
     topics.VAULT_COMMANDS: {"key-vault-commands"},
     topics.RELAYS: {"relay", "key-vault"},
