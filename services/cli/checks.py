@@ -1,5 +1,6 @@
 """``test`` and ``bench``: what the developers' environment is for."""
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -9,6 +10,9 @@ from pathlib import Path
 import typer
 
 from deploy.local.home import ROOT
+from deploy.local.kafka.installation import install
+from deploy.local.kafka.startup_cache import ensure_startup_cache
+from deploy.local.stack import KAFKA_STORE
 from services.cli.output import fail, report
 
 _BENCHES = (
@@ -53,11 +57,13 @@ def test(context: typer.Context) -> None:
         sys.exit(_call(("pytest", *context.args)))
     report("checking " + ", ".join(what for what, _ in _STATIC))
     with ThreadPoolExecutor() as pool:
+        broker = pool.submit(_prepare_broker)
         outcomes = list(pool.map(_captured, (command for _, command in _STATIC)))
     for (what, _), found in zip(_STATIC, outcomes, strict=True):
         if found.returncode != 0:
             sys.stdout.write(found.stdout)
             fail(f"{what}: see above")
+    broker.result()
     workers = min(os.cpu_count() or 1, MOST_WORKERS)
     report(f"running the tests, {workers} files at a time")
     sys.exit(_call(("pytest", "-n", str(workers), *_SIDE_BY_SIDE)))
@@ -75,6 +81,11 @@ def bench(context: typer.Context) -> None:
         (f"tests.bench.{first}", context.args[1:]) if first in _BENCHES else ("tests.bench.record", context.args)
     )
     sys.exit(subprocess.call([sys.executable, "-m", module, *arguments], cwd=ROOT))  # noqa: S603
+
+
+def _prepare_broker() -> None:
+    """Downloads the broker, where nobody has yet, and makes the archive that it starts from."""
+    asyncio.run(ensure_startup_cache(install(KAFKA_STORE, report), report))
 
 
 def _captured(command: tuple[str, ...]) -> "subprocess.CompletedProcess[str]":
