@@ -109,6 +109,33 @@ async def test_large_prompts_of_refused_requests_are_not_on_the_log(plane: Plane
     assert not {answer.headers["x-request-id"] for answer in refused} & on_the_log
 
 
+# Free models of `kilo-auto/*`: of the stack that others share the free ones are used up.
+
+
+async def test_one_of_the_free_models_stays_the_same_for_a_task(plane: Plane) -> None:
+    gateway = plane.gateway
+    found: dict[str, set[str]] = {}
+    for task in ("t1", "t2", "t3", "t4", "t5", "t6"):
+        for _ in range(2):
+            response = await gateway.post(chat("hi", model="kilo-auto/free"), **{"X-KiloCode-TaskId": task})
+            assert response.status_code == 200, response.text
+            found.setdefault(task, set()).add(response.json()["model"])
+            entry = await gateway.entry(response.headers["x-request-id"])
+            assert entry["model"] == response.json()["model"]
+    assert all(len(models) == 1 for models in found.values())
+    assert set().union(*found.values()) <= {"stub/echo:free", "stub/other:free"}
+
+
+async def test_without_a_key_the_free_ones_are_open_and_the_list_shows_them(plane: Plane) -> None:
+    gateway = plane.gateway
+    url = f"{gateway.base_url}/chat/completions"
+    response = await gateway.http.post(url, json=chat("hi", model="kilo-auto/small"))
+    assert (response.status_code, response.json()["model"]) == (200, "stub/echo:free")
+    assert (await gateway.http.post(url, json=chat("hi", model="kilo-auto/frontier"))).status_code == 401
+    listed = (await gateway.http.get(f"{gateway.base_url}/models")).json()["data"]
+    assert {"kilo-auto/free", "kilo-auto/small"} <= {model["id"] for model in listed}
+
+
 async def test_credit_lets_in_what_it_covers_and_the_ledger_knows_what_was_held(plane: Plane) -> None:
     person = await plane.person()
     await fund(plane, f"/api/accounts/{person.account_id}", "0.06")
