@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import ConfigDict, Field
 
 from .record import EpochMs, Record, Value
-from .responses import Locator
+from .sealed import Locator
 
 MOST_TTL_S = 2 * 3600
 """Relays have the secrets that answers are sealed with no longer."""

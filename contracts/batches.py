@@ -1,16 +1,14 @@
 """``files.contents.v1``, ``batches.orders.v1``, ``batches.index.v1``: clients' files, and batches. See ADR 45."""
 
-from collections.abc import Mapping
 from enum import StrEnum
 from hashlib import blake2b
-from typing import Annotated, Any, Self
+from typing import Annotated
 
-from pydantic import Field, GetJsonSchemaHandler
-from pydantic_core import CoreSchema
+from pydantic import Field
 
-from .record import JSON, NO_HEADERS, EpochMs, Record, Value
+from .record import EpochMs, Record, Value
 from .requests import Caller, Surface, Voucher
-from .responses import SEALED, Locator
+from .sealed import Locator, SealedRecord
 
 Count = Annotated[int, Field(ge=0)]
 Sealed = Annotated[str, Field(repr=False)]
@@ -20,36 +18,12 @@ MOST_PROBLEMS = 100
 """That are said of one batch."""
 
 
-class PartSealed(Record):
+class PartSealed(SealedRecord):
     """Some whole lines of a file, sealed with a key that only its ID holds: they are the record's whole value."""
-
-    locator: Locator
-    sealed: Annotated[bytes, Field(repr=False)]
-
-    @property
-    def event_subject(self) -> str:
-        return self.locator
 
     @property
     def event_id(self) -> str:
         return f"{self.locator}/{blake2b(self.sealed, digest_size=8).hexdigest()}"
-
-    @property
-    def media_type(self) -> str:
-        return SEALED
-
-    def encode(self) -> bytes:
-        return self.sealed
-
-    @classmethod
-    def decode(
-        cls, value: bytes, subject: str, media_type: str = JSON, headers: Mapping[str, bytes] = NO_HEADERS
-    ) -> Self:
-        return cls(locator=subject, sealed=value)
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return {"type": "string", "format": "binary", "title": cls.__name__, "description": cls.__doc__}
 
 
 class Part(Value):

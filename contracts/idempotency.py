@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from .record import EpochMs, Record, RequestId, Subject
-from .responses import Locator
+from .sealed import Locator
 from .topic import DAY_MS
 
 KEPT_MS = DAY_MS

@@ -1,45 +1,15 @@
 """Answers of Responses that a client wants kept: ``responses.contents.v1`` and ``responses.index.v1``. See ADR 17."""
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Self
+from typing import Annotated
 
-from pydantic import Field, GetJsonSchemaHandler
-from pydantic_core import CoreSchema
+from pydantic import Field
 
-from .record import JSON, NO_HEADERS, EpochMs, Record, RequestId
-
-Locator = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
-"""Names a stored response. Whoever has the response's ID can compute it, and nobody can compute the ID from it."""
-
-SEALED = "application/octet-stream"
+from .record import EpochMs, Record, RequestId
+from .sealed import Locator, SealedRecord
 
 
-class ResponseSealed(Record):
+class ResponseSealed(SealedRecord):
     """A response with its input, sealed with a key that only its ID holds: it is the record's whole value."""
-
-    locator: Locator
-    sealed: Annotated[bytes, Field(repr=False)]
-
-    @property
-    def event_subject(self) -> str:
-        return self.locator
-
-    @property
-    def media_type(self) -> str:
-        return SEALED
-
-    def encode(self) -> bytes:
-        return self.sealed
-
-    @classmethod
-    def decode(
-        cls, value: bytes, subject: str, media_type: str = JSON, headers: Mapping[str, bytes] = NO_HEADERS
-    ) -> Self:
-        return cls(locator=subject, sealed=value)
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return {"type": "string", "format": "binary", "title": cls.__name__, "description": cls.__doc__}
 
 
 class ResponseStored(Record):
