@@ -6,6 +6,7 @@ hello for each call and then goodbye: a session of one's own for each call, so t
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from string import ascii_letters, digits
 from typing import Any, TypeGuard
 
 from contracts.mcp import MOST_TOOL_CHARACTERS, full_name
@@ -28,8 +29,8 @@ ID = 1
 """Of the one request whose answer is waited for."""
 HELLO_ID = 0
 _ABOUT = {"name": "sluice", "version": VERSION}
-_TOLD = ("notifications/progress", "notifications/message")
-_TOOL_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._/-_")
+_PASSED_ON = ("notifications/progress", "notifications/message")
+_TOOL_CHARACTERS = frozenset(ascii_letters + digits + "._/-")
 
 
 class AnswerError(ValueError):
@@ -75,7 +76,7 @@ class Reading:
 
     id: int = ID
     answer: Answer | None = None
-    told: list[Json] = field(default_factory=list)
+    notifications: list[Json] = field(default_factory=list)
     """Notifications for the client, that nobody has taken yet."""
 
     def take(self, message: object) -> None:
@@ -86,8 +87,8 @@ class Reading:
         """
         if not isinstance(message, dict):
             raise AnswerError("it is no message")
-        if message.get("method") in _TOLD and isinstance(message.get("params"), dict):
-            self.told.append({"jsonrpc": "2.0", "method": message["method"], "params": message["params"]})
+        if message.get("method") in _PASSED_ON and isinstance(message.get("params"), dict):
+            self.notifications.append({"jsonrpc": "2.0", "method": message["method"], "params": message["params"]})
         if message.get("id") != self.id or isinstance(message.get("id"), bool) or "method" in message:
             return
         result, error = message.get("result"), message.get("error")

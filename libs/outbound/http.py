@@ -36,8 +36,29 @@ class CheckedResolver(AbstractResolver):
         await self._resolver.close()
 
 
-def checked_transport(reachable: Reachable) -> AiohttpTransport:
-    """Connections to allowed addresses. A literal address is not resolved: check the URL before, each time."""
+class Outbound:
+    """Sends to allowed addresses. It connects with the first request: whoever has none pays for none."""
+
+    def __init__(self, reachable: Reachable) -> None:
+        self.reachable = reachable
+        self._transport: AiohttpTransport | None = None
+
+    async def start(self) -> None:
+        """Makes ready; connections come with requests."""
+
+    async def stop(self) -> None:
+        """Closes all connections."""
+        if self._transport:
+            await self._transport.aclose()
+
+    async def send(self, request: httpx.Request) -> httpx.Response:
+        """The beginning of an answer; close it. A literal address is not resolved: check the URL before, each time."""
+        if self._transport is None:
+            self._transport = _checked_transport(self.reachable)
+        return await self._transport.handle_async_request(request)
+
+
+def _checked_transport(reachable: Reachable) -> AiohttpTransport:
     connector = aiohttp.TCPConnector(
         resolver=CheckedResolver(reachable),
         limit=MOST_CONNECTIONS,

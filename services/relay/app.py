@@ -18,6 +18,7 @@ from libs.config.gateway import GatewayConfig
 from libs.config.pins import Pins
 from libs.config.versions import CatalogVersions
 from libs.outbound.addresses import Reachable
+from libs.outbound.http import Outbound
 from services.relay.answer_cache import AnswerCache
 from services.relay.attempts import Attempts
 from services.relay.core.key_uses import KeyUses
@@ -47,7 +48,8 @@ async def build(service: Service) -> AsyncIterator[None]:
     upstreams = Upstreams(timeouts, Pins.of(config))
     cache = AnswerCache(service.producer, grants, config.answer_cache)
     reachable = Reachable(config.mcp.networks)
-    servers, hooks = Servers(reachable, config.mcp.answer_bytes), Hooks(reachable, grants)
+    to_servers, to_hooks = Outbound(reachable), Outbound(reachable)
+    servers, hooks = Servers(to_servers, config.mcp.answer_bytes), Hooks(to_hooks, grants)
     means = Means(grants, upstreams, tally, key_uses, timeouts, cache, servers, hooks, config.mcp.list_s)
     recording = Recording(service.producer, policies, config.contents.public_key)
     attempts = Attempts(relay_id, service.producer, means, versions, policies, recording)
@@ -78,6 +80,6 @@ async def build(service: Service) -> AsyncIterator[None]:
         await views.wait_ready()
         await versions.wait_ready()
         reports = reporting(service.producer, tally, key_uses, relay_id)
-        calls = (upstreams, servers, hooks)
+        calls = (upstreams, to_servers, to_hooks)
         async with service.running(announcement, clients, answers, cache.background, *calls, reports, member):
             yield

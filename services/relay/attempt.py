@@ -7,7 +7,6 @@ import sys
 import structlog
 
 from contracts.clock import now_ms
-from contracts.record import Refusal
 from contracts.replies import Outcome
 from contracts.routes import Target
 from libs.chat.providers.errors import timed_out
@@ -18,7 +17,7 @@ from services.relay.called import Called, Client
 from services.relay.calling import Calling
 from services.relay.core.continuing import may_go_on
 from services.relay.core.costing import costs as priced
-from services.relay.core.ending import Ending
+from services.relay.core.ending import FAULT, Ending
 from services.relay.core.job import Job
 from services.relay.core.keeping import Kept
 from services.relay.core.turns import Turns
@@ -30,8 +29,6 @@ from services.relay.reply_stream import ReplyStream
 from services.relay.upstream import UpstreamError
 
 log = structlog.get_logger()
-
-FAILED = Refusal(status=500, message="The gateway failed; it was logged. Try again.")
 
 
 class LeftError(Exception):
@@ -169,7 +166,7 @@ class Attempt:
             return await endings.broken(called, error.refusal)
         if error is not None:
             log.error("attempt failed", error=type(error).__name__)
-            return await endings.broken(called, FAILED)
+            return await endings.broken(called, FAULT)
         return self._task.result()
 
     async def _within_deadline(self) -> Ending:

@@ -9,7 +9,6 @@ from typing import Any
 import aiohttp
 import httpx
 import structlog
-from httpx_aiohttp import AiohttpTransport
 
 from contracts.clock import now_ms
 from contracts.guardrails import WebhookRules
@@ -17,9 +16,8 @@ from contracts.prompts import PromptSubmitted
 from contracts.record import JSON, Refusal
 from contracts.replies import EVENTS, Outcome
 from contracts.routes import RoutePlanned
-from libs.outbound.addresses import Reachable
 from libs.outbound.hooks import Hook
-from libs.outbound.http import checked_transport
+from libs.outbound.http import Outbound
 from libs.outbound.signatures import secrets_of, signed_headers
 from libs.sealing.hybrid import SealError
 from services.relay.core.ending import Ending, undeliverable
@@ -38,20 +36,11 @@ log = structlog.get_logger()
 
 
 class Hooks:
-    """The connections to all webhooks."""
+    """Asks all webhooks."""
 
-    def __init__(self, reachable: Reachable, grants: Grants) -> None:
-        self._reachable = reachable
+    def __init__(self, outbound: Outbound, grants: Grants) -> None:
+        self._outbound = outbound
         self._grants = grants
-        self._transport: AiohttpTransport | None = None
-
-    async def start(self) -> None:
-        """Makes ready; connections come with calls."""
-
-    async def stop(self) -> None:
-        """Closes all connections."""
-        if self._transport:
-            await self._transport.aclose()
 
     async def before(self, route: RoutePlanned, prompt: PromptSubmitted, rules: WebhookRules) -> Refusal | None:
         """The refusal of a request; None: it passes."""
@@ -95,17 +84,15 @@ class Hooks:
         if route.hook is None:
             raise HookError("there is none")
         hook = Hook.decode(await self._grants.open(route.hook, route.request_id))
-        hook.check(self._reachable)
+        hook.check(self._outbound.reachable)
         body = question(route, stage, about, now_ms())
         if len(body) > MOST_ASKED_BYTES:
             raise HookError("the question is too large")
-        if self._transport is None:
-            self._transport = checked_transport(self._reachable)
         id = f"{route.request_id}/{stage}"
         headers = signed_headers(id, body, secrets_of(hook.secret), int(time.time()))
         headers |= {"user-agent": "sluice", "accept-encoding": "identity"}
         timeout = httpx.Timeout(None).as_dict()
-        response = await self._transport.handle_async_request(
+        response = await self._outbound.send(
             httpx.Request("POST", hook.url, content=body, headers=headers, extensions={"timeout": timeout})
         )
         try:

@@ -19,7 +19,7 @@ from libs.mcp.messages import Json
 from libs.mcp.server import for_client
 from libs.sealing.hybrid import SealError
 from services.relay.calling import NO_GRANT
-from services.relay.core.ending import Ending, failed
+from services.relay.core.ending import FAULT, Ending, failed
 from services.relay.core.job import Job
 from services.relay.core.servers import MOST_PAGES, MOST_TOOLS, broke_off, list_of, listed, timed_out
 from services.relay.endings import CANCELLED, STOPPED
@@ -29,8 +29,6 @@ from services.relay.servers import Server
 from services.relay.upstream import UpstreamError
 
 log = structlog.get_logger()
-
-BROKEN = Refusal(status=500, message="The gateway failed; it was logged. Try again.")
 
 
 class ServerAttempt:
@@ -82,7 +80,7 @@ class ServerAttempt:
         try:
             envelope = Envelope.decode(self._prompt.body)
         except (ValueError, TypeError, KeyError):
-            return failed(BROKEN)
+            return failed(FAULT)
         self._task = asyncio.create_task(self._within_deadline(envelope))
         if self._stop_as is not None:
             self._task.cancel()
@@ -96,20 +94,20 @@ class ServerAttempt:
         if task.cancelled():
             ending = failed(CANCELLED if self._stop_as is Outcome.CANCELLED else STOPPED)
             ending.outcome = self._stop_as or Outcome.INTERRUPTED
-            return await self._said(ending, envelope)
+            return await self._with_error_event(ending, envelope)
         error = task.exception()
         if isinstance(error, UpstreamError):
-            return await self._said(failed(error.refusal), envelope)
+            return await self._with_error_event(failed(error.refusal), envelope)
         if error is not None:
             log.error("MCP request failed", request_id=self._route.request_id, error=type(error).__name__)
-            return await self._said(failed(BROKEN), envelope)
+            return await self._with_error_event(failed(FAULT), envelope)
         message = messages.message(envelope.id, task.result())
         if not self._stream.started:
             return Ending(Outcome.COMPLETED, body=message.decode())
         await self._stream.close()
         return Ending(Outcome.COMPLETED, tail=self._stream.tail(_event(message)), size=self._stream.size)
 
-    async def _said(self, ending: Ending, envelope: Envelope) -> Ending:
+    async def _with_error_event(self, ending: Ending, envelope: Envelope) -> Ending:
         """Where the client has a stream, its last event is the error."""
         if self._stream.started and ending.refusal:
             await self._stream.close()
@@ -130,14 +128,14 @@ class ServerAttempt:
     async def _call(self, target: Target, envelope: Envelope) -> Json:
         server = await self._open(target)
 
-        async def tell(message: Json) -> None:
+        async def pass_on(notification: Json) -> None:
             if self._route.stream:
-                self._stream.write(_event(messages.encoded(message)))
+                self._stream.write(_event(messages.encoded(notification)))
                 await self._stream.drain()
 
         async with server.session() as session:
             # The tool is the one that policy has seen.
-            answer = await server.ask(client.call(session, target.upstream_model, envelope), tell)
+            answer = await server.ask(client.call(session, target.upstream_model, envelope), pass_on)
         return _for_client(answer, _name(target), modern=envelope.modern)
 
     async def _list(self, envelope: Envelope) -> Json:

@@ -10,7 +10,6 @@ from hashlib import blake2b
 import aiohttp
 import httpx
 import structlog
-from httpx_aiohttp import AiohttpTransport
 from pydantic_core import from_json
 
 from libs.chat.providers.protocol import ProtocolError
@@ -19,8 +18,7 @@ from libs.mcp import client, headers
 from libs.mcp.client import Answer, AnswerError, Post, Reading, Session
 from libs.mcp.messages import Json
 from libs.mcp.registration import Registration, RegistrationError
-from libs.outbound.addresses import Reachable
-from libs.outbound.http import checked_transport
+from libs.outbound.http import Outbound
 from libs.sealing.secret import Secret
 from services.relay.core.servers import broke_off, not_allowed, refusal_of, too_large, unreachable
 from services.relay.upstream import UpstreamError
@@ -36,49 +34,37 @@ _NOT_ABOUT_MCP = (401, 403, 407, 429)
 """Statuses that say nothing of the question."""
 _HEADERS = {"User-Agent": "sluice", "Content-Type": "application/json", "Accept-Encoding": "identity"}
 
-Tell = Callable[[Json], Awaitable[None]]
+OnNotification = Callable[[Json], Awaitable[None]]
 """Given each notification that comes before the answer."""
 
 
-async def nobody(_message: Json) -> None:
-    """Nobody wants to be told."""
+async def ignore(_notification: Json) -> None:
+    """Drops a notification."""
 
 
 class Servers:
-    """The connections to all servers, and which of them know a revision without a handshake."""
+    """All servers, and which of them know a revision without a handshake."""
 
-    def __init__(self, reachable: Reachable, answer_bytes: int) -> None:
+    def __init__(self, outbound: Outbound, answer_bytes: int) -> None:
         """
         Args:
             answer_bytes: the most of one answer.
         """
-        self._reachable = reachable
+        self._outbound = outbound
         self._answer_bytes = answer_bytes
-        self._transport: AiohttpTransport | None = None
         self._modern: OrderedDict[bytes, tuple[bool, float]] = OrderedDict()
-
-    async def start(self) -> None:
-        """Makes ready; connections come with calls."""
-
-    async def stop(self) -> None:
-        """Closes all connections."""
-        if self._transport:
-            await self._transport.aclose()
 
     def server(self, name: str, secret: Secret) -> "Server":
         """A server, by what a grant holds. Raises UpstreamError where that may not be called."""
         try:
             registration = Registration.decode(secret)
-            registration.check(self._reachable)
+            registration.check(self._outbound.reachable)
         except RegistrationError as error:
             log.warning("an MCP server's address was refused", server=name)
             raise UpstreamError(not_allowed(name, str(error))) from None
         except (ValueError, LookupError, TypeError, AttributeError):
             raise UpstreamError(not_allowed(name, "it is no registration")) from None
-        if self._transport is None:
-            # Whoever uses no servers pays for none.
-            self._transport = checked_transport(self._reachable)
-        return Server(name, registration, self, self._transport, self._answer_bytes)
+        return Server(name, registration, self, self._outbound, self._answer_bytes)
 
     def is_modern(self, url: str) -> bool | None:
         """What was found out of a server lately."""
@@ -109,12 +95,12 @@ class Server:
     """One server, for one request."""
 
     def __init__(
-        self, name: str, registration: Registration, servers: Servers, transport: AiohttpTransport, answer_bytes: int
+        self, name: str, registration: Registration, servers: Servers, outbound: Outbound, answer_bytes: int
     ) -> None:
         self._name = name
         self._registration = registration
         self._servers = servers
-        self._transport = transport
+        self._outbound = outbound
         self._answer_bytes = answer_bytes
 
     @asynccontextmanager
@@ -143,10 +129,10 @@ class Server:
             if session.id is not None:
                 await self._goodbye(session)
 
-    async def ask(self, post: Post, tell: Tell = nobody) -> Answer:
+    async def ask(self, post: Post, on_notification: OnNotification = ignore) -> Answer:
         """The answer to a request. Raises UpstreamError."""
         try:
-            answer, _ = await self._ask(post, client.ID, self._answer_bytes, tell)
+            answer, _ = await self._ask(post, client.ID, self._answer_bytes, on_notification)
         except UpstreamError:
             self._servers.forget(self._registration.url)
             raise
@@ -155,7 +141,13 @@ class Server:
         return answer
 
     async def _ask(
-        self, post: Post, id: int, most_bytes: int, tell: Tell = nobody, *, tolerant: bool = False
+        self,
+        post: Post,
+        id: int,
+        most_bytes: int,
+        on_notification: OnNotification = ignore,
+        *,
+        tolerant: bool = False,
     ) -> tuple[Answer | None, str | None]:
         """
         Args:
@@ -170,7 +162,7 @@ class Server:
             if 300 <= status < 400 or status in _NOT_ABOUT_MCP or status >= 500:
                 raise UpstreamError(refusal_of(self._name, status))
             try:
-                await self._read(response, reading, most_bytes, tell)
+                await self._read(response, reading, most_bytes, on_notification)
             except (AnswerError, ProtocolError, ValueError):
                 if not tolerant and status < 300:
                     raise UpstreamError(broke_off(self._name)) from None
@@ -178,7 +170,9 @@ class Server:
                 raise UpstreamError(refusal_of(self._name, status))
             return reading.answer, response.headers.get(headers.SESSION)
 
-    async def _read(self, response: httpx.Response, reading: Reading, most_bytes: int, tell: Tell) -> None:
+    async def _read(
+        self, response: httpx.Response, reading: Reading, most_bytes: int, on_notification: OnNotification
+    ) -> None:
         events = response.headers.get("content-type", "").partition(";")[0].strip().lower() == "text/event-stream"
         framing, body, size = ServerSentEvents(), bytearray(), 0
         async for piece in response.aiter_bytes():
@@ -190,8 +184,8 @@ class Server:
                 continue
             for data in framing.feed(piece):
                 reading.take(from_json(data))
-                while reading.told:
-                    await tell(reading.told.pop(0))
+                while reading.notifications:
+                    await on_notification(reading.notifications.pop(0))
                 if reading.answer:
                     return
         if not events and body:
@@ -210,7 +204,7 @@ class Server:
             extensions={"timeout": httpx.Timeout(None, connect=CONNECT_S).as_dict()},
         )
         try:
-            response = await self._transport.handle_async_request(request)
+            response = await self._outbound.send(request)
         except (httpx.HTTPError, aiohttp.ClientError, OSError):
             raise UpstreamError(unreachable(self._name)) from None
         try:

@@ -16,6 +16,7 @@ from contracts.requests import Caller
 from contracts.routes import RoutePlanned
 from libs.outbound.addresses import Reachable
 from libs.outbound.hooks import HOOK, Hook
+from libs.outbound.http import Outbound
 from libs.outbound.signatures import new_secret
 from libs.sealing.credentials import at_rest
 from libs.sealing.envelope import KeyRing, LocalKeys
@@ -63,11 +64,11 @@ async def _asking(url: str, networks: tuple[str, ...] = ("127.0.0.0/8",)) -> Asy
         grants.keys_sealed(name, record)
     request = accepted(caller=MEMBER, subject="org:o", deadline_ms=now + 60_000)
     granted = Granting({"STUB_KEY": "sk"}, _book(url), RING).grant(request, CATALOG, epochs.current)
-    hooks = Hooks(Reachable(networks), grants)
+    outbound = Outbound(Reachable(networks))
     try:
-        yield hooks, route().model_copy(update={"caller": MEMBER, "hook": granted.hook})
+        yield Hooks(outbound, grants), route().model_copy(update={"caller": MEMBER, "hook": granted.hook})
     finally:
-        await hooks.stop()
+        await outbound.stop()
 
 
 async def test_a_webhook_sees_the_request_and_decides() -> None:

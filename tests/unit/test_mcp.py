@@ -280,7 +280,7 @@ def test_the_envelope_has_what_the_server_needs_and_not_the_name() -> None:
     assert (sent["name"], sent["arguments"], sent["requestState"]) == ("add", {"a": 1}, "s")
     assert sent["_meta"][CAPABILITIES_META] == {"elicitation": {}} and sent["_meta"]["progressToken"] == 5
     assert (post.headers["mcp-name"], post.headers["mcp-param-region"]) == ("add", "west")
-    # A server with a handshake is told nothing of what it cannot know.
+    # A server with a handshake is sent nothing that it cannot know.
     old = client.call(client.Session("2025-11-25", "s1"), "add", envelope)
     assert json.loads(old.content)["params"] == {"name": "add", "arguments": {"a": 1}, "_meta": {"progressToken": 5}}
     assert old.headers["mcp-session-id"] == "s1" and "mcp-param-region" not in old.headers
@@ -325,7 +325,7 @@ def test_an_answer_is_found_among_what_else_comes() -> None:
     reading.take({"jsonrpc": "2.0", "id": 1, "method": "sampling/createMessage", "params": {}})
     reading.take({"jsonrpc": "2.0", "id": 2, "result": {}})
     reading.take({"jsonrpc": "2.0", "id": True, "result": {}})
-    assert reading.answer is None and len(reading.told) == 1
+    assert reading.answer is None and len(reading.notifications) == 1
     reading.take({"jsonrpc": "2.0", "id": 1, "result": {"content": []}})
     assert reading.answer == client.Answer({"content": []})
     broken: tuple[Any, ...] = ([], {"id": 1}, {"id": 1, "result": 7}, {"id": 1, "error": {"code": "x"}})

@@ -10,6 +10,8 @@ from contracts.requests import RequestFacts, carried
 from contracts.routes import RequestRejected, RoutePlanned, Target
 from contracts.usage import EstimatedFrom, TokenUsage, UsageRecorded
 
+FAULT = Refusal(status=500, message="The gateway failed; it was logged. Try again.")
+
 
 @dataclass(slots=True)
 class Ending:
