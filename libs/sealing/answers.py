@@ -4,18 +4,14 @@ So the log shows neither what was asked nor what was answered, and whoever guess
 without the secret. HKDF-SHA256 (RFC 5869) and AES-256-GCM.
 """
 
-import secrets
 import zlib
 from dataclasses import dataclass
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from libs.sealing.hybrid import SealError
-
-_NONCE_BYTES = 12
+from libs.sealing.kept import seal, unseal
+from libs.sealing.packing import unpacked
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -38,8 +34,7 @@ class AnswerKey:
 
     def seal(self, content: bytes) -> bytes:
         """Packs and seals; the same answer again is sealed otherwise."""
-        nonce = secrets.token_bytes(_NONCE_BYTES)
-        return nonce + AESGCM(self.key).encrypt(nonce, zlib.compress(content, 1), self.locator.encode())
+        return seal(zlib.compress(content, 1), self.key, self.locator)
 
     def open(self, sealed: bytes, *, most_bytes: int) -> bytes:
         """The content.
@@ -47,12 +42,4 @@ class AnswerKey:
         Raises:
             SealError: it was not sealed with this key, was changed, or is larger than that.
         """
-        try:
-            packed = AESGCM(self.key).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], self.locator.encode())
-            unpacking = zlib.decompressobj()
-            content = unpacking.decompress(packed, most_bytes)
-        except (InvalidTag, ValueError, zlib.error):
-            raise SealError("it does not open") from None
-        if not unpacking.eof:
-            raise SealError("it is larger than any cached answer")
-        return content
+        return unpacked(unseal(sealed, self.key, self.locator), most_bytes)

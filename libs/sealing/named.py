@@ -12,11 +12,9 @@ from dataclasses import dataclass
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from libs.sealing.hybrid import SealError
 from libs.sealing.kept import KEY_BYTES, seal, unseal
+from libs.sealing.packing import unpacked
 
-MOST_BYTES = 64 * 1024 * 1024
-"""Of what is opened: more is none of ours."""
 _LOCATOR_BYTES = 16
 _LEVEL = 1
 """Text of JSON becomes a fifth; level 6 takes twice as long for a tenth less."""
@@ -71,12 +69,4 @@ class Named:
         Raises:
             SealError: it was sealed under another ID, for another owner or about something else, or was changed.
         """
-        packed = unseal(sealed, self._key, f"{self._owner}\0{about}")
-        unpacking = zlib.decompressobj()
-        try:
-            content = unpacking.decompress(packed, MOST_BYTES)
-        except zlib.error:
-            raise SealError("it does not unpack") from None
-        if not unpacking.eof:
-            raise SealError("it is larger than anything that is sealed")
-        return content
+        return unpacked(unseal(sealed, self._key, f"{self._owner}\0{about}"))

@@ -5,8 +5,6 @@ So neither the log nor a service's credentials open what is stored. AES-256-GCM 
 """
 
 import base64
-import re
-import secrets
 import zlib
 
 from cryptography.exceptions import InvalidTag
@@ -15,18 +13,18 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from libs.sealing.hybrid import SealError
+from libs.sealing.named import Kind
+from libs.sealing.packing import unpacked
 
 PREFIX = "resp_sluice_"
-MOST_BYTES = 64 * 1024 * 1024
-"""Of what is opened: more is none of ours."""
-_ID = re.compile(rf"{PREFIX}[A-Za-z0-9_-]{{43}}\Z")
+RESPONSE = Kind(PREFIX)
 _NONCE = b"\0" * 12
 """A key seals one text only."""
 
 
 def new_response_id() -> str:
     """An ID for a response that will be stored."""
-    return PREFIX + secrets.token_urlsafe(32)
+    return RESPONSE.new_id()
 
 
 def response_id_of(secret: bytes, request_id: str) -> str:
@@ -42,7 +40,7 @@ def answer_key_of(response_id: str) -> bytes:
 
 def is_ours(response_id: object) -> bool:
     """The ID was made here; others are a provider's."""
-    return isinstance(response_id, str) and _ID.match(response_id) is not None
+    return RESPONSE.is_id(response_id)
 
 
 def locator_of(response_id: str) -> str:
@@ -64,13 +62,10 @@ def open_response(sealed: bytes, response_id: str, *, owner: str) -> bytes:
     """
     key = AESGCM(_derived(response_id, b"sluice response key", 32))
     try:
-        unpacking = zlib.decompressobj()
-        content = unpacking.decompress(key.decrypt(_NONCE, sealed, owner.encode()), MOST_BYTES)
-    except (InvalidTag, zlib.error):
+        packed = key.decrypt(_NONCE, sealed, owner.encode())
+    except InvalidTag:
         raise SealError("it does not open") from None
-    if not unpacking.eof:
-        raise SealError("it is larger than any response")
-    return content
+    return unpacked(packed)
 
 
 def _derived(response_id: str, purpose: bytes, length: int) -> bytes:
