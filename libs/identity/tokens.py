@@ -31,7 +31,7 @@ INFERENCE = "inference"
 MANAGE = "manage"
 """Scope: act on the management API as the account."""
 SCOPES = (INFERENCE, MANAGE)
-# What a client is told by whichever service hears of it first.
+# The message to the client, from whichever service receives the change first.
 KEY_REVOKED = "This API key was revoked; create a new one."
 ACCOUNT_DISABLED = "The account of this API key does not exist or is disabled."
 

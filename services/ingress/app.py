@@ -111,7 +111,7 @@ async def build(service: Service) -> AsyncIterator[None]:
         answer_cache=ForgetPage(visitors, service.producer),
         stream=StreamPage(visitors, readings, publishing),
         openapi=PublicPage(lambda _: described),
-        mcp=McpPage(config, versions, visitors, door, publishing, serving, credentials.entries),
+        mcp=McpPage(config, versions, visitors, door, entrance, publishing, serving, credentials.entries),
         batches=batch_routes(visitors, files, batches),
     )
 

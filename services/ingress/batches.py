@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from pydantic_core import from_json
-
 from contracts.batches import BatchCancelled, BatchCreated, BatchOrdered
 from contracts.clock import now_ms
 from contracts.requests import Surface
@@ -14,6 +12,7 @@ from services.ingress.batch_log import KEPT_MS, BatchLog, Lister, about_of, seal
 from services.ingress.core.admission import content_type_of
 from services.ingress.core.batch_objects import WINDOW, batch_object, metadata_of, page_of
 from services.ingress.core.batches import Batch
+from services.ingress.core.bodies import fields_of
 from services.ingress.core.errors import BadRequest, RateLimited, Unauthorized
 from services.ingress.files import OUTPUT_PURPOSE
 from services.ingress.owners_page import Asking
@@ -42,7 +41,7 @@ class BatchPages:
         """``POST /batches``."""
         content_type_of(asking.visitor.headers, Surface.CHAT_COMPLETIONS)
         with await self._visitors.read_json(asking.visitor, asking.request.receive, MOST_NODES) as body:
-            asked = _object(body.data)
+            asked = fields_of(body.data)
         owner, now, voucher = asking.owner, now_ms(), asking.visitor.voucher
         surface = self._surface(asked.get("endpoint"))
         if asked.get("completion_window", WINDOW) != WINDOW:
@@ -154,13 +153,3 @@ def _shown(named: Named, batch: Batch) -> dict[str, Any]:
 
 def _file_about(filename: str) -> dict[str, str]:
     return {"filename": filename, "purpose": OUTPUT_PURPOSE}
-
-
-def _object(raw: bytes) -> dict[str, Any]:
-    try:
-        body = from_json(raw, allow_inf_nan=False)
-    except ValueError:
-        body = None
-    if not isinstance(body, dict):
-        raise BadRequest("The body is no JSON object.")
-    return body

@@ -131,21 +131,28 @@ class Entrance:
         except BaseException:
             body.release()
             raise
-        if request.caller.key_fingerprint:
-            self._publishing.note_key_used(request.caller.key_fingerprint, started_ms)
-        traceparent = new_traceparent(self._config.telemetry.sample_ratio, visitor.headers.get("traceparent"))
-        step = Step(
-            f"POST /{surface.value.replace('.', '/')}",
-            traceparent,
-            kind=SpanKind.SERVER,
-            started_ns=started_ms * 1_000_000,
-            attributes={"sluice.request.id": request.request_id, "gen_ai.request.model": request.model},
-        )
+        step = self.begin(request, visitor, started_ms)
         background = None
         if how:
             name = response_id_of(key.responses, request.request_id) if key else new_response_id()
             background = Background(name, how)
         return Admitted(request, body, content_type, step, background, seal_of(key, background), uncounted)
+
+    def begin(self, request: RequestAccepted, visitor: Visitor, started_ms: int) -> Step:
+        """Notes the use of the key, and begins the request's trace.
+
+        Args:
+            started_ms: when the request came (epoch).
+        """
+        if request.caller.key_fingerprint:
+            self._publishing.note_key_used(request.caller.key_fingerprint, started_ms)
+        return Step(
+            f"POST /{request.surface.value.replace('.', '/')}",
+            new_traceparent(self._config.telemetry.sample_ratio, visitor.headers.get("traceparent")),
+            kind=SpanKind.SERVER,
+            started_ns=started_ms * 1_000_000,
+            attributes={"sluice.request.id": request.request_id, "gen_ai.request.model": request.model},
+        )
 
     def note_counted(self, admitted: Admitted, ended: ReplyEnded) -> None:
         """An answer has ended: what its provider counted of the conversation bounds the next turn."""
@@ -224,9 +231,9 @@ class Entrance:
     async def _by_counts(self, asked: Asked, arrival: Arrival, catalog: Catalog) -> tuple[Asked, Uncounted | None]:
         """Bounded by what was counted of the turns before. Others go on meanwhile."""
         who = arrival.caller.owner if arrival.caller else ""
-        told = sorted(upstream_headers(arrival.headers).items())
+        headers = sorted(upstream_headers(arrival.headers).items())
         # A version of the catalog may have another model behind the name.
-        whose = (who, asked.model, str(catalog.version), asked.surface.value, str(told))
+        whose = (who, asked.model, str(catalog.version), asked.surface.value, str(headers))
         conversation = Conversation(asked.body, whose)
         for _ in conversation.steps():
             await asyncio.sleep(0)

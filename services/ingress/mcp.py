@@ -8,7 +8,6 @@ import time
 from collections.abc import Container
 
 import uuid_utils
-from opentelemetry.trace import SpanKind
 from starlette.types import Receive, Scope, Send
 
 from contracts.clock import now_ms
@@ -19,7 +18,6 @@ from libs.config.versions import CatalogVersions
 from libs.mcp import messages as rpc
 from libs.mcp.envelope import Envelope
 from libs.mcp.server import Served, answered, check_modern, revision_of, served
-from libs.telemetry.tracing import Step, new_traceparent
 from libs.version import VERSION
 from services.ingress.body import Body, ClientGone
 from services.ingress.core.admission import content_type_of
@@ -27,7 +25,7 @@ from services.ingress.core.answers import Message, whole
 from services.ingress.core.errors import BadRequest, Forbidden, IngressError, Unauthorized
 from services.ingress.core.mcp import UNAUTHENTICATED, McpAnswering, accept, refused_message
 from services.ingress.door import Door
-from services.ingress.entrance import Admitted
+from services.ingress.entrance import Admitted, Entrance
 from services.ingress.measuring import measure_refused
 from services.ingress.publishing import Publishing
 from services.ingress.serving import Client, Serving
@@ -45,6 +43,7 @@ class McpPage:
         versions: CatalogVersions,
         visitors: Visitors,
         door: Door,
+        entrance: Entrance,
         publishing: Publishing,
         serving: Serving,
         known: Container[str],
@@ -57,6 +56,7 @@ class McpPage:
         self._versions = versions
         self._visitors = visitors
         self._door = door
+        self._entrance = entrance
         self._publishing = publishing
         self._serving = serving
         self._known = known
@@ -88,7 +88,7 @@ class McpPage:
         revision = revision_of(message, visitor.headers)
         modern = revision in rpc.MODERN
         if message.method is None or message.id is None:
-            # Nobody waits for what a client tells, and nobody here has asked it anything.
+            # A notification has no answer, and the gateway asks its clients nothing.
             await _send(send, [{"type": "http.response.start", "status": 202}, {"type": "http.response.body"}])
             return
         if modern:
@@ -128,16 +128,7 @@ class McpPage:
             settings=self._config.mcp,
             now_ms=request_id.int >> 80,
         )
-        if request.caller.key_fingerprint:
-            self._publishing.note_key_used(request.caller.key_fingerprint, started_ms)
-        step = Step(
-            "POST /mcp",
-            new_traceparent(self._config.telemetry.sample_ratio, visitor.headers.get("traceparent")),
-            kind=SpanKind.SERVER,
-            started_ns=started_ms * 1_000_000,
-            attributes={"sluice.request.id": request.request_id, "gen_ai.request.model": request.model},
-        )
-        return Admitted(request, body, JSON, step)
+        return Admitted(request, body, JSON, self._entrance.begin(request, visitor, started_ms))
 
 
 def _check_origin(visitor: Visitor) -> None:

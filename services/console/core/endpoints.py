@@ -27,18 +27,18 @@ class Row:
 def rows(offers: Iterable[Offer], now_ms: int) -> list[Row]:
     """What is to be known of endpoints; properties that none of them has are left out."""
     found = [(offer, offer.price_at(now_ms)) for offer in offers]
-    facts = (Row(name, [tell(offer, price) for offer, price in found], number) for name, tell, number in _FACTS)
+    facts = (Row(name, [shown(offer, price) for offer, price in found], number) for name, shown, number in _FACTS)
     return [row for row in facts if set(row.values) != {_NONE}]
 
 
 def _rate(of: Callable[[Rates], int | None]) -> Callable[[Offer, Price | None], str]:
-    def tell(offer: Offer, price: Price | None) -> str:
+    def shown(offer: Offer, price: Price | None) -> str:
         if offer.model.free:
             return "free"
         amount = of(price.tiers[0]) if price else None
         return _NONE if amount is None else f"${amount / MILLION:,.2f}"
 
-    return tell
+    return shown
 
 
 def _tiers(_offer: Offer, price: Price | None) -> str:
@@ -66,8 +66,8 @@ def _names(names: Iterable[object]) -> str:
     return ", ".join(str(getattr(name, "value", name)) for name in names) or _NONE
 
 
-Tell = Callable[[Offer, Price | None], str]
-_FACTS: tuple[tuple[str, Tell, bool], ...] = (
+Shown = Callable[[Offer, Price | None], str]
+_FACTS: tuple[tuple[str, Shown, bool], ...] = (
     ("Input, a million tokens", _rate(lambda rates: rates.input), True),
     ("Output", _rate(lambda rates: rates.output), True),
     ("Read from the prompt cache", _rate(lambda rates: rates.cache_read), True),

@@ -58,7 +58,7 @@ class Conversation:
         """
         Args:
             body: as the client sent it.
-            whose: what beside the body must be the same: owner, model, what the provider is told in headers.
+            whose: what beside the body must be the same: owner, model, the headers sent to the provider.
         """
         self._body = body
         self._whose = list(whose)
