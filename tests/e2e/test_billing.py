@@ -16,7 +16,7 @@ from urllib.parse import parse_qs
 
 import httpx
 import pytest
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from contracts import topics
 from contracts.credit import BalanceLow, CreditPosted, TopUpDue
@@ -234,6 +234,24 @@ async def _example(gateway: Gateway, name: str, *arguments: str, **environment: 
         await process.wait()
 
 
+@asynccontextmanager
+async def _stripe_example(
+    gateway: Gateway, name: str, stripe: ASGIApp, customers: dict[str, str], folder: Path
+) -> AsyncIterator[None]:
+    """Runs an example that calls Stripe, in whose place an application answers."""
+    port = free_port()
+    receiver = HttpServer(stripe, "127.0.0.1", port)
+    await receiver.start()
+    file = folder / "customers.json"
+    file.write_text(json.dumps(customers))
+    environment = {"STRIPE_API_KEY": "sk_test_x", "STRIPE_API_URL": f"http://127.0.0.1:{port}"}
+    try:
+        async with _example(gateway, name, str(file), **environment):
+            yield
+    finally:
+        await receiver.stop()
+
+
 async def _charged(plane: Plane) -> tuple[Person, str, int]:
     person = await plane.person()
     answer = await plane.ask(person.key)
@@ -274,21 +292,14 @@ async def test_the_stripe_example_sends_a_meter_event_for_each_charge(plane: Pla
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"{}"})
 
-    port = free_port()
-    receiver = HttpServer(stripe, "127.0.0.1", port)
-    await receiver.start()
-    customers = tmp_path / "customers.json"
-    customers.write_text(json.dumps({person.account_id: "cus_test"}))
-    environment = {"STRIPE_API_KEY": "sk_test_x", "STRIPE_API_URL": f"http://127.0.0.1:{port}"}
-    try:
-        async with _example(plane.gateway, "charges_to_stripe.py", str(customers), **environment):
+    async with _stripe_example(
+        plane.gateway, "charges_to_stripe.py", stripe, {person.account_id: "cus_test"}, tmp_path
+    ):
 
-            async def sent() -> bool | None:
-                return bool(events) or None
+        async def sent() -> bool | None:
+            return bool(events) or None
 
-            await until(sent, what="meter event")
-    finally:
-        await receiver.stop()
+        await until(sent, what="meter event")
     (event,) = events
     assert event["event_name"] == ["sluice_usage"]
     assert event["identifier"] == [request_id]
@@ -378,21 +389,12 @@ async def test_a_low_balance_is_topped_up_by_card_through_the_webhook(plane: Pla
     await plane.call("PUT", f"{path}/settings", settings, key=person.key)
     await plane.call("POST", path, {"usd": "0.5"})
     await _becomes(plane, 500_000, person)
-    port = free_port()
-    receiver = HttpServer(stripe, "127.0.0.1", port)
-    await receiver.start()
-    customers = tmp_path / "customers.json"
-    customers.write_text(json.dumps({person.account_id: "cus_test"}))
-    environment = {"STRIPE_API_KEY": "sk_test_x", "STRIPE_API_URL": f"http://127.0.0.1:{port}"}
-    try:
-        async with _example(plane.gateway, "top_up_stripe.py", str(customers), **environment):
+    async with _stripe_example(plane.gateway, "top_up_stripe.py", stripe, {person.account_id: "cus_test"}, tmp_path):
 
-            async def charged() -> bool | None:
-                return bool(asked) or None
+        async def charged() -> bool | None:
+            return bool(asked) or None
 
-            await until(charged, what="payment")
-    finally:
-        await receiver.stop()
+        await until(charged, what="payment")
     (payment, key) = asked[0]
     assert payment["metadata[sluice_owner]"] == [person.account_id]
     assert (payment["amount"], payment["currency"], payment["customer"]) == (["2500"], ["usd"], ["cus_test"])
