@@ -71,7 +71,7 @@ def test_no_secret_is_a_variable_and_every_container_is_bounded() -> None:
     for name, service in _services().items():
         assert service["deploy"]["resources"]["limits"].keys() >= {"cpus", "memory", "pids"}, name
         assert "healthcheck" in service, name
-        assert service.get("image", "").rpartition(":")[2].count(".") >= 1, f"{name} is of no exact version"
+        assert service["image"].partition("@")[0].rpartition(":")[2].count(".") >= 1, f"{name} is of no exact version"
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
 
 

@@ -87,3 +87,12 @@ def test_the_image_runs_as_nobody_on_a_root_that_cannot_be_written() -> None:
         text = (ROOT / "deploy/helm/sluice/templates" / template).read_text()
         for wanted in ("runAsNonRoot: true", "readOnlyRootFilesystem: true", "drop: [ALL]"):
             assert wanted in text
+
+
+def test_every_image_of_others_is_named_by_its_digest() -> None:
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"].values()
+    dockerfile = (ROOT / "deploy/Dockerfile").read_text()
+    images = {one["image"] for one in services} | set(re.findall(r"^FROM (\S+)", dockerfile, re.MULTILINE))
+    ours = {image for image in images if image.startswith("sluice:")}
+    assert len(ours) == 1
+    assert not [image for image in images - ours if not re.fullmatch(r"[\w./-]+:[\w.-]+@sha256:[0-9a-f]{64}", image)]
