@@ -6,6 +6,8 @@ one that updates metadata, everybody who asks for an update waits for ever, and 
 
 aiokafka has one time-out for all requests of a client, and a consumer's must be longer than its group's rebalance. So
 a broker that stands still kept what was on its way to it for 20 to 40 s, although others had its partitions by then.
+And it has one lock for new connections: who waits for the TLS of one that stands still (the kernel has taken the
+connection for it) held up those to all others, until it woke.
 """
 
 import asyncio
@@ -24,18 +26,20 @@ from aiokafka.protocol.produce import ProduceRequest
 ANSWER_WITHIN_S = 6.0
 """Longer than a broker's session with the controller should be (4 s, docs/operations.md): whoever takes its place is
 known by then. What is sent again is not there twice (idempotent producers)."""
+ELSEWHERE_WITHIN_S = 3.0
+"""For a new connection, TLS and password included, and for questions that any other broker can answer as well."""
 _PROMPT = (
     FetchRequest,
-    FindCoordinatorRequest,
     HeartbeatRequest,
-    MetadataRequest,
     OffsetCommitRequest,
     OffsetFetchRequest,
     OffsetRequest,
     ProduceRequest,
 )
 """Requests that a broker that is well answers at once; a fetch waits for records, but not for long."""
+_FOR_ANY = (FindCoordinatorRequest, MetadataRequest)
 _send = AIOKafkaConnection.send
+_connect = AIOKafkaConnection.connect
 
 
 def _send_or_break(connection: AIOKafkaConnection, request: Any, *arguments: Any, **options: Any) -> Any:
@@ -44,12 +48,19 @@ def _send_or_break(connection: AIOKafkaConnection, request: Any, *arguments: Any
     except RuntimeError as error:
         connection.close(reason=CloseReason.CONNECTION_BROKEN)
         raise KafkaConnectionError(f"the broker closed the connection: {error}") from None
-    return _in_time(connection, answer) if isinstance(request, _PROMPT) else answer
+    if isinstance(request, _FOR_ANY):
+        return _in_time(connection, answer, ELSEWHERE_WITHIN_S)
+    return _in_time(connection, answer, ANSWER_WITHIN_S) if isinstance(request, _PROMPT) else answer
 
 
-async def _in_time(connection: AIOKafkaConnection, answer: Any) -> Any:
+async def _connect_in_time(connection: AIOKafkaConnection) -> Any:
+    async with asyncio.timeout(ELSEWHERE_WITHIN_S):
+        return await _connect(connection)
+
+
+async def _in_time(connection: AIOKafkaConnection, answer: Any, within_s: float) -> Any:
     try:
-        async with asyncio.timeout(ANSWER_WITHIN_S):
+        async with asyncio.timeout(within_s):
             return await answer
     except TimeoutError:
         # Not all who wait here close it, and it would be silent for the next, too.
@@ -60,3 +71,4 @@ async def _in_time(connection: AIOKafkaConnection, answer: Any) -> Any:
 def closed_is_broken() -> None:
     """From now on this process's Kafka clients connect again where a connection has ended, or is silent."""
     AIOKafkaConnection.send = _send_or_break
+    AIOKafkaConnection.connect = _connect_in_time

@@ -1,6 +1,7 @@
 """Connections to a real broker that end while we write."""
 
 import asyncio
+import ssl
 from collections.abc import Callable
 
 import pytest
@@ -33,7 +34,7 @@ def test_a_connection_that_has_ended_is_a_broken_one(bus: BusSettings, run: Call
 def test_a_broker_that_is_silent_is_given_up_in_time(
     bus: BusSettings, run: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connections, "ANSWER_WITHIN_S", 0.05)
+    monkeypatch.setattr(connections, "ELSEWHERE_WITHIN_S", 0.05)
 
     async def ask_who_is_silent() -> None:
         async def through(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -52,3 +53,23 @@ def test_a_broker_that_is_silent_is_given_up_in_time(
             assert not connection.connected()
 
     run(ask_who_is_silent())
+
+
+@pytest.mark.parametrize("run", [uvloop.run, asyncio.run])
+def test_nobody_waits_for_the_tls_of_a_broker_that_stands_still(
+    run: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "ELSEWHERE_WITHIN_S", 0.05)
+
+    async def connect_to_who_is_silent() -> None:
+        async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.read(-1)
+            writer.close()
+
+        async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
+            host, port = server.sockets[0].getsockname()
+            async with asyncio.timeout(20):
+                with pytest.raises(TimeoutError):
+                    await create_conn(host, port, security_protocol="SSL", ssl_context=ssl.create_default_context())
+
+    run(connect_to_who_is_silent())
