@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import psutil
 
@@ -28,6 +29,8 @@ MOST_LEAVING = 2
 """Processes of one child that drain, and have a successor."""
 STEADY_AFTER_S = 20.0
 DIED_WITHIN_S = 0.05
+spawn: Any = asyncio.create_subprocess_exec
+"""Starts a process. Benches that start hundreds of them replace it."""
 NOWHERE: Mapping[str, int] = MappingProxyType({})
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
@@ -191,7 +194,7 @@ class Child:
                 given = {name: one.fileno() for name, one in self._sockets.items()}
                 added = {SOCKETS: named(given)} if given else {}
                 environment = self._environment | added | pipe
-                self._process = await asyncio.create_subprocess_exec(
+                self._process = await spawn(
                     *self._command(),
                     stdin=asyncio.subprocess.DEVNULL,
                     stdout=log,

@@ -12,7 +12,7 @@ import time
 from argparse import ArgumentParser, Namespace
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -28,6 +28,7 @@ from deploy.local.errors import StackError
 from deploy.local.home import ROOT
 from services.cli.output import as_json, as_table, out, report
 from tests.bench.faults import BROKER, POSTGRES, Fault, Kind, volleys
+from tests.bench.forking import forked_services
 from tests.bench.links import LinkedBroker, linked_broker
 from tests.bench.stacks import finish
 from tests.documents import put
@@ -223,14 +224,15 @@ async def main(options: Namespace) -> None:
     with tempfile.TemporaryDirectory(prefix="sluice-chaos-") as folder:
         Path(folder).chmod(0o755)
         try:
-            found = await chaos(
-                Path(folder),
-                options.seed,
-                options.faults,
-                options.minutes * 60,
-                together=options.together,
-                kinds=frozenset({Kind.KILL} if options.kills else Kind),
-            )
+            async with forked_services() if options.forks else nullcontext():
+                found = await chaos(
+                    Path(folder),
+                    options.seed,
+                    options.faults,
+                    options.minutes * 60,
+                    together=options.together,
+                    kinds=frozenset({Kind.KILL} if options.kills else Kind),
+                )
         except BaseException:
             report(f"seed {options.seed}")
             if options.keep:
@@ -310,6 +312,7 @@ if __name__ == "__main__":
     parser.add_argument("--minutes", type=float, default=15, help="at the most")
     parser.add_argument("--together", type=int, default=1, help="so many faults at once, at the most")
     parser.add_argument("--kills", action="store_true", help="nothing but kill -9")
+    parser.add_argument("--forks", action="store_true", help="services start as forks, without importing: more kills")
     parser.add_argument("--add", action="store_true", help=f"add the run to {RUNS} and to the table of {DOCUMENT}")
     parser.add_argument("--keep", type=Path, help="an existing folder, for the logs of a run that fails")
     parser.add_argument("--write", action="store_true", help=f"put the table into {DOCUMENT}")

@@ -169,7 +169,7 @@ async def main(options: Namespace) -> None:
             if options.keep:
                 await asyncio.to_thread(_keep, Path(folder), options.keep)
     if options.json:
-        as_json(found)
+        as_json(found | {"statuses": {str(status): count for status, count in found["statuses"].items()}})
         return
     as_table(found["rows"], "")
     answers = ", ".join(f"{count} x {status}" for status, count in sorted(found["statuses"].items()))
