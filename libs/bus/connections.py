@@ -27,7 +27,8 @@ ANSWER_WITHIN_S = 6.0
 """Longer than a broker's session with the controller should be (4 s, docs/operations.md): whoever takes its place is
 known by then. What is sent again is not there twice (idempotent producers)."""
 ELSEWHERE_WITHIN_S = 3.0
-"""For a new connection, TLS and password included, and for questions that any other broker can answer as well."""
+"""For a new connection, TLS and password included, and for questions that any other broker can answer as well, on a
+connection that waits for nothing else: a broker answers in order, and may hold a fetch for 5 s."""
 _PROMPT = (
     FetchRequest,
     HeartbeatRequest,
@@ -43,14 +44,15 @@ _connect = AIOKafkaConnection.connect
 
 
 def _send_or_break(connection: AIOKafkaConnection, request: Any, *arguments: Any, **options: Any) -> Any:
+    busy = bool(connection._requests)
     try:
         answer = _send(connection, request, *arguments, **options)
     except RuntimeError as error:
         connection.close(reason=CloseReason.CONNECTION_BROKEN)
         raise KafkaConnectionError(f"the broker closed the connection: {error}") from None
-    if isinstance(request, _FOR_ANY):
+    if isinstance(request, _FOR_ANY) and not busy:
         return _in_time(connection, answer, ELSEWHERE_WITHIN_S)
-    return _in_time(connection, answer, ANSWER_WITHIN_S) if isinstance(request, _PROMPT) else answer
+    return _in_time(connection, answer, ANSWER_WITHIN_S) if isinstance(request, (*_FOR_ANY, *_PROMPT)) else answer
 
 
 async def _connect_in_time(connection: AIOKafkaConnection) -> Any:

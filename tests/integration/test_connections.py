@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 import pytest
 import uvloop
-from aiokafka.conn import create_conn
+from aiokafka.conn import AIOKafkaConnection, create_conn
 from aiokafka.errors import KafkaConnectionError
+from aiokafka.protocol.admin import SaslHandShakeRequest
 from aiokafka.protocol.metadata import MetadataRequest
 
 from libs.bus import connections
@@ -53,6 +54,24 @@ def test_a_broker_that_is_silent_is_given_up_in_time(
             assert not connection.connected()
 
     run(ask_who_is_silent())
+
+
+@pytest.mark.parametrize("run", [uvloop.run, asyncio.run])
+def test_a_question_behind_another_has_the_time_of_both(
+    bus: BusSettings, run: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "ELSEWHERE_WITHIN_S", 0.0)
+
+    async def ask_behind_a_fetch() -> None:
+        monkeypatch.setattr(AIOKafkaConnection, "connect", connections._connect)
+        connection = await create_conn(*bus.bootstrap.split(":"))
+        held = asyncio.ensure_future(connection.send(SaslHandShakeRequest("PLAIN")))
+        behind = asyncio.ensure_future(connection.send(MetadataRequest([])))
+        assert await behind
+        await asyncio.wait([held])
+        connection.close()
+
+    run(ask_behind_a_fetch())
 
 
 @pytest.mark.parametrize("run", [uvloop.run, asyncio.run])
