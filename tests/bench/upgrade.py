@@ -185,7 +185,7 @@ def _summary(found: Upgrade) -> str:
 def _markdown(found: Upgrade) -> str:
     rows = ["| phase | s | whole answers | streams over it |", "|---|---|---|---|"]
     rows += [f"| {one.name} | {one.seconds:.0f} | {one.answers} | {one.streams} |" for one in found.phases]
-    return "\n".join([_summary(found), "", *rows])
+    return "\n".join([_summary(found), "", *rows, ""])
 
 
 if __name__ == "__main__":
