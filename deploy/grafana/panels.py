@@ -237,13 +237,13 @@ PROVIDERS = Dashboard(
     ),
 )
 
-_TIMES = "request_id >= ledger.first_id($__timeFrom()) and request_id < ledger.first_id($__timeTo())"
+_TIMES = "request_id >= ledger_v1.first_id($__timeFrom()) and request_id < ledger_v1.first_id($__timeTo())"
 
 
 def _ledger(what: str, *, by_hour: bool = True, more: str = "") -> str:
     hour = "date_trunc('hour', accepted_at) as time, " if by_hour else ""
     group = " group by 1 order by 1" if by_hour else ""
-    return f"select {hour}{what} from ledger.usage where owner = '$owner' and {_TIMES}{more}{group}"  # noqa: S608
+    return f"select {hour}{what} from ledger_v1.usage where owner = '$owner' and {_TIMES}{more}{group}"  # noqa: S608
 
 
 TENANT = Dashboard(
@@ -280,7 +280,7 @@ TENANT = Dashboard(
         Panel(
             "Credit that is left",
             "currencyUSD",
-            (("select balance_microdollars / 1e6 as usd from ledger.balances where owner = '$owner'", ""),),
+            (("select balance_microdollars / 1e6 as usd from ledger_v1.balances where owner = '$owner'", ""),),
             POSTGRES,
             "stat",
         ),

@@ -8,7 +8,7 @@ from deploy.grafana.panels import DASHBOARDS, POSTGRES, Dashboard, Panel
 
 FOLDER = Path(__file__).with_name("dashboards")
 WIDTH, HEIGHT = 12, 8
-_OWNERS = "select owner from ledger.balances order by owner limit 1000"
+_OWNERS = "select owner from ledger_v1.balances order by owner limit 1000"
 
 
 def write(folder: Path = FOLDER) -> None:

@@ -23,10 +23,12 @@ with warnings.catch_warnings():
 DATABASE = "sluice"
 SCHEMAS = {"console": "control", "key-vault": "vault", "metering": "ledger"}
 """The schema that each service owns, and nobody else may write to."""
+SHOWN = {"metering": "ledger_v1"}
+"""The schema of views that a service keeps for others (docs/console.md)."""
 GUEST = "grafana"
 """Who has a role that may read usage and balances, where it is given a password."""
 READERS = {"console": "metering"}
-"""Who may read another's schema: the console shows usage and balances."""
+"""Who may read what another shows: the console has pages of usage and balances."""
 
 
 class EmbeddedPostgres:
@@ -114,18 +116,29 @@ async def provision(admin_url: str, passwords: dict[str, str]) -> None:
             if not re.fullmatch(r"[A-Za-z0-9_=-]+", password):
                 raise StackError("a database password has characters that were not expected")
             await connection.execute(f"alter role {role} password '{password}'")
-            if service in SCHEMAS:
-                await connection.execute(f"create schema if not exists {SCHEMAS[service]} authorization {role}")
+            for schema in filter(None, (SCHEMAS.get(service), SHOWN.get(service))):
+                await connection.execute(f"create schema if not exists {schema} authorization {role}")
         for reader, owner in {**READERS, **({GUEST: "metering"} if GUEST in passwords else {})}.items():
-            schema = SCHEMAS[owner]
-            await connection.execute(f"grant usage on schema {schema} to {_role(reader)}")
-            await connection.execute(f"grant select on all tables in schema {schema} to {_role(reader)}")
-            await connection.execute(
-                f"alter default privileges for role {_role(owner)} in schema {schema} "
-                f"grant select on tables to {_role(reader)}"
-            )
+            await _let_read(connection, _role(reader), owner)
     finally:
         await connection.close()
+
+
+async def _let_read(connection: asyncpg.Connection, reader: str, owner: str) -> None:
+    """Lets a role read the views that a service shows, and none of its tables."""
+    shown, own, role = SHOWN[owner], SCHEMAS[owner], _role(owner)
+    await connection.execute(f"grant usage on schema {shown} to {reader}")
+    await connection.execute(f"grant select on all tables in schema {shown} to {reader}")
+    await connection.execute(
+        f"alter default privileges for role {role} in schema {shown} grant select on tables to {reader}"
+    )
+    # Before there were views, readers had the tables. A reader of that version may run until there are some.
+    if await connection.fetchval("select 1 from pg_views where schemaname = $1 limit 1", shown):
+        await connection.execute(f"revoke all on schema {own} from {reader}")
+        await connection.execute(f"revoke all on all tables in schema {own} from {reader}")
+        await connection.execute(
+            f"alter default privileges for role {role} in schema {own} revoke all on tables from {reader}"
+        )
 
 
 async def _connect_patiently(url: str) -> asyncpg.Connection:

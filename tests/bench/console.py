@@ -90,14 +90,16 @@ async def main(options: Namespace) -> None:
             await database.stop()
         admin = await asyncpg.connect(postgres.admin_url(), command_timeout=3600)
         await _fill(admin, options.rows)
-        queries = _queries(admin)
+        await admin.close()
+        console = await asyncpg.connect(postgres.url("console"), command_timeout=3600)
+        queries = queries_of(console)
         as_table([{"query": name, "ms": await _best(ask)} for name, ask in queries.items()], "")
         if options.plans:
-            options.plans.write_text(await _plans(admin, options.rows))
-        await admin.close()
+            options.plans.write_text(await _plans(console, options.rows))
+        await console.close()
 
 
-class _Explaining:
+class Explaining:
     """A connection that asks how each query is answered, before it asks it."""
 
     def __init__(self, connection: Any) -> None:
@@ -120,11 +122,11 @@ class _Explaining:
         return row and row[0]
 
 
-async def _plans(admin: Any, rows: int) -> str:
+async def _plans(console: Any, rows: int) -> str:
     """How PostgreSQL answers each query, as a document."""
-    explaining = _Explaining(admin)
+    explaining = Explaining(console)
     parts = [_HEAD.format(rows=rows)]
-    for name, ask in _queries(explaining).items():
+    for name, ask in queries_of(explaining).items():
         explaining.plans.clear()
         await ask()
         plans = "\n".join(f"```\n{plan[:MOST_OF_PLAN]}\n```" for plan in explaining.plans)
@@ -138,7 +140,8 @@ Written by `./sluice bench console --plans docs/measurements/console-plans.md`: 
 of one organization of 10,000 members. Lines of what was never executed are left out."""
 
 
-def _queries(connection: Any) -> dict[str, Callable[[], Awaitable[Any]]]:
+def queries_of(connection: Any) -> dict[str, Callable[[], Awaitable[Any]]]:
+    """The queries of the console's pages, by what they are for."""
     month = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=DAYS - 1)
     everybody, whole, own = Whose(), Whose(OWNER), Whose(OWNER, MEMBER)
 

@@ -26,7 +26,7 @@ from contracts import topics
 from contracts.services import OPERATOR, RELAY, Group, ServiceSpec
 from contracts.topics import TOPICS
 from deploy.local.home import ROOT, plain_environment
-from deploy.local.postgres import SCHEMAS
+from deploy.local.postgres import SCHEMAS, SHOWN
 from libs.bus.access import EVERYBODY, Operation, Resource, entries, user_of
 from libs.bus.administration import apply
 from libs.bus.letters import Letters
@@ -199,15 +199,16 @@ async def test_the_setup_container_s_command_works_and_works_again(
     try:
         rows = await connection.fetch(
             "select nspname as schema, pg_get_userbyid(nspowner) as role from pg_namespace where nspname = any($1)",
-            list(SCHEMAS.values()),
+            [*SCHEMAS.values(), *SHOWN.values()],
         )
         guest = await connection.fetchval("select has_schema_privilege('sluice_grafana', 'vault', 'usage')")
         assert guest is False
-        assert await connection.fetchval("select has_schema_privilege('sluice_grafana', 'ledger', 'usage')")
+        assert await connection.fetchval("select has_schema_privilege('sluice_grafana', 'ledger_v1', 'usage')")
     finally:
         await connection.close()
     assert {row["schema"]: row["role"] for row in rows} == {
         "control": "sluice_console",
         "vault": "sluice_key_vault",
         "ledger": "sluice_metering",
+        "ledger_v1": "sluice_metering",
     }

@@ -156,7 +156,7 @@ async def show(connection: Connection, owner: str) -> Credit:
     account = f"credit:{owner}"
     entries = await connection.fetch(
         "select entry_id, kind, credit_account, amount_microdollars, reference, ordered_by, posted_at "
-        "from ledger.entries where kind <> 'charge' and (debit_account = $1 or credit_account = $1) "
+        "from ledger_v1.entries where kind <> 'charge' and (debit_account = $1 or credit_account = $1) "
         "order by entry_id desc limit $2",
         account,
         MOST_ENTRIES,
@@ -212,7 +212,7 @@ async def set_settings(connection: Connection, actor: Actor, settings: CreditSet
 async def balance_of(connection: Connection, owner: str) -> int:
     """Microdollars."""
     return int(
-        await connection.fetchval("select balance_microdollars from ledger.balances where owner = $1", owner) or 0
+        await connection.fetchval("select balance_microdollars from ledger_v1.balances where owner = $1", owner) or 0
     )
 
 

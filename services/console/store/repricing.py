@@ -29,8 +29,8 @@ async def reprice(connection: Connection, repricing: Repricing, over: Span, owne
     """
     count = 0
     query = (
-        f"select {_COLUMNS} from ledger.usage where request_id >= ledger.first_id($1) "  # noqa: S608
-        "and ($2::timestamptz is null or request_id < ledger.first_id($2)) and ($3::text is null or owner = $3) "
+        f"select {_COLUMNS} from ledger_v1.usage where request_id >= ledger_v1.first_id($1) "  # noqa: S608
+        "and ($2::timestamptz is null or request_id < ledger_v1.first_id($2)) and ($3::text is null or owner = $3) "
         "and not byok and not free and owner <> 'anonymous'"
     )
     async for row in connection.cursor(query, over.since, over.until, owner):

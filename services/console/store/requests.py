@@ -1,4 +1,4 @@
-"""Single requests, from metering's ledger."""
+"""Single requests, from what metering shows of its ledger."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -153,7 +153,7 @@ async def rows(connection: Connection, whose: Whose, filters: Filters, part: Sli
         values.append(UUID(part.id))
         conditions.append(f"request_id < ${len(values)}")
     found = await connection.fetch(
-        f"select {_SHOWN} from ledger.usage {_where(conditions)} order by request_id desc limit {part.rows}",  # noqa: S608
+        f"select {_SHOWN} from ledger_v1.usage {_where(conditions)} order by request_id desc limit {part.rows}",  # noqa: S608
         *values,
     )
     return [Request(**row) for row in found]
@@ -168,7 +168,7 @@ async def entered(connection: Connection, whose: Whose, since: datetime, after_m
     values.append(time_of(after_ms) - ENTERED_WITHIN)
     conditions.append(f"ended_at > ${len(values)}")
     found = await connection.fetch(
-        f"select {_SHOWN} from ledger.usage {_where(conditions)} order by request_id desc limit {limit}",  # noqa: S608
+        f"select {_SHOWN} from ledger_v1.usage {_where(conditions)} order by request_id desc limit {limit}",  # noqa: S608
         *values,
     )
     return [Request(**row) for row in found]
@@ -181,8 +181,8 @@ async def find(connection: Connection, whose: Whose, request_id: UUID) -> Reques
     conditions.append(f"request_id = ${len(values)}")
     row = await connection.fetchrow(
         "select u.*, e.debit_account, e.credit_account, e.amount_microdollars, e.posted_at, p.tiers "  # noqa: S608
-        f"from (select * from ledger.usage {_where(conditions)}) u "
-        "join ledger.entries e on e.entry_id = u.request_id left join ledger.prices p using (price_version)",
+        f"from (select * from ledger_v1.usage {_where(conditions)}) u "
+        "join ledger_v1.entries e on e.entry_id = u.request_id left join ledger_v1.prices p using (price_version)",
         *values,
     )
     if row is None:
@@ -206,7 +206,8 @@ async def speed(connection: Connection, whose: Whose) -> Speed:
     row = await connection.fetchrow(
         "select count(first_byte_ms) as requests, percentile_disc(0.5) within group (order by first_byte_ms) "  # noqa: S608
         "as median, percentile_disc(0.95) within group (order by first_byte_ms) as p95 from ("
-        f"select first_byte_ms from ledger.usage {_where(conditions)} order by request_id desc limit {RECENT}) recent",
+        f"select first_byte_ms from ledger_v1.usage {_where(conditions)} order by request_id desc limit {RECENT}) "
+        "recent",
         *values,
     )
     return Speed(row["requests"], row["median"], row["p95"]) if row else Speed(0, None, None)
@@ -227,8 +228,8 @@ async def providers(connection: Connection, since: datetime) -> list[ProviderHea
     found = await connection.fetch(
         "select provider_id, count(*), count(*) filter (where outcome in ('failed', 'interrupted')), "  # noqa: S608
         "percentile_disc(0.5) within group (order by first_byte_ms) from (select provider_id, outcome, first_byte_ms "
-        f"from ledger.usage where request_id >= ledger.first_id($1) order by request_id desc limit {RECENT}) recent "
-        "where provider_id is not null group by provider_id order by provider_id",
+        f"from ledger_v1.usage where request_id >= ledger_v1.first_id($1) order by request_id desc limit {RECENT}) "
+        "recent where provider_id is not null group by provider_id order by provider_id",
         since,
     )
     return [ProviderHealth(*row) for row in found]
@@ -239,9 +240,9 @@ _OF_KEY = (
     "key_fingerprint = {0} and account_id = (select account_id from control.api_keys where fingerprint = {0} limit 1)"
 )
 _OF_MODEL = (
-    "model = {0} and request_id between "
-    "(select ledger.first_id(min(day) - 1) from ledger.usage_sums where dimension = 'model' and name = {0}{1}) and "
-    "(select ledger.first_id(max(day) + 2) from ledger.usage_sums where dimension = 'model' and name = {0}{1})"
+    "model = {0} and request_id between (select ledger_v1.first_id(min(day) - 1) "
+    "from ledger_v1.usage_sums where dimension = 'model' and name = {0}{1}) and "
+    "(select ledger_v1.first_id(max(day) + 2) from ledger_v1.usage_sums where dimension = 'model' and name = {0}{1})"
 )
 
 
@@ -264,7 +265,7 @@ def _conditions(whose: Whose, filters: Filters) -> tuple[list[str], list[Any]]:
         ("customer = {0}", filters.customer),
         ("cost_microdollars >= {0}", filters.least_microdollars),
         ("(ended_at - accepted_at) >= make_interval(secs => {0}::float8 / 1000)", filters.least_ms),
-        ("request_id >= ledger.first_id({0})", filters.since),
+        ("request_id >= ledger_v1.first_id({0})", filters.since),
     )
     for condition, value in asked:
         if value is not None:

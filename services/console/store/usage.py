@@ -222,9 +222,9 @@ class _Source:
         """Rows of day, name and these columns."""
         where = " and ".join(self.conditions) or "true"
         parts = over.rest() if self.sums else [(over.since, over.until or datetime.now(UTC) + _AFTER_ALL)]
+        first_id = "request_id {} ledger_v1.first_id({})".format
         spans = " or ".join(
-            f"(request_id >= ledger.first_id({self.add(begins)}) and request_id < ledger.first_id({self.add(ends)}))"
-            for begins, ends in parts
+            f"({first_id('>=', self.add(begins))} and {first_id('<', self.add(ends))})" for begins, ends in parts
         )
         query = (
             f"select {self.day_in_single} as day, {self.name_in_single} as name, {columns_of_single} "  # noqa: S608
@@ -234,7 +234,7 @@ class _Source:
             return query
         first, after = map(self.add, over.whole_days())
         return (
-            f"select day, {self.name_in_sums} as name, {columns_of_sums} from ledger.{self.sums} "  # noqa: S608
+            f"select day, {self.name_in_sums} as name, {columns_of_sums} from ledger_v1.{self.sums} "  # noqa: S608
             f"where {where} and {self.of_sums} and day >= {first} and day < {after} union all {query}"
         )
 
@@ -277,7 +277,7 @@ def _source(by: By, only: Only, owner: str | None, account_id: str | None) -> _S
         # A request has one customer, and would count once for each of its tags.
         dimension = by.value if by.value in labels else "customer" if "customer" in labels else "tag"
         name = "name" if by.value in labels else name
-        source = _Source("labels_daily", name, "ledger.used_labels", name)
+        source = _Source("labels_daily", name, "ledger_v1.used_labels", name)
         source.conditions.append(f"dimension = '{dimension}'")
         if len(labels) == 1:
             source.only("name = {0}", labels[dimension])
@@ -286,7 +286,7 @@ def _source(by: By, only: Only, owner: str | None, account_id: str | None) -> _S
             source.only("customer = {0}", only.customer)
             source.only("tags ? {0}", only.tag)
     else:
-        source = _Source("usage_daily", name, "ledger.usage", name, "(accepted_at at time zone 'UTC')::date")
+        source = _Source("usage_daily", name, "ledger_v1.usage", name, "(accepted_at at time zone 'UTC')::date")
         if account_id is None and only.key is None:
             # Of all of an owner's: by this dimension alone.
             source.sums, source.of_sums = "usage_sums", f"dimension = '{by.value}'"
@@ -313,7 +313,7 @@ async def _units(
         source.single += ", jsonb_to_recordset(quantities) as counted (unit text, amount bigint)"
     else:
         source.sums, source.name_in_sums, source.of_sums = "units_daily", source.name_in_single, "true"
-        source.single, source.day_in_single = "ledger.used_units", "day"
+        source.single, source.day_in_single = "ledger_v1.used_units", "day"
     used = source.query(over, "unit, amount", "unit, amount")
     if by is By.TEAM:
         used = _by_team(source, owner, used, ("amount",), "unit")
@@ -335,7 +335,8 @@ async def spent_today(connection: Connection, organization_id: str, account_id: 
     """Microdollars that a member has spent since midnight UTC."""
     return int(
         await connection.fetchval(
-            "select sum(cost_microdollars) from ledger.usage_daily where owner = $1 and account_id = $2 and day = $3",
+            "select sum(cost_microdollars) from ledger_v1.usage_daily "
+            "where owner = $1 and account_id = $2 and day = $3",
             f"org:{organization_id}",
             account_id,
             datetime.now(UTC).date(),
@@ -349,10 +350,10 @@ async def spent_today_by_member(
 ) -> dict[str, int]:
     """The same of several; with ``also_most`` of who has spent the most, too."""
     rows = await connection.fetch(
-        "(select name, cost_microdollars from ledger.usage_sums "
+        "(select name, cost_microdollars from ledger_v1.usage_sums "
         "where owner = $1 and dimension = 'member' and day = $2 and name = any($3)) union "
-        "(select name, cost_microdollars from ledger.usage_sums where owner = $1 and dimension = 'member' and day = $2 "
-        "and $4 order by cost_microdollars desc limit 1)",
+        "(select name, cost_microdollars from ledger_v1.usage_sums "
+        "where owner = $1 and dimension = 'member' and day = $2 and $4 order by cost_microdollars desc limit 1)",
         owner,
         datetime.now(UTC).date(),
         members,
