@@ -97,6 +97,12 @@ class Stack:
         return Signer(base64.b64decode(self._home.record_key(service)))
 
     @property
+    def _alerts(self) -> bool:
+        """There are sinks, or owners who are told of alerts by mail."""
+        known = os.environ | self._options.environment
+        return bool(known.get("SLUICE_CONSOLE_MAIL_HOST") or load_config(self._options.config).sinks)
+
+    @property
     def logs(self) -> Path:
         """The folder of the logs."""
         return self._home.logs
@@ -119,7 +125,7 @@ class Stack:
         self._check()
         try:
             await self._start_foundations()
-            services = SERVICES + (OPTIONAL if load_config(self._options.config).sinks else ())
+            services = SERVICES + (OPTIONAL if self._alerts else ())
             self._report(f"services: {', '.join(services)}")
             for service in services:
                 for number in range(1, self._options.instances.get(service, 1) + 1):

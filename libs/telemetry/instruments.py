@@ -134,6 +134,13 @@ SINK_FAILURES = Counter(
     "sluice.sink.failures", "{attempt}", ("sluice.sink", ERROR), "Attempts that failed; what was not taken comes again."
 )
 
+ALERT_MAILS = Counter(
+    "sluice.alert_mails",
+    "{mail}",
+    ("sluice.outcome",),
+    "Mails to owners about alerts: `sent`, `refused`, `given up`, or `failed` once and tried again.",
+)
+
 # The process.
 READY = Gauge("sluice.ready", "1", (), "1 when the service does its work, else 0.")
 PROBLEMS = Gauge(

@@ -68,6 +68,23 @@ def account_sign_out(api: Api, account_id: AccountArgument) -> None:
     api.show("POST", f"/api/accounts/{account_id}/sign-out")
 
 
+@account.command("alert-mails")
+@with_api
+def account_alert_mails(
+    api: Api,
+    account_id: AccountArgument,
+    state: Annotated[str | None, typer.Argument(metavar="[on|off]", help="Without it, how it is.")] = None,
+) -> None:
+    """Say whether an account is told of alerts by mail, or end that and begin it again."""
+    path = f"/api/accounts/{account_id}/alert-mails"
+    if state is None:
+        api.show("GET", path)
+    elif state in ("on", "off"):
+        api.show("PUT", path, {"on": state == "on"})
+    else:
+        raise typer.BadParameter("on or off")
+
+
 @key.command("create")
 @with_api
 def key_create(

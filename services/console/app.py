@@ -10,9 +10,11 @@ from libs.config.versions import CatalogVersions
 from libs.database.outbox import Outbox
 from libs.database.pool import Database
 from libs.database.settings import DatabaseSettings
+from libs.mail.smtp import MailServer
 from libs.runtime.process import SettingsError
 from libs.runtime.server import HttpServer
 from libs.sealing.key_encryption import key_ring
+from services.console.alert_mails import AlertMails
 from services.console.api import application
 from services.console.dead_letters import DeadLetterQueues
 from services.console.guard import Guard
@@ -41,6 +43,19 @@ def _sign_on(settings: ConsoleSettings) -> SingleSignOn | None:
         raise SettingsError(f"SLUICE_CONSOLE_OIDC_ISSUER: {error}") from None
 
 
+def _alert_mails(settings: ConsoleSettings, database: Database, sinks: Sinks) -> AlertMails | None:
+    if settings.mail_host is None:
+        return None
+    if not settings.mail_sender:
+        raise SettingsError("SLUICE_CONSOLE_MAIL_SENDER: from which address do mails come?")
+    if settings.mail_password and settings.mail_security == "none":
+        raise SettingsError("SLUICE_CONSOLE_MAIL_SECURITY: a password needs `starttls` or `tls`")
+    server = MailServer(
+        settings.mail_host, settings.mail_port, settings.mail_security, settings.mail_user, settings.mail_password
+    )
+    return AlertMails(database, sinks.alerts, server, settings.mail_sender, settings.public_url)
+
+
 @asynccontextmanager
 async def build(service: Service) -> AsyncIterator[None]:
     """The management API in, control records out."""
@@ -52,6 +67,7 @@ async def build(service: Service) -> AsyncIterator[None]:
     outbox = Outbox(database, SCHEMA, service, states, version=guard.version)
     provider_keys, meters = ProviderKeys(service.producer, versions), Meters()
     sinks = Sinks(service.producer)
+    mails = _alert_mails(settings, database, sinks)
     live = Live(service, versions)
     parts = Parts(
         database=database,
@@ -72,6 +88,7 @@ async def build(service: Service) -> AsyncIterator[None]:
         sign_on=_sign_on(settings),
         sign_on_domains=frozenset(one.strip().lower() for one in settings.oidc_domains.split(",") if one.strip()),
         public_url=settings.public_url,
+        mails=mails is not None,
         proxies=config.trusted_proxies,
         forwarded_header=config.forwarded_header,
     )
@@ -93,5 +110,5 @@ async def build(service: Service) -> AsyncIterator[None]:
         )
         async with service.running(views, outbox, last_used, live, server):
             await views.wait_ready()
-            async with service.running(guard):
+            async with service.running(guard, *([mails] if mails else [])):
                 yield

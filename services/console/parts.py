@@ -46,6 +46,8 @@ class Parts:
     """Who has an e-mail address of one of these is made an account by signing in."""
     public_url: str | None = None
     """Where browsers reach the console; None: where they say that they do."""
+    mails: bool = False
+    """Owners are told of alerts by mail."""
     changed: Callable[[], None]
     """Called after each change, so that the outbox is published at once."""
     proxies: int = 0

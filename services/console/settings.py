@@ -1,5 +1,7 @@
 """The console's settings."""
 
+from typing import Literal
+
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -28,6 +30,14 @@ class ConsoleSettings(BaseSettings):
     stripe_webhook_secret: str = Field(default="", repr=False)
     """Of Stripe's webhook at ``/api/payments/stripe``; two, separated by a comma, while one is replaced. Without it
     nobody reports payments."""
+    mail_host: str | None = None
+    """The SMTP server by which owners are told of alerts; None: they are not."""
+    mail_port: int = Field(default=587, ge=1, le=65535)
+    mail_security: Literal["starttls", "tls", "none"] = "starttls"
+    mail_user: str = ""
+    mail_password: str = Field(default="", repr=False)
+    mail_sender: str = ""
+    """The address that mails come from."""
     operator_token: str = Field(min_length=32, repr=False)
     """Who has it may do everything."""
     operator_kafka_username: str | None = None

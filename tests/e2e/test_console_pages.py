@@ -71,7 +71,7 @@ ACTIONS = {
 """What is sent, the least role that may, and the status where it may (nothing is changed by it)."""
 OWN = {
     "invitations/{invitation_id}/accept", "invitations/{invitation_id}/decline",
-    "sign-out", "playground", "keys", "keys/{key_id}/rotate", "keys/{key_id}/revoke", "organizations",
+    "sign-out", "alert-mails", "playground", "keys", "keys/{key_id}/rotate", "keys/{key_id}/revoke", "organizations",
    "teams/{team}", "playground/{stream}", "playground/{stream}/stop", "requests/live", "requests/{request_id}",
 }  # fmt: skip
 """Of who is signed in, whatever its role; tested apart."""

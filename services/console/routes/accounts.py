@@ -12,7 +12,7 @@ from services.console.core.cursors import Slice
 from services.console.errors import BadInput, NotFound
 from services.console.paging import MOST_ROWS, Page
 from services.console.session import Call, Session
-from services.console.store import accounts, keys, organizations
+from services.console.store import accounts, alert_mails, keys, organizations
 from services.console.store.accounts import Account
 from services.console.store.keys import IssuedKey, Key
 from services.console.store.organizations import Organization
@@ -71,6 +71,21 @@ class Revoked(Answer):
     revoked: bool = True
 
 
+class AlertMailsChange(Body):
+    """Whether an account is told of alerts by mail."""
+
+    on: bool
+
+
+class AlertMailsState(Answer):
+    """Whether an account is told of alerts by mail, where this Sluice sends any."""
+
+    id: str
+    on: bool
+    sent: bool
+    """This Sluice sends mails."""
+
+
 class Me(Answer):
     """Whose key this is."""
 
@@ -110,6 +125,22 @@ async def sign_out(account_id: str, call: Call) -> SignedOut:
     call.check_account(account_id)
     await accounts.sign_out_everywhere(call.connection, call.actor, account_id)
     return SignedOut(id=account_id)
+
+
+@routes.get("/accounts/{account_id}/alert-mails")
+async def show_alert_mails(account_id: str, call: Call) -> AlertMailsState:
+    """Whether an account is told by mail of alerts about itself and the organizations whose billing it may manage."""
+    call.check_account(account_id)
+    on = await alert_mails.wanted(call.connection, account_id)
+    return AlertMailsState(id=account_id, on=on, sent=call.parts.mails)
+
+
+@routes.put("/accounts/{account_id}/alert-mails")
+async def set_alert_mails(account_id: str, body: AlertMailsChange, call: Call) -> AlertMailsState:
+    """End mails about alerts to an account, or begin them again."""
+    call.check_account(account_id)
+    await alert_mails.set_wanted(call.connection, call.actor, account_id, body.on)
+    return AlertMailsState(id=account_id, on=body.on, sent=call.parts.mails)
 
 
 @routes.post("/accounts/{account_id}/keys", status_code=201)

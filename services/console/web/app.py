@@ -12,6 +12,7 @@ from services.console.errors import ConsoleError
 from services.console.parts import Parts
 from services.console.problems import sentence
 from services.console.web import (
+    alert_mails,
     home,
     keys,
     limits,
@@ -34,6 +35,7 @@ from services.console.web.visits import SignInFirst, sign_in_address
 PAGES = (
     signing_in,
     sign_on,
+    alert_mails,
     home,
     requests,
     keys,

@@ -13,7 +13,16 @@ from services.console.core.snippets import snippets
 from services.console.errors import NotFound
 from services.console.routes.limits import uses_of
 from services.console.session import connected, origin, parts_of
-from services.console.store import credit, invitations, limits, policies, requests, sessions, usage
+from services.console.store import (
+    alert_mails,
+    credit,
+    invitations,
+    limits,
+    policies,
+    requests,
+    sessions,
+    usage,
+)
 from services.console.store.invitations import Invitation
 from services.console.store.requests import Filters
 from services.console.store.usage import By, UsageRow
@@ -51,6 +60,7 @@ async def home(visit: Visiting) -> Response:
     return visit.page(
         "home.html",
         invitations=await _invitations(visit),
+        mails=await _mails(visit),
         balance=await credit.balance_of(call.connection, whose.owner) if whose.owner else None,
         days=days,
         chart=chart(days, DAYS),
@@ -62,6 +72,14 @@ async def home(visit: Visiting) -> Response:
         limits=await _limits(visit),
         snippets=snippets(call.parts.gateway_url, newest[0].model if newest else example),
     )
+
+
+async def _mails(visit: Visit) -> bool | None:
+    """Whether one is told of alerts by mail; None where nobody is."""
+    account_id = visit.session.actor.account_id
+    if visit.space.organization or account_id is None or not visit.session.parts.mails:
+        return None
+    return await alert_mails.wanted(visit.session.connection, account_id)
 
 
 async def _invitations(visit: Visit) -> list[Invitation]:
