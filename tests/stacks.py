@@ -17,7 +17,7 @@ import httpx
 from contracts.clock import now_ms
 from deploy.local.home import Home
 from deploy.local.options import StackOptions
-from deploy.local.ports import free_port
+from deploy.local.ports import LOOPBACK, free_port
 from deploy.local.stack import Stack
 from libs.config.gateway import load_config
 from libs.sealing.hybrid import KeyPair
@@ -77,6 +77,11 @@ class Gateway:
         """What the stub provider counted."""
         stats: dict[str, int] = (await self.http.get(f"{self.stack.stub_url}/stub/stats")).json()
         return stats
+
+    async def metrics(self, service: str) -> str:
+        """What a service's process says of itself."""
+        port = self.stack.state().services[service].health_port
+        return (await self.http.get(f"http://{LOOPBACK}:{port}/metrics")).text
 
     async def manage(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         """A call of the management API."""

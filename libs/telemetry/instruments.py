@@ -46,6 +46,22 @@ PLACES = Gauge(
     "Requests `inside`, those that are `waiting` for a place, and the `limit`.",
 )
 
+BATCHES = Gauge(
+    "sluice.batches",
+    "{batch}",
+    ("sluice.batch.status",),
+    "Batches that have not ended, by OpenAI's status. Every ingress says the same.",
+)
+BATCHES_ENDED = Counter(
+    "sluice.batches.ended", "{batch}", ("sluice.batch.status",), "Batches that this ingress has ended, by how."
+)
+BATCH_LINES = Counter(
+    "sluice.batch.lines",
+    "{line}",
+    ("sluice.outcome",),
+    "Lines of batches that are on the log: `completed` with an answer, or `failed`.",
+)
+
 # Decisions.
 DECISIONS = Counter(
     "sluice.decisions",
@@ -76,6 +92,19 @@ KEYS_RESTING = Gauge(
     "{key}",
     (PROVIDER,),
     "Of the gateway's own keys: those that a provider has had enough of, or refuses, and that are not used now.",
+)
+KEY_USED = Gauge(
+    "sluice.provider.key.used",
+    "1",
+    (PROVIDER, "sluice.provider.key", "sluice.meter"),
+    "Of the gateway's own keys with quotas, by the name of their variable: what was used in the meter's window now; "
+    "requests, tokens, or microdollars. Every key vault says the same.",
+)
+KEY_QUOTA = Gauge(
+    "sluice.provider.key.quota",
+    "1",
+    (PROVIDER, "sluice.provider.key", "sluice.meter"),
+    "What may be used of them, in the same unit.",
 )
 OPERATION_DURATION = Histogram(
     "gen_ai.client.operation.duration",

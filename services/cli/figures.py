@@ -43,6 +43,8 @@ class Figures:
     """By consumer group."""
     models: list[dict[str, Any]]
     """The busiest."""
+    keys: list[dict[str, Any]]
+    """Quotas of the gateway's own keys at providers: what share was used of each, the fullest first."""
 
 
 def figures(before: Reading, after: Reading, seconds: float) -> Figures:
@@ -81,7 +83,21 @@ def figures(before: Reading, after: Reading, seconds: float) -> Figures:
         dead_letters=int(now("sluice_dead_letters_total")),
         lag=dict(sorted(lag.items())),
         models=_models(grown("sluice_requests_total"), seconds),
+        keys=_keys(after),
     )
+
+
+def _keys(after: Reading) -> list[dict[str, Any]]:
+    """Several vaults say the same of both, so the share of the sums is that of each."""
+    shares = {
+        labels: after.get(("sluice_provider_key_used", labels), 0) / most if most else 1.0
+        for (name, labels), most in after.items()
+        if name == "sluice_provider_key_quota"
+    }
+    return [
+        {"key": dict(labels)["sluice_provider_key"], "quota": dict(labels)["sluice_meter"], "used": f"{share:.1%}"}
+        for labels, share in sorted(shares.items(), key=lambda one: one[1], reverse=True)
+    ]
 
 
 def _quantile(buckets: Mapping[frozenset[tuple[str, str]], float], part: float) -> float | None:

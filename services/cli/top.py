@@ -66,10 +66,10 @@ def _shown(found: Figures) -> Group:
         ("lag", ", ".join(f"{group} {count}" for group, count in found.lag.items())),
     ):
         head.add_row(name, value)
-    return Group(head, _models(found.models)) if found.models else Group(head)
+    return Group(head, *(_rows(rows) for rows in (found.models, found.keys) if rows))
 
 
-def _models(rows: list[dict[str, Any]]) -> Table:
+def _rows(rows: list[dict[str, Any]]) -> Table:
     table = Table(box=None, pad_edge=False)
     for name in rows[0]:
         table.add_column(name.replace("_per_s", "/s"))

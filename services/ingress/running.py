@@ -22,6 +22,7 @@ from contracts.clock import now_ms
 from libs.config.gateway import Batches
 from libs.runtime.background import Repeated, Tasks
 from libs.sealing.named import Named
+from libs.telemetry.instruments import BATCH_LINES, BATCHES, BATCHES_ENDED
 from services.ingress.batch_log import BatchLog
 from services.ingress.core.batches import Batch
 from services.ingress.core.errors import Forbidden, IngressError, NotFound, Unauthorized
@@ -60,6 +61,7 @@ class Runner:
         self._tasks = Tasks("batches")
         self._running: dict[str, asyncio.Task[None]] = {}
         """By owner."""
+        BATCHES.observe("batches", lambda: [(count, (status,)) for status, count in log.index.by_status().items()])
         self.background = Repeated("look for batches", self._look, every_s=LOOK_EVERY_S)
         self._waker = Repeated("look for batches at once", self._wake)
 
@@ -291,6 +293,8 @@ class _Run:
         await self._log.add(event)
         if not batch.is_runner(self._ingress_id) or batch.done != until:
             raise Lost
+        BATCH_LINES.add(event.completed, "completed")
+        BATCH_LINES.add(event.failed, "failed")
 
     async def _write(self, file_id: str, number: int, content: bytes) -> Part | None:
         return await self._log.write(Named(file_id, self._batch.created.owner), number, content) if content else None
@@ -301,3 +305,4 @@ class _Run:
             locator=created.locator, owner=created.owner, status=status, at_ms=now_ms(), problems=problems or []
         )
         await self._log.add(ended)
+        BATCHES_ENDED.add(1, status.value)

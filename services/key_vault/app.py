@@ -31,6 +31,7 @@ from services.key_vault.core.key_quotas import KeyQuotas
 from services.key_vault.core.own_keys import Rests
 from services.key_vault.core.vouching import ControlViews, Vouching
 from services.key_vault.handlers import GrantingProcessor, Patience
+from services.key_vault.measuring import observe_quotas
 from services.key_vault.settings import VaultSettings
 from services.key_vault.store import VaultStore, patiently
 
@@ -51,6 +52,7 @@ async def build(service: Service) -> AsyncIterator[None]:
     granting = Granting(os.environ, book, ring, rests, pins, quotas)
     uses = service.follower(topics.PROVIDER_KEY_USES, lambda received: quotas.note(received.record))
     outcomes = service.follower(topics.OUTCOMES, lambda received: rests.note(received.record), begin=From.END)
+    observe_quotas(quotas, versions)
     KEYS_RESTING.observe("rests", lambda: [(count, (name,)) for name, count in rests.resting(now_ms()).items()])
     following = Tasks("follow a credential")
     service.health.check("catalog", lambda: versions.ready)

@@ -3,9 +3,12 @@
 import asyncio
 import json
 import random
+import re
 import secrets
+import shutil
 from collections.abc import AsyncIterator
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -13,6 +16,7 @@ import jwt
 import pytest
 import pytest_asyncio
 
+from tests.clients.environments import NODE, installed, run
 from tests.e2e.plane import LET_IN, Plane
 from tests.stacks import chat, running_stack, until
 
@@ -509,6 +513,29 @@ async def test_two_ingresses_at_once_run_a_key_once_and_serve_both(plane: Plane)
         assert (entry["outcome"], entry["output_tokens"]) == ("completed", 20)
     count = "select count(*) from ledger.usage where account_id = $1"
     assert await plane.gateway.database.fetchval(count, person.account_id) == 5
+
+
+async def test_a_batch_of_node_s_sdk_is_made_at_one_ingress_and_read_at_another(plane: Plane, tmp_path: Path) -> None:
+    person, lines = await plane.person(), 40
+    program = shutil.copy(Path(__file__).with_name("batches") / "batch.mjs", tmp_path)
+    (tmp_path / "node_modules").symlink_to(await installed("openai-node") / "node_modules")
+    environment = {"SLUICE_URLS": " ".join(plane.doors), "SLUICE_KEY": person.key, "LINES": str(lines)}
+    code, out, err = await run(str(NODE), str(program), folder=tmp_path, environment=environment, within_s=120)
+    assert code == 0, err[-3000:]
+    found = json.loads(out)
+    assert found["names"] == [f"line-{number}" for number in range(lines)]
+    assert found["texts"] == [True] * lines
+    assert found["counts"] == {"total": lines, "completed": lines, "failed": 0}
+    assert (found["metadata"], found["listed"], found["seen"][-1]) == ({"night": "1"}, True, "completed")
+    for request_id in found["requests"]:
+        await plane.gateway.entry(request_id)
+    count = "select count(*) from ledger.usage where account_id = $1"
+    assert await plane.gateway.database.fetchval(count, person.account_id) == lines
+    pages = [await plane.gateway.metrics(f"ingress{suffix}") for suffix in ("", "-2")]
+    completed = [re.search(r'sluice_batch_lines_total\{sluice_outcome="completed"\} (\d+)', page) for page in pages]
+    assert sum(int(one[1]) for one in completed if one) == lines
+    assert all('sluice_batches{sluice_batch_status="in_progress"} 0' in page for page in pages)
+    assert sum('sluice_batches_ended_total{sluice_batch_status="completed"} 1' in page for page in pages) == 1
 
 
 async def test_a_stream_goes_on_at_another_ingress(plane: Plane) -> None:

@@ -1,5 +1,6 @@
 """One model at several providers: the next is asked where one fails without a byte, and never for a user's own key."""
 
+import re
 from typing import Any
 
 import httpx
@@ -141,4 +142,12 @@ async def test_a_key_that_has_used_up_its_quota_is_used_no_more(gateway: Gateway
     answer = await until(refused, what="a quota that is used up")
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "60")
     assert "metered have used up their quotas" in answer.json()["error"]["message"]
+    page = await gateway.metrics("key-vault")
+    found = {
+        name: float(value)
+        for name, value in re.findall(
+            r'sluice_provider_key_(\w+)\{[^}]*gen_ai_provider_name="metered"[^}]*\} (\S+)', page
+        )
+    }
+    assert found["used"] >= found["quota"] == 2
     assert len(answers) > 2

@@ -123,6 +123,7 @@ def test_a_batch_is_one_ingress_s_until_its_lease_ends() -> None:
     assert index.free("one", 9, ()) is batch
     assert index.free("two", 10, ()) is batch
     assert index.free("two", 10, {OWNER}) is None
+    assert index.by_status() == {"validating": 1, "in_progress": 0, "finalizing": 0, "cancelling": 0}
     index.apply(_leased("two", 10))
     assert batch.is_runner("two")
     index.apply(_leased("one", 11))
@@ -138,7 +139,9 @@ def test_the_status_is_openai_s() -> None:
         index.apply(event)
         seen.append(batch.status)
     assert seen == ["validating", "in_progress", "finalizing", "cancelling"]
+    assert index.by_status()["cancelling"] == 1
     index.apply(BatchEnded(locator=BATCH_AT, owner=OWNER, status=Ended.CANCELLED, at_ms=4000))
+    assert not any(index.by_status().values())
     about = {"endpoint": URL, "input_file_id": "i", "output_file_id": "o", "error_file_id": "e", "metadata": None}
     shown = batch_object("b", batch, about)
     assert (shown["status"], shown["cancelled_at"], shown["output_file_id"], shown["error_file_id"]) == (

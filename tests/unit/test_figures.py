@@ -48,6 +48,24 @@ def test_what_happened_between_two_readings() -> None:
     assert figures(after, before, 10.0).requests_per_s == 10.0
 
 
+def test_quotas_of_keys_are_shares_whoever_else_says_the_same() -> None:
+    labels = ("gen_ai.provider.name", "sluice.provider.key", "sluice.meter")
+    used, quota = (
+        Gauge("sluice.provider.key.used", "1", labels, ""),
+        Gauge("sluice.provider.key.quota", "1", labels, ""),
+    )
+    for variable, amount, most in (("FIRST", 5, 100), ("SECOND", 93, 100), ("NONE", 0, 0)):
+        used.set(amount, "openai", variable, "requests_per_day")
+        quota.set(most, "openai", variable, "requests_per_day")
+    vault = expose([used, quota], {"service.name": "sluice-key-vault"}).encode()
+    found = figures({}, read([vault, vault]), 1.0)
+    assert found.keys == [
+        {"key": "NONE", "quota": "requests_per_day", "used": "100.0%"},
+        {"key": "SECOND", "quota": "requests_per_day", "used": "93.0%"},
+        {"key": "FIRST", "quota": "requests_per_day", "used": "5.0%"},
+    ]
+
+
 NEVER = {PromptSubmitted, ReplyChunk, AttemptEnded, ResponseSealed, CredentialSubmitted}
 
 

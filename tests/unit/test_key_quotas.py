@@ -98,3 +98,15 @@ def test_a_quota_has_a_window() -> None:
         with pytest.raises(ValidationError):
             WeightedKey(key="env:A", quota=quota)
     assert {"requests_per_minute", "tokens_per_week", "usd_per_month"} <= set(METERS)
+
+
+def test_each_quota_says_what_was_used_of_it() -> None:
+    quotas, relay = KeyQuotas(), KeyUses("one")
+    relay.note("p", "KEY", USE, NOW_MS)
+    for report in relay.take():
+        quotas.note(report)
+    asked = {"p": {"KEY": {"tokens_per_day": 100}, "OTHER": {"usd_per_day": 9}}}
+    assert list(quotas.standing(asked, NOW_MS)) == [
+        (("p", "KEY", "tokens_per_day"), 10, 100),
+        (("p", "OTHER", "usd_per_day"), 0, 9),
+    ]

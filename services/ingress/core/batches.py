@@ -4,7 +4,7 @@ All ingresses fold the same records in the same order, so they agree on who runs
 the same lines is taken (ADR 45).
 """
 
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
@@ -24,6 +24,9 @@ LEAST_HELD = 64 * 1024
 """That a file counts for: so the files of an owner are bounded in number, too, deleted ones with them."""
 MOST_BATCHES = 1_000
 """Of an owner that are known: the oldest that have ended make way."""
+
+UNFINISHED = ("validating", "in_progress", "finalizing", "cancelling")
+"""What a batch may be before its end."""
 
 
 @dataclass(slots=True)
@@ -215,6 +218,12 @@ class BatchIndex:
     def unfinished(self, owner: str) -> int:
         """How many batches of an owner have not ended."""
         return sum(batch.created.owner == owner for batch in self._unfinished.values())
+
+    def by_status(self) -> Counter[str]:
+        """How many batches of all owners have not ended, by status; those of none are 0."""
+        found = Counter(dict.fromkeys(UNFINISHED, 0))
+        found.update(batch.status for batch in self._unfinished.values())
+        return found
 
     def free(self, runner: str, now_ms: int, busy: Collection[str]) -> Batch | None:
         """The batch that an ingress may run next: the oldest that nobody runs, of an owner that has none running here.

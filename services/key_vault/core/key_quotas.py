@@ -4,7 +4,7 @@ What is under way is not counted before it has ended, and is reported twice a se
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from contracts.outcomes import KeyUse, ProviderKeyUsed
 from libs.limits.catalog import METERS, Window
@@ -68,6 +68,19 @@ class KeyQuotas:
             return sum(_fields(one.minute)[name] for one in newest)
         start_ms, sums = self._sums[key].get(window, (-1, Counter[str]()))
         return sums[name] if start_ms == window.start_ms(now_ms) else 0
+
+    def standing(
+        self, quotas: Mapping[str, Mapping[str, Mapping[str, int]]], now_ms: int
+    ) -> Iterator[tuple[tuple[str, str, str], int, int]]:
+        """Provider, variable and meter of each quota, with what was used of it and what may be.
+
+        Args:
+            quotas: by provider, variable and meter.
+        """
+        for provider_id, keys in quotas.items():
+            for variable, quota in keys.items():
+                for meter, most in quota.items():
+                    yield (provider_id, variable, meter), self.used(provider_id, variable, meter, now_ms), most
 
     def exhausted(self, provider_id: str, variable: str, quota: Mapping[str, int], now_ms: int) -> bool:
         """A key has used up one of its quotas."""
