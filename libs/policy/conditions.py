@@ -87,6 +87,13 @@ def check(expression: str) -> None:
 
 
 @lru_cache(maxsize=1_000)
+def names_in(expression: str) -> frozenset[str]:
+    """Of `NAMES`, those that a condition asks for."""
+    words = (found[0] for found in _TOKENS.finditer(expression) if found.lastgroup == "name")
+    return NAMES.intersection(words)
+
+
+@lru_cache(maxsize=1_000)
 def _program(expression: str) -> Callable[[dict[str, Any]], object]:
     _check_words(expression)
     try:

@@ -276,7 +276,7 @@ async def test_a_policy_can_be_tried_before_it_is_set(plane: Plane) -> None:
     await becomes(plane, 200, owner, organization)
     assert (await ask(plane, owner, organization, model="stub/echo:free")).status_code == 200
     await audited(plane.gateway)
-    draft = {"model_allow": ["stub/*"], "data_collection": "deny", "provider_allow": ["absent"]}
+    draft: dict[str, Any] = {"model_allow": ["stub/*"], "data_collection": "deny", "provider_allow": ["absent"]}
     question = {"model": "stub/echo", "policy": draft}
     verdict = await plane.call("POST", f"{path}/policy/check", question, key=owner.key)
     assert (verdict["allowed"], verdict["rule"]) == (False, "provider_allow")
@@ -285,6 +285,15 @@ async def test_a_policy_can_be_tried_before_it_is_set(plane: Plane) -> None:
     assert set(refused) == {"stub/echo", "stub/echo:free"}
     assert replayed["requests"] == sum(refused.values())
     assert replayed["newly_allowed"] == []
+    night = {"name": "streams", "refuse_when": "!stream && surface == 'chat.completions' && usd > 0.04"}
+    draft = {"guardrails": {"conditions": [night, {"name": "long", "refuse_when": "prompt_bytes > 1"}]}}
+    replayed = await plane.call("POST", f"{path}/policy/replay", {"policy": draft}, key=owner.key)
+    (change,) = replayed["newly_refused"]
+    assert (change["model"], change["rule"]) == ("stub/echo", "guardrails.conditions.streams")
+    assert replayed["not_replayed"] == ["guardrails.conditions.long"]
+    draft = {"guardrails": {"max_request_usd": "0.04"}}
+    replayed = await plane.call("POST", f"{path}/policy/replay", {"policy": draft}, key=owner.key)
+    assert [row["rule"] for row in replayed["newly_refused"]] == ["guardrails.max_request_usd"]
     assert (await plane.call("GET", f"{path}/policy", key=owner.key))["version"] == 0, "a draft changes nothing"
     await plane.call("PUT", f"{path}/policy", {"member_daily_limit_usd": "-1"}, key=owner.key, status=400)
     member = await plane.person()

@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contracts.guardrails import Condition, Guardrails, WebhookRules
 from contracts.patterns import Patterns
 from contracts.requests import Caller
 from libs.config.catalog import Catalog
 from libs.config.providers import Model, Provider
-from services.console.core.replay import Asked, Day, compare
+from services.console.core.replay import Asked, Day, compare, is_single
 from services.policy.core.rules import decide
 from tests.unit.records import Config, accepted, policy
 
@@ -95,6 +96,42 @@ def test_rules_are_compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(50):
         assert decide(accepted(caller=MEMBER), CATALOG, rules).refusal is not None
     assert len(compiled) == 1
+
+
+def test_a_replay_runs_guardrails_that_need_no_prompt_and_names_the_others() -> None:
+    base = {"account": "a", "model": "stub/echo", "role": "member", "hour": 3, "stream": False}
+    asked = [
+        Asked("a", "a@x", "stub/echo", 1, 100, base | {"usd": 0.5}),
+        Asked("a", "a@x", "stub/echo", 1, 100, base | {"usd": 2.0}),
+        Asked("a", "a@x", "stub/echo", 1, 100, base | {"hour": 12, "usd": 0.5}),
+        Asked("a", "a@x", "stub/echo", 1, 100, base | {"hour": 12}),
+    ]
+    conditions = [
+        Condition(name="large", refuse_when="input_tokens > 5"),
+        Condition(name="night", refuse_when="role == 'member' && hour < 6"),
+        Condition(name="mail", refuse_when="model == 'other' || usd > 1000.0"),
+    ]
+    draft = policy(
+        guardrails=Guardrails(
+            max_request_microdollars=1_000_000, conditions=conditions, words_deny=["x"], webhook=WebhookRules()
+        )
+    )
+    assert (is_single(policy()), is_single(policy(), draft)) == (False, True)
+    found = compare(asked, [], CATALOG, policy(), draft, SINCE)
+    assert [(row.rule, row.requests, row.usd) for row in found.newly_refused] == [
+        ("guardrails.conditions.night", 1, "0.000100"),
+        ("guardrails.max_request_usd", 1, "0.000100"),
+    ]
+    assert found.not_replayed == [
+        "guardrails.words_deny",
+        "guardrails.webhook",
+        "guardrails.conditions.large",
+    ]
+    back = compare(asked, [], CATALOG, draft, policy(), SINCE)
+    assert [(row.rule, row.requests) for row in back.newly_allowed] == [
+        ("guardrails.conditions.night", 1),
+        ("guardrails.max_request_usd", 1),
+    ]
 
 
 def test_a_replay_shows_what_a_draft_would_change_and_nothing_else() -> None:

@@ -4,15 +4,25 @@ The requests are the ledger's: it has one row for each that was accepted, refuse
 than the log does.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import date, datetime
+from typing import Any
 
 from contracts.control import PolicySet
 from libs.config.catalog import Catalog
+from libs.policy.conditions import ConditionError, holds, names_in
 from libs.policy.rules import check, daily_limit
 from libs.pricing.usd import usd
 from services.console.answers import Answer
+
+MOST_SINGLE = 20_000
+"""Requests that are looked at one by one, the newest."""
+KNOWN = frozenset(
+    {"account", "client_version", "customer", "hour", "key", "mode", "model", "role", "stream", "surface"}
+    | {"tags", "task", "usd", "weekday"}
+)
+"""What conditions may ask for that the ledger has. The role is the member's of today; `usd` is what was held."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +34,8 @@ class Asked:
     model: str
     requests: int
     cost_microdollars: int
+    known: Mapping[str, Any] = field(default_factory=dict)
+    """Of a single request, what conditions may ask for: `KNOWN`, without `usd` where nothing was held."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +76,14 @@ class Replay(Answer):
     newly_allowed: list[Change]
     days_over_limit: list[DayOver]
     since: datetime
+    not_replayed: list[str] = []
+    """Guardrails of the draft that ask for what the ledger has not: texts, tools, or the bounds of a request."""
+
+
+def is_single(*rules: PolicySet) -> bool:
+    """One of these policies refuses single requests, by what the ledger knows of them."""
+    guards = [one.guardrails for one in rules if one.guardrails]
+    return any(one.conditions or one.max_request_microdollars is not None for one in guards)
 
 
 def compare(
@@ -77,24 +97,72 @@ def compare(
     """Each member and model whose verdict changes, the most requests first; and days over a new daily limit."""
     refused: list[Change] = []
     allowed: list[Change] = []
-    requests = 0
-    for one in sorted(asked_, key=lambda one: (-one.requests, one.account_id, one.model)):
-        requests += one.requests
-        then, now = check(one.model, catalog, before), check(one.model, catalog, draft)
-        if (then.rule is None) != (now.rule is None):
-            (refused if now.rule else allowed).append(
-                Change(
-                    member=one.account_id,
-                    email=one.email,
-                    model=one.model,
-                    requests=one.requests,
-                    usd=usd(one.cost_microdollars),
-                    rule=now.rule or then.rule,
-                )
-            )
+    found: dict[tuple[str, str, str | None, str | None], tuple[str | None, int, int]] = {}
+    total = 0
+    for one in asked_:
+        total += one.requests
+        then, now = _rule(one, catalog, before), _rule(one, catalog, draft)
+        if (then is None) != (now is None):
+            key = one.account_id, one.model, then, now
+            _, requests, cost = found.get(key, (None, 0, 0))
+            found[key] = one.email, requests + one.requests, cost + one.cost_microdollars
+    for (member, model, then, now), (email, requests, cost) in sorted(
+        found.items(), key=lambda entry: (-entry[1][1], *entry[0][:2], entry[0][3] or entry[0][2] or "")
+    ):
+        (refused if now else allowed).append(
+            Change(member=member, email=email, model=model, requests=requests, usd=usd(cost), rule=now or then)
+        )
     over = [
         DayOver(member=day.account_id, day=day.day, usd=usd(day.cost_microdollars), limit_usd=usd(limit))
         for day in sorted(days_, key=lambda day: (day.day, day.account_id))
         if (limit := daily_limit(draft, day.account_id)) is not None and day.cost_microdollars > limit
     ]
-    return Replay(requests=requests, newly_refused=refused, newly_allowed=allowed, days_over_limit=over, since=since)
+    return Replay(
+        requests=total,
+        newly_refused=refused,
+        newly_allowed=allowed,
+        days_over_limit=over,
+        since=since,
+        not_replayed=_not_replayed(draft),
+    )
+
+
+def _rule(one: Asked, catalog: Catalog, policy: PolicySet) -> str | None:
+    """The rule that refuses a request, as far as the ledger can say."""
+    rule, guards = check(one.model, catalog, policy).rule, policy.guardrails
+    if rule or guards is None or not one.known:
+        return rule
+    most, held = guards.max_request_microdollars, one.known.get("usd")
+    if most is not None and held is not None and held * 1_000_000 > most:
+        return "guardrails.max_request_usd"
+    for condition in guards.conditions:
+        if names_in(condition.refuse_when) <= one.known.keys() and _holds(condition.refuse_when, one.known):
+            return f"guardrails.conditions.{condition.name}"
+    return None
+
+
+def _holds(expression: str, known: Mapping[str, Any]) -> bool:
+    try:
+        return holds(expression, known)
+    except ConditionError:
+        # It refuses what it cannot decide.
+        return True
+
+
+def _not_replayed(draft: PolicySet) -> list[str]:
+    guards = draft.guardrails
+    if guards is None:
+        return []
+    others = [
+        f"guardrails.{name}"
+        for name, there in (
+            ("deny", guards.deny),
+            ("words_deny", guards.words_deny),
+            ("tools_allow", guards.tools_allow is not None),
+            ("webhook", guards.webhook),
+        )
+        if there
+    ]
+    return others + [
+        f"guardrails.conditions.{one.name}" for one in guards.conditions if not names_in(one.refuse_when) <= KNOWN
+    ]

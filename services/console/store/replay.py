@@ -1,7 +1,12 @@
 """What an organization's members asked for and spent, for `services.console.core.replay`."""
 
+from datetime import UTC, datetime
+
+import asyncpg
+import orjson
+
 from libs.database.pool import Connection
-from services.console.core.replay import Asked, Day
+from services.console.core.replay import MOST_SINGLE, Asked, Day
 from services.console.store.usage import Span
 
 
@@ -15,6 +20,44 @@ async def asked(connection: Connection, organization_id: str, over: Span) -> lis
         over.since,
     )
     return [Asked(*row) for row in rows]
+
+
+async def singly(connection: Connection, organization_id: str, over: Span) -> list[Asked]:
+    """The same, one by one, with what conditions may ask for; the newest `MOST_SINGLE`, without calls of tools."""
+    rows = await connection.fetch(
+        "select u.account_id, a.email, u.model, u.cost_microdollars, u.surface, u.streamed, u.key_fingerprint, "
+        "u.task_id, u.mode, u.client_version, u.tags, u.customer, u.reserved_microdollars, u.accepted_at, m.role "
+        "from ledger_v1.usage u left join control.accounts a on a.id = u.account_id left join control.memberships m "
+        "on m.organization_id = u.organization_id and m.account_id = u.account_id "
+        "where u.owner = $1 and u.request_id >= ledger_v1.first_id($2) and u.account_id is not null "
+        "and u.surface <> 'mcp' order by u.request_id desc limit $3",
+        f"org:{organization_id}",
+        over.since,
+        MOST_SINGLE,
+    )
+    return [_single(row) for row in rows]
+
+
+def _single(row: asyncpg.Record) -> Asked:
+    at: datetime = row["accepted_at"].astimezone(UTC)
+    known = {
+        "account": row["account_id"],
+        "client_version": row["client_version"] or "",
+        "customer": row["customer"] or "",
+        "hour": at.hour,
+        "key": row["key_fingerprint"] or "",
+        "mode": row["mode"] or "",
+        "model": row["model"],
+        "role": row["role"] or "",
+        "stream": row["streamed"],
+        "surface": row["surface"],
+        "tags": orjson.loads(row["tags"]) if row["tags"] else [],
+        "task": row["task_id"] or "",
+        "weekday": at.isoweekday(),
+    }
+    if row["reserved_microdollars"] is not None:
+        known["usd"] = row["reserved_microdollars"] / 1_000_000
+    return Asked(row["account_id"], row["email"], row["model"], 1, row["cost_microdollars"], known)
 
 
 async def days(connection: Connection, organization_id: str, over: Span) -> list[Day]:
