@@ -77,6 +77,18 @@ async def test_another_s_request_is_not_there(plane: Plane) -> None:
     assert anonymous.status_code == 401
 
 
+async def test_the_share_of_prompt_caches_is_seen_by_provider(plane: Plane, gateway: Gateway) -> None:
+    person = await plane.person()
+    for model, text in (("claude/echo", "[[stub cache=1000]]"), ("stub/echo", "hi")):
+        answer = await gateway.post(chat(text, model=model), Authorization=f"Bearer {person.key}")
+        await gateway.entry(answer.headers["x-request-id"])
+    rows = await plane.call("GET", f"/api/accounts/{person.account_id}/usage?by=provider", key=person.key)
+    found = {row["provider"]: row for row in rows}
+    cached = found["claude"]
+    assert cached["cache_hit_percent"] == round(100 * 1_000 / cached["input_tokens"], 1) > 50
+    assert found["stub"]["cache_hit_percent"] == 0
+
+
 async def test_reports_by_tag_and_customer_with_filters(plane: Plane, gateway: Gateway) -> None:
     person = await plane.person()
     second = await plane.key(person.account_id)
