@@ -96,14 +96,14 @@ KEYS_RESTING = Gauge(
 KEY_USED = Gauge(
     "sluice.provider.key.used",
     "1",
-    (PROVIDER, "sluice.provider.key", "sluice.meter"),
+    (PROVIDER, "sluice.provider.variable", "sluice.meter"),
     "Of the gateway's own keys with quotas, by the name of their variable: what was used in the meter's window now; "
     "requests, tokens, or microdollars. Every key vault says the same.",
 )
 KEY_QUOTA = Gauge(
     "sluice.provider.key.quota",
     "1",
-    (PROVIDER, "sluice.provider.key", "sluice.meter"),
+    (PROVIDER, "sluice.provider.variable", "sluice.meter"),
     "What may be used of them, in the same unit.",
 )
 OPERATION_DURATION = Histogram(

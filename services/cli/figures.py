@@ -95,7 +95,7 @@ def _keys(after: Reading) -> list[dict[str, Any]]:
         if name == "sluice_provider_key_quota"
     }
     return [
-        {"key": dict(labels)["sluice_provider_key"], "quota": dict(labels)["sluice_meter"], "used": f"{share:.1%}"}
+        {"key": dict(labels)["sluice_provider_variable"], "quota": dict(labels)["sluice_meter"], "used": f"{share:.1%}"}
         for labels, share in sorted(shares.items(), key=lambda one: one[1], reverse=True)
     ]
 

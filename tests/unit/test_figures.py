@@ -49,7 +49,7 @@ def test_what_happened_between_two_readings() -> None:
 
 
 def test_quotas_of_keys_are_shares_whoever_else_says_the_same() -> None:
-    labels = ("gen_ai.provider.name", "sluice.provider.key", "sluice.meter")
+    labels = ("gen_ai.provider.name", "sluice.provider.variable", "sluice.meter")
     used, quota = (
         Gauge("sluice.provider.key.used", "1", labels, ""),
         Gauge("sluice.provider.key.quota", "1", labels, ""),
