@@ -20,7 +20,7 @@ from libs.database.pool import Database
 from libs.database.settings import DatabaseSettings
 from services.cli.output import as_table, report
 from services.console.core.cursors import Slice
-from services.console.store import audit, catalog, organizations, requests, usage
+from services.console.store import audit, catalog, organizations, requests, tool_calls, usage
 from services.console.store.requests import Filters, Whose
 from services.console.store.usage import By, Span
 from tests.bench.ledger import database_server
@@ -172,6 +172,9 @@ def queries_of(connection: Any) -> dict[str, Callable[[], Awaitable[Any]]]:
         **{f"usage by {by.value}": sums(by, owner=OWNER) for by in By},
         **{f"a member's usage by {by.value}": sums(by, owner=OWNER, account_id=MEMBER) for by in By},
         **{f"everybody's usage by {by.value}": sums(by) for by in By if by is not By.TEAM},
+        "calls of tools in a day (none)": lambda: tool_calls.by_tool(
+            connection, OWNER, datetime.now(UTC) - timedelta(days=1)
+        ),
         "one request": lambda: requests.find(connection, whole, UUID(int=0)),
         "what members spent today": lambda: usage.spent_today_by_member(connection, OWNER, [MEMBER], also_most=True),
         "the catalog's versions": lambda: catalog.history(connection, Slice(50)),

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 import pytest_asyncio
@@ -25,9 +25,9 @@ AXE = (files("axe_playwright_python") / "axe.min.js").read_text()
 HOSTILE = """"><img src=x onerror=alert(1)></script><script>alert(2)</script>{{7*7}}'"""
 MOST_BYTES = 100_000
 PAGES = (
-    "home", "requests", "usage", "usage?by=team", "playground", "keys", "provider-keys", "limits", "members", "teams",
-    "teams/core", "policy", "audit", "models", "models/compare?model=stub/echo&model=claude/echo&model=pair/500",
-    "new-organization",
+    "home", "requests", "usage", "usage?by=team", "playground", "keys", "provider-keys", "mcp-servers", "limits",
+    "members", "teams", "teams/core", "policy", "audit", "models",
+    "models/compare?model=stub/echo&model=claude/echo&model=pair/500", "new-organization",
 )  # fmt: skip
 OPERATORS_PAGES = (
     "operator", "home", "requests", "usage", "limits", "audit", "live", "dead-letters", "sinks", "configuration",
@@ -58,7 +58,11 @@ async def scene(plane: Plane) -> Scene:
     owner = await plane.person()
     organization = (await plane.call("POST", "/api/organizations", {"name": HOSTILE}, key=owner.key))["id"]
     issued = await plane.call("POST", f"/api/accounts/{owner.account_id}/keys", {"name": HOSTILE})
-    policy = {"model_allow": ["stub/*", "pair/*", HOSTILE[:60]], "guardrails": {"words_deny": [HOSTILE[::-1]]}}
+    policy: dict[str, Any] = {
+        "model_allow": ["stub/*", "pair/*", HOSTILE[:60]],
+        "guardrails": {"words_deny": [HOSTILE[::-1]]},
+    }
+    policy["mcp"] = {"member": {"deny": [HOSTILE]}}
     await plane.call("PUT", f"/api/organizations/{organization}/policy", policy, key=owner.key)
     await plane.call("PUT", f"/api/organizations/{organization}/teams/core", key=owner.key)
     await plane.call("PUT", f"/api/organizations/{organization}/teams/core/members/{owner.account_id}", key=owner.key)

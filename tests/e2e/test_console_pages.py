@@ -43,6 +43,7 @@ PAGES = {
     "teams": MEMBER,
     "new-organization": MEMBER,
     "provider-keys": MANAGER,
+    "mcp-servers": MANAGER,
     "audit": MANAGER,
 }
 OPERATORS = ("live", "operator", "dead-letters", "sinks", "configuration", "configuration/1")
@@ -60,6 +61,8 @@ ACTIONS = {
     "provider-keys": ({"provider": "nothing", "key": "x"}, MANAGER, 400),
     "provider-keys/stub/test": ({}, MANAGER, 404),
     "provider-keys/stub/remove": ({}, MANAGER, 404),
+    "mcp-servers": ({"name": "No Name", "url": "https://example.com/mcp"}, MANAGER, 400),
+    "mcp-servers/nothing/remove": ({}, MANAGER, 404),
     "operator/accounts": ({"email": "x@example.com"}, None, 403),
     "operator/accounts/acct_00000000000000000000/link": ({}, None, 403),
     "operator/accounts/acct_00000000000000000000/disabled": ({"disabled": "yes"}, None, 403),
@@ -132,6 +135,7 @@ async def test_all_pages_are_in_the_table() -> None:
             .replace("inv_" + "0" * 20, "{invitation_id}")
             .replace("/stub/", "/{provider}/")
             .replace("/nobody/", "/{team}/")
+            .replace("/nothing/", "/{name}/")
             .replace(f"{LETTER}/retry", "dead-letters/{topic}/{partition}/{offset}/{action}")
             .replace("configuration/1/", "configuration/{version}/")
             .replace("sinks/billing/", "sinks/{name}/")
