@@ -8,6 +8,7 @@ from fastapi import APIRouter, Path, Query
 from libs.bus.letters import Letter
 from services.console.answers import Answer, time_of
 from services.console.core.cursors import Position, Slice
+from services.console.core.moments import since_ms
 from services.console.paging import Page
 from services.console.session import Call, Session
 from services.console.store import audit
@@ -83,8 +84,7 @@ async def found(
     call: Session, part: Slice, topic: str | None, since: datetime | None, *, everything: bool
 ) -> list[DeadLetter]:
     """A slice of the letters, newest first."""
-    since_ms = int(since.timestamp() * 1000) if since else None
-    letters = await call.parts.dead_letters.find(topic, since_ms)
+    letters = await call.parts.dead_letters.find(topic, since_ms(since) if since else None)
     rows = [shown(one) for one in letters if everything or one.resolution is None]
     if part.after:
         after = (part.after.at, part.after.id)

@@ -7,8 +7,8 @@ from fastapi import APIRouter, Path
 
 from contracts.alerts import AlertKind
 from services.console.answers import Answer, Body, time_of
+from services.console.core.moments import since_ms
 from services.console.core.sinks import Backfill, SinkState, backfill_of
-from services.console.errors import BadInput
 from services.console.session import Call, Session
 from services.console.store import audit
 
@@ -58,8 +58,6 @@ async def list_alerts(call: Call) -> list[Alert]:
 async def backfill(call: Session, name: str, since: datetime) -> Backfill:
     """Orders it, and notes who did."""
     call.check_operator()
-    if since.tzinfo is None:
-        raise BadInput("times need a zone, for example 2026-11-25T00:00:00Z")
-    order = backfill_of(await call.parts.sinks.backfill(name, int(since.timestamp() * 1000), call.actor.name))
+    order = backfill_of(await call.parts.sinks.backfill(name, since_ms(since), call.actor.name))
     await audit.note(call.connection, call.actor, "sink.backfill", name, since=order.since.isoformat())
     return order
