@@ -295,9 +295,14 @@ def runs_table(runs: list[dict[str, int]]) -> str:
     """All runs that ended with books that are right: what `chaos` asserts."""
     names = list(runs[0])
     sums = {name: sum(run[name] for run in runs) for name in names[2:]}
-    lines = [names, ["---"] * len(names), *([f"{value:,}" for value in run.values()] for run in runs)]
+    lines = [names, ["---"] * len(names), *(_cells(run) for run in runs)]
     lines.append(["**all**", "", *(f"**{value:,}**" for value in sums.values())])
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _cells(run: dict[str, int]) -> list[str]:
+    seed, *counts = run.values()
+    return [str(seed), *(f"{count:,}" for count in counts)]
 
 
 def _keep(folder: Path, target: Path) -> None:

@@ -33,7 +33,15 @@ SCRAPED_EVERY_S = 2
 OVER = "30s"
 """In the place of Grafana's interval."""
 SHOWN = ("Requests by surface", "Calls", "Processed")
-WIDTH, HEIGHT = 1400, 1900
+WIDTH, HEIGHT = 1400, 300
+"""At the least: a picture is as high as its page."""
+
+_RELATIVE = """root => {
+  window.scrollTo(0, 0)
+  document.querySelectorAll('.fixed-top').forEach(bar => { bar.style.position = 'absolute' })
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT)
+  while (texts.nextNode()) texts.currentNode.data = texts.currentNode.data.replaceAll(root + '/', '')
+}"""
 
 
 async def main(options: Namespace) -> None:
@@ -101,14 +109,16 @@ async def _pictures(url: str, browser: str, folder: Path) -> None:
     asked: dict[str, str] = {}
     for number, panel in enumerate(panels):
         query = panel.queries[-1][0].replace(RATE, OVER)
-        asked |= {f"g{number}.expr": query, f"g{number}.tab": "0", f"g{number}.range_input": "2m"}
+        asked |= {f"g{number}.expr": query, f"g{number}.tab": "0", f"g{number}.range_input": "1m"}
     pages = {"prometheus-graphs": f"/classic/graph?{urlencode(asked)}", "prometheus-alerts": "/classic/alerts"}
     async with async_playwright() as playwright:
         running = await playwright.chromium.launch(executable_path=browser, args=["--no-sandbox"])
         page = await running.new_page(viewport={"width": WIDTH, "height": HEIGHT})
         for name, path in pages.items():
             await page.goto(url + path, wait_until="networkidle")
-            await page.screenshot(path=folder / f"{name}.png")
+            # Prometheus shows where the rules lie on this machine, and its bar hangs over what is scrolled.
+            await page.evaluate(_RELATIVE, str(ROOT))
+            await page.screenshot(path=folder / f"{name}.png", full_page=True)
             report(f"{folder / name}.png")
         await running.close()
 
