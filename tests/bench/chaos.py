@@ -140,7 +140,11 @@ async def endure(
                     await asyncio.sleep(fault.after_s)
                     at.append(time.monotonic())
                     breaking.append(asyncio.create_task(_break(gateway, broker, fault, folder)))
-                await load.more(ANSWERS, within_s=ANSWERS_WITHIN_S)
+                try:
+                    await load.more(ANSWERS, within_s=ANSWERS_WITHIN_S)
+                except TimeoutError:
+                    broke = ", ".join(f"{fault.kind} of {fault.victim}" for fault in volley)
+                    raise AssertionError(f"no {ANSWERS} answers within {ANSWERS_WITHIN_S:.0f} s of {broke}") from None
                 answered = time.monotonic()
                 await asyncio.gather(*breaking)
                 for fault, at_s in zip(volley, at, strict=True):
