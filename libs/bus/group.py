@@ -28,6 +28,7 @@ from libs.bus.producer import Producer
 from libs.bus.reader import Membership, PartitionReader
 from libs.bus.settings import BusSettings
 from libs.bus.signing import NOBODY, Trust
+from libs.bus.tenure import Tenure
 from libs.bus.turn import RETRY_FIRST_S, RETRY_MOST_S, Turn
 from libs.runtime.background import Repeated
 from libs.telemetry.metrics import Labels
@@ -88,6 +89,7 @@ class GroupMember(Generic[R]):
         self._most_records = most_records
         self._membership = Membership(group, _Listener(self), client_id, instance)
         self._joined: PartitionReader | None = None
+        self.tenure = Tenure(settings.session_timeout_ms / 1000, lambda: self._joined)
         self._turn: Turn[R] | None = None
         self._loading: asyncio.Task[None] | None = None
         self._stopping = False

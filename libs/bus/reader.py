@@ -7,7 +7,8 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, NoError, RebalanceInProgressError, for_code
+from aiokafka.protocol.group import HeartbeatRequest
 
 from contracts.services import Group
 from contracts.topic import Topic
@@ -68,6 +69,20 @@ class PartitionReader:
     async def start(self) -> None:
         """Connects; in a group, joins it. Raises KafkaError where no broker answers."""
         await self._consumer.start()
+
+    @property
+    def member_id(self) -> str:
+        """By which its group knows it; empty where it knows of none."""
+        coordinator = self._consumer._coordinator
+        return str(coordinator.member_id) if coordinator else ""
+
+    async def beats(self) -> bool:
+        """Asks the coordinator whether the group has this member. Raises KafkaError."""
+        coordinator = self._consumer._coordinator
+        answer = await coordinator._send_req(
+            HeartbeatRequest(coordinator.group_id, coordinator.generation, coordinator.member_id)
+        )
+        return for_code(answer.error_code) in (NoError, RebalanceInProgressError)
 
     async def stop(self) -> None:
         """Disconnects; a member without an instance name leaves its group."""

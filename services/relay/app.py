@@ -28,6 +28,7 @@ from services.relay.handlers import LOOK_AFTER_EVERY_S, RECALL_BEFORE_MS, RelayP
 from services.relay.hooks import Hooks
 from services.relay.means import Means
 from services.relay.outcomes import reporting
+from services.relay.ownership import Ownership
 from services.relay.recording import Recording
 from services.relay.servers import Servers
 from services.relay.settings import RelaySettings
@@ -52,7 +53,6 @@ async def build(service: Service) -> AsyncIterator[None]:
     servers, hooks = Servers(to_servers, config.mcp.answer_bytes), Hooks(to_hooks, grants)
     means = Means(grants, upstreams, tally, key_uses, timeouts, cache, servers, hooks, config.mcp.list_s)
     recording = Recording(service.producer, policies, config.contents.public_key)
-    attempts = Attempts(relay_id, service.producer, means, versions, policies, recording)
     keep_ms = int(timeouts.route_s * 2_000) + RECALL_BEFORE_MS
 
     def make(work: Work) -> RelayProcessor:
@@ -70,6 +70,8 @@ async def build(service: Service) -> AsyncIterator[None]:
         # Attempts outlive their partitions, which are another relay's while they end.
         drains_on=topics.ATTEMPTS,
     )
+    ownership = Ownership(service.bus, member.tenure)
+    attempts = Attempts(relay_id, service.producer, means, versions, policies, recording, ownership)
     views = service.views(relays, grant_keys, policies, View(topics.CATALOG, on_change=versions.changed))
     announcement = Upkeep(service.producer, relays, lambda: {relay_id: grants.announcement(now_ms())})
     clients = service.follower(topics.CANCELLATIONS, attempts.on_client, begin=From.END)

@@ -30,11 +30,13 @@ from libs.runtime.budget import Budget
 from libs.sealing.replies import seal_ended
 from libs.telemetry.tracing import Step
 from services.relay.attempt import Attempt, LeftError
+from services.relay.core.continuing import may_go_on
 from services.relay.core.ending import Ending, attempt_ended, failed, undeliverable
 from services.relay.core.job import Job
 from services.relay.core.noting import Notes
 from services.relay.core.own_keys import OwnKeyUses
 from services.relay.means import Means
+from services.relay.ownership import Ownership
 from services.relay.recording import Recording
 from services.relay.reply_stream import ReplyStream
 from services.relay.server_attempt import ServerAttempt
@@ -70,6 +72,7 @@ class Attempts:
         versions: CatalogVersions,
         policies: View[PolicySet],
         recording: Recording,
+        ownership: Ownership,
     ) -> None:
         """
         Args:
@@ -77,11 +80,13 @@ class Attempts:
         """
         self._policies = policies
         self._recording = recording
+        self._ownership = ownership
         self.relay_id = relay_id
         self._producer = producer
         self._means = means
         self._versions = versions
-        self._running: dict[RequestId, tuple[Attempt | ServerAttempt, asyncio.Task[None]]] = {}
+        self._running: dict[RequestId, tuple[Attempt | ServerAttempt, asyncio.Task[None], str]] = {}
+        """With the member ID as which each was begun."""
         self.cancelled = RecentIds()
         """Requests whose clients left."""
         self._own_keys = OwnKeyUses()
@@ -134,12 +139,13 @@ class Attempts:
             if of_servers
             else Attempt(job, stream, self._means)
         )
+        member_id = self._ownership.member_id
         starting = None
         if route.request_id not in self.cancelled:
             starting = self._starting.spawn(self._publish_started(route, step.traceparent))
-        task = self._tasks.spawn(self._run(job, stream, attempt, starting, step))
+        task = self._tasks.spawn(self._run(job, stream, attempt, starting, step, member_id))
         task.add_done_callback(lambda _: self._held.give(owner, size))
-        self._running[route.request_id] = attempt, task
+        self._running[route.request_id] = attempt, task, member_id
         _notify(task, on_ended)
 
     def _rules_of(self, route: RoutePlanned) -> AnswerRules | None:
@@ -165,9 +171,11 @@ class Attempts:
     def adopt(self, request_id: RequestId, on_ended: OnEnded) -> bool:
         """True if this route runs here: its partition went and came back meanwhile."""
         found = self._running.get(request_id)
-        if found:
-            _notify(found[1], on_ended)
-        return found is not None
+        if found is None or found[2] != self._ownership.member_id:
+            # It was taken for dead meanwhile: the log says whose the route is.
+            return False
+        _notify(found[1], on_ended)
+        return True
 
     def on_client(self, received: Received[RequestCancelled | ReplyRead]) -> None:
         """Every relay receives what every client does: a partition may have moved on while its attempt stayed here."""
@@ -203,7 +211,7 @@ class Attempts:
         await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         for one in waiting:
             one.cancel()
-        for attempt, _ in self._running.values():
+        for attempt, _task, _member_id in self._running.values():
             if hurried.is_set() or not attempt.leave():
                 attempt.stop(Outcome.INTERRUPTED)
         await self._tasks.wait(ENDS_WITHIN_S)
@@ -219,6 +227,7 @@ class Attempts:
         attempt: Attempt | ServerAttempt,
         starting: "asyncio.Task[None] | None",
         step: Step,
+        member_id: str,
     ) -> None:
         route, request_id = job.route, job.route.request_id
         try:
@@ -227,6 +236,8 @@ class Attempts:
             else:
                 await starting
                 ending = await self._answered(job, attempt, stream)
+                if may_go_on(job) and await self._ownership.lost(job, member_id):
+                    raise LeftError
                 if ending.outcome is Outcome.COMPLETED and attempt.kept:
                     # Before the end of the answer: whoever has seen it may ask for it.
                     await self._storing.store(attempt.kept, route.caller.owner, step.traceparent)
@@ -250,7 +261,9 @@ class Attempts:
             log.info("left to another relay", traceparent=step.traceparent, request_id=request_id)
             step.end("left")
         finally:
-            self._running.pop(request_id, None)
+            # Who stood still meanwhile may have begun it once more.
+            if (found := self._running.get(request_id)) and found[0] is attempt:
+                del self._running[request_id]
             self._room.release()
 
     async def _answered(self, job: Job, attempt: Attempt | ServerAttempt, stream: ReplyStream) -> Ending:

@@ -14,7 +14,7 @@ NOT_NEEDED = cast("Any", None)
 
 
 def _attempts(log: PromptLog) -> Attempts:
-    return Attempts("relay-1", log, NOT_NEEDED, echo_versions(), NOT_NEEDED, NOT_NEEDED)
+    return Attempts("relay-1", log, NOT_NEEDED, echo_versions(), NOT_NEEDED, NOT_NEEDED, NOT_NEEDED)
 
 
 async def test_a_prompt_that_would_be_more_than_an_owner_s_half_is_refused_before_it_is_read() -> None:
