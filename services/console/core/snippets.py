@@ -1,5 +1,6 @@
 """How to send a first request, tool by tool. The key stands for itself: it is shown once, elsewhere. Pure."""
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 
@@ -18,6 +19,15 @@ def snippets(base_url: str, model: str) -> list[Snippet]:
     root = base_url.removesuffix("/v1")
     values = {"URL": root, "MODEL": model}
     return [Snippet(id_, name, _filled(text, values), note) for id_, name, text, note in _TEXTS]
+
+
+def model_of(used: Iterable[str], offered: Collection[str]) -> str:
+    """The first of the models used that the catalog has, or any of these.
+
+    Anything else is what a client wrote, and these texts are pasted into shells.
+    """
+    known = (model for model in used if model in offered)
+    return next(known, min(offered, default="provider/model"))
 
 
 def _filled(text: str, values: dict[str, str]) -> str:

@@ -9,7 +9,7 @@ from libs.policy.rules import daily_limit
 from services.console.core.charts import Chart, bars
 from services.console.core.cursors import Slice
 from services.console.core.limit_use import LimitUse
-from services.console.core.snippets import snippets
+from services.console.core.snippets import model_of, snippets
 from services.console.errors import NotFound
 from services.console.routes.limits import uses_of
 from services.console.session import connected, origin, parts_of
@@ -56,7 +56,7 @@ async def home(visit: Visiting) -> Response:
     )
     newest = await requests.rows(call.connection, whose, Filters(since=since), Slice(5))
     spent_today, limit = await _limit(visit)
-    example = next(iter(sorted(call.parts.catalog.offers)), "provider/model")
+    model = model_of((one.model for one in newest), call.parts.catalog.offers)
     return visit.page(
         "home.html",
         invitations=await _invitations(visit),
@@ -70,7 +70,7 @@ async def home(visit: Visiting) -> Response:
         spent_today=spent_today,
         limit=limit,
         limits=await _limits(visit),
-        snippets=snippets(call.parts.gateway_url, newest[0].model if newest else example),
+        snippets=snippets(call.parts.gateway_url, model),
     )
 
 
