@@ -3,6 +3,7 @@
 import asyncio
 import random
 import sys
+from weakref import WeakMethod
 
 import structlog
 
@@ -48,7 +49,7 @@ class Attempt:
         self._means = means
         self._counting = Counting(route, means.paces, means.tally, goes_on.before if goes_on else None)
         self._reading_on = ReadingOn(means.left, means.timeouts.leave_s)
-        self._client = Client(stream, self._lookup, self._reading_on, lambda: self.stop(Outcome.CANCELLED))
+        self._client = Client(stream, self._lookup, self._reading_on, WeakMethod(self._client_left))
         if goes_on:
             self._client.sent = goes_on.last
         self._task: asyncio.Task[Ending] | None = None
@@ -74,6 +75,9 @@ class Attempt:
         self._stop_as = self._stop_as or outcome
         if self._task and not (leaves and self._reading_on.begin(self._task)):
             self._task.cancel()
+
+    def _client_left(self) -> None:
+        self.stop(Outcome.CANCELLED)
 
     def leave(self) -> bool:
         """Ends it without an ending, where another relay can go on with its stream; else False."""

@@ -200,7 +200,8 @@ class Calling:
                     await stream.drain()
             if stream.full and stream.unread:
                 log.warning("the client does not read", **self.called.about)
-                self._client.leave()
+                if leave := self._client.on_left():
+                    leave()
                 await asyncio.sleep(0)
 
 
