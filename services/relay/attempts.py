@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from typing import NamedTuple
 
 import structlog
 from aiokafka.errors import MessageSizeTooLargeError
@@ -61,6 +62,13 @@ TOO_LARGE = Refusal(status=502, message="The provider's answer is larger than th
 OnEnded = Callable[[], None]
 
 
+class _Running(NamedTuple):
+    attempt: Attempt | ServerAttempt
+    task: "asyncio.Task[None]"
+    member_id: str
+    """As which of the group's it was begun."""
+
+
 class Attempts:
     """Runs routes and publishes how they end. It outlives assignments: a partition may move on meanwhile."""
 
@@ -85,8 +93,7 @@ class Attempts:
         self._producer = producer
         self._means = means
         self._versions = versions
-        self._running: dict[RequestId, tuple[Attempt | ServerAttempt, asyncio.Task[None], str]] = {}
-        """With the member ID as which each was begun."""
+        self._running: dict[RequestId, _Running] = {}
         self.cancelled = RecentIds()
         """Requests whose clients left."""
         self._own_keys = OwnKeyUses()
@@ -145,7 +152,7 @@ class Attempts:
             starting = self._starting.spawn(self._publish_started(route, step.traceparent))
         task = self._tasks.spawn(self._run(job, stream, attempt, starting, step, member_id))
         task.add_done_callback(lambda _: self._held.give(owner, size))
-        self._running[route.request_id] = attempt, task, member_id
+        self._running[route.request_id] = _Running(attempt, task, member_id)
         _notify(task, on_ended)
 
     def _rules_of(self, route: RoutePlanned) -> AnswerRules | None:
@@ -171,10 +178,10 @@ class Attempts:
     def adopt(self, request_id: RequestId, on_ended: OnEnded) -> bool:
         """True if this route runs here: its partition went and came back meanwhile."""
         found = self._running.get(request_id)
-        if found is None or found[2] != self._ownership.member_id:
+        if found is None or found.member_id != self._ownership.member_id:
             # It was taken for dead meanwhile: the log says whose the route is.
             return False
-        _notify(found[1], on_ended)
+        _notify(found.task, on_ended)
         return True
 
     def on_client(self, received: Received[RequestCancelled | ReplyRead]) -> None:
@@ -183,11 +190,11 @@ class Attempts:
         found = self._running.get(record.request_id)
         if isinstance(record, ReplyRead):
             if found:
-                found[0].read(record.size)
+                found.attempt.read(record.size)
             return
         self.cancelled.add(record.request_id, now_ms())
         if found:
-            found[0].stop(Outcome.CANCELLED)
+            found.attempt.stop(Outcome.CANCELLED)
 
     def forget_cancellations(self, until_ms: int) -> None:
         """Forgets those of this time or earlier."""
@@ -211,9 +218,9 @@ class Attempts:
         await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         for one in waiting:
             one.cancel()
-        for attempt, _task, _member_id in self._running.values():
-            if hurried.is_set() or not attempt.leave():
-                attempt.stop(Outcome.INTERRUPTED)
+        for running in self._running.values():
+            if hurried.is_set() or not running.attempt.leave():
+                running.attempt.stop(Outcome.INTERRUPTED)
         await self._tasks.wait(ENDS_WITHIN_S)
 
     async def answer_unknown(self, ended: ReplyEnded, trace: str) -> None:
@@ -262,7 +269,7 @@ class Attempts:
             step.end("left")
         finally:
             # Who stood still meanwhile may have begun it once more.
-            if (found := self._running.get(request_id)) and found[0] is attempt:
+            if (found := self._running.get(request_id)) and found.attempt is attempt:
                 del self._running[request_id]
             self._room.release()
 
