@@ -89,7 +89,7 @@ async def test_one_prompt_that_is_refused_refuses_all(
 ) -> None:
     with pytest.raises(openai.BadRequestError) as refused:
         await client.completions.create(
-            model="claude/echo", prompt=["[[stub gap_ms=2000]]", "[[stub error=400]]"], stream=stream
+            model="claude/echo", prompt=["[[stub hang=1]]", "[[stub error=400]]"], stream=stream
         )
     entry = await gateway.entry(refused.value.response.headers["x-request-id"])
     assert (entry["outcome"], entry["cost_microdollars"]) == ("failed", 0)
