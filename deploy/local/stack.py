@@ -98,7 +98,7 @@ class Stack:
 
     @property
     def _alerts(self) -> bool:
-        """There are sinks, or owners who are told of alerts by mail."""
+        """There are sinks, or owners who are notified of alerts by mail."""
         known = os.environ | self._options.environment
         return bool(known.get("SLUICE_CONSOLE_MAIL_HOST") or load_config(self._options.config).sinks)
 

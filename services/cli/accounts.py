@@ -75,7 +75,7 @@ def account_alert_mails(
     account_id: AccountArgument,
     state: Annotated[str | None, typer.Argument(metavar="[on|off]", help="Without it, how it is.")] = None,
 ) -> None:
-    """Say whether an account is told of alerts by mail, or end that and begin it again."""
+    """Say whether an account is notified of alerts by mail, or end that and begin it again."""
     path = f"/api/accounts/{account_id}/alert-mails"
     if state is None:
         api.show("GET", path)

@@ -10,7 +10,7 @@ from libs.database.pool import Database
 from libs.mail.smtp import MailError, MailServer
 from libs.runtime.background import Repeated
 from libs.telemetry.instruments import ALERT_MAILS
-from services.console.core.alert_mails import MOST_ATTEMPTS, AlertMail, is_told, mail_of, pause
+from services.console.core.alert_mails import MOST_ATTEMPTS, AlertMail, is_notified, mail_of, pause
 from services.console.store import alert_mails
 from services.console.store.alert_mails import Outcome
 
@@ -71,14 +71,14 @@ class AlertMails:
     async def _order(self) -> None:
         """Alerts that are over are forgotten: they come again under another time."""
         now = datetime.now(UTC)
-        told = {(one.state_key, one.since_ms): one for one in self._alerts() if is_told(one, now)}
-        fresh = told.keys() - self._ordered
+        notified = {(one.state_key, one.since_ms): one for one in self._alerts() if is_notified(one, now)}
+        fresh = notified.keys() - self._ordered
         if fresh:
             async with self._database.pool.acquire() as connection:
                 for key in fresh:
-                    await alert_mails.order(connection, told[key])
+                    await alert_mails.order(connection, notified[key])
                 await alert_mails.forget(connection)
-        self._ordered = set(told)
+        self._ordered = set(notified)
 
     async def _send(self, mail: AlertMail) -> bool:
         """False: the server does not take it now."""

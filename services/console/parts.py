@@ -47,7 +47,7 @@ class Parts:
     public_url: str | None = None
     """Where browsers reach the console; None: where they say that they do."""
     mails: bool = False
-    """Owners are told of alerts by mail."""
+    """Owners are notified of alerts by mail."""
     changed: Callable[[], None]
     """Called after each change, so that the outbox is published at once."""
     proxies: int = 0

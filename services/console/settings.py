@@ -31,7 +31,7 @@ class ConsoleSettings(BaseSettings):
     """Of Stripe's webhook at ``/api/payments/stripe``; two, separated by a comma, while one is replaced. Without it
     nobody reports payments."""
     mail_host: str | None = None
-    """The SMTP server by which owners are told of alerts; None: they are not."""
+    """The SMTP server by which owners are notified of alerts; None: they are not."""
     mail_port: int = Field(default=587, ge=1, le=65535)
     mail_security: Literal["starttls", "tls", "none"] = "starttls"
     mail_user: str = ""

@@ -99,7 +99,7 @@ class Bench:
         return self.seen
 
     async def _disturb(self) -> None:
-        chance, began_s, told = random.Random(self._options.seed), time.monotonic(), 0
+        chance, began_s, reported = random.Random(self._options.seed), time.monotonic(), 0
         while self.seen.kills < self._options.kills and time.monotonic() - began_s < self._options.minutes * 60:
             await _clear_of_the_hour()
             await asyncio.sleep(chance.uniform(*PAUSE_S))
@@ -107,8 +107,8 @@ class Bench:
             await asyncio.gather(*(self._strike(name, gently=chance.random() < GENTLY) for name in sorted(names)))
             self._killed_s, self._decided = time.monotonic(), 0
             await until(self._decides, what="decisions after a kill", within_s=WITHIN_S)
-            if self.seen.kills // 20 > told:
-                told = self.seen.kills // 20
+            if self.seen.kills // 20 > reported:
+                reported = self.seen.kills // 20
                 owners = sum(one.owners for one in self.seen.found.values())
                 report(f"{self.seen.kills} kills, {owners} owners, {time.monotonic() - began_s:.0f} s")
         self._over.set()

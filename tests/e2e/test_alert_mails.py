@@ -1,4 +1,4 @@
-"""Owners are told by mail of what they can do something about, at a real mail server, until they want no more."""
+"""Owners are notified by mail of what they can do something about, at a real mail server, until they want no more."""
 
 import re
 from collections.abc import AsyncIterator
@@ -62,7 +62,7 @@ async def _to(mails: MailReceiver, count: int, *words: str) -> list[EmailMessage
 
 
 async def _low(plane: Plane, path: str, key: str) -> None:
-    """Has an owner's balance be below what the owner wants to be told of."""
+    """Has an owner's balance be below what the owner wants to be notified of."""
     await plane.call("POST", f"{path}/credit", {"usd": "0.5"})
 
     async def entered() -> bool | None:
@@ -115,7 +115,7 @@ async def test_those_who_manage_an_organization_s_billing_are_told_and_end_it_wi
         for wrong in ("x", "00000000-0000-4000-8000-000000000000"):
             assert (await http.post(f"/alert-mails/{wrong}")).status_code == 404
 
-    # The next alert is told to who still wants to know; the same kind would come again after a day.
+    # The next alert is sent to who still wants to know; the same kind would come again after a day.
     await plane.gateway.database.execute("update control.alert_mails set created_at = now() - interval '25 hours'")
     path = f"/api/organizations/{organization}"
     await plane.call("POST", f"{path}/credit", {"usd": "10"})
@@ -130,7 +130,7 @@ async def test_those_who_manage_an_organization_s_billing_are_told_and_end_it_wi
     assert (await _to(mails, 3, "balance is low", "Acme & Söhne"))[2]["To"] == await _address(plane, other)
 
 
-async def test_an_account_is_told_once_of_a_limit_and_sees_on_its_page_how_to_end_it(
+async def test_an_account_is_notified_once_of_a_limit_and_sees_on_its_page_how_to_end_it(
     plane: Plane, mails: MailReceiver
 ) -> None:
     person = await plane.person()

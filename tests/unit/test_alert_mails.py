@@ -1,11 +1,11 @@
-"""Who is told of which alerts by mail, and what a mail says."""
+"""Who is notified of which alerts by mail, and what a mail says."""
 
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from contracts.alerts import AlertChanged
-from services.console.core.alert_mails import AlertMail, is_told, mail_of, owner_of, pause
+from services.console.core.alert_mails import AlertMail, is_notified, mail_of, owner_of, pause
 from services.console.core.owners import OwnerKind
 
 NOW = datetime(2026, 11, 27, tzinfo=UTC)
@@ -31,7 +31,7 @@ MAIL = AlertMail(
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "notified"),
     [
         ({}, True),
         ({"about": "acct:acct_1"}, True),
@@ -44,8 +44,8 @@ MAIL = AlertMail(
         ({"about": "ip:127.0.0.1"}, False),
     ],
 )
-def test_owners_are_told_of_what_is_raised_about_them(changes: dict[str, object], told: bool) -> None:
-    assert is_told(ALERT.model_copy(update=changes), NOW) is told
+def test_owners_are_notified_of_what_is_raised_about_them(changes: dict[str, object], notified: bool) -> None:
+    assert is_notified(ALERT.model_copy(update=changes), NOW) is notified
 
 
 def test_an_owner_is_an_organization_or_an_account() -> None:

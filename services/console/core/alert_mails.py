@@ -11,11 +11,11 @@ from services.console.answers import Answer
 from services.console.core.owners import OwnerKind
 
 SUBJECTS = {"balance-low": "The balance is low", "limit-reached": "A limit is reached"}
-"""What owners are told of; the rest is the operator's."""
+"""What owners are notified of; the rest is the operator's."""
 FRESH = timedelta(hours=24)
 """What was last said longer ago is not news any more."""
 QUIET = timedelta(hours=24)
-"""So long the same kind of alert about the same owner is told to nobody twice."""
+"""So long the same kind of alert about the same owner is sent to nobody twice."""
 MOST_ATTEMPTS = 12
 _FIRST_PAUSE = timedelta(minutes=1)
 _MOST_PAUSE = timedelta(hours=1)
@@ -36,14 +36,14 @@ class AlertMail(Answer):
     attempts: int
 
 
-def is_told(alert: AlertChanged, now: datetime) -> bool:
-    """Owners are told of this alert."""
+def is_notified(alert: AlertChanged, now: datetime) -> bool:
+    """Owners are notified of this alert."""
     fresh = now.timestamp() * 1000 - alert.at_ms < FRESH / timedelta(milliseconds=1)
     return alert.raised and alert.kind in SUBJECTS and fresh and alert.about.partition(":")[0] in _KINDS
 
 
 def owner_of(about: str) -> tuple[OwnerKind, str]:
-    """Kind and ID of whom an alert is about that `is_told`."""
+    """Kind and ID of whom an alert is about that `is_notified`."""
     prefix, _, owner_id = about.partition(":")
     return _KINDS[prefix], owner_id
 

@@ -72,13 +72,13 @@ class Revoked(Answer):
 
 
 class AlertMailsChange(Body):
-    """Whether an account is told of alerts by mail."""
+    """Whether an account is notified of alerts by mail."""
 
     on: bool
 
 
 class AlertMailsState(Answer):
-    """Whether an account is told of alerts by mail, where this Sluice sends any."""
+    """Whether an account is notified of alerts by mail, where this Sluice sends any."""
 
     id: str
     on: bool
@@ -129,7 +129,7 @@ async def sign_out(account_id: str, call: Call) -> SignedOut:
 
 @routes.get("/accounts/{account_id}/alert-mails")
 async def show_alert_mails(account_id: str, call: Call) -> AlertMailsState:
-    """Whether an account is told by mail of alerts about itself and the organizations whose billing it may manage."""
+    """Whether an account gets mails of alerts about itself and the organizations whose billing it may manage."""
     call.check_account(account_id)
     on = await alert_mails.wanted(call.connection, account_id)
     return AlertMailsState(id=account_id, on=on, sent=call.parts.mails)

@@ -27,10 +27,10 @@ _OF_ORGANIZATION = """
 
 
 async def order(connection: Connection, alert: AlertChanged) -> None:
-    """Makes a mail to each account that can do something about an alert that `is_told`, and wants to know.
+    """Makes a mail to each account that can do something about an alert that `is_notified`, and wants to know.
 
-    An account is told: the account itself; an organization: those who may manage its billing. Nobody is told twice of
-    one alert, or of the same kind about the same owner within `QUIET`.
+    About an account the account itself is notified, about an organization those who may manage its billing. Nobody is
+    notified twice of one alert, or of the same kind about the same owner within `QUIET`.
     """
     kind, owner_id = owner_of(alert.about)
     recipients = _OF_ACCOUNT if kind is OwnerKind.ACCOUNTS else _OF_ORGANIZATION

@@ -75,7 +75,7 @@ async def home(visit: Visiting) -> Response:
 
 
 async def _mails(visit: Visit) -> bool | None:
-    """Whether one is told of alerts by mail; None where nobody is."""
+    """Whether one is notified of alerts by mail; None where nobody is."""
     account_id = visit.session.actor.account_id
     if visit.space.organization or account_id is None or not visit.session.parts.mails:
         return None
