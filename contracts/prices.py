@@ -48,6 +48,8 @@ class Price(Value):
     """By ascending ``above_input_tokens``; the first begins at 0."""
     units: list[UnitRate] = []
     """Of what is not counted in tokens."""
+    flex_percent: Annotated[int, Field(ge=0, le=100)] | None = None
+    """Of this price, for what the provider ran when it had room (`contracts.usage.ServiceTier`); None: all of it."""
 
 
 class PriceRule(Value):

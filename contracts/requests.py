@@ -126,6 +126,8 @@ class CallableRequest(AddressedRequest):
     """How often all targets are asked again where each has failed before its first byte."""
     retries_run: bool = False
     """Also where a provider may have run the request: its client pays twice."""
+    patient: bool = False
+    """Nobody waits for it: a provider may run it when it has room, where that costs less."""
     cache: CacheUse | None = None
     upstream_headers: dict[str, str] = {}
     """The client's headers that are for the provider, as its reference has them (``anthropic-beta``)."""

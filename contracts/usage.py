@@ -17,6 +17,9 @@ EstimatedFrom = Literal["text", "bounds", "time"]
 """``text``: prompt and delivered text, four bytes a token. ``bounds``: the most that the input can have, and what was
 delivered at two bytes a token. ``time``: as bounds, but the time since the call at the model's pace, which is more."""
 
+ServiceTier = Literal["flex"]
+"""``flex``: run when its provider had room, for less (OpenAI, "Flex processing"; Google, "Flex inference")."""
+
 
 class TokenUsage(Value):
     """The provider's own counts. ``input_tokens`` and ``output_tokens`` include all others of their side."""
@@ -82,3 +85,5 @@ class UsageRecorded(RequestFacts):
     streamed: bool = False
     cached_percent: Annotated[int, Field(ge=0, le=100)] | None = None
     """The answer came from the cache, and so much of what it would have cost is charged; None: of a provider."""
+    service_tier: ServiceTier | None = None
+    """Where the provider has a price for it; None: its ordinary one."""

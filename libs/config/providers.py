@@ -157,6 +157,11 @@ class Provider(Section):
         return _OWN_SURFACES.get(self.protocol) is surface or surface.value in self.native
 
     @property
+    def may_have_flex(self) -> bool:
+        """Its protocol has ``service_tier: flex``."""
+        return self.protocol != "anthropic-messages" and self.platform != "vertex"
+
+    @property
     def may_think(self) -> bool:
         """Its models may generate what they do not show."""
         return "reasoning" not in self.unsupported
@@ -209,6 +214,9 @@ class Model(Description):
     ``prefill``: the last message is the assistant's (Claude up to 4.5, OpenRouter). ``prefix``: that message is marked
     so (DeepSeek's ``/beta``), ``partial`` likewise (Moonshot). ``continue_final_message``: the request is (vLLM).
     """
+    flex_percent: int | None = Field(default=None, ge=0, le=100)
+    """The provider runs the model for so much of its price when it has room (``service_tier: flex``): lines of batches
+    are sent so. None: it does not."""
     counted_by: Encoding | None = None
     """What the model certainly counts its text with: credit is then reserved by tokens, and prompts may be tokens.
     None: it is not known, and bytes count."""

@@ -57,8 +57,14 @@ def price_list(catalog: Catalog, before: Catalog | None = None) -> PriceList:
         for offer in catalog.all_of(model_id):
             if not offer.model.free:
                 with contextlib.suppress(NoPriceError):
-                    prices.setdefault(model_id, {})[offer.provider_id] = _kept(offer, before) or rules_of(offer)
+                    found = _kept(offer, before) or rules_of(offer)
+                    prices.setdefault(model_id, {})[offer.provider_id] = found
     return prices
+
+
+def _with_flex(rule: PriceRule, offer: Offer) -> PriceRule:
+    price = rule.price.model_copy(update={"flex_percent": offer.model.flex_percent})
+    return rule.model_copy(update={"price": price})
 
 
 def use_prices_of(data: bytes) -> None:
@@ -84,7 +90,7 @@ def _kept(offer: Offer, before: Catalog | None) -> list[PriceRule]:
     if known is None or not is_from_genai(offer) or not is_from_genai(known):
         return []
     same = known.model.upstream_model == offer.model.upstream_model and known.provider.prices == offer.provider.prices
-    return list(known.prices) if same else []
+    return [_with_flex(rule, offer) for rule in known.prices] if same else []
 
 
 def check_prices(catalog: Catalog) -> None:
@@ -101,6 +107,10 @@ def rules_of(offer: Offer) -> list[PriceRule]:
     Raises:
         NoPriceError: neither the file nor genai-prices knows one.
     """
+    return [_with_flex(rule, offer) for rule in _ordinary(offer)]
+
+
+def _ordinary(offer: Offer) -> list[PriceRule]:
     if offer.model.pricing:
         price = _price(CONFIGURED, [_configured(offer.model.pricing)], _units(offer.model.pricing))
         return [PriceRule(price=price)]

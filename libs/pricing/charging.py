@@ -7,6 +7,7 @@ from contracts.prices import Price
 from contracts.quantities import Quantity
 from contracts.usage import TokenUsage, UsageRecorded
 from libs.pricing.cost import cost_microdollars
+from libs.pricing.tiers import at_tier
 
 UNPRICED = "unpriced"
 """The price version of usage whose model had no price, or named a catalog that is not known; an operator has to look
@@ -28,6 +29,7 @@ def cost_of(usage: UsageRecorded, price: Price | None) -> Cost:
     Args:
         price: of the model at the provider that answered, when the request was accepted.
     """
+    price = at_tier(price, usage.service_tier)
     cost = cost_in(usage.tokens, usage.quantities, price, byok=usage.byok, free=usage.free)
     if usage.cached_percent is None:
         return cost

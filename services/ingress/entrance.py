@@ -211,6 +211,7 @@ class Entrance:
             prompt_bytes=len(raw),
             reply_to=reply_to,
             voucher=visitor.voucher,
+            patient=visitor.patient,
         )
         if asked.model in catalog.auto:
             has_balance = caller is not None and (not catalog.billing.prepaid or self._has_balance(caller.owner))

@@ -62,11 +62,19 @@ class Lines:
         self._authenticator = authenticator
         self._places = asyncio.Semaphore(at_once)
 
-    async def run(self, ordered: BatchOrdered, number: int, line: Line, stopped: Callable[[], Reason | None]) -> Done:
+    async def run(
+        self,
+        ordered: BatchOrdered,
+        number: int,
+        line: Line,
+        stopped: Callable[[], Reason | None],
+        patient: Callable[[], bool],
+    ) -> Done:
         """Runs a line to its end. However often this is called with it, it is run once, and charged once.
 
         Args:
             stopped: why a line that waits is not sent any more.
+            patient: it may wait until its provider runs it for less.
 
         Raises:
             Unauthorized, Forbidden: whoever made the batch may not ask any more.
@@ -75,7 +83,7 @@ class Lines:
         name = line_id(ordered, number)
         tries = faults = 0
         while True:
-            found = await self._send(ordered, key, line, stopped)
+            found = await self._send(ordered, key, line, stopped, patient)
             if found is None:
                 return Done(408, not_answered(name, line.custom_id, stopped() or NOT_RUN))
             tries, faults = tries + 1, faults + (found.status not in BUSY)
@@ -86,7 +94,12 @@ class Lines:
                 return Done(found.status, content)
 
     async def _send(
-        self, ordered: BatchOrdered, key: ClientKey, line: Line, stopped: Callable[[], Reason | None]
+        self,
+        ordered: BatchOrdered,
+        key: ClientKey,
+        line: Line,
+        stopped: Callable[[], Reason | None],
+        patient: Callable[[], bool],
     ) -> Collected | None:
         async with self._places:
             while not self._door.quiet and stopped() is None:
@@ -94,7 +107,14 @@ class Lines:
             if stopped() is not None:
                 return None
             self._authenticator.still_vouched(ordered.caller, ordered.voucher)
-            visitor = Visitor({"content-type": JSON}, ordered.caller, ordered.address, ordered.voucher, in_batch=True)
+            visitor = Visitor(
+                {"content-type": JSON},
+                ordered.caller,
+                ordered.address,
+                ordered.voucher,
+                in_batch=True,
+                patient=patient(),
+            )
             body: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
             body.put_nowait({"type": "http.request", "body": line.body})
             collected = Collected()

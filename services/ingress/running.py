@@ -169,6 +169,11 @@ class _Run:
             return CANCELLED
         return EXPIRED if now_ms() >= self._batch.created.due_at_ms else None
 
+    def _patient(self) -> bool:
+        """Half of its time is left, in which lines may wait for providers to have room for less."""
+        created = self._batch.created
+        return now_ms() < (created.created_at_ms + created.due_at_ms) // 2
+
     async def run(self) -> None:
         """Runs it to its end.
 
@@ -239,7 +244,7 @@ class _Run:
 
     async def _run_line(self, ordered: BatchOrdered, number: int, line: Line) -> Done:
         try:
-            return await self._lines.run(ordered, number, line, self._stopped)
+            return await self._lines.run(ordered, number, line, self._stopped, self._patient)
         except (Unauthorized, Forbidden) as error:
             self._refused = error
             return Done(error.status, not_answered(line_id(ordered, number), line.custom_id, REFUSED))

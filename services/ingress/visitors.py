@@ -28,6 +28,8 @@ class Visitor:
     voucher: Voucher | None = None
     in_batch: bool = False
     """It is a line of a batch: nobody waits for it."""
+    patient: bool = False
+    """See `contracts.requests.CallableRequest`."""
 
     @property
     def owner(self) -> str | None:

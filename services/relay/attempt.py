@@ -149,6 +149,7 @@ class Attempt:
         ending.call = self._job.goes_on.call if self._job.goes_on else 0
         ending.tried, ending.attempts = self._tried, len(self._tried) + 1 + ending.call
         ending.dropped = self._stream.dropped
+        ending.service_tier = self._calling.called.tier
         ending.upstream_ms = self._stream.upstream_ms if self._stream.started else self._client.waited_ms
         return ending
 
@@ -193,6 +194,8 @@ class Attempt:
                 return await self._calling.run()
             except UpstreamError as error:
                 if self._stop_as or self._stream.started:
+                    raise
+                if self._job.route.patient and self._calling.has_no_room(error.refusal):
                     raise
                 drawn = random.random()  # noqa: S311
                 left_s = self._job.left_s(now_ms())

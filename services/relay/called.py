@@ -7,6 +7,7 @@ from weakref import WeakMethod
 
 from contracts.clock import now_ms
 from contracts.routes import Target
+from contracts.usage import ServiceTier
 from libs.chat.providers.answers import Exchange
 from services.relay.answer_cache import Lookup
 from services.relay.core.job import Job
@@ -63,6 +64,11 @@ class Called:
 
     def __post_init__(self) -> None:
         self.about = {"request_id": self.job.route.request_id, "traceparent": self.job.traceparent}
+
+    @property
+    def tier(self) -> ServiceTier | None:
+        """In which the provider runs it."""
+        return self.exchange.tier() if self.exchange else None
 
     @property
     def worked_s(self) -> float:

@@ -34,6 +34,7 @@ log = structlog.get_logger()
 
 STALLED_S = 60.0
 """Within half of that the ingress lets a stream go on whose client reads nothing: if it does not, it is gone."""
+NO_ROOM = (429, 503)
 NO_GRANT = Refusal(
     status=503, message="The provider's key could not be opened; nothing was charged, try again.", retry_after_s=1
 )
@@ -52,10 +53,14 @@ class Calling:
         at, tally = self._target, self._means.tally
         if not self.called.at_s or at.grant.byok:
             return
-        if refusal is None:
+        if refusal is None or self.has_no_room(refusal):
             tally.answered(at.provider_id)
         else:
             tally.refused(at.provider_id, refusal, key=at.grant.key, now_ms=now_ms())
+
+    def has_no_room(self, refusal: Refusal) -> bool:
+        """The provider runs it for less when it has room, and has none now: that says nothing of its other tiers."""
+        return self.called.tier is not None and refusal.metadata.get("provider_status") in NO_ROOM
 
     async def run(self) -> Ending:
         """Calls the provider, and relays its answer.

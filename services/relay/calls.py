@@ -14,11 +14,11 @@ from libs.chat.providers.answers import Exchange
 from libs.chat.providers.exchange import exchange
 from libs.chat.providers.identifiers import identifiers, with_hashed_users
 from libs.chat.providers.protocol import Call
+from libs.chat.providers.tiers import FLEX, with_tier
 from libs.chat.shapes.completion import JsonObject
 from libs.chat.surfaces import costs
 from libs.chat.surfaces.writer import SurfaceError
 from libs.config.catalog import Offer
-from libs.config.providers import Provider
 from libs.endpoints.exchange import exchange as endpoint_exchange
 from libs.endpoints.form import Form
 from libs.endpoints.registry import ENDPOINTS
@@ -32,6 +32,7 @@ from services.relay.upstream import UpstreamError
 
 FOR_US = frozenset({"provider", "tags", "cache", "models", "route", "session_id"})
 """Fields of requests: the choice of provider and model, names of tasks and for reports, what the cache may do."""
+_WITH_TIERS = (Surface.CHAT_COMPLETIONS, Surface.RESPONSES, Surface.MESSAGES)
 
 
 def prepare(job: Job, target: Target, offer: Offer) -> tuple[Exchange, Keeper | None]:
@@ -43,13 +44,13 @@ def prepare(job: Job, target: Target, offer: Offer) -> tuple[Exchange, Keeper | 
     try:
         if job.route.surface in ENDPOINTS:
             return _endpoint(job.route, job.prompt, target, offer), None
-        return _chat(job, target, offer.provider)
+        return _chat(job, target, offer)
     except SurfaceError as error:
         raise UpstreamError(Refusal(status=400, message=str(error))) from None
 
 
-def _chat(job: Job, target: Target, provider: Provider) -> tuple[Exchange, Keeper | None]:
-    request, prompt = job.route, job.prompt
+def _chat(job: Job, target: Target, offer: Offer) -> tuple[Exchange, Keeper | None]:
+    request, prompt, provider = job.route, job.prompt, offer.provider
     asked = prompt.body
     body = _for_provider(asked)
     keeper = None
@@ -59,6 +60,7 @@ def _chat(job: Job, target: Target, provider: Provider) -> tuple[Exchange, Keepe
         known = prompt.response_id or (job.goes_on.response_id if job.goes_on else None)
         keeper = Keeper(body, known, background=prompt.response_id is not None)
     own_key = target.grant.byok
+    flex = provider.may_have_flex and offer.model.flex_percent is not None and request.surface in _WITH_TIERS
     left_out: list[str] = []
     if not own_key and provider.speaks(request.surface):
         body, left_out = without_hosted_tools(body, provider.extras)
@@ -79,6 +81,7 @@ def _chat(job: Job, target: Target, provider: Provider) -> tuple[Exchange, Keepe
         created_s=now_ms() // 1000,
         cache=request.task_id is not None,
         headers=request.upstream_headers,
+        flex=flex and request.patient,
         answer_id=f"{costs.PREFIX}{request.request_id}" if costs.are_wanted(asked) else None,
         identifiers=identifiers(
             target.provider_id,
@@ -92,7 +95,8 @@ def _chat(job: Job, target: Target, provider: Provider) -> tuple[Exchange, Keepe
     if left_out:
         dropped = (*found.outgoing.dropped, *left_out)
         found = replace(found, outgoing=replace(found.outgoing, dropped=dropped))
-    return (keeper.keeping(found) if keeper else found), keeper
+    found = keeper.keeping(found) if keeper else found
+    return with_tier(found) if flex and (request.patient or body.get("service_tier") == FLEX) else found, keeper
 
 
 def _guard(job: Job) -> Callable[[Exchange], Exchange] | None:

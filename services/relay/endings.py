@@ -8,6 +8,7 @@ from libs.chat.surfaces import costs
 from libs.chat.surfaces.registry import DIALECTS
 from libs.endpoints.registry import ENDPOINTS
 from libs.policy.answers import AnswerRefused
+from libs.pricing.tiers import at_tier
 from services.relay.called import Called
 from services.relay.core.costing import costs as priced
 from services.relay.core.ending import Ending, failed
@@ -125,7 +126,7 @@ def _with_costs(called: Called, call: Exchange, text: str, tokens: TokenUsage) -
     job, at = called.job, called.target
     if not text or job.route.surface in ENDPOINTS or not costs.are_wanted(job.prompt.body):
         return text
-    quantities, price = list(call.quantities()), job.price_of(at)
+    quantities, price = list(call.quantities()), at_tier(job.price_of(at), call.tier())
     return costs.with_costs(text, priced(tokens, quantities, price, byok=at.grant.byok, free=job.route.free))
 
 

@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import sys
-from typing import Any
+from typing import Any, Literal
 
 import openai
 import pytest
@@ -76,6 +76,43 @@ async def test_each_line_of_a_batch_is_answered_or_refused_and_charged(gateway: 
         assert (await client.files.delete(batch.output_file_id)).deleted
         with pytest.raises(openai.NotFoundError):
             await client.files.content(batch.output_file_id)
+
+
+async def test_lines_cost_what_the_provider_asks_when_it_has_room(gateway: Gateway) -> None:
+    """A line waits for room, and is not asked of a provider that is dearer; what ran at once after all costs all."""
+    name = f"once-{os.getpid()}"
+    lines = {
+        "half": _line("half", "hello", model="stub/flex"),
+        "no room at first": _line("no room at first", f"[[stub flaky={name}]] hello", model="pair/flex"),
+        "whole": _line("whole", "[[stub tier=default]]", model="stub/flex"),
+    }
+    async with _client(gateway) as client:
+        batch = await _ended(client, (await _made(client, _jsonl(*lines.values()))).id)
+        answers = await _lines(client, batch.output_file_id)
+        assert set(answers) == set(lines), await _lines(client, batch.error_file_id)
+        for custom_id, answer in answers.items():
+            body = answer["response"]["body"]
+            entry = await gateway.entry(answer["response"]["request_id"])
+            percent = 100 if custom_id == "whole" else 50
+            used = body["usage"]
+            due = (used["prompt_tokens"] * 2 + used["completion_tokens"] * 8) * percent
+            assert entry["cost_microdollars"] == (due + 50) // 100
+            assert (entry["service_tier"], entry["provider_id"]) == ("flex" if percent == 50 else None, "stub")
+            assert entry["price_version"].endswith("/flex50") == (percent == 50)
+            shown = await gateway.http.get(
+                f"{gateway.base_url}/requests/{answer['response']['request_id']}",
+                headers={"Authorization": f"Bearer {gateway.key}"},
+            )
+            assert shown.json()["service_tier"] == entry["service_tier"]
+            assert shown.json()["cost_microdollars"] == entry["cost_microdollars"]
+        # What a client waits for is neither slow nor cheap, unless it asks.
+        tiers: list[tuple[Literal["auto", "flex"], str | None]] = [("auto", None), ("flex", "flex")]
+        for asked, tier in tiers:
+            raw = await client.chat.completions.with_raw_response.create(
+                model="stub/flex", messages=[{"role": "user", "content": "hi"}], service_tier=asked
+            )
+            entry = await gateway.entry(raw.headers["x-request-id"])
+            assert entry["service_tier"] == tier
 
 
 async def test_the_example_runs(gateway: Gateway) -> None:

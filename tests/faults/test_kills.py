@@ -131,7 +131,9 @@ async def test_kill_9_of_the_ingress_runs_no_key_twice(own: Gateway) -> None:
 async def test_kill_9_of_the_ingress_runs_each_line_of_a_batch_once(own: Gateway) -> None:
     async with openai.AsyncOpenAI(base_url=own.base_url, api_key=own.key, max_retries=5) as client:
         user = secrets.token_hex(8)
-        bodies = [chat(f"[[stub chunks=20 gap_ms=25]] {number}", user=user) for number in range(LINES)]
+        bodies = [
+            chat(f"[[stub chunks=20 gap_ms=25]] {number}", model="stub/flex", user=user) for number in range(LINES)
+        ]
         lines = [
             {"custom_id": f"n{number}", "method": "POST", "url": "/chat/completions", "body": body}
             for number, body in enumerate(bodies)
@@ -160,8 +162,12 @@ async def test_kill_9_of_the_ingress_runs_each_line_of_a_batch_once(own: Gateway
     assert [one["custom_id"] for one in answers] == [f"n{number}" for number in range(LINES)]
     request_ids = {one["response"]["request_id"] for one in answers}
     await check_books(own, request_ids)
-    rows = await own.database.fetch("select request_id, output_tokens from ledger.usage where customer = $1", user)
+    rows = await own.database.fetch("select * from ledger.usage where customer = $1", user)
     assert {str(row["request_id"]) for row in rows if row["output_tokens"]} == request_ids
+    for row in rows:
+        if row["output_tokens"]:
+            assert row["service_tier"] == "flex"
+            assert row["cost_microdollars"] == (row["input_tokens"] * 2 + row["output_tokens"] * 8 + 1) // 2
 
 
 def _restarted(child: Child, before: int) -> Callable[[], Awaitable[bool | None]]:

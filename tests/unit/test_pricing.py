@@ -215,7 +215,7 @@ def test_the_last_price_that_holds_counts() -> None:
 
 def test_what_genai_prices_said_stays_until_it_is_asked_again() -> None:
     """A change of something else in the catalog changes no price."""
-    offer = next(offer for offer in PAID if offer.model.pricing is None)
+    offer = next(offer for offer in PAID if offer.model.pricing is None and offer.model.flex_percent is None)
     model, provider, other = offer.model.id, offer.provider_id, PriceRule(price=PRICE)
     kept = price_list(DEFAULT, Catalog(load_config(None), {model: {provider: [other]}}))
     assert kept[model][provider] == [other]

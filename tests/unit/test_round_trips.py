@@ -197,6 +197,7 @@ def _as_gemini(request: dict[str, Any]) -> Heard:
     form = "json_object" if found.pop("responseMimeType", None) else None
     found["response_format"] = found.pop("responseJsonSchema", form)
     found["reasoning_effort"] = found.pop("thinkingConfig", {}).get("thinkingLevel")
+    found["service_tier"] = request.get("service_tier")
     for tool in request.get("tools", ()):
         found["tools"] = [
             {**function, "parameters": function["parametersJsonSchema"]} for function in tool["functionDeclarations"]
@@ -235,6 +236,7 @@ def _as_converse(request: dict[str, Any]) -> Heard:
     found: Heard = {"turns": turns, "max_tokens": config["maxTokens"], "top_k": more.get("top_k")}
     for theirs, ours in (("temperature", "temperature"), ("topP", "top_p"), ("stopSequences", "stop")):
         found[ours] = config.get(theirs)
+    found["service_tier"] = request.get("serviceTier", {}).get("type")
     budget = more.get("thinking", {}).get("budget_tokens")
     found["reasoning_effort"] = {tokens: effort for effort, tokens in BUDGETS.items()}.get(budget)
     form = request.get("outputConfig", {}).get("textFormat", {}).get("structure", {}).get("jsonSchema")

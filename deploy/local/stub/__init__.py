@@ -21,6 +21,7 @@ A model of the name ``fails:error=429`` fails so always.
 | (``tool_choice``) | a tool that the request insists on is called once, with something of its schema |
 | ``think=1`` | reasoning comes before the answer |
 | ``cache=N`` | N more tokens of the prompt came from the cache |
+| ``tier=NAME`` | says that it ran in that of its tiers, and not in the one that was asked for |
 | ``garbage=1`` | answers with something that is no answer |
 """
 

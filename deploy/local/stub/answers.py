@@ -103,6 +103,8 @@ class StubAnswer:
     cached_tokens: int
     output_tokens: int
     counted: bool
+    tier: str | None = None
+    """Of the provider's tiers, where the request named one."""
 
     @property
     def text(self) -> str:
@@ -141,7 +143,14 @@ def answer_to(request: StubRequest, call_prefix: str) -> StubAnswer:
         cached_tokens=knobs.number("cache", 0) or 0,
         output_tokens=0 if zero else len(words),
         counted=request.counts_wanted and knobs.text("usage") != "none",
+        tier=tier_of(request),
     )
+
+
+def tier_of(request: StubRequest) -> str | None:
+    """In which tier the request runs: the one that it names, unless ``tier`` says otherwise."""
+    named = request.body.get("service_tier") or (request.body.get("serviceTier") or {}).get("type")
+    return request.knobs.text("tier") or str(named) if named else None
 
 
 def _calls(request: StubRequest, prefix: str) -> list[ToolCall]:

@@ -88,7 +88,8 @@ class Chat:
 
 
 def _identity(answer: StubAnswer, kind: str) -> dict[str, Any]:
-    return {"id": f"chatcmpl-{answer.name}", "object": kind, "created": CREATED_S, "model": answer.model}
+    tier = {"service_tier": answer.tier} if answer.tier else {}
+    return {"id": f"chatcmpl-{answer.name}", "object": kind, "created": CREATED_S, "model": answer.model, **tier}
 
 
 def _choice(choice: Any) -> str | None:

@@ -52,6 +52,7 @@ class Converse:
             "stopReason": _reason(answer),
             "usage": _usage(answer),
             "metrics": {"latencyMs": 1},
+            **({"serviceTier": {"type": answer.tier}} if answer.tier else {}),
         }
 
     def opening(self, answer: StubAnswer) -> list[bytes]:

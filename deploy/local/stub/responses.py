@@ -121,6 +121,7 @@ def _response(answer: StubAnswer, status: str) -> dict[str, Any]:
         "tools": [],
         "top_p": 1.0,
         "usage": None,
+        **({"service_tier": answer.tier} if answer.tier else {}),
     }
 
 

@@ -47,6 +47,7 @@ _ANTHROPIC = {
 _GEMINI = {
     *("contents", "systemInstruction", "tools", "toolConfig", "generationConfig", "safetySettings", "cachedContent"),
     "requests",
+    "service_tier",
 }
 _PENALTIES = {"presence_penalty", "frequency_penalty"}
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from contracts.quantities import Quantity
-from contracts.usage import TokenUsage
+from contracts.usage import ServiceTier, TokenUsage
 from libs.chat.providers.protocol import Addressed, Framing, Outgoing
 
 
@@ -118,5 +118,7 @@ class Exchange:
     """Of the answer, where it is neither JSON nor events."""
     quantities: Callable[[], Sequence[Quantity]] = tuple
     """What was used beside tokens, as far as the answer has come."""
+    tier: Callable[[], ServiceTier | None] = lambda: None
+    """In which tier the provider runs it, as far as the answer has come; None: its ordinary one."""
     parts: Parts | None = None
     """It is several calls."""

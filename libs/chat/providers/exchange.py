@@ -24,6 +24,7 @@ from libs.chat.providers.platforms import authorize_of
 from libs.chat.providers.protocol import Call, Outgoing, Parsed, of_shape
 from libs.chat.providers.several import several
 from libs.chat.providers.sse import ServerSentEvents
+from libs.chat.providers.tiers import FLEX
 from libs.chat.providers.translation import Translated, translation
 from libs.chat.shapes.embeddings import EmbeddingsRequest
 from libs.chat.shapes.messages import MessagesRequest
@@ -99,6 +100,8 @@ def _native_responses(call: Call, provider: Provider) -> Exchange:
     body = responses.without_carried(cast("ResponsesRequest", call.identifiers.beside(body)))
     if call.cap_tokens:
         body["max_output_tokens"] = call.cap_tokens
+    if call.flex:
+        body["service_tier"] = FLEX
     sent = Outgoing(RESPONSES_PATH, to_json(body), refused(call.body, kept))
     return _native(sent, call, provider, native.responses_stream(call.model))
 

@@ -73,6 +73,8 @@ class Call:
     identifiers: Identifiers = NOBODY
     headers: Mapping[str, str] = field(default_factory=dict)
     """Of the client, that some provider may be sent; by lower-case name."""
+    flex: bool = False
+    """The provider is asked for it in its tier for less, ``service_tier: flex``."""
     answer_id: str | None = None
     """The ID of the chat completion that the client gets; None: the provider's."""
 

@@ -14,6 +14,7 @@ from libs.chat.providers.openai_chat.usage import usage_json
 from libs.chat.providers.platforms import authorize_of
 from libs.chat.providers.protocol import Call, Parsed, Reader, of_shape
 from libs.chat.providers.registry import ADAPTERS
+from libs.chat.providers.tiers import FLEX
 from libs.chat.providers.tool_calls import repair
 from libs.chat.shapes.completion import ChatRequest, Completion, Message
 from libs.chat.surfaces.chat import functions
@@ -81,7 +82,8 @@ def translation(call: Call, provider: Provider) -> Exchange:
     chat = in_fields(chat, provider.message_fields) if kinds is None else translatable(functions.as_tools(chat), kinds)
     chat = _repaired(chat, adapter.tool_call_ids or provider.tool_call_ids)
     kept = cast("ChatRequest", supported(chat, provider))
-    outgoing = adapter.build(kept, call, provider)
+    sent = cast("ChatRequest", {**kept, "service_tier": FLEX}) if call.flex else kept
+    outgoing = adapter.build(sent, call, provider)
     ignored = left_out(call.body, dialect.understood) if dialect.understood else ()
     dropped = as_asked({*outgoing.dropped, *refused(chat, kept), *ignored, *dialect.left_out(call.body)}, call.body)
     writer = dialect.writer(call.model, call.body)

@@ -153,6 +153,12 @@ class OutputConfig(TypedDict):
     textFormat: TextFormat
 
 
+class ServiceTier(TypedDict):
+    """Of a request, and of its answer."""
+
+    type: str
+
+
 class ConverseRequest(TypedDict, total=False):
     """What is asked; the model is in the path."""
 
@@ -163,6 +169,7 @@ class ConverseRequest(TypedDict, total=False):
     """The model's own."""
     toolConfig: ToolConfig
     outputConfig: OutputConfig
+    serviceTier: ServiceTier
 
 
 class Usage(TypedDict, total=False):

@@ -108,6 +108,7 @@ class GeminiRequest(TypedDict, total=False):
     tools: list[Tool]
     toolConfig: ToolConfig
     generationConfig: GenerationConfig
+    service_tier: str
 
 
 class ModalityCount(TypedDict, total=False):

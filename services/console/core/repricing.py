@@ -11,6 +11,7 @@ from contracts.requests import is_free
 from contracts.usage import TokenUsage
 from libs.config.catalog import Catalog
 from libs.pricing.charging import UNPRICED, cost_in
+from libs.pricing.tiers import at_tier
 
 _TOKENS = tuple(TokenUsage.model_fields)
 
@@ -41,7 +42,7 @@ class Repricing:
         cost = cost_in(
             TokenUsage(**{name: row[name] for name in _TOKENS}),
             quantities,
-            self.catalog.price(row["model"], row["provider_id"], accepted_ms),
+            at_tier(self.catalog.price(row["model"], row["provider_id"], accepted_ms), row["service_tier"]),
             byok=row["byok"],
             free=is_free(row["model"]),
         )

@@ -16,6 +16,7 @@ _COLUMNS = ", ".join(
         "cost_microdollars",
         "quantities",
         "byok",
+        "service_tier",
         *TokenUsage.model_fields,
     )
 )

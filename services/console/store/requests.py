@@ -115,6 +115,7 @@ class RequestDetails(Request):
     client_version: str | None
     mode: str | None
     cached_percent: int | None
+    service_tier: str | None
     quantities: list[dict[str, Any]]
     metadata: dict[str, str]
     routed_at: datetime | None

@@ -128,6 +128,8 @@ class Arrival:
     reply_to: ReplyAddress
     voucher: Voucher | None = None
     """For the caller."""
+    patient: bool = False
+    """See `CallableRequest`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +226,7 @@ def accept(asked: Asked, arrival: Arrival, terms: Terms, others: Sequence[Model]
         labels=labels(asked.named, headers),
         retries=again,
         retries_run=also_run,
+        patient=arrival.patient,
         cache=cache_use(asked.surface, asked.body, headers, caller, terms.caching),
         **{field: _tag(headers, name) for field, name in _TAGS.items()},
     )

@@ -101,6 +101,7 @@ def request(usage: UsageRecorded, charged: Cost) -> dict[str, Any]:
                 "task_id",
                 "streamed",
                 "cached_percent",
+                "service_tier",
             },
         ),
         "labels": (usage.labels or NO_LABELS).model_dump(),

@@ -68,6 +68,7 @@ _USAGE: tuple[tuple[str, str], ...] = (
     ("customer", "text"),
     ("tags", "jsonb"),
     ("metadata", "jsonb"),
+    ("service_tier", "text"),
 )
 
 
@@ -161,6 +162,7 @@ def _usage_values(metered: Metered) -> tuple[object, ...]:
         labels.customer,
         as_json(labels.tags) if labels.tags else None,
         orjson.dumps(labels.metadata).decode() if labels.metadata else None,
+        usage.service_tier,
     )
 
 

@@ -8,7 +8,7 @@ from contracts.record import JSON, Refusal
 from contracts.replies import Outcome, ReplyEnded, reader_of
 from contracts.requests import RequestFacts, carried
 from contracts.routes import RequestRejected, RoutePlanned, Target
-from contracts.usage import EstimatedFrom, TokenUsage, UsageRecorded
+from contracts.usage import EstimatedFrom, ServiceTier, TokenUsage, UsageRecorded
 
 FAULT = Refusal(status=500, message="The gateway failed; it was logged. Try again.")
 
@@ -45,6 +45,8 @@ class Ending:
     cached_s: int | None = None
     cached_percent: int | None = None
     """Of an answer from the cache; see `contracts.usage`."""
+    service_tier: ServiceTier | None = None
+    """See `contracts.usage`."""
     dropped: list[str] = field(default_factory=list)
     """What the provider was not sent."""
 
@@ -115,6 +117,7 @@ def attempt_ended(route: RoutePlanned | RequestRejected, ending: Ending, now_ms:
             first_byte_ms=ending.first_byte_ms,
             streamed=planned.stream if planned else False,
             cached_percent=ending.cached_percent,
+            service_tier=ending.service_tier,
         ),
         reply=ReplyEnded(
             request_id=route.request_id,

@@ -17,6 +17,7 @@ from libs.chat.providers.protocol import (
     Call,
     Outgoing,
 )
+from libs.chat.providers.tiers import FLEX
 from libs.chat.shapes.completion import ChatRequest, Message
 from libs.chat.shapes.completion import Tool as ChatTool
 from libs.chat.shapes.completion import ToolChoice as ChatToolChoice
@@ -67,6 +68,9 @@ def build_request(chat: ChatRequest, call: Call, provider: Provider) -> Outgoing
     if stops := stops_of(chat):
         config["stopSequences"] = stops
     request["inferenceConfig"] = config
+    if chat.get("service_tier") == FLEX:
+        request["serviceTier"] = {"type": FLEX}
+        dropped.discard("service_tier")
     more = {**thought, **({"top_k": chat["top_k"]} if chat.get("top_k") is not None else {})}
     if more:
         request["additionalModelRequestFields"] = more

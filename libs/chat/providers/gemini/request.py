@@ -14,6 +14,7 @@ from libs.chat.providers.fields import COMMON, functions_of, left_out, limit_of,
 from libs.chat.providers.gemini.content import part_of, parts_of
 from libs.chat.providers.gemini.thinking import signs, thinking
 from libs.chat.providers.protocol import Call, Outgoing
+from libs.chat.providers.tiers import FLEX
 from libs.chat.shapes.completion import ChatRequest, Message, ResponseFormat, Tool, ToolCall, ToolChoice
 from libs.chat.shapes.gemini import (
     Calling,
@@ -62,10 +63,14 @@ def build_request(chat: ChatRequest, call: Call, provider: Provider) -> Outgoing
     config |= {**_form(chat.get("response_format")), **thinking(chat, call.upstream_model)}
     if config:
         request["generationConfig"] = config
+    dropped = left_out(chat, _TRANSLATED)
+    if chat.get("service_tier") == FLEX and provider.may_have_flex:
+        request["service_tier"] = FLEX
+        dropped = left_out(chat, {*_TRANSLATED, "service_tier"})
     method = "streamGenerateContent?alt=sse" if call.streamed else "generateContent"
     publisher = "/publishers/google" if provider.platform == "vertex" else ""
     path = f"{publisher}/models/{quote(call.upstream_model, safe='')}:{method}"
-    return Outgoing(path, to_json(request), left_out(chat, _TRANSLATED))
+    return Outgoing(path, to_json(request), dropped)
 
 
 def _contents(given: Sequence[Message], *, signed: bool) -> tuple[list[Part], list[Content]]:
