@@ -4,7 +4,6 @@ import asyncio
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-import uuid_utils
 from opentelemetry.trace import SpanKind
 from pydantic_core import to_json
 from starlette.types import Receive
@@ -20,6 +19,7 @@ from libs.config.catalog import Catalog
 from libs.config.gateway import GatewayConfig
 from libs.config.providers import Encoding, Model
 from libs.config.versions import CatalogVersions
+from libs.ids import made_at_ms, new_id
 from libs.policy.guardrails import Checked
 from libs.pricing.bounds import Size
 from libs.pricing.tokenizing import WORTH_BYTES, are_tokens, spared_tokens, text_of
@@ -201,10 +201,10 @@ class Entrance:
         catalog, caller = self._versions.newest, visitor.caller
         asked = bodies.parse(surface, raw, content_type)
         # One moment, by the ID: the ledger's ranges of time are ranges of IDs.
-        request_id = uuid_utils.uuid7()
+        request_id = new_id()
         arrival = Arrival(
             request_id=str(request_id),
-            at_ms=request_id.int >> 80,
+            at_ms=made_at_ms(request_id),
             headers=visitor.headers,
             caller=caller,
             ip=visitor.address,

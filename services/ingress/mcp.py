@@ -7,7 +7,6 @@ a request on the log.
 import time
 from collections.abc import Container
 
-import uuid_utils
 from starlette.types import Receive, Scope, Send
 
 from contracts.clock import now_ms
@@ -15,6 +14,7 @@ from contracts.record import JSON, Lasting
 from contracts.requests import Surface
 from libs.config.gateway import GatewayConfig
 from libs.config.versions import CatalogVersions
+from libs.ids import made_at_ms, new_id
 from libs.mcp import messages as rpc
 from libs.mcp.envelope import Envelope
 from libs.mcp.server import Served, answered, check_modern, revision_of, served
@@ -113,7 +113,7 @@ class McpPage:
         assert visitor.caller is not None
         envelope = Envelope.of(wanted, visitor.headers).encode()
         body.replace(envelope)
-        request_id, started_ms = uuid_utils.uuid7(), now_ms()
+        request_id, started_ms = new_id(), now_ms()
         request = accept(
             wanted,
             visitor.caller,
@@ -126,7 +126,7 @@ class McpPage:
             reply_to=self._publishing.address(Lasting.CONNECTION),
             timeouts=self._config.timeouts,
             settings=self._config.mcp,
-            now_ms=request_id.int >> 80,
+            now_ms=made_at_ms(request_id),
         )
         return Admitted(request, body, JSON, self._entrance.begin(request, visitor, started_ms))
 

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from contracts import topics
+from contracts.clock import now_ms
 from contracts.services import RATE_LIMIT_GROUP
 from libs.bus.processor import Work
 from libs.bus.service import Service
@@ -11,6 +12,7 @@ from libs.bus.views import View
 from libs.config.gateway import GatewayConfig
 from libs.config.versions import CatalogVersions
 from services.rate_limit.core.bounds import Views
+from services.rate_limit.core.timeliness import OutOfTimeCount
 from services.rate_limit.core.verdicts import ORPHAN_AFTER_MS
 from services.rate_limit.handlers import TICK_S, QuotaProcessor
 
@@ -22,6 +24,8 @@ async def build(service: Service) -> AsyncIterator[None]:
     policies, limits, credentials = View(topics.POLICIES), View(topics.LIMITS), View(topics.CREDENTIALS)
     views = service.views(policies, limits, credentials, View(topics.CATALOG, on_change=versions.changed))
     service.health.check("catalog", lambda: versions.ready)
+    out_of_time = OutOfTimeCount()
+    service.health.problem("clocks", lambda: out_of_time.problem(now_ms()))
 
     def make(work: Work) -> QuotaProcessor:
         return QuotaProcessor(
@@ -31,6 +35,7 @@ async def build(service: Service) -> AsyncIterator[None]:
             views=Views(limits.entries, policies.entries),
             credentials=credentials.entries,
             timeouts=timeouts,
+            out_of_time=out_of_time,
             keep_ms=int(timeouts.request_s * 1000) + 2 * ORPHAN_AFTER_MS,
         )
 

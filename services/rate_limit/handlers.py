@@ -3,6 +3,8 @@
 from collections.abc import Container, Sequence
 from typing import Any
 
+import structlog
+
 from contracts import topics
 from contracts.charges import ChargePosted
 from contracts.clock import now_ms
@@ -21,7 +23,7 @@ from libs.sealing.credentials import credential_id
 from services.rate_limit.core.balances import Balances, day_of
 from services.rate_limit.core.bounds import Rules, Views
 from services.rate_limit.core.refusals import crowded
-from services.rate_limit.core.timeliness import OUT_OF_TIME, in_time
+from services.rate_limit.core.timeliness import OUT_OF_TIME, OutOfTimeCount, in_time
 from services.rate_limit.core.verdicts import Asked, Judge, Lacking, asked, of_own_server, reserved, without_price
 from services.rate_limit.core.waiting import Line, Waiter
 from services.rate_limit.core.windows import Limit
@@ -29,6 +31,8 @@ from services.rate_limit.measuring import observe
 from services.rate_limit.partition import Fact, Partition, Partitions, Waiting
 from services.rate_limit.publishing import Unpublished
 from services.rate_limit.recovery import recover
+
+log = structlog.get_logger()
 
 TICK_S = 0.2
 FORGET_EVERY_MS = 60_000
@@ -52,12 +56,14 @@ class QuotaProcessor(Processor[RequestAccepted | Fact]):
         views: Views,
         credentials: Container[str],
         timeouts: Timeouts,
+        out_of_time: OutOfTimeCount,
         keep_ms: int,
     ) -> None:
         """
         Args:
             views: policies and limits that users have set.
             credentials: the IDs of users' own provider keys.
+            out_of_time: is added to.
             keep_ms: how long a request may take from its acceptance to its end.
         """
         self._work = work
@@ -66,6 +72,7 @@ class QuotaProcessor(Processor[RequestAccepted | Fact]):
         self._judge = Judge(self._rules, views)
         self._credentials = credentials
         self._timeouts = timeouts
+        self._out_of_time = out_of_time
         self._keep_ms = keep_ms
         self._balances = Balances()
         self._partitions = Partitions(lambda: Partition(self._judge, self._balances, self._free, self._cost))
@@ -162,6 +169,8 @@ class QuotaProcessor(Processor[RequestAccepted | Fact]):
         if known:
             self._unpublished.give(known[0], received.traceparent)
         elif not in_time(request, self._timeouts, now):
+            if self._out_of_time.add(request, now):
+                log.warning("requests out of time", off_ms=request.accepted_at_ms - now, request_id=request.request_id)
             self._unpublished.give(reserved(request, refusal=OUT_OF_TIME), received.traceparent)
         elif request.free:
             decision = self._admit(request, part, received.offset)

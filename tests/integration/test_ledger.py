@@ -51,6 +51,7 @@ from services.metering.core.pricing import charge
 from services.metering.store.ledger import Ledger
 from services.metering.store.rows import Metered
 from services.rate_limit.core.bounds import Views
+from services.rate_limit.core.timeliness import OutOfTimeCount
 from services.rate_limit.handlers import QuotaProcessor
 from tests.integration.publishing import running_producer
 from tests.stacks import CONFIG, Gateway
@@ -425,6 +426,7 @@ async def test_a_member_s_day_outlives_all_that_rate_limit_reads_back(
         views=Views({}, {organization: policy(organization_id=organization, member_daily_limit_microdollars=1_500)}),
         credentials={},
         timeouts=Timeouts(route_s=1e9, request_s=1e9),
+        out_of_time=OutOfTimeCount(),
         keep_ms=0,
     )
     await processor.load()

@@ -22,6 +22,7 @@ from libs.bus.signing import NOBODY
 from libs.config.gateway import Limits, Timeouts
 from libs.runtime.health import Health
 from services.rate_limit.core.bounds import Views
+from services.rate_limit.core.timeliness import OutOfTimeCount
 from services.rate_limit.handlers import QuotaProcessor
 from tests.integration.publishing import key_in
 from tests.unit.records import Config, accepted, versions_of
@@ -47,6 +48,7 @@ def _processor(service: Service, limits: Limits) -> tuple[QuotaProcessor, Work]:
         views=Views({}, {}),
         credentials={},
         timeouts=Timeouts(route_s=1e9, request_s=1e9),
+        out_of_time=OutOfTimeCount(),
         keep_ms=720_000,
     )
     return processor, work

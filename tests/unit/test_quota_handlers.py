@@ -29,6 +29,7 @@ from libs.pricing.charging import cost_of
 from libs.runtime.health import Health
 from services.metering.core.pricing import charge
 from services.rate_limit.core.bounds import Views
+from services.rate_limit.core.timeliness import OutOfTimeCount
 from services.rate_limit.handlers import QuotaProcessor
 from tests.unit.bus import OnePartition, PromptLog, SilentLog
 from tests.unit.records import NOW_MS, PRICE, Config, accepted, request_id, versions_of
@@ -73,6 +74,7 @@ def _processor(work: OnePartition, log: SilentLog, limits: Limits | None = None)
         views=Views({}, {}),
         credentials={},
         timeouts=Timeouts(),
+        out_of_time=OutOfTimeCount(),
         keep_ms=720_000,
     )
 

@@ -6,12 +6,11 @@ from datetime import datetime
 from hashlib import sha256
 from uuid import UUID
 
-import uuid_utils
-
 from contracts import topics
 from contracts.clock import now_ms
 from contracts.credit import CreditKind, CreditOrdered, CreditSettingsSet
 from libs.database.pool import Connection
+from libs.ids import new_id
 from libs.pricing.usd import usd
 from services.console.answers import Answer
 from services.console.core.authorization import Actor
@@ -101,7 +100,7 @@ async def order(
     Raises:
         Conflict: the key came with another order before, or more would be taken than there is.
     """
-    entry_id = str(uuid_utils.uuid7())
+    entry_id = str(new_id())
     key = idempotency_key or entry_id
     await connection.execute("select pg_advisory_xact_lock(hashtext($1))", f"credit {owner}")
     known = await connection.fetchrow(

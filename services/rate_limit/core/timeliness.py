@@ -11,6 +11,32 @@ OUT_OF_TIME = Refusal(
     message="The request reached the gateway's limits too late, or its times are wrong; try again.",
     retry_after_s=1,
 )
+SHOWN_FOR_MS = 60_000
+
+
+class OutOfTimeCount:
+    """Requests that were refused for their times, as an operator sees them."""
+
+    def __init__(self) -> None:
+        self._refused = 0
+        self._newest_ms = -SHOWN_FOR_MS
+        self._off_ms = 0
+
+    def add(self, request: RequestAccepted, now_ms: int) -> bool:
+        """One more. True where it is the first of a while, which a log should name."""
+        first = now_ms - self._newest_ms >= SHOWN_FOR_MS
+        self._refused = 1 if first else self._refused + 1
+        self._newest_ms, self._off_ms = now_ms, request.accepted_at_ms - now_ms
+        return first
+
+    def problem(self, now_ms: int) -> str | None:
+        """What is to be looked at; None where there was none lately."""
+        if now_ms - self._newest_ms >= SHOWN_FOR_MS:
+            return None
+        return (
+            f"{self._refused} requests were refused for their times, the last {self._off_ms / 1000:+.0f} s from this "
+            "service's: clocks differ, or requests have waited for it"
+        )
 
 
 def in_time(request: RequestAccepted, timeouts: Timeouts, now_ms: int) -> bool:
