@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import shutil
+import struct
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +20,8 @@ from libs.bus.settings import BusSettings
 from services.cli.output import report
 
 PIECE_BYTES = 64 * 1024
-FAKETIME = next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))), None)
-"""Debian's package ``libfaketime``; None where it is not installed."""
+COMPILER = shutil.which("cc")
+CLOCK_SOURCE = Path(__file__).with_name("clock.c")
 
 
 class Link:
@@ -94,28 +96,43 @@ class Link:
 
 
 class Clock:
-    """The time of day of one service's processes, by libfaketime; durations go on as they do."""
+    """The time of day of one service's processes; waits go on as they do, as where somebody sets a clock."""
 
-    def __init__(self, file: Path) -> None:
-        self._file = file
-        file.write_text("+0")
+    def __init__(self, library: Path, file: Path) -> None:
+        """
+        Args:
+            library: `clock.c`, compiled.
+            file: says to the service's processes how far their clock is off.
+        """
+        self._library = library
+        self._file = file.open("wb", buffering=0)
+        self._set(0)
 
     def environment(self) -> dict[str, str]:
         """Of the service."""
-        return {
-            "LD_PRELOAD": str(FAKETIME),
-            "FAKETIME_TIMESTAMP_FILE": str(self._file),
-            "FAKETIME_CACHE_DURATION": "1",
-            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-        }
+        return {"LD_PRELOAD": str(self._library), "SLUICE_TEST_CLOCK": self._file.name}
 
     async def jump(self, by_s: float, for_s: float) -> None:
         """Jumps, and back again."""
-        self._file.write_text(f"{by_s:+.1f}")
+        self._set(int(by_s))
         try:
             await asyncio.sleep(for_s)
         finally:
-            self._file.write_text("+0")
+            self._set(0)
+
+    def _set(self, by_s: int) -> None:
+        self._file.seek(0)
+        self._file.write(struct.pack("q", by_s))
+
+
+async def compiled_clock(folder: Path) -> Path:
+    """`clock.c` as a library that is loaded before others."""
+    assert COMPILER
+    library = folder / "clock.so"
+    command = (COMPILER, "-shared", "-fPIC", "-O2", "-Wall", "-o", str(library), str(CLOCK_SOURCE), "-ldl")
+    process = await asyncio.create_subprocess_exec(*command)
+    assert await process.wait() == 0, "clock.c cannot be compiled"
+    return library
 
 
 @dataclass(slots=True)
@@ -126,7 +143,7 @@ class LinkedBroker:
     links: dict[str, Link]
     settings: BusSettings
     clocks: dict[str, Clock]
-    """By service; none where libfaketime is not installed."""
+    """By service; none where there is no C compiler."""
 
     @property
     def admin(self) -> BusSettings:
@@ -144,7 +161,7 @@ async def linked_broker(folder: Path, *, clocks: bool = False) -> AsyncIterator[
     """Runs a broker with a listener for each service, which names the service's link as its own address.
 
     Args:
-        clocks: services have clocks of their own, where libfaketime is installed.
+        clocks: services have clocks of their own, where there is a C compiler.
     """
     installation = await asyncio.to_thread(install, KAFKA_STORE, report)
     await ensure_startup_cache(installation, report)
@@ -173,8 +190,11 @@ async def linked_broker(folder: Path, *, clocks: bool = False) -> AsyncIterator[
         await set_up_topics(settings, within_s=OPEN_WITHIN_S, broker="Apache Kafka")
         for link in links.values():
             await link.start()
-        found = SERVICES if clocks and FAKETIME else ()
-        yield LinkedBroker(child, links, settings, {one: Clock(folder / f"clock-{one}") for one in found})
+        own: dict[str, Clock] = {}
+        if clocks and COMPILER:
+            library = await compiled_clock(folder)
+            own = {service: Clock(library, folder / f"clock-{service}") for service in SERVICES}
+        yield LinkedBroker(child, links, settings, own)
     finally:
         for link in links.values():
             with contextlib.suppress(AttributeError):

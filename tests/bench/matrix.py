@@ -1,6 +1,6 @@
 """``./sluice bench matrix``: each fault of each process once, under streams and whole answers, and an audit at the end.
 
-Clocks jump where Debian's ``libfaketime`` is installed. The disk is full where one of its own can be mounted: as root.
+Clocks jump where there is a C compiler. The disk is full where one of its own can be mounted: as root.
 """
 
 import os
@@ -50,7 +50,8 @@ async def main(options: Namespace) -> None:
                 faults = [
                     [fault]
                     for fault in matrix(clocks=bool(broker.clocks), disk=full)
-                    if not options.only or fault.kind.value in options.only
+                    if (not options.only or fault.kind.value in options.only)
+                    and (not options.of or fault.victim in options.of)
                 ]
                 found = await endure(folder, broker, faults, len(faults))
     as_table(rows(found), "")
@@ -83,6 +84,7 @@ def markdown(found: Outcome) -> str:
 if __name__ == "__main__":
     parser = ArgumentParser(prog="sluice bench matrix", description=__doc__)
     parser.add_argument("--only", action="append", help="a fault, as the table names it; or several")
+    parser.add_argument("--of", action="append", help="whose faults; or several")
     parser.add_argument("--write", action="store_true", help=f"put the table into {DOCUMENT}")
     try:
         finish(main(parser.parse_args()))
