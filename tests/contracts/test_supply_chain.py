@@ -5,6 +5,7 @@ import subprocess
 
 import pytest
 import yaml
+from packaging.version import Version
 
 from deploy import sbom
 from deploy.local.home import ROOT
@@ -28,6 +29,30 @@ SECRET = re.compile(
 EXAMPLES = (b"EXAMPLE", b"canary", b"000000", b"0123456789", b"xxxx", b"stub", b"test")
 """Of what documentation and tests show."""
 
+MENDED_IN = {
+    "aiohttp": "3.14.3",
+    "certifi": "2024.7.4",
+    "commons-beanutils": "1.11.0",
+    "cryptography": "50.0.0",
+    "h11": "0.16.0",
+    "idna": "3.15",
+    "jackson-databind": "2.21.6",
+    "jinja2": "3.1.6",
+    "jose4j": "0.9.6",
+    "log4j-core": "2.25.4",
+    "lz4-java": "1.10.1",
+    "mako": "1.3.12",
+    "protobuf": "6.33.5",
+    "pydantic-settings": "2.14.2",
+    "pygments": "2.20.0",
+    "pyjwt": "2.13.0",
+    "python-dotenv": "1.2.2",
+    "requests": "2.33.0",
+    "starlette": "1.3.1",
+    "urllib3": "2.7.0",
+}
+"""The newest version that was found in public to mend a known vulnerability of a package, in November 2026."""
+
 
 def _tracked() -> list[str]:
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout
@@ -42,6 +67,12 @@ def test_the_bill_of_materials_has_every_locked_package_with_its_hashes() -> Non
     assert locked <= names
     assert len(components) == len(locked) + len(sbom.JARS.read_text().splitlines())
     assert all(one["hashes"] for one in components), "pip refuses what is not the file that was locked"
+
+
+def test_no_locked_version_is_older_than_the_one_that_mends_a_vulnerability_that_is_known_here() -> None:
+    locked = {one["name"]: Version(one["version"]) for one in sbom.bill()["components"]}
+    assert MENDED_IN.keys() <= locked.keys(), "one that is not locked any more leaves the list"
+    assert not {name: str(locked[name]) for name, mended in MENDED_IN.items() if locked[name] < Version(mended)}
 
 
 def test_every_package_s_licence_allows_that_it_is_used_and_passed_on() -> None:
