@@ -8,6 +8,7 @@ it is another matter.
 import sys
 import time
 from argparse import ArgumentParser, Namespace
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import orjson
 from deploy.local import child as supervision
 from deploy.local.home import ROOT
 from services.cli.output import as_json, as_table, out
+from tests.bench.forking import forked_services
 from tests.bench.limit_kills import Bench, Seen
 from tests.bench.limit_kinds import FREE_REQUESTS
 from tests.bench.stacks import finish, measured_stack
@@ -39,7 +41,10 @@ RUNS_MARK = "limits runs"
 async def main(options: Namespace) -> None:
     """Measures and prints."""
     supervision.RESTART_MOST_S = RESTART_MOST_S
-    async with measured_stack(options.kafka, environment=ENVIRONMENT) as measured:
+    async with (
+        forked_services() if options.forks else nullcontext(),
+        measured_stack(options.kafka, environment=ENVIRONMENT) as measured,
+    ):
         stack = measured.stack
         try:
             async with (
@@ -89,6 +94,7 @@ def _run(seen: Seen, options: Namespace, books: dict[str, Any]) -> dict[str, int
         "kill -9": seen.killed.total(),
         "restarts": seen.restarted.total(),
         "of rate-limit": seen.killed["rate-limit"] + seen.restarted["rate-limit"],
+        "over each limit": min(one.kills for one in seen.found.values()),
         "owners": sum(one.owners for one in seen.found.values()),
         "requests accepted": books["accepted"],
         "overruns": len(seen.overruns),
@@ -106,9 +112,13 @@ def _add(run: dict[str, int]) -> None:
 def runs_table(runs: list[dict[str, int]]) -> str:
     """All runs without an overrun whose books are right: others end with an error, and are bugs to be mended first."""
     names = list(runs[0])
-    lines = [names, ["---"] * len(names), *([f"{value:,}" for value in run.values()] for run in runs)]
+    lines = [names, ["---"] * len(names), *([str(run["seed"]), *_counts(run)] for run in runs)]
     lines.append(["**all**", "", *(f"**{sum(run[name] for run in runs):,}**" for name in names[2:])])
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _counts(run: dict[str, int]) -> list[str]:
+    return [f"{value:,}" for value in list(run.values())[1:]]
 
 
 if __name__ == "__main__":
@@ -117,6 +127,7 @@ if __name__ == "__main__":
     parser.add_argument("--kills", type=int, default=100, help="and restarts, in all")
     parser.add_argument("--minutes", type=float, default=15, help="at the most")
     parser.add_argument("--together", type=int, default=2, help="so many at once, at the most")
+    parser.add_argument("--forks", action="store_true", help="services start as forks, without importing: more kills")
     parser.add_argument("--add", action="store_true", help=f"add the run to {RUNS} and to the table of {DOCUMENT}")
     parser.add_argument("--keep", type=Path, help="an existing folder, for the logs of the services")
     parser.add_argument("--kafka", default="embedded", help="embedded or HOST:PORT")
