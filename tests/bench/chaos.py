@@ -11,7 +11,7 @@ import tempfile
 import time
 from argparse import ArgumentParser, Namespace
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -119,9 +119,19 @@ async def chaos(
 
 
 async def endure(
-    folder: Path, broker: LinkedBroker, planned: Iterable[list[Fault]], count: int, within_s: float = float("inf")
+    folder: Path,
+    broker: LinkedBroker,
+    planned: Iterable[list[Fault]],
+    count: int,
+    within_s: float = float("inf"),
+    *,
+    disks: Mapping[str, Path] | None = None,
 ) -> Outcome:
-    """The same with faults that are planned. Args and Raises as of `chaos`."""
+    """The same with faults that are planned. Args and Raises as of `chaos`.
+
+    Args:
+        disks: on which a victim of `Kind.DISK` keeps its data.
+    """
     began, seen = time.monotonic(), defaultdict[tuple[str, str], Seen](Seen)
     # Whoever is killed again and again would be started later and later.
     supervision.RESTART_MOST_S = RESTART_MOST_S
@@ -139,7 +149,7 @@ async def endure(
                 for fault in volley:
                     await asyncio.sleep(fault.after_s)
                     at.append(time.monotonic())
-                    breaking.append(asyncio.create_task(_break(gateway, broker, fault, folder)))
+                    breaking.append(asyncio.create_task(_break(gateway, broker, fault, disks or {})))
                 try:
                     await load.more(ANSWERS, within_s=ANSWERS_WITHIN_S)
                 except TimeoutError:
@@ -162,13 +172,13 @@ async def endure(
     return Outcome(0, seconds, dict(seen), load.statuses, len(load.completed), load.broken, outcomes)
 
 
-async def _break(gateway: Gateway, broker: LinkedBroker, fault: Fault, folder: Path) -> None:
+async def _break(gateway: Gateway, broker: LinkedBroker, fault: Fault, disks: Mapping[str, Path]) -> None:
     around: dict[Kind, Callable[[], Awaitable[None]]] = {
         Kind.CUT: lambda: broker.links[fault.victim].cut(fault.for_s),
         Kind.DELAY: lambda: broker.links[fault.victim].delay(fault.by_s, fault.for_s),
         Kind.HALF_OPEN: lambda: broker.links[fault.victim].half_open(fault.for_s),
         Kind.CLOCK: lambda: broker.clocks[fault.victim].jump(fault.by_s, fault.for_s),
-        Kind.DISK: lambda: fill_disk(folder, fault.for_s),
+        Kind.DISK: lambda: fill_disk(disks[fault.victim], fault.for_s),
     }
     if fault.kind in around:
         await around[fault.kind]()

@@ -28,8 +28,6 @@ BESIDE = {BROKER: (Kind.KILL, Kind.STOP), POSTGRES: (Kind.KILL, Kind.STOP, Kind.
 """What else is broken, and how."""
 BESIDE_SHARE = 0.06
 """Of all faults, for each of these."""
-EVERYTHING = "broker, postgres and logs"
-"""They lie on one disk."""
 PAUSE_S = (0.0, 1.5)
 """After the system answers again."""
 LONG_S = (3.5, 8.0)
@@ -82,12 +80,12 @@ def plan(seed: int) -> Iterator[Fault]:
         yield Fault(after_s, victim, kind, for_s if lasts else 0.0, by_s if kind is Kind.DELAY else 0.0)
 
 
-def matrix(*, clocks: bool, disk: bool) -> Iterator[Fault]:
+def matrix(*, clocks: bool, disks: bool) -> Iterator[Fault]:
     """Each fault of each victim, once; each lasts for longer than a session, and than the lease of a reply partition.
 
     Args:
         clocks: services have clocks that can jump: an hour forward, and an hour back.
-        disk: it can be filled.
+        disks: broker and PostgreSQL have one each that can be filled.
     """
     kinds = [Kind.KILL, Kind.RESTART, Kind.STOP, Kind.CUT, Kind.DELAY, Kind.HALF_OPEN]
     for victim in (*SERVICES, *BESIDE):
@@ -97,5 +95,6 @@ def matrix(*, clocks: bool, disk: bool) -> Iterator[Fault]:
         for victim in SERVICES:
             for by_s in (3_600.0, -3_600.0):
                 yield Fault(0.5, victim, Kind.CLOCK, 7.0, by_s)
-    if disk:
-        yield Fault(0.5, EVERYTHING, Kind.DISK, 7.0)
+    if disks:
+        for victim in BESIDE:
+            yield Fault(0.5, victim, Kind.DISK, 7.0)

@@ -16,6 +16,8 @@ import jwt
 import pytest
 import pytest_asyncio
 
+from services.console.store.keys import MOST_WORKING
+from services.console.store.organizations import MOST_OWNED
 from tests.clients.environments import NODE, installed, run
 from tests.e2e.plane import LET_IN, Plane
 from tests.stacks import chat, running_stack, until
@@ -206,6 +208,27 @@ async def test_a_key_mints_none_that_outlives_it(plane: Plane) -> None:
         assert minted["expires_at"] <= short["expires_at"]
         claims = jwt.decode(minted["key"], options={"verify_signature": False})
         assert claims["exp"] <= datetime.fromisoformat(short["expires_at"]).timestamp()
+
+
+async def test_an_account_has_only_so_many_keys_and_organizations(plane: Plane) -> None:
+    person = await plane.person()
+    await plane.gateway.database.execute(
+        "insert into control.api_keys (id, account_id, name, fingerprint, expires_at) "
+        "select $1 || n, $1, '', n, now() + '1 hour' from generate_series(2, $2::int) n",
+        person.account_id,
+        MOST_WORKING,
+    )
+    refused = await plane.call("POST", f"/api/accounts/{person.account_id}/keys", {}, key=person.key, status=409)
+    assert f"{MOST_WORKING} keys" in refused["error"]["message"]
+    await plane.gateway.database.execute(
+        "with made as (insert into control.organizations (id, name) "
+        "select $1 || n, '' from generate_series(1, $2::int) n returning id) "
+        "insert into control.memberships (organization_id, account_id, role) select id, $1, 'owner' from made",
+        person.account_id,
+        MOST_OWNED,
+    )
+    refused = await plane.call("POST", "/api/organizations", {"name": "one more"}, key=person.key, status=409)
+    assert f"{MOST_OWNED} organizations" in refused["error"]["message"]
 
 
 async def test_two_owners_cannot_leave_at_the_same_time(plane: Plane) -> None:
