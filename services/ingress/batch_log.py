@@ -13,12 +13,12 @@ from contracts.batches import BatchEvent, BatchOrdered, Part, PartSealed
 from contracts.clock import now_ms
 from contracts.record import Record
 from contracts.topic import Topic
+from libs.batches.index import KEPT_MS, Batch, BatchIndex, StoredFile
 from libs.bus.producer import settle
 from libs.bus.service import Service
 from libs.sealing.hybrid import SealError
 from libs.sealing.kept import ClientKey, seal, unseal
 from libs.sealing.named import BATCH, FILE, Named
-from services.ingress.core.batches import Batch, BatchIndex, StoredFile
 from services.ingress.core.errors import BadRequest, NotFound, Unavailable, log_away
 from services.ingress.core.lines import lines_of
 from services.ingress.fold import Fold
@@ -32,7 +32,6 @@ MOST_READS = 8
 """At a time: each is a connection to the broker, and a part in memory."""
 _LISTS = "\0lists"
 """In the place of an ``Idempotency-Key``; no client can send it."""
-KEPT_MS = topics.FILES.retention_ms
 
 
 class BatchLog:

@@ -6,12 +6,12 @@ from contracts.batches import BatchCancelled, BatchCreated, BatchOrdered
 from contracts.clock import now_ms
 from contracts.requests import Surface
 from contracts.topic import DAY_MS
+from libs.batches.index import KEPT_MS, Batch
 from libs.config.gateway import Batches
 from libs.sealing.named import BATCH, FILE, Named
-from services.ingress.batch_log import KEPT_MS, BatchLog, Lister, about_of, sealed_about
+from services.ingress.batch_log import BatchLog, Lister, about_of, sealed_about
 from services.ingress.core.admission import content_type_of
 from services.ingress.core.batch_objects import WINDOW, batch_object, metadata_of, page_of
-from services.ingress.core.batches import Batch
 from services.ingress.core.bodies import fields_of
 from services.ingress.core.errors import BadRequest, RateLimited, Unauthorized
 from services.ingress.files import OUTPUT_PURPOSE

@@ -6,15 +6,15 @@ from dataclasses import dataclass, field
 
 from contracts.batches import FileDeleted, FileStored, Part
 from contracts.clock import now_ms
+from libs.batches.index import KEPT_MS, StoredFile
 from libs.config.gateway import Batches, Limits, Timeouts
 from libs.endpoints import multipart
 from libs.endpoints.forms import FormReader
 from libs.runtime.budget import Budget
 from libs.sealing.named import FILE, Named
-from services.ingress.batch_log import KEPT_MS, BatchLog, Lister, about_of, sealed_about
+from services.ingress.batch_log import BatchLog, Lister, about_of, sealed_about
 from services.ingress.body import ClientGone
 from services.ingress.core.batch_objects import file_object, page_of
-from services.ingress.core.batches import StoredFile
 from services.ingress.core.errors import BadRequest, RateLimited, TooLarge, TooSlow, WrongContentType
 from services.ingress.core.lines import LineCutter
 from services.ingress.owners_page import Asking

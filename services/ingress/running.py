@@ -19,12 +19,12 @@ from contracts.batches import (
     Problem,
 )
 from contracts.clock import now_ms
+from libs.batches.index import Batch
 from libs.config.gateway import Batches
 from libs.runtime.background import Repeated, Tasks
 from libs.sealing.named import Named
 from libs.telemetry.instruments import BATCH_LINES, BATCHES, BATCHES_ENDED
 from services.ingress.batch_log import BatchLog
-from services.ingress.core.batches import Batch
 from services.ingress.core.errors import Forbidden, IngressError, NotFound, Unauthorized
 from services.ingress.core.lines import Line, LineError, Reason, line_of, lines_of, not_answered
 from services.ingress.lines import Done, Lines, line_id

@@ -20,6 +20,7 @@ from libs.config.pins import Pins
 from libs.config.versions import CatalogVersions
 from libs.database.pool import Database
 from libs.database.settings import DatabaseSettings
+from libs.limits.key_quotas import KeyQuotas
 from libs.runtime.background import Tasks
 from libs.sealing.key_encryption import key_ring
 from libs.telemetry.instruments import KEYS_RESTING
@@ -27,7 +28,6 @@ from services.key_vault.commands import CommandProcessor, Credentials
 from services.key_vault.core.book import CredentialBook
 from services.key_vault.core.epochs import Epochs
 from services.key_vault.core.granting import Granting
-from services.key_vault.core.key_quotas import KeyQuotas
 from services.key_vault.core.own_keys import Rests
 from services.key_vault.core.vouching import ControlViews, Vouching
 from services.key_vault.handlers import GrantingProcessor, Patience

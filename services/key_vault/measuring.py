@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from contracts.clock import now_ms
 from libs.config.versions import CatalogVersions
+from libs.limits.key_quotas import KeyQuotas
 from libs.telemetry.instruments import KEY_QUOTA, KEY_USED
-from services.key_vault.core.key_quotas import KeyQuotas
 
 
 def observe_quotas(quotas: KeyQuotas, versions: CatalogVersions) -> None:

@@ -20,13 +20,13 @@ from contracts.batches import (
     Part,
 )
 from contracts.requests import Surface
+from libs.batches.index import LEAST_HELD, BatchIndex
 from libs.endpoints.forms import FormReader
 from libs.endpoints.multipart import FormError, encoded
 from libs.endpoints.multipart import Part as FormPart
 from libs.sealing.hybrid import SealError
 from libs.sealing.named import BATCH, FILE, Named
 from services.ingress.core.batch_objects import batch_object, metadata_of, page_of
-from services.ingress.core.batches import LEAST_HELD, BatchIndex
 from services.ingress.core.errors import BadRequest
 from services.ingress.core.lines import LineCutter, LineError, Reason, answered, line_of, lines_of, not_answered
 from services.ingress.core.repeating import MOST_S, MOST_TRIES, again_after_s

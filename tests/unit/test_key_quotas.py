@@ -11,10 +11,10 @@ from contracts.outcomes import KeyUse, ProviderKeyUsed
 from libs.config.catalog import Catalog
 from libs.config.providers import Model, Pricing, Provider, WeightedKey
 from libs.limits.catalog import METERS, Window
+from libs.limits.key_quotas import KeyQuotas
 from libs.sealing.grants import Epoch
 from services.key_vault.core.book import CredentialBook
 from services.key_vault.core.granting import Granting
-from services.key_vault.core.key_quotas import KeyQuotas
 from services.relay.core.key_uses import KeyUses
 from tests.unit.records import NOW_MS, Config, accepted
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from contracts.batches import Ended
-from services.ingress.core.batches import Batch, StoredFile
+from libs.batches.index import Batch, StoredFile
 from services.ingress.core.errors import BadRequest
 
 MOST_METADATA = 16

@@ -9,13 +9,13 @@ from contracts.record import Refusal
 from contracts.requests import RequestAccepted, Surface
 from libs.config.catalog import UNKNOWN_CATALOG, Catalog, Offer
 from libs.config.pins import ANYWHERE, Pins
+from libs.limits.key_quotas import KeyQuotas
 from libs.outbound.hooks import HOOK
 from libs.sealing.credentials import at_rest
 from libs.sealing.envelope import EnvelopeError, KeyRing
 from libs.sealing.grants import Epoch
 from libs.sealing.secret import Secret
 from services.key_vault.core.book import Credential, CredentialBook
-from services.key_vault.core.key_quotas import KeyQuotas
 from services.key_vault.core.own_keys import Rests, chosen, own_keys
 
 NO_SERVER = Refusal(

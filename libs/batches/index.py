@@ -8,6 +8,7 @@ from collections import Counter, OrderedDict, deque
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
+from contracts import topics
 from contracts.batches import (
     BatchAdvanced,
     BatchCancelled,
@@ -20,6 +21,8 @@ from contracts.batches import (
     Part,
 )
 
+KEPT_MS = topics.FILES.retention_ms
+"""How long the log has the parts of files."""
 LEAST_HELD = 64 * 1024
 """That a file counts for: so the files of an owner are bounded in number, too, deleted ones with them."""
 MOST_BATCHES = 1_000
@@ -218,6 +221,10 @@ class BatchIndex:
     def unfinished(self, owner: str) -> int:
         """How many batches of an owner have not ended."""
         return sum(batch.created.owner == owner for batch in self._unfinished.values())
+
+    def all_unfinished(self) -> list[Batch]:
+        """The batches of all owners that have not ended, the oldest first."""
+        return list(self._unfinished.values())
 
     def by_status(self) -> Counter[str]:
         """How many batches of all owners have not ended, by status; those of none are 0."""

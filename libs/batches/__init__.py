@@ -1,0 +1,1 @@
+"""Files and batches: what the log has of them. No I/O."""
