@@ -70,14 +70,15 @@ async def test_a_snippet_of_the_console_runs_as_it_is_shown(
     assert await snippets.output_of(name, shown[name], gateway, tmp_path)
 
 
-async def test_typescript_is_made_of_the_management_api(full: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["management", "gateway"])
+async def test_typescript_is_made_of_both_apis(name: str, full: bool, tmp_path: Path) -> None:
     if not full:
         pytest.skip("run with --write-tables")
     programs = await installed("openapi-typescript") / "node_modules"
-    document = ROOT / "contracts/generated/management-openapi.json"
+    document = ROOT / f"contracts/generated/{name}-openapi.json"
     for command in (
-        (str(programs / "openapi-typescript/bin/cli.js"), str(document), "-o", "management.ts"),
-        (str(programs / "typescript/bin/tsc"), "--noEmit", "--strict", "management.ts"),
+        (str(programs / "openapi-typescript/bin/cli.js"), str(document), "-o", f"{name}.ts"),
+        (str(programs / "typescript/bin/tsc"), "--noEmit", "--strict", f"{name}.ts"),
     ):
         code, out, err = await run(str(NODE), *command, folder=tmp_path, environment={}, within_s=120)
         assert code == 0, out + err

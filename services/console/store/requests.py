@@ -8,6 +8,7 @@ from uuid import UUID
 import orjson
 from pydantic import BeforeValidator
 
+from contracts.requests import Surface
 from libs.database.pool import Connection
 from libs.pricing.usd import usd
 from services.console.answers import Answer, time_of
@@ -88,6 +89,11 @@ class Request(Answer):
     def duration_ms(self) -> int:
         """From acceptance to the end."""
         return int((self.ended_at - self.accepted_at) / timedelta(milliseconds=1))
+
+    @property
+    def tool_call(self) -> bool:
+        """It was sent to a server of MCP: no model was asked, and nothing is charged."""
+        return self.surface == Surface.MCP
 
     @property
     def usd(self) -> str:
