@@ -211,7 +211,7 @@ METERING = ServiceSpec(
 CONSOLE = ServiceSpec(
     "console",
     groups=(CONSOLE_GROUP,),
-    follows=(topics.OUTCOMES,),
+    follows=(topics.OUTCOMES, topics.BATCH_INDEX, topics.PROVIDER_KEY_USES),
     recovers=(topics.POLICY_DECISIONS, topics.QUOTA_DECISIONS),
     views=(
         topics.VAULTS,

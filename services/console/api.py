@@ -13,6 +13,7 @@ from services.console.problems import DOCUMENTED, add_problem_handlers
 from services.console.routes import (
     accounts,
     audit,
+    batches,
     catalog,
     credit,
     dead_letters,
@@ -46,6 +47,7 @@ ROUTES = (
     mcp_servers.routes,
     credit.routes,
     requests.routes,
+    batches.routes,
     payments.routes,
     limits.routes,
     operator.routes,

@@ -16,8 +16,10 @@ from libs.runtime.server import HttpServer
 from libs.sealing.key_encryption import key_ring
 from services.console.alert_mails import AlertMails
 from services.console.api import application
+from services.console.batches import Batches
 from services.console.dead_letters import DeadLetterQueues
 from services.console.guard import Guard
+from services.console.key_quotas import ProviderKeyUses
 from services.console.last_used import LastUsed
 from services.console.live import Live
 from services.console.meters import Meters
@@ -69,12 +71,15 @@ async def build(service: Service) -> AsyncIterator[None]:
     sinks = Sinks(service.producer)
     mails = _alert_mails(settings, database, sinks)
     live = Live(service, versions)
+    batches, key_uses = Batches(service), ProviderKeyUses(service)
     parts = Parts(
         database=database,
         signing=signing,
         provider_keys=provider_keys,
         meters=meters,
         live=live,
+        batches=batches,
+        key_uses=key_uses,
         verdicts=VerdictLog(service),
         dead_letters=DeadLetterQueues(service.bus, settings.operator_kafka_username, settings.operator_kafka_password),
         sinks=sinks,
@@ -108,7 +113,7 @@ async def build(service: Service) -> AsyncIterator[None]:
         server = HttpServer(
             application(parts), settings.host, settings.port, inherits="http", timeout_graceful_shutdown=5
         )
-        async with service.running(views, outbox, last_used, live, server):
+        async with service.running(views, outbox, last_used, live, batches, key_uses, server):
             await views.wait_ready()
             async with service.running(guard, *([mails] if mails else [])):
                 yield

@@ -8,8 +8,10 @@ from libs.config.gateway import GatewayConfig
 from libs.config.versions import CatalogVersions
 from libs.database.pool import Database
 from libs.identity.addresses import ForwardedHeader
+from services.console.batches import Batches
 from services.console.core.attempts import SignInAttempts
 from services.console.dead_letters import DeadLetterQueues
+from services.console.key_quotas import ProviderKeyUses
 from services.console.live import Live
 from services.console.meters import Meters
 from services.console.provider_keys import ProviderKeys
@@ -30,6 +32,8 @@ class Parts:
     dead_letters: DeadLetterQueues
     sinks: Sinks
     live: Live
+    batches: Batches
+    key_uses: ProviderKeyUses
     verdicts: VerdictLog
     versions: CatalogVersions
     config: GatewayConfig

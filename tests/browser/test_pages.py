@@ -1,10 +1,12 @@
 """Every page: for everybody, against hostile names, light enough."""
 
+import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Literal
 
+import openai
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, ViewportSize, expect
@@ -25,13 +27,13 @@ AXE = (files("axe_playwright_python") / "axe.min.js").read_text()
 HOSTILE = """"><img src=x onerror=alert(1)></script><script>alert(2)</script>{{7*7}}'"""
 MOST_BYTES = 100_000
 PAGES = (
-    "home", "requests", "usage", "usage?by=team", "playground", "keys", "provider-keys", "mcp-servers", "limits",
-    "members", "teams", "teams/core", "policy", "audit", "models",
+    "home", "requests", "usage", "usage?by=team", "playground", "keys", "provider-keys", "mcp-servers", "batches",
+    "limits", "members", "teams", "teams/core", "policy", "audit", "models",
     "models/compare?model=stub/echo&model=claude/echo&model=pair/500", "new-organization",
 )  # fmt: skip
 OPERATORS_PAGES = (
-    "operator", "home", "requests", "usage", "limits", "audit", "live", "dead-letters", "sinks", "configuration",
-    "configuration/1",
+    "operator", "home", "requests", "usage", "batches", "limits", "audit", "live", "dead-letters", "sinks",
+    "configuration", "configuration/1",
 )  # fmt: skip
 WIDE: ViewportSize = {"width": 1280, "height": 800}
 LOOKS: dict[str, tuple[Literal["light", "dark"], ViewportSize, str]] = {
@@ -78,7 +80,25 @@ async def scene(plane: Plane) -> Scene:
         if answer.status_code == 200:
             request_id = answer.headers["x-request-id"]
             await plane.gateway.entry(request_id)
+    await _batch(plane, issued["key"], organization)
     return Scene(owner, organization, request_id)
+
+
+async def _batch(plane: Plane, key: str, organization: str) -> None:
+    """One that has failed, for lines whose every value is hostile."""
+    headers = {"X-KiloCode-OrganizationId": organization}
+    line = {"custom_id": HOSTILE, "method": HOSTILE, "url": HOSTILE, "body": {"model": HOSTILE}}
+    async with openai.AsyncOpenAI(base_url=plane.gateway.base_url, api_key=key, default_headers=headers) as client:
+        content = f"{HOSTILE}\n{json.dumps(line)}\n".encode()
+        file = await client.files.create(file=(HOSTILE, content), purpose="batch")
+        batch = await client.batches.create(
+            input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h"
+        )
+
+        async def failed() -> bool | None:
+            return (await client.batches.retrieve(batch.id)).status == "failed" or None
+
+        await until(failed, what="the end of the batch")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")

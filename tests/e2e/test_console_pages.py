@@ -39,6 +39,7 @@ PAGES = {
     "models/compare?model=stub/echo&model=claude/echo": MEMBER,
     "members": MEMBER,
     "policy": MEMBER,
+    "batches": MEMBER,
     "limits": MEMBER,
     "teams": MEMBER,
     "new-organization": MEMBER,

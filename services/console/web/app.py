@@ -13,6 +13,7 @@ from services.console.parts import Parts
 from services.console.problems import sentence
 from services.console.web import (
     alert_mails,
+    batches,
     home,
     keys,
     limits,
@@ -41,6 +42,7 @@ PAGES = (
     requests,
     keys,
     mcp_servers,
+    batches,
     organization,
     policy,
     limits,

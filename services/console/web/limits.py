@@ -12,7 +12,7 @@ from libs.limits.catalog import METERS, shown_amount
 from services.console.core import limits_document as documents
 from services.console.core.authorization import Action
 from services.console.core.limit_use import fullest, set_by_operator
-from services.console.errors import BadInput, ConsoleError, NotFound
+from services.console.errors import Away, BadInput, ConsoleError, NotFound
 from services.console.routes.limits import LimitsChange, change_team, create_team, delete_team, uses_of
 from services.console.store import accounts, limits, organizations
 from services.console.web.visits import Visit, Visiting
@@ -38,7 +38,18 @@ def _operators(visit: Visit) -> Response:
         (scope if isinstance(scope, str) else scope.value, meter.name, shown_amount(meter, most))
         for scope, meter, most in set_by_operator(allowed)
     ]
-    return visit.page("operator_limits.html", rows=rows, fullest=fullest(allowed, counted, now_ms(), FULLEST))
+    quotas, away = [], ""
+    try:
+        quotas = visit.session.parts.key_uses.rows(visit.session.parts.catalog)
+    except Away as error:
+        away = str(error)
+    return visit.page(
+        "operator_limits.html",
+        rows=rows,
+        fullest=fullest(allowed, counted, now_ms(), FULLEST),
+        quotas=quotas,
+        away=away,
+    )
 
 
 @routes.post("/{space}/limits")

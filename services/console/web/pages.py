@@ -85,6 +85,14 @@ def when(moment: datetime | int | None) -> str:
     return at.strftime("%Y-%m-%d %H:%M:%S")
 
 
+def size(number: int) -> str:
+    """Bytes: ``840 bytes``, ``2.4 MB``."""
+    for unit, bytes_ in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if number >= bytes_:
+            return f"{number / bytes_:.1f} {unit}"
+    return f"{number} bytes"
+
+
 def per_million(rate: int | None) -> str:
     """A rate of the price book: dollars per million tokens."""
     return "-" if rate is None else f"${rate / MILLION:,.2f}"
@@ -98,5 +106,6 @@ _templates.filters |= {
     "count": count,
     "ms": milliseconds,
     "when": when,
+    "size": size,
     "per_million": per_million,
 }
