@@ -31,6 +31,7 @@ _BENCHES = (
     "outage",
     "overload",
     "pages",
+    "pictures",
     "quick",
     "streams",
     "takeover",
@@ -74,7 +75,7 @@ def bench(context: typer.Context) -> None:
 
     Or: ``quick`` (this tree alone), ``chaos``, ``cluster``, ``console``, ``dashboards``,
     ``decisions``, ``fairness``, ``fuzz``, ``growth``, ``idle``, ``ledger``, ``limits``, ``outage``, ``overload``,
-    ``pages``, ``streams``, ``takeover``, ``upgrade``, ``waiting``.
+    ``pages``, ``pictures``, ``streams``, ``takeover``, ``upgrade``, ``waiting``.
     """
     first = context.args[0] if context.args else ""
     module, arguments = (

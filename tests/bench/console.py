@@ -34,8 +34,10 @@ MOST_OF_PLAN = 3_000
 NOISE = ("never executed", "Batches:", "Index Searches:", "Planning Time:")
 _ROWS = """
     create temp table fill on commit drop as
-    select n, d, 'acct_' || lpad((n % $3)::text, 20, '0') as account, 'key' || n % $3 as key, 'model/' || n / $3 % $4
-        as model, (lpad(to_hex(((extract(epoch from now()) - d * 86400) * 1000)::bigint - n % 80000000), 12, '0')
+    select n, d, 'acct_' || lpad((n % $3)::text, 20, '0') as account, 'key' || n % $3 as key,
+        case when n % 50 = 7 then 'mcp/server' || n % 4 else 'model/' || n / $3 % $4 end as model,
+        case when n % 50 = 7 then 'tool' || n % 30 else 'echo-1' end as tool,
+        (lpad(to_hex(((extract(epoch from now()) - d * 86400) * 1000)::bigint - n % 80000000), 12, '0')
         || '7' || substr(md5(n::text), 1, 3) || '8' || substr(md5(n::text), 4, 15))::uuid as id
     from (select n, (n * 7919 % $5)::int as d from generate_series($1::bigint, $2::bigint) n) x
 """
@@ -49,7 +51,7 @@ _USAGE = """
         cache_write_tokens, reasoning_tokens, input_image_tokens, output_image_tokens, input_audio_tokens,
         output_audio_tokens, estimated, byok, free, attempts, cost_microdollars, price_version, catalog_version,
         accepted_at, ended_at, first_byte_ms)
-    select id, '{owner}', '{owner}', account, '{organization}', key, 'chat.completions', model, 'stub', 'echo-1',
+    select id, '{owner}', '{owner}', account, '{organization}', key, 'chat.completions', model, 'stub', tool,
         case when n % 1000 = 0 then 'failed' else 'completed' end, case when n % 1000 = 0 then 502 else 200 end,
         500, 200, 100, 0, 0, 0, 0, 0, 0, false, false,
         false, 1, 100 + n % 900, 'bench', 1, now() - make_interval(days => d),
@@ -172,9 +174,7 @@ def queries_of(connection: Any) -> dict[str, Callable[[], Awaitable[Any]]]:
         **{f"usage by {by.value}": sums(by, owner=OWNER) for by in By},
         **{f"a member's usage by {by.value}": sums(by, owner=OWNER, account_id=MEMBER) for by in By},
         **{f"everybody's usage by {by.value}": sums(by) for by in By if by is not By.TEAM},
-        "calls of tools in a day (none)": lambda: tool_calls.by_tool(
-            connection, OWNER, datetime.now(UTC) - timedelta(days=1)
-        ),
+        "calls of tools in a day": lambda: tool_calls.by_tool(connection, OWNER, datetime.now(UTC) - timedelta(days=1)),
         "one request": lambda: requests.find(connection, whole, UUID(int=0)),
         "what members spent today": lambda: usage.spent_today_by_member(connection, OWNER, [MEMBER], also_most=True),
         "the catalog's versions": lambda: catalog.history(connection, Slice(50)),
