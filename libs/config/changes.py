@@ -1,13 +1,17 @@
 """What is different between two versions of the catalog, in words that a person compares. Pure."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from contracts.catalog import CatalogPublished
 from contracts.prices import PriceRule
 from libs.config.gateway import GatewayConfig
 
+_EXPONENT = re.compile(r"^\d+(\.\d+)?[eE]-\d+\Z")
+"""As JSON has small prices."""
 _BY_NAME = ("providers", "auto")
 
 
@@ -60,13 +64,20 @@ def _flat(version: CatalogPublished) -> dict[str, str]:
 
 
 def _entries(name: str, value: Any, without: tuple[str, ...] = ()) -> dict[str, str]:
+    if isinstance(value, list) and value and all(isinstance(one, Mapping) for one in value):
+        value = {str(number): one for number, one in enumerate(value, 1)}
     if not isinstance(value, Mapping):
-        return {name: str(value)}
+        return {name: ", ".join(map(_plain, value)) if isinstance(value, list) else _plain(value)}
     found: dict[str, str] = {}
     for key, one in value.items():
         if key not in without:
             found |= _entries(f"{name}.{key}", one)
     return found
+
+
+def _plain(value: Any) -> str:
+    text = str(value)
+    return f"{Decimal(text):f}" if _EXPONENT.match(text) else text
 
 
 def _price(rule: PriceRule) -> str:

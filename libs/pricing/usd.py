@@ -13,6 +13,13 @@ def usd(microdollars: int) -> str:
     return f"{sign}{abs(microdollars) // MILLION}.{abs(microdollars) % MILLION:06d}"
 
 
+def dollars(microdollars: int | Decimal) -> str:
+    """As people read them, exact, and to the cent at the least: ``$1,234.00``, ``$0.125``."""
+    amount = Decimal(microdollars) / MILLION
+    whole, _, rest = f"{abs(amount).normalize():,f}".partition(".")
+    return f"{'-' if amount < 0 else ''}${whole}.{rest.ljust(2, '0')}"
+
+
 def parse_usd(text: str) -> int:
     """Microdollars of an amount in US dollars.
 

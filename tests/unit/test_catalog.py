@@ -109,6 +109,26 @@ def test_changes_are_named_by_what_a_person_calls_them() -> None:
     assert changes(after, after) == []
 
 
+def test_a_first_version_has_numbers_and_lists_as_people_write_them() -> None:
+    model = Model.model_validate(
+        {"id": "a/b", "provider": "p", "upstream_model": "u", "pricing": {"prompt": "0.0000005", "completion": "0"}}
+    )
+    keys = [{"key": "env:ONE", "quota": {"requests_per_day": 5}}, {"key": "env:TWO"}]
+    provider = Provider.model_validate(
+        {"base_url": "http://x", "api_keys": keys, "native": ["completions", "responses"]}
+    )
+    document = document_of(Config(providers={"p": provider}, models=[model]))
+    found = {
+        one.what: one.after for one in changes(None, CatalogPublished(version=1, published_at_ms=0, document=document))
+    }
+    assert found["models.a/b@p.pricing.prompt"] == "0.0000005"
+    assert found["providers.p.api_keys.1.key"] == "env:ONE"
+    assert found["providers.p.api_keys.1.quota.requests_per_day"] == "5"
+    assert found["providers.p.api_keys.2.key"] == "env:TWO"
+    assert found["providers.p.native"] == "completions, responses"
+    assert not [text for text in found.values() if text and text[0] in "[{"]
+
+
 def test_the_newest_version_counts_and_the_one_before_it_for_a_minute_more() -> None:
     now = NOW_MS
     versions = CatalogVersions(lambda: now)

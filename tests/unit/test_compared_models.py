@@ -1,6 +1,8 @@
 """Models side by side: what each endpoint costs and can, and no row that says nothing."""
 
-from contracts.prices import Price, PriceRule, Rates
+from dataclasses import replace
+
+from contracts.prices import Price, PriceRule, Rates, UnitRate
 from libs.config.catalog import Offer
 from libs.config.providers import Model, Provider
 from services.console.core.endpoints import rows
@@ -26,9 +28,24 @@ def test_what_differs_is_told_from_what_does_not() -> None:
     assert not found["Keeps prompts"].differs
 
 
+def test_prices_are_exact_and_units_are_priced_each() -> None:
+    cents = [
+        Rates(input=125_000, output=75_000, cache_read=12_500),
+        Rates(above_input_tokens=9, input=1, output=2_000_005),
+    ]
+    rules = [
+        PriceRule(price=Price(version="v", tiers=cents, units=[UnitRate(unit="image", kind="hd", rate=40_000_000_000)]))
+    ]
+    found = {row.name: row.values for row in rows([replace(_offer("one", cents), prices=rules)], 0)}
+    assert found["Input, a million tokens"] == ["$0.125"]
+    assert found["Read from the prompt cache"] == ["$0.0125"]
+    assert found["Long inputs"] == ["above 9: $0.000001 in, $2.000005 out"]
+    assert found["Other units, each"] == ["image hd $0.04"]
+
+
 def test_a_property_that_none_has_is_left_out() -> None:
     found = {row.name for row in rows([_offer("one", RATES[:1])], 0)}
-    assert not found & {"Long inputs", "Other units, a million", "Context, tokens", "Reasoning", "Released"}
+    assert not found & {"Long inputs", "Other units, each", "Context, tokens", "Reasoning", "Released"}
 
 
 def test_a_free_model_costs_nothing() -> None:

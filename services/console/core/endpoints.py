@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from decimal import Decimal
 
 from contracts.prices import Price, Rates
 from libs.config.catalog import Offer
 from libs.pricing.cost import MILLION
+from libs.pricing.usd import dollars
 
 _NONE = "-"
 
@@ -36,25 +38,24 @@ def _rate(of: Callable[[Rates], int | None]) -> Callable[[Offer, Price | None], 
         if offer.model.free:
             return "free"
         amount = of(price.tiers[0]) if price else None
-        return _NONE if amount is None else f"${amount / MILLION:,.2f}"
+        return _NONE if amount is None else dollars(amount)
 
     return shown
 
 
 def _tiers(_offer: Offer, price: Price | None) -> str:
     above = [
-        f"above {tier.above_input_tokens:,}: ${tier.input / MILLION:,.2f} in, ${tier.output / MILLION:,.2f} out"
+        f"above {tier.above_input_tokens:,}: {dollars(tier.input)} in, {dollars(tier.output)} out"
         for tier in (price.tiers[1:] if price else ())
     ]
     return "; ".join(above) or _NONE
 
 
 def _units(_offer: Offer, price: Price | None) -> str:
-    named = (
-        [f"{' '.join(filter(None, (one.unit, one.kind)))} ${one.rate / MILLION:,.2f}" for one in price.units]
-        if price
-        else []
-    )
+    named = [
+        f"{' '.join(filter(None, (one.unit, one.kind)))} {dollars(Decimal(one.rate) / MILLION)}"
+        for one in (price.units if price else ())
+    ]
     return ", ".join(named) or _NONE
 
 
@@ -74,7 +75,7 @@ _FACTS: tuple[tuple[str, Shown, bool], ...] = (
     ("Written to the prompt cache", _rate(lambda rates: rates.cache_write), True),
     ("Reasoning", _rate(lambda rates: rates.reasoning), True),
     ("Long inputs", _tiers, False),
-    ("Other units, a million", _units, False),
+    ("Other units, each", _units, False),
     ("Context, tokens", lambda offer, _: _count(offer.model.context_length), True),
     ("Longest answer, tokens", lambda offer, _: _count(offer.model.max_completion_tokens), True),
     ("Takes", lambda offer, _: _names(offer.model.input_modalities), False),

@@ -88,7 +88,8 @@ class Alerts:
         """So many dead letters wait for somebody."""
         raised = self._raised.get(f"{LETTERS}/{LETTERS}")
         if raised is None and unresolved >= self._rules.dead_letters:
-            text = f"{unresolved} dead letters wait; see `./sluice dlq list --count`"
+            wait = "dead letter waits" if unresolved == 1 else "dead letters wait"
+            text = f"{unresolved:,} {wait}: ./sluice dlq list --count"
             return self._raise(LETTERS, LETTERS, text, now_ms)
         if raised is not None and unresolved == 0:
             return self._end(raised, "no dead letter waits", now_ms)
