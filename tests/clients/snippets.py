@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 
 from tests.clients.environments import NODE, installed, run
-from tests.stacks import Gateway, chat
+from tests.stacks import Gateway, chat, until
 
 WITHIN_S = 120
 SETTINGS = frozenset({"kilo-code", "cline"})
@@ -19,14 +19,15 @@ Runner = Callable[[str, Path], Awaitable[list[str]]]
 """Makes the command that runs a snippet, in a home folder of its own."""
 
 
-async def shown(gateway: Gateway, model: str) -> dict[str, str]:
+async def shown(gateway: Gateway, model: str, organization: str | None = None) -> dict[str, str]:
     """By the tool's name, for a model: the page's snippets are for that of the newest request."""
-    asked = await gateway.post(chat("hello", model=model))
+    headers = {"X-KiloCode-OrganizationId": organization} if organization else {}
+    asked = await gateway.post(chat("hello", model=model), **headers)
     await gateway.entry(asked.headers["x-request-id"])
     link = await gateway.manage("POST", "/api/sign-in-links", {"account": gateway.account_id})
     async with httpx.AsyncClient(base_url=gateway.stack.console_url, trust_env=False, follow_redirects=True) as http:
         code = link["path"].partition("code=")[2]
-        page = (await http.post("/sign-in", data={"code": code, "next": "/me/home"})).text
+        page = (await http.post("/sign-in", data={"code": code, "next": f"/{organization or 'me'}/home"})).text
     return {name: html.unescape(text) for name, text in _SHOWN.findall(page)}
 
 
@@ -87,3 +88,26 @@ async def output_of(name: str, text: str, gateway: Gateway, home: Path) -> str:
     code, out, err = await run(*command, folder=home, environment=environment, within_s=WITHIN_S)
     assert code == 0, (out + err)[-3000:]
     return out
+
+
+async def organization_of(gateway: Gateway) -> str:
+    """A new one of the account whose key snippets run with; its requests are let in."""
+    made = await gateway.manage("POST", "/api/organizations", {"name": "Snippets", "owner": gateway.account_id})
+    organization = str(made["id"])
+
+    async def known() -> bool | None:
+        answer = await gateway.post({}, **{"X-KiloCode-OrganizationId": organization})
+        return answer.status_code == 400 or None
+
+    await until(known, what="the organization at the door")
+    return organization
+
+
+async def charged(gateway: Gateway, organization: str, requests: int) -> None:
+    """Waits until so many requests, or more, are in its ledger. Raises TimeoutError."""
+
+    async def entered() -> bool | None:
+        rows = await gateway.manage("GET", f"/api/organizations/{organization}/requests?outcome=completed")
+        return len(rows) >= requests or None
+
+    await until(entered, what=f"{requests} requests of the organization")

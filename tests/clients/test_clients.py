@@ -66,8 +66,13 @@ async def test_a_snippet_of_the_console_runs_as_it_is_shown(
     name: str, providers: tuple[Gateway, str], tmp_path: Path
 ) -> None:
     gateway, _mock = providers
-    shown = await snippets.shown(gateway, "stub/echo")
-    assert await snippets.output_of(name, shown[name], gateway, tmp_path)
+    for organization in (None, await snippets.organization_of(gateway)):
+        home = tmp_path / (organization or "own")
+        home.mkdir()
+        shown = await snippets.shown(gateway, "stub/echo", organization)
+        assert await snippets.output_of(name, shown[name], gateway, home)
+    assert organization
+    await snippets.charged(gateway, organization, 2)
 
 
 @pytest.mark.parametrize("name", ["management", "gateway"])

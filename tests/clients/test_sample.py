@@ -39,3 +39,13 @@ async def test_a_snippet_of_the_console_runs_as_it_is_shown(gateway: Gateway, na
     shown = await snippets.shown(gateway, "stub/echo")
     assert shown.keys() == snippets.RUNNERS.keys() | snippets.SETTINGS
     assert "gateway" in await snippets.output_of(name, shown[name], gateway, tmp_path)
+
+
+@pytest.mark.parametrize("name", [name for name in snippets.RUNNERS if name not in snippets.ON_DEMAND])
+async def test_in_an_organization_s_space_its_requests_are_the_organization_s(
+    gateway: Gateway, name: str, tmp_path: Path
+) -> None:
+    organization = await snippets.organization_of(gateway)
+    shown = await snippets.shown(gateway, "stub/echo", organization)
+    assert "gateway" in await snippets.output_of(name, shown[name], gateway, tmp_path)
+    await snippets.charged(gateway, organization, 2)

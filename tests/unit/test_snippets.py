@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.console.core.snippets import model_of
+from services.console.core.snippets import model_of, snippets
 
 OFFERED = ("stub/large", "stub/echo")
 
@@ -22,3 +22,13 @@ def test_a_snippet_names_a_model_of_the_catalog(used: list[str], named: str) -> 
 
 def test_without_a_catalog_it_says_what_a_model_looks_like() -> None:
     assert model_of(["x"], ()) == "provider/model"
+
+
+def test_in_an_organization_all_of_them_name_it_and_elsewhere_none_does() -> None:
+    header = "X-KiloCode-OrganizationId"
+    for one in snippets("http://127.0.0.1/api/gateway", "stub/echo", "org_a"):
+        assert header in one.text, one.name
+        assert "org_a" in one.text, one.name
+        assert "@ " not in one.text
+        assert not one.text.startswith("@")
+    assert not [one.name for one in snippets("http://127.0.0.1/api/gateway", "stub/echo") if header in one.text]

@@ -14,10 +14,14 @@ class Snippet:
     note: str = ""
 
 
-def snippets(base_url: str, model: str) -> list[Snippet]:
-    """For a gateway and a model."""
+def snippets(base_url: str, model: str, organization: str | None = None) -> list[Snippet]:
+    """For a gateway and a model.
+
+    Args:
+        organization: that requests are for; None: for who has the key.
+    """
     root = base_url.removesuffix("/v1")
-    values = {"URL": root, "MODEL": model}
+    values = {"URL": root, "MODEL": model} | ({"ORGANIZATION": organization} if organization else {})
     return [Snippet(id_, name, _filled(text, values), note) for id_, name, text, note in _TEXTS]
 
 
@@ -31,12 +35,16 @@ def model_of(used: Iterable[str], offered: Collection[str]) -> str:
 
 
 def _filled(text: str, values: dict[str, str]) -> str:
+    """The text without the lines that are for organizations alone, where it is for none."""
+    wanted = (line for line in text.splitlines() if "ORGANIZATION" in values or not line.startswith("@"))
+    text = "\n".join(line.removeprefix("@") for line in wanted)
     for name, value in values.items():
         text = text.replace(f"{{{name}}}", value)
     return text.strip("\n")
 
 
 _TEXTS = (
+    # Lines that begin with @ are there where requests are for an organization.
     (
         "curl",
         "curl",
@@ -44,6 +52,7 @@ _TEXTS = (
 curl -N {URL}/chat/completions \\
   -H "Authorization: Bearer $SLUICE_API_KEY" \\
   -H "Content-Type: application/json" \\
+@  -H "X-KiloCode-OrganizationId: {ORGANIZATION}" \\
   -d '{"model": "{MODEL}", "stream": true, "messages": [{"role": "user", "content": "Hello"}]}'
 """,
         "",
@@ -55,7 +64,11 @@ curl -N {URL}/chat/completions \\
 import os
 from openai import OpenAI
 
-client = OpenAI(base_url="{URL}", api_key=os.environ["SLUICE_API_KEY"])
+client = OpenAI(
+    base_url="{URL}",
+    api_key=os.environ["SLUICE_API_KEY"],
+@    default_headers={"X-KiloCode-OrganizationId": "{ORGANIZATION}"},
+)
 answer = client.chat.completions.create(
     model="{MODEL}", messages=[{"role": "user", "content": "Hello"}]
 )
@@ -69,7 +82,11 @@ print(answer.choices[0].message.content)
         """
 import OpenAI from "openai"
 
-const client = new OpenAI({ baseURL: "{URL}", apiKey: process.env.SLUICE_API_KEY })
+const client = new OpenAI({
+  baseURL: "{URL}",
+  apiKey: process.env.SLUICE_API_KEY,
+@  defaultHeaders: { "X-KiloCode-OrganizationId": "{ORGANIZATION}" },
+})
 const answer = await client.chat.completions.create({
   model: "{MODEL}",
   messages: [{ role: "user", content: "Hello" }],
@@ -85,7 +102,11 @@ console.log(answer.choices[0].message.content)
 import { createOpenAI } from "@ai-sdk/openai"
 import { generateText } from "ai"
 
-const sluice = createOpenAI({ baseURL: "{URL}", apiKey: process.env.SLUICE_API_KEY })
+const sluice = createOpenAI({
+  baseURL: "{URL}",
+  apiKey: process.env.SLUICE_API_KEY,
+@  headers: { "X-KiloCode-OrganizationId": "{ORGANIZATION}" },
+})
 const { text } = await generateText({ model: sluice("{MODEL}"), prompt: "Hello" })
 console.log(text)
 """,
@@ -98,7 +119,11 @@ console.log(text)
 import os
 import anthropic
 
-client = anthropic.Anthropic(base_url="{URL}", api_key=os.environ["SLUICE_API_KEY"])
+client = anthropic.Anthropic(
+    base_url="{URL}",
+    api_key=os.environ["SLUICE_API_KEY"],
+@    default_headers={"X-KiloCode-OrganizationId": "{ORGANIZATION}"},
+)
 message = client.messages.create(
     model="{MODEL}", max_tokens=1024, messages=[{"role": "user", "content": "Hello"}]
 )
@@ -114,6 +139,7 @@ API Provider   OpenAI Compatible
 Base URL       {URL}
 API Key        your Sluice key
 Model          {MODEL}
+@Headers        X-KiloCode-OrganizationId: {ORGANIZATION}
 """,
         "In the extension's settings, under Providers.",
     ),
@@ -124,6 +150,7 @@ Model          {MODEL}
 export ANTHROPIC_BASE_URL={URL}
 export ANTHROPIC_AUTH_TOKEN=$SLUICE_API_KEY
 export ANTHROPIC_MODEL={MODEL}
+@export ANTHROPIC_CUSTOM_HEADERS="X-KiloCode-OrganizationId: {ORGANIZATION}"
 claude
 """,
         "",
@@ -140,6 +167,7 @@ name = "Sluice"
 base_url = "{URL}"
 env_key = "SLUICE_API_KEY"
 wire_api = "responses"
+@http_headers = { "X-KiloCode-OrganizationId" = "{ORGANIZATION}" }
 """,
         "In ~/.codex/config.toml.",
     ),
@@ -149,6 +177,10 @@ wire_api = "responses"
         """
 export OPENAI_API_BASE={URL}
 export OPENAI_API_KEY=$SLUICE_API_KEY
+@cat >.aider.model.settings.yml <<'END'
+@- name: openai/{MODEL}
+@  extra_params: {extra_headers: {X-KiloCode-OrganizationId: {ORGANIZATION}}}
+@END
 aider --model openai/{MODEL}
 """,
         "",
@@ -161,6 +193,7 @@ API Provider   OpenAI Compatible
 Base URL       {URL}
 API Key        your Sluice key
 Model ID       {MODEL}
+@Headers        X-KiloCode-OrganizationId: {ORGANIZATION}
 """,
         "In the extension's settings.",
     ),

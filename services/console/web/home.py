@@ -26,7 +26,9 @@ from services.console.store import (
 from services.console.store.invitations import Invitation
 from services.console.store.requests import Filters
 from services.console.store.usage import By, UsageRow
+from services.console.web.limits import members_of
 from services.console.web.pages import money
+from services.console.web.people import emails_in
 from services.console.web.visits import ALL_SCOPES, COOKIE, SignInFirst, Visit, Visiting
 
 routes = APIRouter()
@@ -56,6 +58,8 @@ async def home(visit: Visiting) -> Response:
     )
     newest = await requests.rows(call.connection, whose, Filters(since=since), Slice(5))
     spent_today, limit = await _limit(visit)
+    used = await _limits(visit)
+    shown = [*(one.account_id for one in newest), *members_of(used)]
     model = model_of((one.model for one in newest), call.parts.catalog.offers)
     return visit.page(
         "home.html",
@@ -69,8 +73,9 @@ async def home(visit: Visiting) -> Response:
         newest=newest[:5],
         spent_today=spent_today,
         limit=limit,
-        limits=await _limits(visit),
-        snippets=snippets(call.parts.gateway_url, model),
+        limits=used,
+        names=await emails_in(call.connection, visit.space.owner, shown),
+        snippets=snippets(call.parts.gateway_url, model, visit.owner.organization_id if visit.space.owner else None),
     )
 
 
