@@ -225,18 +225,23 @@ class ProviderHealth:
     """One provider over the newest requests of everybody."""
 
     provider_id: str
-    requests: int
+    calls: int
     failed: int
+    """Also of requests that another one answered."""
     median_ms: int | None
 
 
 async def providers(connection: Connection, since: datetime) -> list[ProviderHealth]:
-    """The newest requests by provider, at most `RECENT`."""
+    """Calls for the newest requests by provider, of at most `RECENT` requests; not those of tools."""
     found = await connection.fetch(
-        "select provider_id, count(*), count(*) filter (where outcome in ('failed', 'interrupted')), "  # noqa: S608
-        "percentile_disc(0.5) within group (order by first_byte_ms) from (select provider_id, outcome, first_byte_ms "
-        f"from ledger_v1.usage where request_id >= ledger_v1.first_id($1) order by request_id desc limit {RECENT}) "
-        "recent where provider_id is not null group by provider_id order by provider_id",
+        "with recent as (select provider_id, outcome, tried, first_byte_ms from ledger_v1.usage "  # noqa: S608
+        "where request_id >= ledger_v1.first_id($1) and surface <> 'mcp' "
+        f"order by request_id desc limit {RECENT}), calls as ("
+        "select provider_id, outcome in ('failed', 'interrupted') as failed, first_byte_ms from recent "
+        "where provider_id is not null union all select split_part(one, '=', 1), true, null "
+        "from recent, regexp_split_to_table(tried, ', ') as one where tried <> '') "
+        "select provider_id, count(*), count(*) filter (where failed), "
+        "percentile_disc(0.5) within group (order by first_byte_ms) from calls group by 1 order by 1",
         since,
     )
     return [ProviderHealth(*row) for row in found]
