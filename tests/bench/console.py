@@ -20,7 +20,19 @@ from libs.database.pool import Database
 from libs.database.settings import DatabaseSettings
 from services.cli.output import as_table, report
 from services.console.core.cursors import Slice
-from services.console.store import audit, catalog, organizations, requests, tool_calls, usage
+from services.console.store import (
+    accounts,
+    audit,
+    catalog,
+    credit,
+    keys,
+    limits,
+    organizations,
+    replay,
+    requests,
+    tool_calls,
+    usage,
+)
 from services.console.store.requests import Filters, Whose
 from services.console.store.usage import By, Span
 from tests.bench.ledger import database_server
@@ -28,6 +40,7 @@ from tests.bench.ledger import database_server
 ORGANIZATION = "org_00000000000000000001"
 OWNER = f"org:{ORGANIZATION}"
 MEMBER = "acct_00000000000000000007"
+PAGE = [f"acct_{number:020}" for number in range(50)]
 MEMBERS, MODELS, DAYS, CHANGES = 10_000, 40, 30, 100_000
 FILL = 250_000
 MOST_OF_PLAN = 3_000
@@ -35,8 +48,8 @@ NOISE = ("never executed", "Batches:", "Index Searches:", "Planning Time:")
 _ROWS = """
     create temp table fill on commit drop as
     select n, d, 'acct_' || lpad((n % $3)::text, 20, '0') as account, 'key' || n % $3 as key,
-        case when n % 50 = 7 then 'mcp/server' || n % 4 else 'model/' || n / $3 % $4 end as model,
-        case when n % 50 = 7 then 'tool' || n % 30 else 'echo-1' end as tool,
+        case when n % 53 = 7 then 'mcp/server' || n % 4 else 'model/' || n / $3 % $4 end as model,
+        case when n % 53 = 7 then 'tool' || n % 30 else 'echo-1' end as tool,
         (lpad(to_hex(((extract(epoch from now()) - d * 86400) * 1000)::bigint - n % 80000000), 12, '0')
         || '7' || substr(md5(n::text), 1, 3) || '8' || substr(md5(n::text), 4, 15))::uuid as id
     from (select n, (n * 7919 % $5)::int as d from generate_series($1::bigint, $2::bigint) n) x
@@ -145,6 +158,7 @@ of one organization of 10,000 members. Lines of what was never executed are left
 def queries_of(connection: Any) -> dict[str, Callable[[], Awaitable[Any]]]:
     """The queries of the console's pages, by what they are for."""
     month = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=DAYS - 1)
+    day = Span(datetime.now(UTC) - timedelta(days=1), None)
     everybody, whole, own = Whose(), Whose(OWNER), Whose(OWNER, MEMBER)
 
     def rows(whose: Whose, **filters: Any) -> Callable[[], Awaitable[Any]]:
@@ -175,6 +189,19 @@ def queries_of(connection: Any) -> dict[str, Callable[[], Awaitable[Any]]]:
         **{f"a member's usage by {by.value}": sums(by, owner=OWNER, account_id=MEMBER) for by in By},
         **{f"everybody's usage by {by.value}": sums(by) for by in By if by is not By.TEAM},
         "calls of tools in a day": lambda: tool_calls.by_tool(connection, OWNER, datetime.now(UTC) - timedelta(days=1)),
+        "what ended within a minute, for the live tail": lambda: requests.entered(
+            connection, whole, datetime.now(UTC) - timedelta(minutes=15), int((time.time() - 60) * 1000), 50
+        ),
+        "a draft of a policy, over the last day: by model": lambda: replay.asked(connection, ORGANIZATION, day),
+        "a draft with conditions: one by one": lambda: replay.singly(connection, ORGANIZATION, day),
+        "a draft's daily limit: by member": lambda: replay.days(connection, ORGANIZATION, day),
+        "limits and teams": lambda: limits.current(connection, OWNER),
+        "e-mail addresses of a page": lambda: organizations.emails(connection, ORGANIZATION, PAGE),
+        "e-mail addresses for the operator": lambda: accounts.emails(connection, PAGE),
+        "accounts that hold a text, for the operator": lambda: accounts.rows(connection, Slice(50), email="7@ex"),
+        "one's keys": lambda: keys.rows(connection, MEMBER, Slice(1_000)),
+        "one's organizations": lambda: organizations.rows(connection, MEMBER, Slice(1_000)),
+        "a balance": lambda: credit.balance_of(connection, OWNER),
         "one request": lambda: requests.find(connection, whole, UUID(int=0)),
         "what members spent today": lambda: usage.spent_today_by_member(connection, OWNER, [MEMBER], also_most=True),
         "the catalog's versions": lambda: catalog.history(connection, Slice(50)),

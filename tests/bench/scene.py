@@ -113,17 +113,17 @@ async def _rules(plane: Plane, scene: Scene) -> None:
     policy: dict[str, Any] = {
         "model_allow": ["anthropic/*", "openai/*", "google/*", "mistral/open-*"],
         "data_collection": "deny",
+        "mcp": {"member": {"deny": ["*__delete*"]}},
         "member_daily_limit_usd": "5",
-        "guardrails": {"prompts": {}, "words_deny": ["Project Halcyon"], "deny": ["credit_card"], "redact": ["email"]},
+        "guardrails": {"words_deny": ["Project Halcyon"], "deny": ["credit_card"], "redact": ["email"]},
     }
-    policy["guardrails"].pop("prompts")
     await plane.call("PUT", f"{path}/policy", policy, key=ada.key)
     for team, names in (("core", NAMES[:4]), ("research", NAMES[3:7])):
         await plane.call("PUT", f"{path}/teams/{team}", key=ada.key)
         for name in names:
             await plane.call("PUT", f"{path}/teams/{team}/members/{scene.people[name].account_id}", key=ada.key)
     for scope, meters in (
-        ("all", {"usd_per_month": "120", "requests_per_day": 60}),
+        ("all", {"usd_per_month": "120", "requests_per_day": 400}),
         ("member", {"tokens_per_day": 200_000}),
         ("team:research", {"usd_per_day": "20"}),
         ("model:anthropic/claude-opus", {"requests_per_hour": 4}),
@@ -177,11 +177,10 @@ async def _own(plane: Plane, scene: Scene, tools: ToolServer, token: str) -> Non
     await plane.call("DELETE", f"/api/keys/{issued['id']}", key=ada.key)
     key = {"key": plane.gateway.stack.stub_key(), "check": False}
     await plane.call("PUT", f"{path}/provider-keys/google", key, key=ada.key)
-    for where in (path, f"/api/accounts/{ada.account_id}"):
-        server = {"url": tools.url, "headers": {"Authorization": f"Bearer {token}"}}
-        await plane.call("PUT", f"{where}/mcp-servers/warehouse", server, key=ada.key)
-    assert "warehouse__add" in await listed(plane, ada.key)
-    async with client_of(plane, ada.key) as client:
+    server = {"url": tools.url, "headers": {"Authorization": f"Bearer {token}"}}
+    await plane.call("PUT", f"{path}/mcp-servers/warehouse", server, key=ada.key)
+    assert "warehouse__add" in await listed(plane, ada.key, organization=scene.organization)
+    async with client_of(plane, ada.key, organization=scene.organization) as client:
         for number in range(4):
             await client.call_tool("warehouse__add", {"a": number, "b": 40})
 
@@ -193,12 +192,12 @@ async def _batches(plane: Plane, scene: Scene) -> None:
         base_url=plane.gateway.base_url, api_key=scene.people["ada"].key, default_headers=organization
     ) as client:
         made = []
-        for models in (["openai/gpt-small"] * 12 + ["no/such"], ["openai/gpt-small", 7]):
+        for models in (["openai/gpt-small"] * 12 + ["no/such"], ["openai/gpt-small", None]):
             lines = [
                 {
                     "custom_id": f"line-{number}",
                     "method": "POST",
-                    "url": "/v1/chat/completions",
+                    "url": "/v1/chat/completions" if model else "/v1/embeddings",
                     "body": {"model": model, "messages": [{"role": "user", "content": "Classify this."}]},
                 }
                 for number, model in enumerate(models)

@@ -225,3 +225,33 @@ async def test_by_keyboard_alone(looking: Visitor, scene: Scene) -> None:
     await visitor.page.keyboard.press("ArrowRight")
     await expect(visitor.page.get_by_role("tab", name="OpenAI, Python")).to_be_focused()
     await expect(visitor.page.get_by_role("tabpanel", name="OpenAI, Python")).to_be_visible()
+
+
+EMPTY = {
+    "requests": "Send one with a snippet from Home",
+    "usage": "Send a request with a snippet from Home",
+    "provider-keys": "Without one, requests use the gateway's own keys",
+    "mcp-servers": "Register the first one below",
+    "batches": "A client uploads a file of requests",
+    "limits": "Set the first limit below",
+    "home": "The first request shows up here",
+}
+
+
+async def test_where_there_is_nothing_a_page_says_what_to_do(visitor: Visitor, plane: Plane) -> None:
+    person = await plane.person()
+    await visitor.sign_in(person.key)
+    for name, said in EMPTY.items():
+        await _check(visitor, f"me/{name}")
+        await expect(visitor.page.get_by_text(said)).to_be_visible()
+    assert await visitor.go("me/requests/00000000-0000-7000-8000-000000000000") == 404
+    await expect(visitor.page.get_by_role("heading", name="Nothing here")).to_be_visible()
+    await visitor.page.get_by_role("link", name="Home").click()
+    await visitor.page.wait_for_url("**/me/home")
+
+
+async def test_on_a_phone_one_sees_where_one_is(looking: Visitor, scene: Scene) -> None:
+    await looking.page.set_viewport_size(LOOKS["phone"][1])
+    for name in ("home", "limits", "models"):
+        await looking.go(f"{scene.organization}/{name}")
+        await expect(looking.page.locator(".side nav [aria-current]")).to_be_in_viewport()

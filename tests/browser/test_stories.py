@@ -48,14 +48,14 @@ async def test_an_owner_builds_an_organization(visitor: Visitor, plane: Plane) -
     # A policy: previewed, not yet set; then set, and it holds.
     await page.get_by_role("link", name="Policy").click()
     await page.get_by_label("Models", exact=True).fill("stub/*")
-    await page.get_by_label("A member's day, in USD").fill("1.50")
+    await page.get_by_label("A member's spending a day, in USD").fill("1.50")
     await page.get_by_role("button", name="Preview").click()
     await expect(page.get_by_role("heading", name="This draft, over the last day")).to_be_visible()
     await expect(page.get_by_role("row", name="claude/echo")).to_contain_text("not on the list")
     await expect(page.get_by_text("None was ever set")).to_be_visible()
     await page.get_by_role("button", name="Set as version 1").click()
     await expect(page.get_by_text("Version 1, set by")).to_be_visible()
-    await expect(page.get_by_label("A member's day, in USD")).to_have_value("1.5")
+    await expect(page.get_by_label("A member's spending a day, in USD")).to_have_value("1.5")
 
     # A limit of each member, that is in force by the time it is shown.
     await page.get_by_role("link", name="Limits", exact=True).click()
@@ -136,7 +136,7 @@ async def test_a_member_sees_its_own_and_changes_nothing(visitor: Visitor, plane
 
     await visitor.go(f"{organization}/requests")
     await expect(page.locator("#rows tr")).to_have_count(1)
-    await expect(page.locator("#rows")).to_contain_text(member.account_id[:13])
+    await expect(page.locator("#rows")).to_contain_text(member.email[:20])
     assert visitor.problems == []
 
 
@@ -162,7 +162,7 @@ async def test_a_billing_manager_sees_all_that_is_spent_and_adds_a_provider_key(
     await page.get_by_text("The figures, day by day").click()
     await expect(page.get_by_role("region", name="Figures by day")).to_be_visible()
     await page.get_by_role("link", name="Requests").click()
-    await expect(page.locator("#rows")).to_contain_text(owner.account_id[:13])
+    await expect(page.locator("#rows")).to_contain_text(owner.email[:20])
 
     # It manages keys of providers, reads the trail, and sets neither policy nor limits nor roles.
     await page.get_by_role("link", name="Provider keys").click()

@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx
@@ -20,6 +20,7 @@ class Person:
     account_id: str
     key_id: str
     key: str
+    email: str = ""
 
 
 class Plane:
@@ -46,7 +47,7 @@ class Plane:
         """A new account with a key."""
         email = f"{secrets.token_hex(8)}@example.com"
         account_id = (await self.call("POST", "/api/accounts", {"email": email}))["id"]
-        return await self.key(account_id, *scopes)
+        return replace(await self.key(account_id, *scopes), email=email)
 
     async def key(self, account_id: str, *scopes: str) -> Person:
         """One more key of an account."""

@@ -486,6 +486,44 @@ async def test_requests_are_found_by_what_they_are(plane: Plane, desk: Desk) -> 
     await plane.call("PUT", f"{account}/credit/settings", {"alert_below": "9999999999"}, key=person.key, status=400)
 
 
+async def test_members_are_named_by_their_addresses_and_others_by_their_ids(plane: Plane, desk: Desk) -> None:
+    owner, member = await plane.person(), await plane.person()
+    organization = await _organization(plane, owner)
+    await plane.join(organization, owner, member)
+    await plane.becomes(400, member.key, organization)
+    answer = await plane.ask(member.key, organization_id=organization)
+    request_id = answer.headers["x-request-id"]
+    await plane.gateway.entry(request_id)
+    await desk.sign_in(owner.key)
+    pages = (f"{organization}/requests", f"{organization}/requests/{request_id}", f"{organization}/home")
+    for page in pages:
+        assert member.email in (await desk.http.get(f"/{page}")).text, page
+    found = await desk.http.get(f"/{organization}/requests", params={"member": member.email})
+    assert f'id="r{request_id}"' in found.text
+    assert owner.email in (await desk.http.get(f"/{organization}/audit")).text
+    # Who is no member any more is known by the ID alone, and so is whoever somebody guesses.
+    await plane.call("DELETE", f"/api/organizations/{organization}/members/{member.account_id}", key=owner.key)
+    for page in pages:
+        text = (await desk.http.get(f"/{page}")).text
+        assert (member.email in text, member.account_id in text) == (False, True), page
+    found = await desk.http.get(f"/{organization}/requests", params={"member": member.email})
+    assert f'id="r{request_id}"' not in found.text
+
+
+async def test_a_provider_whose_place_another_took_has_failed(plane: Plane, desk: Desk) -> None:
+    person = await plane.person()
+    await plane.becomes(400, person.key)
+    answer = await plane.ask(person.key, model="pair/500")
+    assert answer.status_code == 200
+    await plane.gateway.entry(answer.headers["x-request-id"])
+    await desk.sign_in(plane.gateway.stack.operator_token())
+    page = (await desk.http.get("/all/operator")).text
+    row = re.search(r'<th scope="row">first</th><td class="num">(\d+)</td><td class="num">(\d+)</td>', page)
+    assert row
+    assert int(row[2]) >= 1
+    assert "mcp/" not in page
+
+
 async def test_forms_of_other_sites_are_refused(plane: Plane, desk: Desk) -> None:
     person = await plane.person()
     cookie = (await desk.sign_in(person.key)).headers["set-cookie"]

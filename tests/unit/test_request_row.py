@@ -49,6 +49,6 @@ _ROW: dict[str, Any] = {
     ],
 )
 def test_the_cost_is_said_as_it_is(more: dict[str, Any], shown: str, others: tuple[str, ...]) -> None:
-    row = fragment("request_row.html", row=Request.model_validate(_ROW | more), space="me", fresh=False)
+    row = fragment("request_row.html", row=Request.model_validate(_ROW | more), space="me", names={}, fresh=False)
     assert shown in row
     assert not [one for one in others if one in row]

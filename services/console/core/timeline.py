@@ -48,6 +48,8 @@ class Step:
     refused: bool
     x: float
     """In a drawing of `WIDTH`."""
+    since_x: float
+    """Likewise, of what happened before."""
 
 
 def timeline(course: Course, found: Verdicts) -> list[Step]:
@@ -55,9 +57,10 @@ def timeline(course: Course, found: Verdicts) -> list[Step]:
     events = sorted(_events(course, found), key=lambda event: event[0])
     last = max(1, _ms(course.accepted_at, events[-1][0]))
     after = [_ms(course.accepted_at, at) for at, *_ in events]
+    x = [round(WIDTH * max(0, after_ms) / last, 1) for after_ms in after]
     return [
-        Step(at, after_ms, service, what, refused, round(WIDTH * max(0, after_ms) / last, 1))
-        for after_ms, (at, service, what, refused) in zip(after, events, strict=True)
+        Step(at, after_ms, service, what, refused, until_x, since_x)
+        for (at, service, what, refused), after_ms, until_x, since_x in zip(events, after, x, [0.0, *x], strict=False)
     ]
 
 

@@ -152,6 +152,23 @@ async def members(connection: Connection, organization_id: str, part: Slice) -> 
     return [Member(**row) for row in found]
 
 
+async def emails(connection: Connection, organization_id: str, account_ids: list[str]) -> dict[str, str]:
+    """The e-mail addresses of those accounts that are members, by ID."""
+    found = await connection.fetch(
+        "select a.id, a.email from control.memberships m join control.accounts a on a.id = m.account_id "
+        "where m.organization_id = $1 and m.account_id = any($2)",
+        organization_id,
+        account_ids,
+    )
+    return {row["id"]: row["email"] for row in found}
+
+
+async def names(connection: Connection, organization_ids: list[str]) -> dict[str, str]:
+    """The names of some organizations, by ID."""
+    found = await connection.fetch("select id, name from control.organizations where id = any($1)", organization_ids)
+    return {row["id"]: row["name"] for row in found}
+
+
 async def set_member(connection: Connection, actor: Actor, organization_id: str, account_id: str, role: Role) -> None:
     """Makes an account a member, or changes its role. Lock the organization first.
 

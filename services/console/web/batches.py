@@ -12,6 +12,7 @@ from services.console.errors import Away
 from services.console.paging import MOST_ROWS, page_of, slice_of
 from services.console.routes.batches import makers
 from services.console.store import keys
+from services.console.web.people import owner_names
 from services.console.web.visits import Visit, Visiting
 
 routes = APIRouter()
@@ -23,7 +24,7 @@ Text = Annotated[str, Query(max_length=200)]
 async def show_batches(visit: Visiting, cursor: Text = "", files: Text = "") -> Response:
     """The page; in everybody's space those that have not ended."""
     if visit.space.owner is None:
-        return _everybodys(visit, cursor)
+        return await _everybodys(visit, cursor)
     made_by = await makers(visit.session, visit.owner)
     owner, now, away = visit.owner.name, now_ms(), ""
     try:
@@ -41,12 +42,13 @@ async def show_batches(visit: Visiting, cursor: Text = "", files: Text = "") -> 
         more_files=more_files,
         bytes=sum(one.bytes for one in all_files),
         names=await _names(visit),
+        owners={},
         away=away,
         counts={},
     )
 
 
-def _everybodys(visit: Visit, cursor: str) -> Response:
+async def _everybodys(visit: Visit, cursor: str) -> Response:
     visit.session.check_operator()
     counts, rows, away = {}, [], ""
     try:
@@ -63,6 +65,7 @@ def _everybodys(visit: Visit, cursor: str) -> Response:
         more_files="",
         bytes=0,
         names={},
+        owners=await owner_names(visit.session.connection, (one.owner for one in batches)),
         away=away,
         counts=counts,
     )

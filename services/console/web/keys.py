@@ -18,6 +18,7 @@ from services.console.paging import MOST_ROWS
 from services.console.routes.accounts import own_key
 from services.console.store import accounts, audit, keys, sessions
 from services.console.store.keys import IssuedKey
+from services.console.web.people import emails_in
 from services.console.web.visits import Visit, Visiting, visiting
 
 routes = APIRouter()
@@ -168,10 +169,12 @@ async def remove_provider_key(visit: Visiting, provider: str) -> Response:
 async def _provider_keys(visit: Visit, problem: str = "") -> Response:
     await visit.check(Action.MANAGE_KEYS)
     known = visit.session.parts.provider_keys
+    rows = known.rows(visit.owner.name)
     return visit.page(
         "provider_keys.html",
         400 if problem else 200,
-        rows=known.rows(visit.owner.name),
+        rows=rows,
+        names=await emails_in(visit.session.connection, visit.owner, (one.added_by for one in rows)),
         providers=sorted((id_, provider.name or id_) for id_, provider in known.providers.items()),
         problem=problem,
     )

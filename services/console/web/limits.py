@@ -1,5 +1,6 @@
 """Limits with their use, and an organization's teams."""
 
+from collections.abc import Iterable
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -11,10 +12,11 @@ from contracts.limits import LimitsSet, Scope
 from libs.limits.catalog import METERS, shown_amount
 from services.console.core import limits_document as documents
 from services.console.core.authorization import Action
-from services.console.core.limit_use import fullest, set_by_operator
+from services.console.core.limit_use import LimitUse, fullest, set_by_operator
 from services.console.errors import Away, BadInput, ConsoleError, NotFound
 from services.console.routes.limits import LimitsChange, change_team, create_team, delete_team, uses_of
 from services.console.store import accounts, limits, organizations
+from services.console.web.people import emails_in, owner_names
 from services.console.web.visits import Visit, Visiting
 
 routes = APIRouter()
@@ -27,11 +29,11 @@ _MOVED = "Somebody changed the limits meanwhile. They are shown here; make your 
 async def show_limits(visit: Visiting) -> Response:
     """The page; in everybody's space what the operator allows each."""
     if visit.space.owner is None:
-        return _operators(visit)
+        return await _operators(visit)
     return await _limits(visit)
 
 
-def _operators(visit: Visit) -> Response:
+async def _operators(visit: Visit) -> Response:
     visit.session.check_operator()
     allowed, counted = visit.session.parts.catalog.limits, visit.session.parts.meters.by_owner
     rows = [
@@ -43,10 +45,12 @@ def _operators(visit: Visit) -> Response:
         quotas = visit.session.parts.key_uses.rows(visit.session.parts.catalog)
     except Away as error:
         away = str(error)
+    most = fullest(allowed, counted, now_ms(), FULLEST)
     return visit.page(
         "operator_limits.html",
         rows=rows,
-        fullest=fullest(allowed, counted, now_ms(), FULLEST),
+        fullest=most,
+        names=await owner_names(visit.session.connection, (owner for owner, _ in most)),
         quotas=quotas,
         away=away,
     )
@@ -80,14 +84,22 @@ async def set_limit(visit: Visiting) -> Response:
     return visit.go("limits", "limit-set")
 
 
+def members_of(rows: Iterable[LimitUse]) -> list[str]:
+    """Accounts that limits are of, or that have used most of one."""
+    named = (one.of or one.scope.partition(":")[2] for one in rows)
+    return [name for name in named if name.startswith("acct_")]
+
+
 async def _limits(visit: Visit, problem: str = "") -> Response:
     await visit.check(Action.SEE)
     current = await limits.current(visit.session.connection, visit.owner.name)
     own = [one for one in Scope if visit.space.organization or one not in (Scope.MEMBER, Scope.TEAM)]
+    rows = await uses_of(visit.session, current, visit.space.role)
     return visit.page(
         "limits.html",
         400 if problem else 200,
-        rows=await uses_of(visit.session, current, visit.space.role),
+        rows=rows,
+        names=await emails_in(visit.session.connection, visit.space.owner, members_of(rows)),
         version=current.version,
         scopes=own,
         meters=list(METERS),

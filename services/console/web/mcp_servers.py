@@ -13,6 +13,7 @@ from services.console.core.policy_document import shown
 from services.console.errors import BadInput, ConsoleError
 from services.console.routes.mcp_servers import McpRegistration, put_mcp_server, remove_mcp_server
 from services.console.store import policies, tool_calls
+from services.console.web.people import emails_in
 from services.console.web.visits import Visit, Visiting
 
 routes = APIRouter()
@@ -58,10 +59,12 @@ async def _page(visit: Visit, problem: str = "") -> Response:
     rules = None
     if owner.organization_id:
         rules = shown((await policies.current(call.connection, owner.organization_id)).document).mcp
+    rows = call.parts.provider_keys.servers(owner.name)
     return visit.page(
         "mcp_servers.html",
         400 if problem else 200,
-        rows=call.parts.provider_keys.servers(owner.name),
+        rows=rows,
+        names=await emails_in(call.connection, owner, (one.added_by for one in rows)),
         rules=rules or {},
         calls=await tool_calls.by_tool(call.connection, owner.name, datetime.now(UTC) - CALLS_OF),
         gateway_url=call.parts.gateway_url,

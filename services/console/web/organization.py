@@ -12,6 +12,7 @@ from services.console.errors import BadInput, Conflict, ConsoleError, NotFound
 from services.console.paging import page_of, slice_of
 from services.console.routes.invitations import Invite
 from services.console.store import accounts, audit, invitations, organizations
+from services.console.web.people import emails_in
 from services.console.web.visits import Visit, Visiting
 
 routes = APIRouter()
@@ -164,4 +165,5 @@ async def show_audit(
         visit.session.connection, organization_id, part, actor=actor or None, action=action or None
     )
     rows, more = page_of(found, ROWS)
-    return visit.page("audit.html", rows=rows, actor=actor, action=action, more=more)
+    names = await emails_in(visit.session.connection, visit.space.owner, (row.actor for row in rows))
+    return visit.page("audit.html", rows=rows, names=names, actor=actor, action=action, more=more)

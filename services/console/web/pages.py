@@ -1,5 +1,6 @@
 """Templates, what they may use, and the headers of every page."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse, Response
 
 from libs.pricing.cost import MILLION
-from libs.pricing.usd import usd
+from libs.pricing.usd import dollars
 from services.console.answers import time_of
 
 _FOLDER = Path(__file__).parent
@@ -51,8 +52,8 @@ def money(microdollars: int) -> str:
 
 
 def exact(microdollars: int) -> str:
-    """Dollars to the microdollar."""
-    return f"{'-' if microdollars < 0 else ''}${usd(abs(microdollars))}"
+    """Dollars to the microdollar, as it is: ``$0.000174``, ``$0.25``."""
+    return dollars(microdollars)
 
 
 def plain_usd(text: str) -> str:
@@ -85,6 +86,43 @@ def when(moment: datetime | int | None) -> str:
     return at.strftime("%Y-%m-%d %H:%M:%S")
 
 
+def moment(at: datetime) -> str:
+    """UTC to the second, of what was this year or a moment ago: ``Nov 27 18:20:49``."""
+    return at.astimezone(UTC).strftime("%b %d %H:%M:%S")
+
+
+def minute(at: datetime | int | None) -> str:
+    """UTC to the minute."""
+    return when(at)[:16]
+
+
+def day(at: datetime | int | None) -> str:
+    """The UTC day."""
+    return when(at)[:10]
+
+
+def limit_name(name: str) -> str:
+    """``usd_per_day`` as people say it."""
+    return name.replace("_", " ").replace("usd", "USD")
+
+
+def details(content: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Names and values of what was noted of a change; what is in a document is named by itself."""
+    found: list[tuple[str, str]] = []
+    for name, value in content.items():
+        inner = value if isinstance(value, Mapping) else {name: value}
+        found += [(limit_name(str(one)), _said(text)) for one, text in inner.items()]
+    return found
+
+
+def _said(value: object) -> str:
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(str, value))
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "none" if value is None else str(value)
+
+
 def size(number: int) -> str:
     """Bytes: ``840 bytes``, ``2.4 MB``."""
     for unit, bytes_ in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
@@ -95,7 +133,7 @@ def size(number: int) -> str:
 
 def per_million(rate: int | None) -> str:
     """A rate of the price book: dollars per million tokens."""
-    return "-" if rate is None else f"${rate / MILLION:,.2f}"
+    return "-" if rate is None else dollars(rate)
 
 
 _templates.filters |= {
@@ -106,6 +144,11 @@ _templates.filters |= {
     "count": count,
     "ms": milliseconds,
     "when": when,
+    "moment": moment,
+    "minute": minute,
+    "day": day,
+    "limit_name": limit_name,
+    "details": details,
     "size": size,
     "per_million": per_million,
 }

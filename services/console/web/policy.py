@@ -17,6 +17,7 @@ from services.console.routes.policies import replayed
 from services.console.store import policies
 from services.console.store.usage import Span
 from services.console.web.forms import Form
+from services.console.web.people import emails_in
 from services.console.web.visits import Visit, Visiting
 
 routes = APIRouter()
@@ -121,6 +122,7 @@ async def _policy(
         "policy.html",
         400 if problem else 200,
         current=current,
+        names=await emails_in(visit.session.connection, visit.owner, [current.set_by]),
         draft=draft,
         rules=rules.guardrails,
         kinds=list(Kind),

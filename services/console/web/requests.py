@@ -12,16 +12,18 @@ from starlette.responses import Response, StreamingResponse
 
 from contracts.clock import now_ms
 from contracts.labels import MOST_CUSTOMER
+from libs.database.pool import Connection
 from libs.pricing.usd import parse_usd
-from services.console.errors import Away, BadInput
+from services.console.errors import Away, BadInput, NotFound
 from services.console.paging import page_of, slice_of
 from services.console.parts import Parts
 from services.console.routes.requests import looked_up
 from services.console.session import connected
-from services.console.store import requests
+from services.console.store import accounts, organizations, policies, requests
 from services.console.store.requests import Filters, Whose
 from services.console.web.pages import SECURITY_HEADERS, fragment
-from services.console.web.visits import Visiting
+from services.console.web.people import emails_in
+from services.console.web.visits import Space, Visit, Visiting
 
 routes = APIRouter()
 ROWS = 50
@@ -59,7 +61,7 @@ async def list_requests(
     texts = {"model": model, "outcome": outcome, "key": key, "member": member, "tag": tag, "customer": customer}
     chosen = texts | {"status": status, "cost": cost, "took": took}
     filters = Filters(
-        **{name: value or None for name, value in texts.items()},
+        **{name: value or None for name, value in (texts | {"member": await _account(visit, member)}).items()},
         since=_since(span),
         status=int(status) if status else None,
         least_microdollars=parse_usd(cost) if cost else None,
@@ -73,6 +75,7 @@ async def list_requests(
     return visit.page(
         "requests.html",
         rows=rows,
+        names=await emails_in(visit.session.connection, visit.space.owner, (row.account_id for row in rows)),
         chosen=chosen | {"span": span},
         filtered=any(chosen.values()),
         more=more,
@@ -91,11 +94,11 @@ async def tail(
     if len(parts.tails) >= MOST_TAILS:
         raise Away("too many pages look at live requests; try again later")
     after_ms = min(int(last_event_id), now_ms()) if last_event_id.isdecimal() else now_ms()
-    rows = _rows(parts, visit.whose, visit.space.name, request, after_ms)
+    rows = _rows(parts, visit.whose, visit.space, request, after_ms)
     return StreamingResponse(rows, media_type="text/event-stream", headers=SECURITY_HEADERS)
 
 
-async def _rows(parts: Parts, whose: Whose, space: str, request: Request, after_ms: int) -> AsyncIterator[str]:
+async def _rows(parts: Parts, whose: Whose, space: Space, request: Request, after_ms: int) -> AsyncIterator[str]:
     """Those that were entered after a time; an event's ID is the time to go on from."""
     mine = object()
     parts.tails.add(mine)
@@ -107,10 +110,12 @@ async def _rows(parts: Parts, whose: Whose, space: str, request: Request, after_
             asked_ms = now_ms()
             async with connected(parts) as connection:
                 found = await requests.entered(connection, whose, datetime.now(UTC) - TAIL_BACK, after_ms, ROWS)
-            for row in reversed(found):
-                if row.request_id not in seen:
-                    text = " ".join(fragment("request_row.html", row=row, space=space, fresh=True).splitlines())
-                    yield f"id: {asked_ms}\ndata: {text}\n\n"
+                new = [row for row in reversed(found) if row.request_id not in seen]
+                names = await emails_in(connection, space.owner, (row.account_id for row in new))
+            for row in new:
+                html = fragment("request_row.html", row=row, space=space.name, names=names, fresh=True)
+                text = " ".join(html.splitlines())
+                yield f"id: {asked_ms}\ndata: {text}\n\n"
             seen.update(row.request_id for row in found)
             yield f": nothing more\nid: {asked_ms}\n\n"
             await asyncio.sleep(TAIL_EVERY_S)
@@ -123,14 +128,37 @@ async def show_request(visit: Visiting, request_id: UUID) -> Response:
     """One request: what was asked of whom, how it ended, what it cost."""
     seen = await looked_up(visit.session, visit.whose, request_id)
     verdicts = seen.verdicts
+    organization_id = seen.details.organization_id
+    kept = await _kept(visit.session.connection, organization_id) if organization_id else ""
     return visit.page(
         "request.html",
         row=seen.details,
+        kept=kept,
+        names=await emails_in(visit.session.connection, visit.space.owner, [seen.details.account_id]),
         steps=seen.steps,
         policy=verdicts.policy[1] if verdicts.policy else None,
         quota=verdicts.quota[1] if verdicts.quota else None,
         given_back=seen.given_back_microdollars,
     )
+
+
+async def _kept(connection: Connection, organization_id: str) -> str:
+    """What an organization's policy keeps of requests, in its sinks; the console has none of it."""
+    contents = (await policies.current(connection, organization_id)).document.get("contents") or {}
+    return " and ".join(one for one in ("prompts", "answers") if contents.get(one))
+
+
+async def _account(visit: Visit, member: str) -> str:
+    """The account that has an e-mail address, where who looks may know; else what was written, which finds nothing."""
+    connection, owner = visit.session.connection, visit.space.owner
+    if "@" not in member:
+        return member
+    try:
+        if owner is None:
+            return await accounts.find(connection, member)
+        return await organizations.member_of(connection, owner.id, member)
+    except NotFound:
+        return member
 
 
 def _since(span: str) -> datetime:

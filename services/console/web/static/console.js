@@ -57,6 +57,11 @@ for (const form of document.querySelectorAll("form[data-confirm]")) {
 // What the playground kept is not for who signs in next.
 document.querySelector("form.bottom")?.addEventListener("submit", () => sessionStorage.clear());
 
+// On a phone the places are a strip: where one is must be seen.
+const strip = document.querySelector(".side nav ul");
+const here = strip?.querySelector("[aria-current]");
+if (here) strip.scrollLeft = here.offsetLeft - strip.offsetLeft - 24;
+
 const live = document.querySelector("[data-live]");
 if (live) {
   const body = document.querySelector(live.dataset.into);
