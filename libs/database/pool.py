@@ -22,15 +22,16 @@ AWAY = (
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.PostgresSystemError,
+    asyncpg.ReadOnlySQLTransactionError,
     asyncpg.TransactionRollbackError,
     OSError,
     TimeoutError,
 )
-"""What asyncpg raises when the database cannot be reached, goes away, or rolls back in favour of another transaction;
-the same work may succeed later."""
+"""What asyncpg raises when the database cannot be reached, goes away, has no disk or memory left, was the primary until
+now, or rolls back in favour of another transaction; the same work may succeed later."""
 
 
 class Database:
