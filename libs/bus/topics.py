@@ -19,6 +19,10 @@ log = structlog.get_logger()
 _SET_FOR_TOPIC = 1
 """DescribeConfigs: where a value comes from."""
 LEAST_SEGMENT_MS = 60_000
+_BY_THE_BROKER_S_CLOCK = {"message.timestamp.type": "LogAppendTime"}
+"""Retention, and reading again what is no older than so, go by records' times. By their writers' clocks, what was
+written by a host whose clock is behind would be deleted too early and not read again, and what comes from one whose
+clock is more than an hour ahead would be refused."""
 
 
 class TopicShapeError(Exception):
@@ -26,7 +30,7 @@ class TopicShapeError(Exception):
 
 
 def _configuration(topic: Topic[Any]) -> dict[str, str]:
-    configuration = {"max.message.bytes": str(topic.max_record_bytes)}
+    configuration = {"max.message.bytes": str(topic.max_record_bytes)} | _BY_THE_BROKER_S_CLOCK
     if topic.compacted:
         if topic.forget_ms is None:
             return configuration | {"cleanup.policy": "compact"}
@@ -47,7 +51,7 @@ def _dead_letter_configuration(topic: Topic[Any]) -> dict[str, str]:
         "max.message.bytes": str(topic.dead_letter_bytes),
         "cleanup.policy": "delete",
         "retention.ms": str(topic.retention_ms),
-    }
+    } | _BY_THE_BROKER_S_CLOCK
 
 
 def wanted_shapes(settings: BusSettings) -> list[Shape]:

@@ -250,7 +250,7 @@ async def main(options: Namespace) -> None:
         except BaseException:
             report(f"seed {options.seed}")
             if options.keep:
-                await asyncio.to_thread(_keep, Path(folder), options.keep)
+                await asyncio.to_thread(keep, Path(folder), options.keep)
             raise
     if options.json:
         as_json(_run(found, options.together) | {"rows": found.rows(), "outcomes": found.outcomes})
@@ -319,7 +319,8 @@ def _cells(run: dict[str, int]) -> list[str]:
     return [str(seed), *(f"{count:,}" for count in counts)]
 
 
-def _keep(folder: Path, target: Path) -> None:
+def keep(folder: Path, target: Path) -> None:
+    """Copies all logs below a folder."""
     for log in folder.rglob("*.log"):
         (target / log.name).write_bytes(log.read_bytes())
 

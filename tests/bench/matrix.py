@@ -14,7 +14,7 @@ from pathlib import Path
 
 from deploy.local.home import ROOT
 from services.cli.output import as_table, out
-from tests.bench.chaos import ANSWERS, DOCUMENT, Outcome, endure, summary
+from tests.bench.chaos import ANSWERS, DOCUMENT, Outcome, endure, keep, summary
 from tests.bench.faults import BROKER, POSTGRES, matrix
 from tests.bench.links import linked_broker
 from tests.bench.stacks import finish
@@ -60,7 +60,11 @@ async def main(options: Namespace) -> None:
                     and (not options.of or fault.victim in options.of)
                 ]
                 where = {victim: folder / place for victim, place in ON_DISKS.items()}
-                found = await endure(folder, broker, faults, len(faults), disks=where)
+                try:
+                    found = await endure(folder, broker, faults, len(faults), disks=where)
+                finally:
+                    if options.keep:
+                        keep(folder, options.keep)
     as_table(rows(found), "")
     out.print(f"\n{summary(found)}", markup=False)
     if options.write:
@@ -92,6 +96,7 @@ if __name__ == "__main__":
     parser = ArgumentParser(prog="sluice bench matrix", description=__doc__)
     parser.add_argument("--only", action="append", help="a fault, as the table names it; or several")
     parser.add_argument("--of", action="append", help="whose faults; or several")
+    parser.add_argument("--keep", type=Path, help="an existing folder, for all logs")
     parser.add_argument("--write", choices=MARKS, help=f"put the table into {DOCUMENT}, there")
     try:
         finish(main(parser.parse_args()))

@@ -219,7 +219,7 @@ async def test_an_account_has_only_so_many_keys_and_organizations(plane: Plane) 
         MOST_WORKING,
     )
     refused = await plane.call("POST", f"/api/accounts/{person.account_id}/keys", {}, key=person.key, status=409)
-    assert f"{MOST_WORKING} keys" in refused["error"]["message"]
+    assert f"{MOST_WORKING} keys" in str(refused)
     await plane.gateway.database.execute(
         "with made as (insert into control.organizations (id, name) "
         "select $1 || n, '' from generate_series(1, $2::int) n returning id) "
@@ -228,7 +228,7 @@ async def test_an_account_has_only_so_many_keys_and_organizations(plane: Plane) 
         MOST_OWNED,
     )
     refused = await plane.call("POST", "/api/organizations", {"name": "one more"}, key=person.key, status=409)
-    assert f"{MOST_OWNED} organizations" in refused["error"]["message"]
+    assert f"{MOST_OWNED} organizations" in str(refused)
 
 
 async def test_two_owners_cannot_leave_at_the_same_time(plane: Plane) -> None:
