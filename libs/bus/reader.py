@@ -55,6 +55,7 @@ class PartitionReader:
                 wait saves work and adds no latency; but a change of partitions or offsets waits for the open fetch.
             most_bytes: see `BusSettings.fetching`.
         """
+        self._wait_ms = wait_ms
         self._consumer = AIOKafkaConsumer(
             enable_auto_commit=False,
             auto_offset_reset="earliest",
@@ -69,6 +70,9 @@ class PartitionReader:
     async def start(self) -> None:
         """Connects; in a group, joins it. Raises KafkaError where no broker answers."""
         await self._consumer.start()
+        # While records of a partition wait to be taken, aiokafka asks for all others after 0.1 s. Where those have
+        # nothing the broker holds that fetch, and what comes to the first one meanwhile.
+        self._consumer._fetcher._prefetch_backoff = self._wait_ms / 1000
 
     @property
     def member_id(self) -> str:
