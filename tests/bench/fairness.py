@@ -3,13 +3,16 @@
 from services.cli.output import as_table, out, report
 from tests.bench.open_load import Sent
 from tests.bench.overload import TIMES, best_rate, opened, options_of
-from tests.bench.stacks import finish, measured_stack
+from tests.bench.stacks import ENVIRONMENT, finish, measured_stack
+
+MANY = ENVIRONMENT | {"SLUICE_LIMITS__CONNECTIONS_OF_ADDRESS": "4096"}
+"""Both tenants come from this address, with up to 1,000 connections each."""
 
 
 async def main() -> None:
     """Measures and prints."""
     options = options_of("fairness", __doc__)
-    async with measured_stack(options.kafka, accounts=2) as measured:
+    async with measured_stack(options.kafka, accounts=2, environment=MANY) as measured:
         greedy, (modest,) = measured.key, measured.more_keys
         best = await best_rate(measured, options.seconds / 6)
         little = TIMES * best / 100
