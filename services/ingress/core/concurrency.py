@@ -9,9 +9,9 @@ is not. After Envoy's adaptive concurrency ("gradient controller") and Netflix's
 import math
 from statistics import median
 
-TOLERANCE = 8.0
-"""One request at a time takes 20 ms here; the log's batches make the best throughput one of 64 at 90 to 120 ms. At 5,
-overload had 0.6 of that throughput, and some of 80 % of it were refused."""
+TOLERANCE = 10.0
+"""One request at a time takes 20 ms here; the log's batches make the best throughput one of 64 to 130 at 90 to 270 ms.
+At 5, overload had 0.6 of that throughput, and some of 80 % of it were refused."""
 FEW = 16
 """With no more inside nothing queues. A gateway at its best has 64 inside: taken for quiet, that would raise what is
 tolerated to more than twice of it within a minute."""
