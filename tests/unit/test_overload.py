@@ -157,9 +157,25 @@ def test_a_modest_tenant_hardly_notices_a_greedy_one(burst_s: float) -> None:
     assert simulation.refused["greedy"] > 5 * len(simulation.delays_s["greedy"])
 
 
+@pytest.mark.parametrize("quiet_s", [0.02, 0.05])
+def test_a_modest_tenant_of_a_slow_server_has_its_share_at_once(
+    quiet_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The limit is small, and a free place is long in coming."""
+    monkeypatch.setattr(f"{__name__}.CAPACITY", 150.0)
+    monkeypatch.setattr(f"{__name__}.QUIET_S", quiet_s)
+    simulation = _learnt()
+    simulation.burst_s = 0.1
+    simulation.run({"greedy": 1_500, "modest": 15}, 3)
+    simulation.forget()
+    simulation.run({"greedy": 1_500, "modest": 15}, 20)
+    asked = simulation.refused["modest"] + len(simulation.delays_s["modest"])
+    assert simulation.refused["modest"] <= 0.05 * asked
+
+
 def test_who_has_little_comes_in_while_what_a_greedy_one_has_is_above_a_limit_that_shrank() -> None:
     limit = 400
-    shares = Shares(lambda: limit, lambda _owner: 1.0)
+    shares = Shares(lambda: limit, {"greedy": 1.0, "modest": 3.0}.__getitem__)
     inside = [shares.arrive("greedy", 0.0) for _ in range(limit)]
     limit = 100
     arrived = [shares.arrive("modest", 1.0) for _ in range(int(limit * SPARE_PART) + 1)]

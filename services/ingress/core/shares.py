@@ -1,7 +1,7 @@
 """Who comes in next when not all can: places by owner, in proportion to weights, with a short queue. Pure.
 
 While there is room everybody comes in. When there is none, an owner with its fair share of the places inside is refused
-at once. Who has less than half of it takes a spare place: answers come in batches, so that a place may get free too
+at once. Who has less than that takes a spare place: answers come in batches, so that a place may get free too
 late for who can wait but a moment; and after the limit has shrunk others may long be inside beyond it. Others wait, and
 a place that gets free goes to who has the least inside by its weight. So who asks for little hardly waits, however much
 others ask for.
@@ -12,9 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 
-SPARE_PART = 0.25
-"""Of the limit: so many places more there are for owners who have little of their share."""
-LITTLE = 0.5
+SPARE_PART = 0.5
+"""Of the limit: so many places more there are for owners who have less than their share."""
 QUEUE_PART = 0.25
 """Of the limit: how many may wait."""
 LEAST_QUEUE = 8
@@ -65,7 +64,7 @@ class Shares:
         self.waiting = 0
         self._spare = 0
         """Spare places that are taken. Where the limit has shrunk, others may be inside beyond it, which is not for who
-        has little to wait for."""
+        has less than its share to wait for."""
 
     def refuses(self, owner: str, *, coming: int = 0, of_owner: int = 0) -> bool:
         """True if a request would be refused at once.
@@ -139,7 +138,7 @@ class Shares:
 
     def _is_spared(self, has: int, share: float, limit: int, coming: int = 0) -> bool:
         """Who has so many takes a spare place."""
-        return self._spare + coming < int(limit * SPARE_PART) and has < LITTLE * limit * share
+        return self._spare + coming < int(limit * SPARE_PART) and has < limit * share
 
     def _admit_waiting(self) -> list[Place]:
         admitted: list[Place] = []
