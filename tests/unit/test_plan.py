@@ -20,6 +20,7 @@ from libs.config.providers import Model, Provider
 from services.router.core.join import Allowed, Refused
 from services.router.core.order import blended
 from services.router.core.plan import plan, reject
+from services.router.core.sticky import Sticky
 from tests.unit.records import NOW_MS, Config, accepted, decisions, request_id
 
 PROVIDERS = ("a", "b", "c")
@@ -235,3 +236,19 @@ def test_everybody_is_asked_once_at_most_and_the_well_before_the_broken(
         standings = standings[1:]
     broken = [standing >= Standing.FAILING for standing in standings]
     assert broken == sorted(broken)
+
+
+def test_the_first_of_a_task_is_noted_and_the_next_follows_it() -> None:
+    """Also where nothing has been noted of any task before."""
+    sticky, health = Sticky(), Health(lambda: BREAKER)
+
+    def first(**more: Any) -> str:
+        route = plan(_allowed(_request(**({"task_id": "t"} | more))), CATALOG, health, NOW_MS, sticky)
+        assert isinstance(route, RoutePlanned)
+        return route.targets[0].provider_id
+
+    usual, other = first(task_id=None), PROVIDERS[-1]
+    assert usual != other
+    assert first(provider_order=[other]) == other
+    assert first() == other
+    assert first(task_id="another") == usual

@@ -42,7 +42,7 @@ def plan(
         return _rejected(request, refusal, True, quota, now_ms)
     if offers and not byok:
         offers = ordered(offers, request, health, catalog.routing.sort, now_ms)
-        if sticky:
+        if sticky is not None:
             offers = sticky.ordered(offers, request, health, now_ms)
             sticky.note(request, offers[0].provider_id, now_ms)
         trial = _trial(offers, request, health, now_ms)
