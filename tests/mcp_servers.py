@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import uvicorn
 from mcp.server.mcpserver import Context, MCPServer
@@ -23,8 +24,9 @@ class ToolServer:
     sessions_ended: int = 0
 
 
-def _tools() -> MCPServer:
-    server = MCPServer("of a test", log_level="CRITICAL")
+def tools_of_a_test(**more: Any) -> MCPServer:
+    """The server itself; ``more`` is of `MCPServer`."""
+    server = MCPServer("of a test", log_level="CRITICAL", **more)
 
     @server.tool()
     def add(a: int, b: int) -> int:
@@ -67,7 +69,7 @@ async def tool_server(*, token: str | None = None, legacy: bool = False) -> Asyn
     """
     port = free_port()
     found = ToolServer(f"http://{LOOPBACK}:{port}/mcp")
-    inner = _tools().streamable_http_app()
+    inner = tools_of_a_test().streamable_http_app()
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":

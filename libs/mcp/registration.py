@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic_core import from_json, to_json
 
+from libs.mcp.oauth import ClientCredentials
 from libs.outbound.addresses import AddressError, Reachable
 from libs.sealing.secret import Secret
 
@@ -29,11 +30,15 @@ class Registration:
 
     url: str = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    oauth: ClientCredentials | None = field(default=None, repr=False)
+    """With which its tokens are fetched; None: headers are all that proves who calls."""
 
     def check(self, reachable: Reachable) -> None:
         """Raises RegistrationError where the address may not be called, or a header cannot be sent."""
         try:
             reachable.checked(self.url)
+            if self.oauth:
+                reachable.checked(self.oauth.token_url)
         except AddressError as error:
             raise RegistrationError(str(error)) from None
         if len(self.headers) > MOST_HEADERS:
@@ -43,16 +48,30 @@ class Registration:
                 raise RegistrationError(f"{name[:64]!r} is not a header that a server can be sent")
             if len(value) > MOST_VALUE_CHARACTERS or not _VALUE.match(value):
                 raise RegistrationError(f"the value of {name} must be 1 to {MOST_VALUE_CHARACTERS} characters of ASCII")
+        if self.oauth:
+            self._check_oauth(self.oauth)
+
+    def _check_oauth(self, oauth: ClientCredentials) -> None:
+        if any(name.lower() == "authorization" for name in self.headers):
+            raise RegistrationError("a server is sent either a header Authorization, or tokens of OAuth")
+        for what, value in (("client ID", oauth.client_id), ("client secret", oauth.client_secret)):
+            if len(value) > MOST_VALUE_CHARACTERS or not _VALUE.match(value):
+                raise RegistrationError(f"the {what} must be 1 to {MOST_VALUE_CHARACTERS} characters of ASCII")
+        if oauth.scope and (len(oauth.scope) > MOST_VALUE_CHARACTERS or not _VALUE.match(oauth.scope)):
+            raise RegistrationError(f"the scope must have at most {MOST_VALUE_CHARACTERS} characters of ASCII")
 
     def encode(self) -> Secret:
         """As it is sealed."""
-        return Secret(to_json({"url": self.url, "headers": dict(self.headers)}).decode())
+        oauth = {"oauth": self.oauth.document()} if self.oauth else {}
+        return Secret(to_json({"url": self.url, "headers": dict(self.headers), **oauth}).decode())
 
     @classmethod
     def decode(cls, secret: Secret) -> "Registration":
         """Inverse of `encode`. Raises ValueError."""
         found = from_json(secret.reveal())
-        return cls(str(found["url"]), {str(name): str(value) for name, value in found["headers"].items()})
+        headers = {str(name): str(value) for name, value in found["headers"].items()}
+        oauth = found.get("oauth")
+        return cls(str(found["url"]), headers, ClientCredentials.read(oauth) if oauth else None)
 
     @property
     def shown(self) -> str:

@@ -1,6 +1,6 @@
 """``mcp``: servers of MCP whose tools go through the gateway."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -25,12 +25,28 @@ def mcp_add(
     header: Annotated[
         str | None, typer.Option(help="The name of a header that it is sent, such as Authorization.")
     ] = None,
+    client_id: Annotated[
+        str | None, typer.Option(help="Of OAuth's client credentials, which the server's tokens are fetched with.")
+    ] = None,
+    token_url: Annotated[str | None, typer.Option(help="Where they are fetched.")] = None,
+    scope: Annotated[str, typer.Option(help="What they are good for.")] = "",
+    secret_in_form: Annotated[bool, typer.Option(help="Send the secret as client_secret_post.")] = False,
 ) -> None:
-    """Register a server, or register it anew; the header's value is read from the terminal or stdin."""
-    headers = {header: read_secret(f"Value of {header}")} if header else {}
-    api.show(
-        "PUT", f"{owner_path(account_id, organization_id)}/mcp-servers/{name}", {"url": address, "headers": headers}
-    )
+    """Register a server, or register it anew; the header's value, or the secret, is read from the terminal or stdin."""
+    body: dict[str, Any] = {"url": address}
+    if (client_id is None) != (token_url is None) or (client_id and header):
+        raise typer.BadParameter("give --client-id with --token-url, or --header")
+    if header:
+        body["headers"] = {header: read_secret(f"Value of {header}")}
+    if client_id:
+        body["oauth"] = {
+            "token_url": token_url,
+            "client_id": client_id,
+            "client_secret": read_secret("Client secret"),
+            "scope": scope,
+            "auth_method": "client_secret_post" if secret_in_form else "client_secret_basic",
+        }
+    api.show("PUT", f"{owner_path(account_id, organization_id)}/mcp-servers/{name}", body)
 
 
 @mcp.command("list")

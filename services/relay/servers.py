@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from hashlib import blake2b
 
@@ -21,6 +21,7 @@ from libs.mcp.registration import Registration, RegistrationError
 from libs.outbound.http import Outbound
 from libs.sealing.secret import Secret
 from services.relay.core.servers import broke_off, not_allowed, refusal_of, too_large, unreachable
+from services.relay.server_tokens import ServerTokens
 from services.relay.upstream import UpstreamError
 
 log = structlog.get_logger()
@@ -53,6 +54,7 @@ class Servers:
         self._outbound = outbound
         self._answer_bytes = answer_bytes
         self._modern: OrderedDict[bytes, tuple[bool, float]] = OrderedDict()
+        self.tokens = ServerTokens(outbound)
 
     def server(self, name: str, secret: Secret) -> "Server":
         """A server, by what a grant holds. Raises UpstreamError where that may not be called."""
@@ -193,9 +195,31 @@ class Server:
 
     @asynccontextmanager
     async def _call(self, method: str, post: Post) -> AsyncIterator[httpx.Response]:
+        response = await self._send(method, post)
+        try:
+            yield response
+        except (httpx.HTTPError, aiohttp.ClientError, OSError):
+            raise UpstreamError(broke_off(self._name)) from None
+        finally:
+            await response.aclose()
+
+    async def _send(self, method: str, post: Post) -> httpx.Response:
+        """The beginning of an answer. A server that does not take a token is asked once more, with a new one."""
+        oauth, url = self._registration.oauth, self._registration.url
+        if oauth is None:
+            return await self._send_with(method, post, {})
+        token = await self._servers.tokens.of(self._name, url, oauth)
+        response = await self._send_with(method, post, _bearer(token))
+        if response.status_code != 401:
+            return response
+        await response.aclose()
+        token = await self._servers.tokens.of(self._name, url, oauth, refused=token)
+        return await self._send_with(method, post, _bearer(token))
+
+    async def _send_with(self, method: str, post: Post, proof: Mapping[str, str]) -> httpx.Response:
         sent = httpx.Headers(_HEADERS)
-        sent.update(self._registration.headers)
-        sent.update(post.headers)
+        for more in (self._registration.headers, proof, post.headers):
+            sent.update(more)
         request = httpx.Request(
             method,
             self._registration.url,
@@ -204,18 +228,16 @@ class Server:
             extensions={"timeout": httpx.Timeout(None, connect=CONNECT_S).as_dict()},
         )
         try:
-            response = await self._outbound.send(request)
+            return await self._outbound.send(request)
         except (httpx.HTTPError, aiohttp.ClientError, OSError):
             raise UpstreamError(unreachable(self._name)) from None
-        try:
-            yield response
-        except (httpx.HTTPError, aiohttp.ClientError, OSError):
-            raise UpstreamError(broke_off(self._name)) from None
-        finally:
-            await response.aclose()
 
     async def _goodbye(self, session: Session) -> None:
         """Ends a session; a server may keep it all the same."""
         with contextlib.suppress(UpstreamError, TimeoutError):
             async with asyncio.timeout(GOODBYE_S), self._call("DELETE", Post(b"", client.goodbye(session))):
                 pass
+
+
+def _bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}

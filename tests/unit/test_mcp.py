@@ -1,7 +1,10 @@
 """MCP without I/O: messages, names, rules, addresses, and what becomes of a request on its way."""
 
 import json
+from base64 import b64decode
+from dataclasses import replace
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 from hypothesis import given
@@ -18,6 +21,7 @@ from libs.config.gateway import McpSettings, Timeouts
 from libs.mcp import client, headers, messages, server
 from libs.mcp.envelope import Envelope
 from libs.mcp.messages import CAPABILITIES_META, MODERN, VERSION_META, Message, RpcError
+from libs.mcp.oauth import LASTS_S, ClientCredentials, TokenError, ask, token_in
 from libs.mcp.registration import Registration, RegistrationError
 from libs.outbound.addresses import AddressError, Reachable
 from libs.policy.tools import refused_by
@@ -388,3 +392,48 @@ def test_a_refusal_is_an_error_with_the_client_s_id() -> None:
         "id": "a7",
         "error": {"code": 429, "message": "Too many.", "data": {"rule": "r", "retry_after_s": 3}},
     }
+
+
+# Tokens.
+
+
+def test_client_credentials_are_sealed_with_the_address_and_asked_with_as_registered() -> None:
+    oauth = ClientCredentials("https://login.example.com/token", "a:b", "s e+cret", "tools")
+    one = Registration("https://example.com/mcp?key=hidden", {}, oauth)
+    one.check(Reachable())
+    assert Registration.decode(one.encode()) == one
+    assert "e+c" not in f"{one!r}{one.shown}{one.encode()}{oauth!r}"
+    asked = ask(oauth, one.url)
+    form = parse_qs(asked.content.decode())
+    assert form == {
+        "grant_type": ["client_credentials"],
+        "resource": ["https://example.com/mcp"],
+        "scope": ["tools"],
+    }
+    assert b64decode(asked.headers["Authorization"].removeprefix("Basic ")) == b"a%3Ab:s+e%2Bcret"
+    posted = parse_qs(ask(replace(oauth, auth_method="client_secret_post"), one.url).content.decode())
+    assert (posted["client_id"], posted["client_secret"]) == (["a:b"], ["s e+cret"])
+
+
+def test_a_server_is_sent_a_header_or_tokens() -> None:
+    oauth = ClientCredentials("https://login.example.com/token", "a", "b")
+    with pytest.raises(RegistrationError, match="either"):
+        Registration("https://example.com/mcp", {"authorization": "x"}, oauth).check(Reachable())
+    Registration("https://example.com/mcp", {"X-Team": "x"}, oauth).check(Reachable())
+
+
+@given(st.binary(max_size=60) | st.sampled_from([b"{}", b"[]", b'{"access_token": 1, "token_type": "bearer"}']))
+def test_what_holds_no_token_is_none(body: bytes) -> None:
+    with pytest.raises(TokenError):
+        token_in(body)
+
+
+@pytest.mark.parametrize(
+    ("more", "lasts_s"),
+    [({}, LASTS_S), ({"expires_in": 60}, 60), ({"expires_in": "60"}, 60), ({"scope": "x"}, LASTS_S)],
+)
+def test_a_token_is_good_for_as_long_as_it_says(more: dict[str, Any], lasts_s: float) -> None:
+    assert token_in(json.dumps({"access_token": "t", "token_type": "Bearer", **more}).encode()) == ("t", lasts_s)
+    for wrong in ({"token_type": "mac"}, {"access_token": "a b"}, {"access_token": ""}, {"access_token": "ä"}):
+        with pytest.raises(TokenError):
+            token_in(json.dumps({"access_token": "t", "token_type": "Bearer", **more, **wrong}).encode())

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Path
 from pydantic import Field, SecretStr
 
 from contracts.mcp import SERVER, provider_of
+from libs.mcp.oauth import AuthMethod, ClientCredentials
 from libs.mcp.registration import MOST_HEADERS, Registration
 from services.console.answers import Answer, Body
 from services.console.core.authorization import Action
@@ -18,6 +19,17 @@ routes = APIRouter(prefix="/api/{kind}/{owner_id}/mcp-servers", tags=["MCP serve
 Name = Annotated[str, Path(pattern=SERVER)]
 
 
+class McpClient(Body):
+    """The gateway as a client of OAuth, as an authorization server knows it."""
+
+    token_url: Annotated[str, Field(min_length=1, max_length=2_000)]
+    """Of the authorization server's token endpoint. The secret is sent there, and nowhere else."""
+    client_id: Annotated[str, Field(min_length=1)]
+    client_secret: SecretStr
+    scope: str = ""
+    auth_method: AuthMethod = "client_secret_basic"
+
+
 class McpRegistration(Body):
     """Where a server is, and what it is sent with each call; headers are never shown again."""
 
@@ -25,6 +37,8 @@ class McpRegistration(Body):
     """Of its endpoint for streamable HTTP, at a public address."""
     headers: Annotated[dict[str, SecretStr], Field(max_length=MOST_HEADERS)] = {}
     """For example ``Authorization``."""
+    oauth: McpClient | None = None
+    """Client credentials, with which the gateway fetches tokens for the server."""
 
 
 class ServerSubmitted(Answer):
@@ -54,7 +68,7 @@ async def put_mcp_server(owner: Owned, name: Name, body: McpRegistration, call: 
     if owner.kind is OwnerKind.ACCOUNTS:
         await accounts.token_epoch(call.connection, owner.id)
     headers = {header: value.get_secret_value() for header, value in body.headers.items()}
-    registration = Registration(body.url, headers)
+    registration = Registration(body.url, headers, _credentials(body.oauth) if body.oauth else None)
     keys, settings = call.parts.provider_keys, call.parts.config.mcp
     stored = await keys.register(owner.name, name, registration, settings, call.actor.name)
     organization_id = owner.organization_id
@@ -72,3 +86,8 @@ async def remove_mcp_server(owner: Owned, name: Name, call: Call) -> ServerRemov
     target = f"{owner.name}/{provider_of(name)}"
     await audit.note(call.connection, call.actor, "mcp_server.remove", target, organization_id=owner.organization_id)
     return ServerRemoved(name=name)
+
+
+def _credentials(given: McpClient) -> ClientCredentials:
+    secret = given.client_secret.get_secret_value()
+    return ClientCredentials(given.token_url, given.client_id, secret, given.scope, given.auth_method)

@@ -11,7 +11,7 @@ from contracts.mcp import SERVER
 from services.console.core.authorization import Action
 from services.console.core.policy_document import shown
 from services.console.errors import BadInput, ConsoleError
-from services.console.routes.mcp_servers import McpRegistration, put_mcp_server, remove_mcp_server
+from services.console.routes.mcp_servers import McpClient, McpRegistration, put_mcp_server, remove_mcp_server
 from services.console.store import policies, tool_calls
 from services.console.web.people import emails_in
 from services.console.web.visits import Visit, Visiting
@@ -28,7 +28,7 @@ async def show_mcp_servers(visit: Visiting) -> Response:
 
 @routes.post("/{space}/mcp-servers")
 async def register_mcp_server(visit: Visiting) -> Response:
-    """Registers a server, or registers it anew, with at most one header."""
+    """Registers a server, or registers it anew, with at most one header, or client credentials."""
     await visit.check(Action.MANAGE_KEYS)
     form = visit.form
     header, value = form.get("header"), form.get("value")
@@ -37,7 +37,14 @@ async def register_mcp_server(visit: Visiting) -> Response:
             raise BadInput("a server's name has at most 32 small letters, digits and hyphens between them")
         if bool(header) != bool(value):
             raise BadInput("a header has a name and a value; leave both empty for a server that asks for none")
-        body = McpRegistration(url=form.get("url"), headers={header: SecretStr(value)} if header else {})
+        oauth = {name: form.get(name) for name in ("token_url", "client_id", "client_secret")}
+        if any(oauth.values()) and not all(oauth.values()):
+            raise BadInput("OAuth wants a token address, a client ID and a secret")
+        body = McpRegistration(
+            url=form.get("url"),
+            headers={header: SecretStr(value)} if header else {},
+            oauth=McpClient.model_validate({**oauth, "scope": form.get("scope")}) if any(oauth.values()) else None,
+        )
         await put_mcp_server(visit.owner, form.get("name"), body, visit.session)
     except ValidationError:
         return await _page(visit, "Give the address of the server's endpoint.")

@@ -55,6 +55,17 @@ def not_allowed(name: str, reason: str) -> Refusal:
     return _refusal(403, name, f"may not be called: {reason}")
 
 
+def token_refused(name: str) -> Refusal:
+    """Its authorization server does not know the gateway."""
+    what = "is registered with a client ID, secret or scope that its authorization server refuses; register it again"
+    return _refusal(502, name, what)
+
+
+def no_token(name: str, what: str) -> Refusal:
+    """There is no token for it."""
+    return _refusal(503, name, f"was not asked: its authorization server {what}")
+
+
 def refusal_of(name: str, status: int) -> Refusal:
     """A status that is no success."""
     if status in (401, 403):
