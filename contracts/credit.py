@@ -73,6 +73,8 @@ class BalanceLow(Record):
 
     owner: str
     balance_microdollars: int
+    balance_version: Annotated[int, Field(ge=0)] = 0
+    """Of `BalanceChanged`, which is on a topic of its own."""
     below_microdollars: int
     noticed_at_ms: EpochMs
 

@@ -60,10 +60,14 @@ class AlertProcessor(Processor[Watched]):
                     return self._alerts.refused(record.subject, record.status, record.ended_at_ms)
             case BalanceLow():
                 return self._alerts.balance_low(
-                    record.owner, record.balance_microdollars, record.below_microdollars, record.noticed_at_ms
+                    record.owner,
+                    record.balance_microdollars,
+                    record.below_microdollars,
+                    record.noticed_at_ms,
+                    version=record.balance_version,
                 )
             case BalanceChanged():
-                return self._alerts.balance(record.owner, record.balance_microdollars, now_ms())
+                return self._alerts.balance(record.owner, record.balance_microdollars, now_ms(), version=record.version)
             case OutcomesCounted():
                 return self._alerts.calls(record.provider_id, record.answered, record.failed, record.counted_at_ms)
         return []

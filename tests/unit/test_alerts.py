@@ -1,5 +1,8 @@
 """When an alert is raised, repeated and over."""
 
+from collections.abc import Iterator
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -9,21 +12,54 @@ from services.sinks.core.alerts import WINDOW_MS, Alerts
 
 RULES = AlertRules(balance_below_usd="5")
 USD = 1_000_000
+Fact = tuple[str, int, int]
+"""Of which topic, the balance's version, and the balance."""
 
 
 def test_a_balance_that_wavers_is_one_alert() -> None:
     alerts = Alerts(RULES)
     balances = [6, 4.9, 5.1, 4.9, 5.4, 5.5, 5.1]
-    found = [one for at, usd in enumerate(balances) for one in alerts.balance("org:o", int(usd * USD), at)]
+    found = [one for at, usd in enumerate(balances) for one in alerts.balance("org:o", int(usd * USD), at, version=at)]
     assert [(one.raised, one.at_ms) for one in found] == [(True, 1), (False, 5)]
 
 
 def test_an_owner_s_own_threshold_is_its_hysteresis_too() -> None:
     alerts = Alerts(AlertRules())
-    (raised,) = alerts.balance_low("org:o", 9 * USD, 10 * USD, 1)
+    (raised,) = alerts.balance_low("org:o", 9 * USD, 10 * USD, 1, version=1)
     assert raised.below_microdollars == 10 * USD and "9.00 USD" in raised.text
-    assert alerts.balance("org:o", 10 * USD, 2) == []
-    assert [one.raised for one in alerts.balance("org:o", 11 * USD, 3)] == [False]
+    assert alerts.balance("org:o", 10 * USD, 2, version=2) == []
+    assert [one.raised for one in alerts.balance("org:o", 11 * USD, 3, version=3)] == [False]
+
+
+def _orders(*topics: list[Fact]) -> Iterator[list[Fact]]:
+    """All in which records of several topics can be read: each topic in its own order."""
+    if not any(topics):
+        yield []
+    for number, topic in enumerate(topics):
+        if topic:
+            rest = [*topics[:number], topic[1:], *topics[number + 1 :]]
+            yield from ([topic[0], *others] for others in _orders(*rest))
+
+
+@pytest.mark.parametrize("ends_low", [False, True])
+def test_two_topics_are_read_in_any_order_and_the_newest_balance_counts(ends_low: bool) -> None:
+    """Low, topped up, and perhaps low again: whoever reads all is notified of each, and knows how it is now."""
+    below, low, high = 10 * USD, 9 * USD, 20 * USD
+    balances: list[Fact] = [("balance", 1, low), ("balance", 2, high)] + [("balance", 3, low)] * ends_low
+    notices: list[Fact] = [("notice", 1, low)] + [("notice", 3, low)] * ends_low
+    for order in _orders(balances, notices):
+        alerts, found = Alerts(AlertRules()), list[AlertChanged]()
+        for at, (kind, version, balance) in enumerate(order, 1):
+            if kind == "notice":
+                found += alerts.balance_low("org:o", balance, below, at, version=version)
+            else:
+                found += alerts.balance("org:o", balance, at, version=version)
+        newest = found[-1] if found else None
+        assert (newest is not None and newest.raised) == ends_low, order
+        notified = [one for one in found if one.raised]
+        late = order.index(("balance", 2, high)) < order.index(("notice", 1, low))
+        assert len(notified) == (0 if late else 1) + ends_low, order
+        assert len({one.event_id for one in found}) == len(found)
 
 
 def test_a_limit_is_reached_once_and_over_after_a_quiet_time() -> None:
@@ -82,7 +118,7 @@ def test_notifications_of_an_alert_are_numbered_end_once_and_have_ids_of_their_o
         now += value if what == "tick" else 1
         match what:
             case "balance":
-                found += alerts.balance("org:o", value, now)
+                found += alerts.balance("org:o", value, now, version=now)
             case "refused":
                 found += alerts.refused("org:o", value, now)
             case "calls":

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.credit import BalanceLow, CreditKind, CreditOrdered, CreditSettingsSet, TopUpDue
+from contracts.credit import BalanceChanged, BalanceLow, CreditKind, CreditOrdered, CreditSettingsSet, TopUpDue
 from contracts.replies import Outcome
 from contracts.requests import Caller
 from libs.pricing.charging import cost_of
@@ -72,8 +72,9 @@ def test_each_fall_below_a_threshold_is_published_once(
         top_up_microdollars=None if top_up is None else 10,
     )
     notified, published = Notified(), []
-    for balance in balances:
-        events, notified = due(settings, balance, notified, NOW_MS)
+    for version, balance in enumerate(balances, 1):
+        changed = BalanceChanged(owner="acct:a", balance_microdollars=balance, version=version)
+        events, notified = due(settings, changed, notified, NOW_MS)
         published += [(type(event), event.balance_microdollars) for event in events]
 
     def falls(threshold: int | None) -> list[int]:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from contracts.credit import BalanceLow, CreditSettingsSet, TopUpDue
+from contracts.credit import BalanceChanged, BalanceLow, CreditSettingsSet, TopUpDue
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,19 +14,19 @@ class Notified:
 
 
 def due(
-    settings: CreditSettingsSet, balance_microdollars: int, notified: Notified, now_ms: int
+    settings: CreditSettingsSet, balance: BalanceChanged, notified: Notified, now_ms: int
 ) -> tuple[list[BalanceLow | TopUpDue], Notified]:
     """The events that are due now, and the state after them: each once, until the balance is no longer below."""
-    low = _below(balance_microdollars, settings.alert_below_microdollars)
-    top_up = settings.top_up_microdollars is not None and _below(
-        balance_microdollars, settings.top_up_below_microdollars
-    )
+    amount = balance.balance_microdollars
+    low = _below(amount, settings.alert_below_microdollars)
+    top_up = settings.top_up_microdollars is not None and _below(amount, settings.top_up_below_microdollars)
     events: list[BalanceLow | TopUpDue] = []
     if low and not notified.low:
         events.append(
             BalanceLow(
                 owner=settings.owner,
-                balance_microdollars=balance_microdollars,
+                balance_microdollars=amount,
+                balance_version=balance.version,
                 below_microdollars=settings.alert_below_microdollars or 0,
                 noticed_at_ms=now_ms,
             )
@@ -35,7 +35,7 @@ def due(
         events.append(
             TopUpDue(
                 owner=settings.owner,
-                balance_microdollars=balance_microdollars,
+                balance_microdollars=amount,
                 below_microdollars=settings.top_up_below_microdollars or 0,
                 top_up_microdollars=settings.top_up_microdollars or 1,
                 noticed_at_ms=now_ms,

@@ -31,7 +31,7 @@ class Alerts:
                 owner,
             )
             before = Notified(row["low_notified"], row["top_up_notified"])
-            events, after = alerts.due(self._settings[owner], balances[owner].balance_microdollars, before, now_ms())
+            events, after = alerts.due(self._settings[owner], balances[owner], before, now_ms())
             if after != before:
                 await connection.execute(
                     "update ledger.alerts set low_notified = $2, top_up_notified = $3 where owner = $1",

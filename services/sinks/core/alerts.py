@@ -5,9 +5,9 @@ An alert is raised at one threshold and over at another, so that what wavers is 
 reached until it has refused nobody for a while.
 """
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Iterator
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from contracts.alerts import AlertChanged, AlertKind
 from libs.config.sinks import AlertRules
@@ -16,7 +16,24 @@ from libs.pricing.usd import parse_usd
 WINDOW_MS = 60_000
 MOST_ALERTS = 10_000
 """That are raised at a time; what would be one too many is not."""
+MOST_BALANCES = 100_000
+"""That are remembered; those that have not changed for the longest time make way."""
 LETTERS: Literal["dead-letters"] = "dead-letters"
+
+
+class _Balance(NamedTuple):
+    """See `contracts.credit.BalanceChanged`."""
+
+    version: int
+    amount: int
+
+
+class _Notice(NamedTuple):
+    """See `contracts.credit.BalanceLow`."""
+
+    version: int
+    balance: int
+    below: int
 
 
 class Alerts:
@@ -28,6 +45,10 @@ class Alerts:
         self._raised: dict[str, AlertChanged] = {}
         self._refused_ms: dict[str, int] = {}
         self._calls: dict[str, deque[tuple[int, int, int]]] = {}
+        self._balances: OrderedDict[str, _Balance] = OrderedDict()
+        """The newest of each owner, as far as they changed lately."""
+        self._notices: dict[str, _Notice] = {}
+        """By owner, the newest that a balance is low, while the alert is raised."""
 
     def load(self, alert: AlertChanged) -> None:
         """Takes in the newest notification of an alert, as the log has it."""
@@ -38,22 +59,50 @@ class Alerts:
         if alert.kind == "limit-reached":
             self._refused_ms[alert.about] = alert.at_ms
 
-    def balance_low(self, owner: str, balance: int, below: int, now_ms: int) -> list[AlertChanged]:
-        """A balance is below a threshold of its owner's own. Amounts in microdollars."""
-        text = f"the balance of {owner} is {_usd(balance)} USD, below {_usd(below)}"
-        return self._raise("balance-low", owner, text, now_ms, below=below)
+    def balance_low(self, owner: str, balance: int, below: int, now_ms: int, *, version: int) -> list[AlertChanged]:
+        """A balance is below a threshold of its owner's own. Amounts in microdollars.
 
-    def balance(self, owner: str, balance: int, now_ms: int) -> list[AlertChanged]:
+        Balances come on another topic, so that of what is newer may have been read before.
+
+        Args:
+            version: of the balance.
+        """
+        newest = self._balances.get(owner)
+        if newest is not None and newest.version > version:
+            return [] if newest.amount >= below else self._low(owner, newest.amount, below, now_ms)
+        self._notices[owner] = _Notice(version, balance, below)
+        return self._low(owner, balance, below, now_ms)
+
+    def balance(self, owner: str, balance: int, now_ms: int, *, version: int) -> list[AlertChanged]:
         """A balance, whatever it is now."""
+        newest = self._balances.get(owner)
+        if newest is not None and newest.version > version:
+            return []
+        self._balances[owner] = _Balance(version, balance)
+        self._balances.move_to_end(owner)
+        if len(self._balances) > MOST_BALANCES:
+            self._balances.popitem(last=False)
+        return self._at(owner, balance, now_ms, version)
+
+    def _at(self, owner: str, balance: int, now_ms: int, version: int) -> list[AlertChanged]:
         raised = self._raised.get(f"balance-low/{owner}")
         if raised is None:
             if self._below is not None and balance < self._below:
-                return self.balance_low(owner, balance, self._below, now_ms)
+                return self._low(owner, balance, self._below, now_ms)
             return []
         below = raised.below_microdollars or 0
         if balance < below + abs(below) // 10:
             return []
-        return self._end(raised, f"the balance of {owner} is {_usd(balance)} USD again", now_ms)
+        over = self._end(raised, f"the balance of {owner} is {_usd(balance)} USD again", now_ms)
+        notice = self._notices.pop(owner, None)
+        if notice is None or notice.version <= version:
+            return over
+        # It has fallen again since, and who reads it was notified of the first time only.
+        return over + self._low(owner, notice.balance, notice.below, max(now_ms, raised.since_ms + 1))
+
+    def _low(self, owner: str, balance: int, below: int, now_ms: int) -> list[AlertChanged]:
+        text = f"the balance of {owner} is {_usd(balance)} USD, below {_usd(below)}"
+        return self._raise("balance-low", owner, text, now_ms, below=below)
 
     def refused(self, owner: str, status: int, now_ms: int) -> list[AlertChanged]:
         """A request was refused for a limit (429) or for credit (402)."""
