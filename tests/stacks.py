@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -154,8 +155,11 @@ async def running_stack(folder: Path, kafka: str, **options: Any) -> AsyncIterat
         ),
         lambda _text: None,
     )
+    nobody = socket.socket()
+    # Held, so that no server of another stack begins to listen there; who does not listen refuses connections.
+    nobody.bind((LOOPBACK, free_port()))
     for provider_id, provider in load_config(config).providers.items():
-        where = f"http://127.0.0.1:{free_port()}" if provider_id == "absent" else stack.stub_url
+        where = f"http://{LOOPBACK}:{nobody.getsockname()[1]}" if provider_id == "absent" else stack.stub_url
         url = f"{where}/as/{provider_id}/v1"
         if provider.platform == "vertex":
             url += "/projects/{project}"
@@ -175,4 +179,5 @@ async def running_stack(folder: Path, kafka: str, **options: Any) -> AsyncIterat
         await database.close()
     finally:
         await stack.stop()
+        nobody.close()
         LOG_FOLDERS.remove(home.logs)
