@@ -12,6 +12,8 @@ from .record import Value
 MOST_WORDS = 200
 MOST_CONDITIONS = 20
 MOST_CONDITION_CHARACTERS = 500
+MOST_TEXT_PATTERNS = 20
+MOST_REGEX_CHARACTERS = 200
 
 
 class Kind(StrEnum):
@@ -29,6 +31,18 @@ class Kind(StrEnum):
 Words = Annotated[list[Annotated[str, Field(min_length=1, max_length=200)]], Field(max_length=MOST_WORDS)]
 
 
+class TextPattern(Value):
+    """What an organization looks for itself, by a regular expression of RE2; see `libs.policy.expressions`."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,40}$")]
+    """A refusal names it, ``guardrails.patterns.<name>``; what is replaced becomes ``[NAME]``."""
+    regex: Annotated[str, Field(min_length=1, max_length=MOST_REGEX_CHARACTERS)]
+    action: Literal["redact", "deny"] = "redact"
+
+
+TextPatterns = Annotated[list[TextPattern], Field(max_length=MOST_TEXT_PATTERNS)]
+
+
 class AnswerRules(Value):
     """Rules about answers, whole and streamed. A refusal names its rule, for example ``guardrails.answers.deny``."""
 
@@ -38,6 +52,8 @@ class AnswerRules(Value):
     """An answer with one is refused; a stream ends there with an error."""
     words_deny: Words = []
     """Texts that no answer may have; case does not matter."""
+    patterns: TextPatterns = []
+    """What is replaced in answers, or refuses them."""
     tools_allow: list[str] | None = None
     """Names or wildcards of tools that a model may call; None: any."""
 
@@ -54,7 +70,7 @@ class AnswerRules(Value):
     @property
     def are_of_texts_or_tools(self) -> bool:
         """There is a rule about what an answer says or calls."""
-        return bool(self.redact or self.deny or self.words_deny) or self.tools_allow is not None
+        return bool(self.redact or self.deny or self.words_deny or self.patterns) or self.tools_allow is not None
 
     @property
     def ask_something(self) -> bool:
@@ -98,6 +114,8 @@ class Guardrails(Value):
     """A request with one is refused."""
     words_deny: Words = []
     """Texts that no request may have; case does not matter."""
+    patterns: TextPatterns = []
+    """What is replaced in prompts before they are on the log, or refuses them."""
     conditions: Annotated[list[Condition], Field(max_length=MOST_CONDITIONS)] = []
     """The first that holds refuses."""
     answers: AnswerRules | None = None
@@ -111,4 +129,4 @@ class Guardrails(Value):
     @property
     def read_texts(self) -> bool:
         """The texts of requests matter."""
-        return bool(self.redact or self.deny or self.words_deny)
+        return bool(self.redact or self.deny or self.words_deny or self.patterns)

@@ -1,12 +1,15 @@
 """What answers may not have, and what is left of them, while they grow. Pure.
 
-A text that grows is held back as far as something could still become of its end: `LOOK_AHEAD` characters, or the
-longest word that is denied; an unbroken run of characters that an address or a key can have, up to `MOST_HELD`; and
-what has the form already and might go on. So a form that is found in a whole text is found in a stream of it, however
-it is cut, unless it is longer than `MOST_HELD`.
+A text that grows is held back as far as something could still become of its end: `LOOK_AHEAD` characters, the longest
+word that is denied, or the most that an expression of the organization's own can match; an unbroken run of characters
+that an address or a key can have, up to `MOST_HELD`; and what has the form already and might go on. So a form that is
+found in a whole text is found in a stream of it, however it is cut, unless it is longer than `MOST_HELD`.
 """
 
-from contracts.guardrails import AnswerRules, Kind
+from collections.abc import Callable
+
+from contracts.guardrails import AnswerRules
+from libs.policy.expressions import MOST_WIDTH, label, spans
 from libs.policy.forms import FORMS
 
 LOOK_AHEAD = 64
@@ -33,7 +36,7 @@ class Growing:
     def __init__(self, rules: AnswerRules) -> None:
         self._rules = rules
         self._words = [word.lower() for word in rules.words_deny]
-        self._ahead = max([LOOK_AHEAD, *map(len, self._words)])
+        self._ahead = max([LOOK_AHEAD, *map(len, self._words), *([MOST_WIDTH + 1] if rules.patterns else [])])
         self._before = ""
         self._held = ""
         self._searched = 0
@@ -55,7 +58,7 @@ class Growing:
         lower = self._held.lower() if self._words else ""
         if any(word in lower for word in self._words):
             raise AnswerRefused("words_deny", "The answer has a text that your organization does not allow")
-        end = len(text) if final else _settled(text, start, self._ahead, self._kinds())
+        end = len(text) if final else _settled(text, start, self._ahead, self._matches)
         if end <= start:
             self._searched = len(self._held)
             return ""
@@ -64,10 +67,17 @@ class Growing:
         self._before, self._held, self._searched = text[max(0, end - _CONTEXT) : end], text[end:], 0
         return out
 
-    def _kinds(self) -> list[Kind]:
-        return [kind for kind in FORMS if kind in self._rules.redact or kind in self._rules.deny]
+    def _matches(self, text: str, start: int) -> list[tuple[int, int]]:
+        """All that has a form that matters."""
+        kinds = [kind for kind in FORMS if kind in self._rules.redact or kind in self._rules.deny]
+        found = [match.span() for kind in kinds for match in FORMS[kind][0].finditer(text, start)]
+        return found + [(span.first, span.last) for span in spans(text, self._rules.patterns, start)]
 
     def _deny(self, text: str, start: int, end: int) -> None:
+        for span in spans(text, self._rules.patterns, start):
+            if span.pattern.action == "deny" and span.first < end:
+                what = "The answer has a text that your organization does not allow"
+                raise AnswerRefused(f"patterns.{span.pattern.name}", what)
         for kind in self._rules.deny:
             form, holds = FORMS[kind]
             for match in form.finditer(text, start):
@@ -76,19 +86,23 @@ class Growing:
                     raise AnswerRefused("deny", f"The answer has what looks like {what}")
 
     def _redacted(self, text: str, start: int, end: int) -> str:
-        spans: list[tuple[int, int, Kind]] = []
+        found: list[tuple[int, int, str]] = []
         for kind, (form, holds) in FORMS.items():
             if kind not in self._rules.redact:
                 continue
             for match in form.finditer(text, start):
                 length = holds(match[0])
                 first, last = match.start(), match.start() + length
-                if length and first < end and not any(a < last and first < b for a, b, _ in spans):
-                    spans.append((first, min(last, end), kind))
+                if length and first < end and not any(a < last and first < b for a, b, _ in found):
+                    found.append((first, min(last, end), f"[{kind.value.upper()}]"))
+        for span in spans(text, self._rules.patterns, start):
+            first, last = span.first, min(span.last, end)
+            if first < end and not any(a < span.last and first < b for a, b, _ in found):
+                found.append((first, last, label(span.pattern)))
         out: list[str] = []
         at = start
-        for first, last, kind in sorted(spans, key=lambda span: span[0]):
-            out += (text[at:first], f"[{kind.value.upper()}]")
+        for first, last, name in sorted(found):
+            out += (text[at:first], name)
             at = last
         return "".join((*out, text[at:end]))
 
@@ -105,7 +119,7 @@ def check_tool(name: object, rules: AnswerRules) -> None:
         raise AnswerRefused("tools_allow", f"The tool {str(name)[:64]!r} is not one that your organization allows")
 
 
-def _settled(text: str, start: int, ahead: int, kinds: list[Kind]) -> int:
+def _settled(text: str, start: int, ahead: int, matches_in: Callable[[str, int], list[tuple[int, int]]]) -> int:
     """How far nothing can become of the text any more, whatever follows."""
     end, before = len(text) - ahead, len(text)
     matches: list[tuple[int, int]] | None = None
@@ -116,7 +130,7 @@ def _settled(text: str, start: int, ahead: int, kinds: list[Kind]) -> int:
             run = len(text[:end].rstrip(_RUN))
             end = run if len(text) - run <= MOST_HELD else end
         if end > start and matches is None:
-            matches = [match.span() for kind in kinds for match in FORMS[kind][0].finditer(text, start)]
+            matches = matches_in(text, start)
         for first, last in matches or ():
             if first < end < last and len(text) - first <= 2 * MOST_HELD:
                 end = first

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from contracts.guardrails import Guardrails, Kind
+from libs.policy.expressions import label, spans
 from libs.policy.forms import FORMS, Holds
 from libs.pricing.tokenizing import are_tokens
 
@@ -54,6 +55,8 @@ class Checked:
         self.changed = False
         self._rules = rules
         self._words = [word.lower() for word in rules.words_deny]
+        self._denied = [pattern for pattern in rules.patterns if pattern.action == "deny"]
+        self._replaced = [pattern for pattern in rules.patterns if pattern.action == "redact"]
 
     def steps(self) -> Iterator[None]:
         """Does the work, and yields now and then; ends early where the request is refused."""
@@ -83,7 +86,7 @@ class Checked:
 
     def _reading_rule(self) -> str:
         """The first rule that reads texts."""
-        return next(name for name in ("deny", "redact", "words_deny") if getattr(self._rules, name))
+        return next(name for name in ("deny", "redact", "words_deny", "patterns") if getattr(self._rules, name))
 
     def _refuse(self, rule: str, what: str) -> None:
         self.refused = Refused(f"guardrails.{rule}", f"{what}; its owner can change that.")
@@ -122,6 +125,11 @@ class Checked:
             if word in lower:
                 self._refuse("words_deny", "The request has a text that your organization does not allow")
                 return text
+        for span in spans(text, self._denied):
+            self._refuse(
+                f"patterns.{span.pattern.name}", "The request has a text that your organization does not allow"
+            )
+            return text
         for kind in self._rules.deny:
             form, holds = FORMS[kind]
             if any(holds(match[0]) for match in form.finditer(text)):
@@ -130,6 +138,11 @@ class Checked:
         for kind, (form, holds) in FORMS.items():
             if kind in self._rules.redact:
                 text = form.sub(partial(self._redacted, kind, holds), text)
+        for pattern in self._replaced:
+            found = list(spans(text, [pattern]))
+            self.changed |= bool(found)
+            for span in reversed(found):
+                text = text[: span.first] + label(pattern) + text[span.last :]
         return text
 
     def _redacted(self, kind: Kind, holds: Holds, match: re.Match[str]) -> str:

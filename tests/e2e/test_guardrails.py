@@ -26,6 +26,7 @@ async def test_prompts_are_redacted_and_what_is_not_allowed_is_refused_by_its_ru
 
     await plane.becomes(400, person.key, organization)
     await until(lambda: refused("words_deny", "about Project Bluebird"), what="refusal by a word")
+    assert await refused("patterns.codename", "about Blue Heron")
     tool = {"type": "function", "function": {"name": "delete_all", "parameters": {}}}
     assert await refused("tools_allow", tools=[tool])
     await until(lambda: refused("conditions.no-nightly-batches", tags=["nightly"]), what="refusal by a condition")
@@ -35,11 +36,15 @@ async def test_prompts_are_redacted_and_what_is_not_allowed_is_refused_by_its_ru
     assert answer.json()["error"]["metadata"]["rule"] == "guardrails.max_request_usd"
     for stream in (False, True):
         answer = await plane.ask(
-            person.key, "mail ada@example.com, card 4111 1111 1111 1111", organization, max_tokens=100, stream=stream
+            person.key,
+            "mail ada@example.com, card 4111 1111 1111 1111, Proj-1234",
+            organization,
+            max_tokens=100,
+            stream=stream,
         )
         assert answer.status_code == 200, answer.text
         last = (await gateway.http.get(f"{gateway.stack.stub_url}/stub/last")).json()
-        assert last["messages"][0]["content"] == "mail [EMAIL], card [CREDIT_CARD]"
+        assert last["messages"][0]["content"] == "mail [EMAIL], card [CREDIT_CARD], [TICKET]"
     await _answers_are_checked(plane, gateway, person.key, organization)
     answer = await plane.ask(person.key, "mail ada@example.com", max_tokens=100)
     last = (await gateway.http.get(f"{gateway.stack.stub_url}/stub/last")).json()
@@ -85,6 +90,11 @@ async def _answers_are_checked(plane: Plane, gateway: Gateway, key: str, organiz
     """Two of an answer's words are forbidden, then the tool that it calls."""
     for answers, rule, prompt in (
         ({"words_deny": ["the quick gateway"]}, "words_deny", "hi"),
+        (
+            {"patterns": [{"name": "gateway", "regex": "the quick gatew[a-z]{2}", "action": "deny"}]},
+            "patterns.gateway",
+            "hi",
+        ),
         ({"tools_allow": ["read_*"]}, "tools_allow", "[[stub tool=1 chunks=0]]"),
         ({"json_schema": {"type": "object"}}, "json_schema", "hi"),
     ):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.guardrails import AnswerRules, Kind
+from contracts.guardrails import AnswerRules, Kind, TextPattern
 from contracts.requests import Surface
 from libs.chat.providers.answers import Exchange
 from libs.chat.providers.exchange import exchange
@@ -20,6 +20,13 @@ from services.relay.core.guarding import guarded
 from tests.unit.events import named_events
 
 ALL = AnswerRules(redact=list(Kind))
+OWN = AnswerRules(
+    redact=list(Kind),
+    patterns=[
+        TextPattern(name="ticket", regex=r"(?i)\bproj-\d{3,8}\b"),
+        TextPattern(name="wide", regex=r"w[o-r ]{2,200}d|日.{0,3}語"),
+    ],
+)
 PEM = "-----BEGIN RSA PRIVATE KEY-----\n" + "MIIE/abc+\n" * 30 + "-----END RSA PRIVATE KEY-----"
 PIECES = [
     "ada@example.com",
@@ -29,6 +36,8 @@ PIECES = [
     "10.0.0.7",
     "sk-proj-" + "a1B2" * 8,
     PEM,
+    "Proj-12345",
+    "proj-123",
     *("word", " ", "\n", ", ", "日本語", "12", "@", "é", "+", "--", "a" * 100),
 ]
 texts = st.lists(st.sampled_from(PIECES), max_size=8).map(" ".join) | st.lists(st.sampled_from(PIECES)).map("".join)
@@ -44,10 +53,10 @@ def _cut(text: str, cuts: list[int]) -> list[str]:
     return [text[a:b] for a, b in pairwise(places)]
 
 
-@given(texts, st.lists(st.integers(0, 10_000), max_size=20))
-def test_a_text_that_grows_is_what_the_whole_is(text: str, cuts: list[int]) -> None:
-    growing = Growing(ALL)
-    assert "".join(map(growing.feed, _cut(text, cuts))) + growing.end() == redacted(text, ALL)
+@given(texts, st.lists(st.integers(0, 10_000), max_size=20), st.sampled_from([ALL, OWN]))
+def test_a_text_that_grows_is_what_the_whole_is(text: str, cuts: list[int], rules: AnswerRules) -> None:
+    growing = Growing(rules)
+    assert "".join(map(growing.feed, _cut(text, cuts))) + growing.end() == redacted(text, rules)
 
 
 @given(texts)
@@ -81,6 +90,10 @@ def test_what_is_denied_is_refused_by_its_rule_however_it_comes(cuts: list[int])
     for rules, rule in (
         (AnswerRules(words_deny=["project bluebird"]), "guardrails.answers.words_deny"),
         (AnswerRules(deny=[Kind.CREDIT_CARD]), "guardrails.answers.deny"),
+        (
+            AnswerRules(patterns=[TextPattern(name="bird", regex="Blue[a-z]{4}", action="deny")]),
+            "guardrails.answers.patterns.bird",
+        ),
     ):
         growing = Growing(rules)
         with pytest.raises(AnswerRefused) as refused:

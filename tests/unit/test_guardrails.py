@@ -7,13 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.control import PolicySet
-from contracts.guardrails import Guardrails, Kind
+from contracts.guardrails import Guardrails, Kind, TextPattern
 from contracts.prices import PriceRule
 from contracts.requests import Caller
 from libs.config.catalog import Catalog
 from libs.config.providers import Model, Provider
+from libs.policy import expressions
 from libs.policy.guardrails import PIECE, Checked, pieces_of
 from services.console.core.policy_document import PolicyDocument, shown, stored
+from services.console.errors import BadInput
 from services.policy.core.rules import decide
 from tests.unit.records import PRICE, Config, accepted
 
@@ -181,3 +183,51 @@ def test_a_policy_is_shown_as_it_was_set() -> None:
     }
     assert shown(kept) == document
     assert PolicySet(organization_id="o", version=1, **kept).guardrails
+
+
+# Expressions of one's own.
+
+
+def test_what_an_organization_looks_for_is_replaced_or_refused_by_its_name() -> None:
+    rules = Guardrails(
+        patterns=[
+            TextPattern(name="ticket", regex=r"\bPROJ-\d{3,8}\b"),
+            TextPattern(name="codename", regex="(?i)blue ?bird", action="deny"),
+        ]
+    )
+    assert _left("see PROJ-1234 and PROJ-99 or PROJ-77777.", rules) == "see [TICKET] and PROJ-99 or [TICKET]."
+    refused = _done({"messages": [{"role": "user", "content": "about BlueBird"}]}, rules).refused
+    assert refused and refused.rule == "guardrails.patterns.codename" and "Blue" not in refused.message
+    assert _done({"prompt": [1, 2]}, rules).refused
+
+
+@pytest.mark.parametrize(
+    ("regex", "why"),
+    [
+        ("(", "no regular expression"),
+        ("a+", "at most"),
+        ("(ab?){0,400}c", "at most"),
+        ("a{0,3}", "nothing at all"),
+        ("^a", "no beginning"),
+        ("a$", "no beginning"),
+        (r"(?=a)b", "RE2"),
+        (r"(a)\1", "RE2"),
+    ],
+)
+def test_an_expression_that_cannot_be_a_rule_is_refused(regex: str, why: str) -> None:
+    with pytest.raises(expressions.ExpressionError, match=why):
+        expressions.check(regex)
+    document = PolicyDocument.model_validate({"guardrails": {"patterns": [{"name": "a", "regex": regex}]}})
+    with pytest.raises(BadInput, match="the pattern a"):
+        stored(document)
+
+
+@pytest.mark.parametrize(
+    "regex", [r"(?i)\bacme-[0-9a-f]{8}\b", "a|bc", r"[^\s]{3,9}x", "日本.{0,4}", r"(a{1,20}){1,12}b"]
+)
+def test_an_expression_that_can_is_kept_and_takes_no_longer_for_a_hostile_text(regex: str) -> None:
+    expressions.check(regex)
+    given_ = {"guardrails": {"patterns": [{"name": "a", "regex": regex, "action": "deny"}]}}
+    document = PolicyDocument.model_validate(given_)
+    assert shown(stored(document)) == document
+    list(expressions.spans("a" * 100_000, [TextPattern(name="a", regex=regex)]))

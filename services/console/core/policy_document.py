@@ -5,9 +5,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from contracts.guardrails import MOST_CONDITION_CHARACTERS, MOST_CONDITIONS, MOST_WORDS, Kind
+from contracts.guardrails import (
+    MOST_CONDITION_CHARACTERS,
+    MOST_CONDITIONS,
+    MOST_REGEX_CHARACTERS,
+    MOST_TEXT_PATTERNS,
+    MOST_WORDS,
+    Kind,
+)
 from contracts.mcp import Patterned, RuleFor
 from libs.chat.exact_json import encode
+from libs.policy import expressions
 from libs.policy.conditions import ConditionError, check
 from libs.pricing.usd import parse_usd, usd
 from services.console.answers import Body, Usd
@@ -16,6 +24,16 @@ from services.console.errors import BadInput
 MOST_SCHEMA_CHARACTERS = 16_384
 MOST_PATTERNS = 1_000
 MOST_SLOW_PATTERNS = 100
+
+
+class TextPatternDocument(Body):
+    """What is looked for by a regular expression."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,40}$")]
+    """A refusal names it: ``guardrails.patterns.<name>``; what is replaced becomes ``[NAME]``."""
+    regex: Annotated[str, Field(min_length=1, max_length=MOST_REGEX_CHARACTERS)]
+    """In RE2's syntax, without ``^`` and ``$``, with an end to what is repeated: ``docs/guardrails.md``."""
+    action: Literal["redact", "deny"] = "redact"
 
 
 class AnswerRulesDocument(Body):
@@ -29,6 +47,8 @@ class AnswerRulesDocument(Body):
         Annotated[list[Annotated[str, Field(min_length=1, max_length=200)]], Field(max_length=MOST_WORDS)] | None
     ) = None
     """Texts that no answer may have; case does not matter."""
+    patterns: Annotated[list[TextPatternDocument], Field(max_length=MOST_TEXT_PATTERNS)] | None = None
+    """What is replaced in answers, or refuses them."""
     tools_allow: (
         Annotated[list[Annotated[str, Field(min_length=1, max_length=200)]], Field(max_length=MOST_WORDS)] | None
     ) = None
@@ -79,6 +99,8 @@ class GuardrailsDocument(Body):
         Annotated[list[Annotated[str, Field(min_length=1, max_length=200)]], Field(max_length=MOST_WORDS)] | None
     ) = None
     """Texts that no prompt may have; case does not matter."""
+    patterns: Annotated[list[TextPatternDocument], Field(max_length=MOST_TEXT_PATTERNS)] | None = None
+    """What is replaced in prompts before they are on the log, or refuses them."""
     conditions: Annotated[list[ConditionDocument], Field(max_length=MOST_CONDITIONS)] | None = None
     """The first that holds refuses."""
     answers: AnswerRulesDocument | None = None
@@ -152,6 +174,8 @@ def stored(document: PolicyDocument) -> dict[str, Any]:
             raise BadInput(f"json_schema has at most {MOST_SCHEMA_CHARACTERS:,} characters")
         for one in rules.conditions or ():
             _check(one)
+        for pattern in (*(rules.patterns or ()), *((rules.answers and rules.answers.patterns) or ())):
+            _check_pattern(pattern)
         kept["guardrails"] = rules.model_dump(mode="json", exclude_none=True, exclude={"max_request_usd"})
         if rules.max_request_usd is not None:
             kept["guardrails"]["max_request_microdollars"] = _limit(rules.max_request_usd)
@@ -179,6 +203,13 @@ def _check(condition: ConditionDocument) -> None:
         check(condition.refuse_when)
     except ConditionError as error:
         raise BadInput(f"the condition {condition.name}: {error}") from None
+
+
+def _check_pattern(pattern: TextPatternDocument) -> None:
+    try:
+        expressions.check(pattern.regex)
+    except expressions.ExpressionError as error:
+        raise BadInput(f"the pattern {pattern.name}: {error}") from None
 
 
 def _limit(text: str) -> int:

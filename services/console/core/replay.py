@@ -158,6 +158,7 @@ def _not_replayed(draft: PolicySet) -> list[str]:
         for name, there in (
             ("deny", guards.deny),
             ("words_deny", guards.words_deny),
+            ("patterns", guards.patterns),
             ("tools_allow", guards.tools_allow is not None),
             ("webhook", guards.webhook),
         )
