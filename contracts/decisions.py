@@ -41,6 +41,8 @@ class Held(Value):
     key: str | None = None
     """The fingerprint of the key that it was made with."""
     model: str
+    tags: list[str] = []
+    customer: str | None = None
     microdollars: Annotated[int, Field(ge=0)] = 0
     """The most that it can cost."""
     tokens: Annotated[int, Field(ge=0)] = 0

@@ -26,6 +26,9 @@ class Scope(StrEnum):
     MODEL = "model"
     KEY_MODEL = "key-model"
     """Each model of each key."""
+    TAG = "tag"
+    CUSTOMER = "customer"
+    """The client's own, as requests name them; only those that a limit names."""
 
 
 class Limit(Value):
@@ -33,8 +36,8 @@ class Limit(Value):
 
     scope: Scope
     name: str | None = None
-    """The account ID, team, key's fingerprint or model that it is for; of `Scope.KEY_MODEL` ``<fingerprint>/<model>``.
-    None: each one for which no other limit of this meter names it."""
+    """The account ID, team, key's fingerprint, model, tag or customer that it is for; of `Scope.KEY_MODEL`
+    ``<fingerprint>/<model>``. None: each one for which no other limit of this meter names it."""
     meters: dict[str, Amount]
     """By meter: the most in one window."""
 

@@ -101,7 +101,15 @@ class Partition:
             return False
         owner = usage.caller.owner
         book = self.book(owner)
-        counts = Counts(owner, usage.caller.account_id, usage.caller.key_fingerprint, usage.model)
+        labels = usage.labels
+        counts = Counts(
+            owner,
+            usage.caller.account_id,
+            usage.caller.key_fingerprint,
+            usage.model,
+            labels.tags if labels else (),
+            labels.customer if labels else None,
+        )
         known = book.holds(usage.request_id)
         changed = book.ended(
             usage.request_id,

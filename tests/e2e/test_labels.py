@@ -12,7 +12,7 @@ import pytest
 from deploy.local.home import ROOT
 from tests.e2e.plane import Person, Plane
 from tests.e2e.test_console_pages import Desk
-from tests.stacks import Gateway, chat
+from tests.stacks import Gateway, chat, until
 
 
 @pytest.fixture
@@ -64,6 +64,35 @@ async def test_a_stream_ends_with_its_cost(plane: Plane, path: str, body: dict[s
     )
     entry = await plane.gateway.entry(response.headers["x-request-id"])
     assert f'"cost":{entry["cost_microdollars"] / 1e6}' in response.text
+
+
+async def test_a_tag_and_a_customer_have_limits_of_their_own(plane: Plane) -> None:
+    person = await plane.person()
+    path = f"/api/accounts/{person.account_id}/limits"
+    for scope, meters in (
+        ("tag:nightly run", {"requests_per_day": 2}),
+        ("customer:c1", {"usd_per_month": "0.000001"}),
+    ):
+        shown = await plane.call("PATCH", path, {"scope": scope, "meters": meters}, key=person.key)
+        assert scope in shown["limits"]
+    for wrong in ("tag", "customer", "tag:", "customer:a\nb", f"tag:{'x' * 65}"):
+        await plane.call("PATCH", path, {"scope": wrong, "meters": {"concurrent": 1}}, key=person.key, status=400)
+
+    async def refused() -> httpx.Response | None:
+        answer = await plane.ask(person.key, user="c1")
+        return answer if answer.status_code == 402 else None
+
+    answer = await until(refused, what="a refusal for the customer's limit")
+    assert answer.json()["error"]["metadata"]["limit"] == "customer-usd-month"
+    statuses = [(await plane.ask(person.key, tags=["a", "nightly run"])).status_code for _ in range(3)]
+    assert statuses == [200, 200, 429]
+    assert (await plane.ask(person.key, tags=["a"], user="c2")).status_code == 200
+
+    async def used() -> bool | None:
+        rows = (await plane.call("GET", path, key=person.key))["use"]
+        return any(row["scope"] == "tag:nightly run" and row["used"] == 2 for row in rows) or None
+
+    await until(used, what="the use of the tag's limit")
 
 
 async def test_another_s_request_is_not_there(plane: Plane) -> None:

@@ -7,7 +7,8 @@ import pytest
 
 from contracts.control import PolicySet
 from contracts.credit import MemberSpent
-from contracts.decisions import QuotaReserved
+from contracts.decisions import Held, QuotaReserved
+from contracts.labels import Labels
 from contracts.limits import Limit, LimitsSet, Scope
 from contracts.prices import Price, Rates
 from contracts.replies import Outcome
@@ -19,7 +20,7 @@ from libs.pricing.charging import cost_of
 from services.rate_limit.core.balances import Balances, day_of
 from services.rate_limit.core.book import Book
 from services.rate_limit.core.bounds import Counts, Rules, Views, bounds_of
-from services.rate_limit.core.verdicts import ORPHAN_AFTER_MS, Judge, Lacking, asked
+from services.rate_limit.core.verdicts import ORPHAN_AFTER_MS, Judge, Lacking, asked, counts_of
 from services.relay.core.ending import Ending, attempt_ended
 from tests.unit.records import NOW_MS, PRICE, accepted, policy, request_id, route
 
@@ -236,6 +237,28 @@ def test_of_limits_for_the_same_thing_the_lowest_holds_and_a_named_one_goes_befo
         ("key-model k/m", "concurrent"): 2,
         ("credit", "balance"): 0,
     }
+
+
+def test_a_tag_and_a_customer_are_limited_by_name_and_counted_through_a_restart() -> None:
+    own = LimitsSet(
+        owner="acct:a",
+        version=1,
+        limits=[
+            Limit(scope=Scope.TAG, name="nightly", meters={"requests_per_day": 1}),
+            Limit(scope=Scope.CUSTOMER, name="c 1", meters={"tokens_per_day": 7}),
+        ],
+    )
+    views = Views({"acct:a": own}, {})
+    found = bounds_of(Counts("acct:a", "a", "k", "m", ["x", "nightly"], "c 1"), Rules(Limits(), Billing()), views, 0)
+    assert {one.key: one.most for one in found} == {
+        ("tag nightly", "requests_per_day"): 1,
+        ("customer c 1", "tokens_per_day"): 7,
+        ("credit", "balance"): 0,
+    }
+    one = asked(accepted(1, labels=Labels(tags=["nightly"], customer="c 1")), [PRICE], byok=False)
+    assert one and counts_of(Held.model_validate_json(one.held.model_dump_json())) == Counts(
+        one.held.owner, one.held.account_id, one.held.key, one.held.model, ["nightly"], "c 1"
+    )
 
 
 def test_what_others_hold_is_waited_for_and_what_is_used_is_not() -> None:

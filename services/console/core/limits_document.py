@@ -1,13 +1,15 @@
 """Limits and teams as people write them, and as they are stored. Pure.
 
 A scope is written ``all``, ``member``, ``member:acct_…``, ``team:core``, ``key``, ``key:<fingerprint>``, ``model``,
-``model:openai/gpt-5.2``, ``key-model`` or ``key-model:<fingerprint>/<model>``; without a name it is for each.
+``model:openai/gpt-5.2``, ``key-model``, ``key-model:<fingerprint>/<model>``, ``tag:nightly`` or ``customer:c1``;
+without a name it is for each, which there is not of tags and customers.
 """
 
 import re
 from collections.abc import Mapping
 from typing import Any
 
+from contracts.labels import MOST_CUSTOMER, MOST_TAG
 from contracts.limits import Limit, LimitsSet, Scope
 from libs.limits.catalog import METERS, parse_amount, shown_amount
 from services.console.errors import BadInput, Conflict, NotFound
@@ -22,7 +24,10 @@ _NAMES = {
     Scope.KEY: r"[0-9a-f]{16}",
     Scope.MODEL: r"[^\s]{1,200}",
     Scope.KEY_MODEL: r"[0-9a-f]{16}/[^\s]{1,200}",
+    Scope.TAG: rf"[^\x00-\x1f]{{1,{MOST_TAG}}}",
+    Scope.CUSTOMER: rf"[^\x00-\x1f]{{1,{MOST_CUSTOMER}}}",
 }
+_BY_NAME_ALONE = (Scope.TAG, Scope.CUSTOMER)
 _OF_ORGANIZATIONS = (Scope.MEMBER, Scope.TEAM)
 Meters = dict[str, int]
 Amount = str | int
@@ -115,6 +120,8 @@ def _scope(text: str, *, organization: bool) -> tuple[Scope, str | None]:
         return scope, name
     if colon:
         raise BadInput(f"there is no {kind} of this name: {name[:60]!r}")
+    if scope in _BY_NAME_ALONE:
+        raise BadInput(f"clients name as many as they like: a limit is for one, as in `{kind}:nightly`")
     return scope, None
 
 

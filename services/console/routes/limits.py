@@ -28,7 +28,8 @@ class LimitsChange(Body):
     """Limits of one scope; what is not named stays as it is."""
 
     scope: Annotated[str, Field(max_length=300)]
-    """``all``, ``member``, ``team``, ``key``, ``model`` or ``key-model``; with ``:<name>`` of one of them."""
+    """``all``, ``member``, ``team``, ``key``, ``model`` or ``key-model``, with ``:<name>`` of one of them;
+    ``tag:<name>`` or ``customer:<name>``."""
     meters: Meters
     """By name, as in docs/limits.md: a whole number, or US dollars as a decimal string; null takes a limit away."""
 

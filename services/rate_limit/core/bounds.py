@@ -1,7 +1,7 @@
 """Which limits a request must fit into: the operator's, its owner's, those of its key, its member's day, and credit.
 Pure."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from contracts.control import PolicySet
@@ -31,6 +31,8 @@ class Counts:
     key: str | None
     """Its fingerprint."""
     model: str
+    tags: Sequence[str] = ()
+    customer: str | None = None
 
     @property
     def organization(self) -> bool:
@@ -72,6 +74,8 @@ def bounds_of(counts: Counts, rules: Rules, views: Views, balance: int) -> list[
 
 
 _OF_KEYS = (Scope.KEY, Scope.KEY_MODEL)
+_OF_CLIENTS = (Scope.TAG, Scope.CUSTOMER)
+"""Named by requests, so that only owners limit them."""
 
 
 def _whole(counts: Counts) -> str:
@@ -89,10 +93,16 @@ def _scopes(counts: Counts, own: LimitsSet | None) -> Iterator[tuple[Scope, str]
         for team, members in own.teams.items() if own else ():
             if counts.account_id in members:
                 yield Scope.TEAM, team
+    for tag in counts.tags:
+        yield Scope.TAG, tag
+    if counts.customer:
+        yield Scope.CUSTOMER, counts.customer
     yield Scope.ALL, ""
 
 
 def _operators(counts: Counts, scope: Scope, limits: Limits) -> Mapping[str, int]:
+    if scope in _OF_CLIENTS:
+        return {}
     if scope is Scope.ALL:
         return limits.organization if counts.organization else limits.account
     return {

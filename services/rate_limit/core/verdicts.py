@@ -35,7 +35,7 @@ class Asked:
 
 def counts_of(held: Held) -> Counts:
     """By what a verdict's request is counted."""
-    return Counts(held.owner, held.account_id, held.key, held.model)
+    return Counts(held.owner, held.account_id, held.key, held.model, held.tags, held.customer)
 
 
 def asked(request: RequestAccepted, prices: Sequence[Price], *, byok: bool) -> Asked | None:
@@ -51,11 +51,14 @@ def of_own_server(request: RequestAccepted) -> Asked:
 
 
 def _asked(request: RequestAccepted, microdollars: int, *, byok: bool) -> Asked:
+    labels = request.labels
     held = Held(
         owner=request.caller.owner,
         account_id=request.caller.account_id,
         key=request.caller.key_fingerprint,
         model=request.model,
+        tags=labels.tags if labels else [],
+        customer=labels.customer if labels else None,
         microdollars=microdollars,
         at_ms=request.accepted_at_ms,
         expires_at_ms=request.deadline_ms + ORPHAN_AFTER_MS,
