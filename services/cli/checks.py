@@ -22,6 +22,7 @@ _BENCHES = (
     "dashboards",
     "decisions",
     "fairness",
+    "features",
     "fuzz",
     "growth",
     "idle",
@@ -74,8 +75,8 @@ def bench(context: typer.Context) -> None:
     """Measure throughput, delays and CPU a request: side by side with the mock provider, a bare chain, a commit.
 
     Or: ``quick`` (this tree alone), ``chaos``, ``cluster``, ``console``, ``dashboards``,
-    ``decisions``, ``fairness``, ``fuzz``, ``growth``, ``idle``, ``ledger``, ``limits``, ``outage``, ``overload``,
-    ``pages``, ``pictures``, ``streams``, ``takeover``, ``upgrade``, ``waiting``.
+    ``decisions``, ``fairness``, ``features``, ``fuzz``, ``growth``, ``idle``, ``ledger``, ``limits``, ``matrix``,
+    ``outage``, ``overload``, ``pages``, ``pictures``, ``streams``, ``takeover``, ``upgrade``, ``waiting``.
     """
     first = context.args[0] if context.args else ""
     module, arguments = (

@@ -65,20 +65,20 @@ async def _measure(stack: Stack, options: argparse.Namespace) -> None:
     console = ManagementClient(stack.console_url, stack.operator_token())
     account = await asyncio.to_thread(console.call, "POST", "/api/accounts", {"email": "bench@example.com"})
     key = (await asyncio.to_thread(console.call, "POST", f"/api/accounts/{account['id']}/keys", {}))["key"]
-    gateway = _target(f"{stack.base_url}/chat/completions", key, "stub/echo")
-    direct = _target(f"{stack.stub_url}/v1/chat/completions", stack.stub_key(), "echo-1")
+    gateway = target(f"{stack.base_url}/chat/completions", key, "stub/echo")
+    direct = target(f"{stack.stub_url}/v1/chat/completions", stack.stub_key(), "echo-1")
     rows: list[dict[str, Any]] = []
-    await _load(*gateway(stream=False), connections=16, seconds=3)
+    await load(*gateway(stream=False), connections=16, seconds=3)
     for connections in (1, 16, 64):
         report(f"{connections} connections, {options.seconds} s each")
-        straight = await _load(*direct(stream=False), connections=connections, seconds=min(3, options.seconds))
+        straight = await load(*direct(stream=False), connections=connections, seconds=min(3, options.seconds))
         before = _cpu(stack)
-        result = await _load(*gateway(stream=False), connections=connections, seconds=options.seconds)
+        result = await load(*gateway(stream=False), connections=connections, seconds=options.seconds)
         rows.append(_row(f"{connections} connections", result, straight, _spent(before, _cpu(stack), result)))
     report("20 streams of 200 chunks, 5 ms apart")
-    straight = await _load(*direct(stream=True), connections=20, seconds=60, each=1)
+    straight = await load(*direct(stream=True), connections=20, seconds=60, each=1)
     before = _cpu(stack)
-    result = await _load(*gateway(stream=True), connections=20, seconds=60, each=3)
+    result = await load(*gateway(stream=True), connections=20, seconds=60, each=3)
     rows.append(_row("20 streams", result, straight, _spent(before, _cpu(stack), result)))
     memory = {name: psutil.Process(child.pid).memory_info().rss // 2**20 for name, child in stack.children.items()}
     report("revocations, at two ingresses")
@@ -148,12 +148,12 @@ async def _revocations(stack: Stack, account_id: str) -> list[int]:
     return found
 
 
-async def _load(*target: Any, **load: Any) -> Result:
+async def load(*target: Any, **load: Any) -> Result:
     """In a loop of its own, which is faster than the one that watches the children."""
     return await asyncio.to_thread(lambda: uvloop.run(run(*target, **load)))
 
 
-def _target(url: str, key: str, model: str) -> Any:
+def target(url: str, key: str, model: str) -> Any:
     parts = urlsplit(url)
     headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}"}
 
