@@ -3,15 +3,20 @@
 import asyncio
 import json
 import os
+import secrets
 import sys
 from pathlib import Path
 from typing import Any
 
+import openai
+import yaml
+
 from deploy.local.home import ROOT
 from tests.e2e.plane import Plane
-from tests.stacks import Gateway
+from tests.stacks import CONFIG, Gateway, until
 
 EXAMPLES = ROOT / "docs/examples/litellm"
+OPENROUTER = ROOT / "docs/examples/openrouter"
 
 
 async def _sluice(gateway: Gateway, *words: str) -> tuple[Any, str]:
@@ -54,6 +59,45 @@ async def test_litellm_s_teams_and_keys_work_here(gateway: Gateway) -> None:
     assert (await plane.ask(key, organization_id=organization, model="stub/large")).status_code == 403
     again, _ = await _sluice(gateway, "import", "litellm", *files, "--apply")
     assert again == []
+
+
+async def test_openrouter_s_models_and_keys_work_here(gateway: Gateway, tmp_path: Path) -> None:
+    """From the files that its API gives to an answer under the ID and the path that a client had there."""
+    email = f"{secrets.token_hex(6)}@example.com"
+    files = [f"--{name}={OPENROUTER / name}.json" for name in ("activity", "models")]
+    command = ["import", "openrouter", *files, f"--keys={OPENROUTER / 'keys.json'}", "--email", email]
+    made, reported = await _sluice(gateway, *command, "--out", str(tmp_path / "sluice.yaml"), "--apply")
+    assert "not mapped: key retired: it is disabled" in reported
+    assert "not mapped: key agents: its limit of 10 USD" in reported
+    (key,) = [row["key"] for row in made if row.get("key")]
+    imported = yaml.safe_load((tmp_path / "sluice.yaml").read_text())
+    models = {(model["id"], model["provider"]): model for model in imported["models"]}
+    assert ("openai/gpt-5-mini", "openai") in models
+    rare = models["acme/rare-7b", "openrouter"]
+    assert rare["pricing"] == {"prompt": "0.0000002", "completion": "0.0000004"}
+    # The tests' stack has a provider in OpenRouter's place, as nobody is asked on the internet.
+    served = yaml.safe_load(CONFIG.read_text())
+    served["models"].append(rare | {"provider": "stub"})
+    before = (await gateway.manage("GET", "/api/catalog"))["version"]
+    await gateway.manage("PUT", "/api/catalog", {"document": yaml.safe_dump(served)})
+    try:
+        plane = Plane(gateway, 1)
+        await plane.becomes(400, key)
+        root = gateway.base_url.removesuffix("/api/gateway")
+        async with openai.AsyncOpenAI(base_url=f"{root}/api/openrouter/v1", api_key=key) as client:
+
+            async def answered() -> str | None:
+                try:
+                    answer = await client.chat.completions.create(
+                        model="acme/rare-7b", messages=[{"role": "user", "content": "Hello"}]
+                    )
+                except openai.BadRequestError:
+                    return None
+                return answer.choices[0].message.content
+
+            assert await until(answered, what="an answer of the imported model")
+    finally:
+        await gateway.manage("POST", "/api/catalog/rollback", {"version": before})
 
 
 async def test_everything_that_one_owns_is_exported(gateway: Gateway, tmp_path: Path) -> None:
