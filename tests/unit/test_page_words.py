@@ -2,7 +2,8 @@
 
 from datetime import UTC, datetime
 
-from services.console.web.pages import day, details, limit_name, minute, moment, size
+from services.console.core.owners import Owner, OwnerKind
+from services.console.web.pages import day, details, limit_name, minute, moment, size, within
 
 AT = datetime(2026, 11, 27, 18, 20, 49, 900_000, tzinfo=UTC)
 
@@ -43,3 +44,12 @@ def test_what_was_noted_is_no_python() -> None:
         ("on", "yes"),
         ("names", "a, b"),
     ]
+
+
+def test_a_change_is_named_by_what_is_within_the_organization() -> None:
+    owner = Owner(OwnerKind.ORGANIZATIONS, "org_a")
+    assert within("org:org_a/google", owner) == "google"
+    assert within("org:org_a/mcp/github", owner) == "mcp/github"
+    assert within("org_a", owner) == within("org:org_a", owner) == "the organization"
+    assert within("acct_b", owner) == "acct_b"
+    assert within("org:org_a/google", None) == "org:org_a/google"

@@ -16,7 +16,7 @@ from libs.policy.rules import check, daily_limit
 from libs.pricing.usd import usd
 from services.console.answers import Answer
 
-MOST_SINGLE = 20_000
+MOST_SINGLE = 10_000
 """Requests that are looked at one by one, the newest."""
 KNOWN = frozenset(
     {"account", "client_version", "customer", "hour", "key", "mode", "model", "role", "stream", "surface"}

@@ -13,10 +13,11 @@ from services.console.store.usage import Span
 async def asked(connection: Connection, organization_id: str, over: Span) -> list[Asked]:
     """What an organization's members asked for."""
     rows = await connection.fetch(
-        "select account_id, max(email) as email, model, count(*) as requests, sum(cost_microdollars)::bigint as cost "
-        "from ledger_v1.usage left join control.accounts on id = account_id where organization_id = $1 "
-        "and request_id >= ledger_v1.first_id($2) and account_id is not null group by account_id, model",
-        organization_id,
+        "select account_id, email, model, requests, cost from (select account_id, model, count(*) as requests, "
+        "sum(cost_microdollars)::bigint as cost from ledger_v1.usage where owner = $1 "
+        "and request_id >= ledger_v1.first_id($2) and account_id is not null group by account_id, model) used "
+        "left join control.accounts on id = account_id",
+        f"org:{organization_id}",
         over.since,
     )
     return [Asked(*row) for row in rows]

@@ -12,7 +12,7 @@ from services.console.errors import BadInput, Conflict, ConsoleError, NotFound
 from services.console.paging import page_of, slice_of
 from services.console.routes.invitations import Invite
 from services.console.store import accounts, audit, invitations, organizations
-from services.console.web.people import emails_in
+from services.console.web.people import account_in, emails_in
 from services.console.web.visits import Visit, Visiting
 
 routes = APIRouter()
@@ -160,10 +160,10 @@ async def show_audit(
         organization_id = visit.owner.organization_id
         if organization_id is None:
             raise BadInput("the audit trail is an organization's")
-    part = slice_of(ROWS, cursor)
-    found = await audit.entries(
-        visit.session.connection, organization_id, part, actor=actor or None, action=action or None
-    )
+    connection, owner, part = visit.session.connection, visit.space.owner, slice_of(ROWS, cursor)
+    who = await account_in(connection, owner, actor)
+    found = await audit.entries(connection, organization_id, part, actor=who or None, action=action or None)
     rows, more = page_of(found, ROWS)
-    names = await emails_in(visit.session.connection, visit.space.owner, (row.actor for row in rows))
+    named = (str(one) for row in rows for one in (row.actor, row.target, *row.details.values()))
+    names = await emails_in(connection, owner, (one for one in named if one.startswith("acct_")))
     return visit.page("audit.html", rows=rows, names=names, actor=actor, action=action, more=more)

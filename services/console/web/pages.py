@@ -11,6 +11,7 @@ from starlette.responses import HTMLResponse, Response
 from libs.pricing.cost import MILLION
 from libs.pricing.usd import dollars
 from services.console.answers import time_of
+from services.console.core.owners import Owner
 
 _FOLDER = Path(__file__).parent
 STATIC = _FOLDER / "static"
@@ -106,6 +107,13 @@ def limit_name(name: str) -> str:
     return name.replace("_", " ").replace("usd", "USD")
 
 
+def within(target: str, owner: Owner | None) -> str:
+    """What a change was of, without the organization whose page it is on: ``google`` of ``org:<id>/google``."""
+    if owner is None or owner.id not in target:
+        return target
+    return target.removeprefix("org:").removeprefix(owner.id).strip("/") or "the organization"
+
+
 def details(content: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Names and values of what was noted of a change; what is in a document is named by itself."""
     found: list[tuple[str, str]] = []
@@ -148,6 +156,7 @@ _templates.filters |= {
     "minute": minute,
     "day": day,
     "limit_name": limit_name,
+    "within": within,
     "details": details,
     "size": size,
     "per_million": per_million,

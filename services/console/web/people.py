@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from libs.database.pool import Connection
 from services.console.core.owners import Owner
+from services.console.errors import NotFound
 from services.console.store import accounts, organizations
 
 
@@ -20,6 +21,18 @@ async def emails_in(
     if owner and owner.organization_id:
         return await organizations.emails(connection, owner.organization_id, wanted)
     return await accounts.emails(connection, wanted)
+
+
+async def account_in(connection: Connection, owner: Owner | None, text: str) -> str:
+    """The account that has an e-mail address, where who looks may know; else what was written, which finds nothing."""
+    if "@" not in text:
+        return text
+    try:
+        if owner is None:
+            return await accounts.find(connection, text)
+        return await organizations.member_of(connection, owner.id, text)
+    except NotFound:
+        return text
 
 
 async def owner_names(connection: Connection, owners: Iterable[str]) -> Mapping[str, str]:

@@ -14,16 +14,16 @@ from contracts.clock import now_ms
 from contracts.labels import MOST_CUSTOMER
 from libs.database.pool import Connection
 from libs.pricing.usd import parse_usd
-from services.console.errors import Away, BadInput, NotFound
+from services.console.errors import Away, BadInput
 from services.console.paging import page_of, slice_of
 from services.console.parts import Parts
 from services.console.routes.requests import looked_up
 from services.console.session import connected
-from services.console.store import accounts, organizations, policies, requests
+from services.console.store import policies, requests
 from services.console.store.requests import Filters, Whose
 from services.console.web.pages import SECURITY_HEADERS, fragment
-from services.console.web.people import emails_in
-from services.console.web.visits import Space, Visit, Visiting
+from services.console.web.people import account_in, emails_in
+from services.console.web.visits import Space, Visiting
 
 routes = APIRouter()
 ROWS = 50
@@ -61,7 +61,12 @@ async def list_requests(
     texts = {"model": model, "outcome": outcome, "key": key, "member": member, "tag": tag, "customer": customer}
     chosen = texts | {"status": status, "cost": cost, "took": took}
     filters = Filters(
-        **{name: value or None for name, value in (texts | {"member": await _account(visit, member)}).items()},
+        **{
+            name: value or None
+            for name, value in (
+                texts | {"member": await account_in(visit.session.connection, visit.space.owner, member)}
+            ).items()
+        },
         since=_since(span),
         status=int(status) if status else None,
         least_microdollars=parse_usd(cost) if cost else None,
@@ -146,19 +151,6 @@ async def _kept(connection: Connection, organization_id: str) -> str:
     """What an organization's policy keeps of requests, in its sinks; the console has none of it."""
     contents = (await policies.current(connection, organization_id)).document.get("contents") or {}
     return " and ".join(one for one in ("prompts", "answers") if contents.get(one))
-
-
-async def _account(visit: Visit, member: str) -> str:
-    """The account that has an e-mail address, where who looks may know; else what was written, which finds nothing."""
-    connection, owner = visit.session.connection, visit.space.owner
-    if "@" not in member:
-        return member
-    try:
-        if owner is None:
-            return await accounts.find(connection, member)
-        return await organizations.member_of(connection, owner.id, member)
-    except NotFound:
-        return member
 
 
 def _since(span: str) -> datetime:
