@@ -8,11 +8,12 @@ import asyncio
 import secrets
 import tempfile
 from argparse import ArgumentParser, Namespace
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from playwright.async_api import Browser, ViewportSize, async_playwright
+from playwright.async_api import Browser, Page, ViewportSize, async_playwright
 
 from deploy.local.errors import StackError
 from deploy.local.home import ROOT
@@ -54,11 +55,46 @@ SHOWN = (
     Picture("console-live", "all/live"),
     Picture("console-sinks", "all/sinks"),
 )
+
+
+async def _preview(page: Page) -> None:
+    await page.get_by_label("Models", exact=True).fill("anthropic/*\nmistral/*")
+    await page.get_by_label("A member's spending a day, in USD").fill("0.50")
+    await page.get_by_role("button", name="Preview").click()
+    await page.get_by_role("heading", name="This draft, over the last day").wait_for()
+
+
+async def _send(page: Page) -> None:
+    await page.get_by_label("Model", exact=True).select_option("openai/gpt-large")
+    await page.get_by_label("Compare with").select_option("google/gemini-pro")
+    await page.get_by_label("Prompt").fill("What does a gateway do all day? [[stub chunks=60 gap_ms=5]]")
+    await page.get_by_role("button", name="Send").click()
+    for number in range(2):
+        await page.get_by_role("link", name="Its cost and entry").nth(number).wait_for()
+
+
+async def _mint(page: Page) -> None:
+    await page.get_by_label("Name").fill("nightly")
+    await page.get_by_role("button", name="Mint the key").click()
+    await page.locator("#new-key").wait_for()
+
+
+async def _wrong(page: Page) -> None:
+    await page.get_by_label("API key").fill("nonsense")
+    await page.get_by_role("button", name="Sign in").click()
+    await page.get_by_role("alert").wait_for()
+
+
+DEEDS: dict[str, Callable[[Page], Awaitable[None]]] = {
+    "preview": _preview, "send": _send, "mint": _mint, "wrong": _wrong,
+}  # fmt: skip
+"""What is done on a page before it is looked at, by what stands behind the ``#`` of its path."""
 PAGES = (
     "home", "requests", "requests?outcome=interrupted", "requests/{request}", "requests/{refused}", "usage",
     "usage?by=member", "usage?by=team", "playground", "keys", "provider-keys", "mcp-servers", "batches", "limits",
     "members", "teams", "teams/core", "policy", "audit", "models",
-    "models/compare?model=anthropic/claude-opus&model=openai/gpt-large", "new-organization",
+    "models/compare?model=anthropic/claude-opus&model=openai/gpt-large", "new-organization", "policy#preview",
+    "playground#send", "keys#mint",
 )  # fmt: skip
 OPERATORS = (
     "home", "requests", "usage", "batches", "limits", "models", "live", "operator", "dead-letters", "sinks",
@@ -96,7 +132,11 @@ def _takes(options: Namespace, scene: Scene) -> list[tuple[Path, Picture]]:
     if options.every is None:
         return [(options.save / f"{one.name}.png", one) for one in SHOWN]
     options.every.mkdir(parents=True, exist_ok=True)
-    paths = [f"{{org}}/{page}" for page in PAGES] + [f"all/{page}" for page in OPERATORS] + ["sign-in", "me/home"]
+    paths = (
+        [f"{{org}}/{page}" for page in PAGES]
+        + [f"all/{page}" for page in OPERATORS]
+        + ["sign-in", "sign-in#wrong", "me/home"]
+    )
     wanted = [path for path in paths if not options.only or options.only in path]
     return [
         (options.every / f"{look}-{_name(path)}.png", Picture(path, path, scheme, size))
@@ -120,9 +160,11 @@ async def _take(browser: Browser, gateway: Gateway, scene: Scene, takes: list[tu
         )
         page = await context.new_page()
         key = gateway.stack.operator_token() if path.startswith("all/") else scene.people["ada"].key
-        if path != "sign-in":
+        if not path.startswith("sign-in"):
             await context.request.post(f"{url}/sign-in", form={"key": key}, max_redirects=0)
         await page.goto(f"{url}/{path}", wait_until="load")
+        if deed := DEEDS.get(path.partition("#")[2]):
+            await deed(page)
         if path == "all/live":
             await page.locator(".flow .dot[visibility=hidden]").nth(8).wait_for(state="attached", timeout=60_000)
         await page.screenshot(path=file, full_page=picture.path == picture.name)

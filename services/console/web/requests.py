@@ -60,13 +60,9 @@ async def list_requests(
     """
     texts = {"model": model, "outcome": outcome, "key": key, "member": member, "tag": tag, "customer": customer}
     chosen = texts | {"status": status, "cost": cost, "took": took}
+    asked = texts | {"member": await account_in(visit.session.connection, visit.space.owner, member)}
     filters = Filters(
-        **{
-            name: value or None
-            for name, value in (
-                texts | {"member": await account_in(visit.session.connection, visit.space.owner, member)}
-            ).items()
-        },
+        **{name: value or None for name, value in asked.items()},
         since=_since(span),
         status=int(status) if status else None,
         least_microdollars=parse_usd(cost) if cost else None,
