@@ -4,6 +4,7 @@ import json
 import re
 import secrets
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,6 +103,13 @@ class Desk:
         return await self.http.post(f"/{path}", data={"csrf": self.csrf} | fields)
 
 
+@asynccontextmanager
+async def desk_of(gateway: Gateway) -> AsyncIterator[Desk]:
+    """Nobody is signed in yet."""
+    async with httpx.AsyncClient(base_url=gateway.stack.console_url, trust_env=False, timeout=60) as http:
+        yield Desk(http)
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def plane(gateway: Gateway) -> Plane:
     return Plane(gateway, 1)
@@ -109,8 +117,8 @@ async def plane(gateway: Gateway) -> Plane:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def desk(gateway: Gateway) -> AsyncIterator[Desk]:
-    async with httpx.AsyncClient(base_url=gateway.stack.console_url, trust_env=False, timeout=60) as http:
-        yield Desk(http)
+    async with desk_of(gateway) as found:
+        yield found
 
 
 async def _organization(plane: Plane, owner: Person) -> str:
