@@ -192,7 +192,13 @@ def queries_of(connection: Any) -> dict[str, Callable[[], Awaitable[Any]]]:
         "what ended within a minute, for the live tail": lambda: requests.entered(
             connection, whole, datetime.now(UTC) - timedelta(minutes=15), int((time.time() - 60) * 1000), 50
         ),
-        "a draft of a policy, over the last day: by model": lambda: replay.asked(connection, ORGANIZATION, day),
+        "a draft of a policy, over the last day: how many requests": lambda: replay.count(
+            connection, ORGANIZATION, day
+        ),
+        "a draft of a policy: which models": lambda: replay.models(connection, ORGANIZATION, day),
+        "a draft of a policy that refuses all of them: by member and model": lambda: replay.asked(
+            connection, ORGANIZATION, day, [f"model/{number}" for number in range(MODELS)]
+        ),
         "a draft with conditions: one by one": lambda: replay.singly(connection, ORGANIZATION, day),
         "a draft's daily limit: by member": lambda: replay.days(connection, ORGANIZATION, day),
         "limits and teams": lambda: limits.current(connection, OWNER),

@@ -404,7 +404,7 @@ async def test_the_operator_sees_sinks_and_orders_a_backfill(plane: Plane, desk:
         return found["backfill"]["since"] if found and found["backfill"] else None
 
     assert await until(ordered, what="the backfill that was ordered") == "2026-11-01T00:00:00Z"
-    assert f'<td class="mono">{name}</td>' in (await desk.http.get("/all/audit?action=sink.")).text
+    assert f'title="{name}">{name}</td>' in (await desk.http.get("/all/audit?action=sink.")).text
     person = await plane.person()
     for method, path in (("GET", "sinks"), ("GET", "alerts"), ("POST", f"sinks/{name}/backfills")):
         body = {"since": "2026-11-01T00:00:00Z"} if method == "POST" else None

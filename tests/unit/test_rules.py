@@ -13,7 +13,7 @@ from contracts.patterns import Patterns
 from contracts.requests import Caller
 from libs.config.catalog import Catalog
 from libs.config.providers import Model, Provider
-from services.console.core.replay import Asked, Day, compare, is_single
+from services.console.core.replay import Asked, Day, compare, is_single, moved
 from services.policy.core.rules import decide
 from tests.unit.records import Config, accepted, policy
 
@@ -156,3 +156,13 @@ def test_a_replay_shows_what_a_draft_would_change_and_nothing_else() -> None:
     assert [(row.member, row.usd) for row in found.days_over_limit] == [("b", "0.000200")]
     same = compare(asked, days, CATALOG, before, before, SINCE)
     assert (same.newly_refused, same.newly_allowed, same.days_over_limit) == ([], [], [])
+
+
+@given(st.lists(st.sampled_from(["stub/echo", "anthropic/claude", "gone/model"]), max_size=8))
+def test_what_did_not_move_changes_nothing_in_a_replay(names: list[str]) -> None:
+    before, draft = policy(model_allow=["stub/*"]), policy(model_allow=["anthropic/*"])
+    asked = [Asked(f"m{number}", None, name, 1, 0) for number, name in enumerate(names)]
+    some = moved({one.model for one in asked}, CATALOG, before, draft)
+    whole = compare(asked, [], CATALOG, before, draft, SINCE)
+    part = compare([one for one in asked if one.model in some], [], CATALOG, before, draft, SINCE, len(asked))
+    assert part == whole

@@ -16,6 +16,8 @@ from libs.policy.rules import check, daily_limit
 from libs.pricing.usd import usd
 from services.console.answers import Answer
 
+MOST_PAIRS = 1_000
+"""Of member and model, whose requests would be decided otherwise: those with the most requests."""
 MOST_SINGLE = 10_000
 """Requests that are looked at one by one, the newest."""
 KNOWN = frozenset(
@@ -86,6 +88,13 @@ def is_single(*rules: PolicySet) -> bool:
     return any(one.conditions or one.max_request_microdollars is not None for one in guards)
 
 
+def moved(models: Iterable[str], catalog: Catalog, before: PolicySet, draft: PolicySet) -> list[str]:
+    """The models that one policy refuses and the other does not."""
+    return [
+        one for one in models if (check(one, catalog, before).rule is None) != (check(one, catalog, draft).rule is None)
+    ]
+
+
 def compare(
     asked_: Iterable[Asked],
     days_: Iterable[Day],
@@ -93,8 +102,13 @@ def compare(
     before: PolicySet,
     draft: PolicySet,
     since: datetime,
+    requests_made: int | None = None,
 ) -> Replay:
-    """Each member and model whose verdict changes, the most requests first; and days over a new daily limit."""
+    """Each member and model whose verdict changes, the most requests first; and days over a new daily limit.
+
+    Args:
+        requests_made: of which these are some; None: these are all.
+    """
     refused: list[Change] = []
     allowed: list[Change] = []
     found: dict[tuple[str, str, str | None, str | None], tuple[str | None, int, int]] = {}
@@ -118,7 +132,7 @@ def compare(
         if (limit := daily_limit(draft, day.account_id)) is not None and day.cost_microdollars > limit
     ]
     return Replay(
-        requests=total,
+        requests=total if requests_made is None else requests_made,
         newly_refused=refused,
         newly_allowed=allowed,
         days_over_limit=over,

@@ -11,7 +11,7 @@ from services.console.answers import Answer, Body
 from services.console.core.authorization import Action
 from services.console.core.policy_document import PolicyDocument, shown, stored
 from services.console.core.records import policy
-from services.console.core.replay import Replay, compare, is_single
+from services.console.core.replay import Replay, compare, is_single, moved
 from services.console.editing import Match, tag
 from services.console.errors import BadInput, NotFound
 from services.console.session import Call, Session
@@ -128,7 +128,12 @@ async def replayed(call: Session, organization_id: str, draft: PolicyDocument, o
     """The draft run over the requests of a span."""
     before = (await policies.current(call.connection, organization_id)).rules(organization_id)
     after = policy(organization_id, 1, stored(draft))
-    read = replay.singly if is_single(before, after) else replay.asked
-    asked = await read(call.connection, organization_id, over)
-    days = await replay.days(call.connection, organization_id, over)
-    return compare(asked, days, call.parts.catalog, before, after, over.since)
+    connection, catalog, made = call.connection, call.parts.catalog, None
+    if is_single(before, after):
+        asked = await replay.singly(connection, organization_id, over)
+    else:
+        models = moved(await replay.models(connection, organization_id, over), catalog, before, after)
+        asked = await replay.asked(connection, organization_id, over, models)
+        made = await replay.count(connection, organization_id, over)
+    days = await replay.days(connection, organization_id, over)
+    return compare(asked, days, catalog, before, after, over.since, made)

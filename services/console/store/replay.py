@@ -6,19 +6,41 @@ import asyncpg
 import orjson
 
 from libs.database.pool import Connection
-from services.console.core.replay import MOST_SINGLE, Asked, Day
+from services.console.core.replay import MOST_PAIRS, MOST_SINGLE, Asked, Day
 from services.console.store.usage import Span
 
 
-async def asked(connection: Connection, organization_id: str, over: Span) -> list[Asked]:
-    """What an organization's members asked for."""
-    rows = await connection.fetch(
-        "select account_id, email, model, requests, cost from (select account_id, model, count(*) as requests, "
-        "sum(cost_microdollars)::bigint as cost from ledger_v1.usage where owner = $1 "
-        "and request_id >= ledger_v1.first_id($2) and account_id is not null group by account_id, model) used "
-        "left join control.accounts on id = account_id",
+async def count(connection: Connection, organization_id: str, over: Span) -> int:
+    """How many requests an organization's members made."""
+    found: int = await connection.fetchval(
+        "select count(*) from ledger_v1.usage where owner = $1 and request_id >= ledger_v1.first_id($2)",
         f"org:{organization_id}",
         over.since,
+    )
+    return found
+
+
+async def models(connection: Connection, organization_id: str, over: Span) -> list[str]:
+    """The models that they asked for; the span's first day in full."""
+    rows = await connection.fetch(
+        "select distinct name from ledger_v1.usage_sums where owner = $1 and dimension = 'model' and day >= $2",
+        f"org:{organization_id}",
+        over.since.date(),
+    )
+    return [row["name"] for row in rows]
+
+
+async def asked(connection: Connection, organization_id: str, over: Span, of: list[str]) -> list[Asked]:
+    """What they asked for of some models, by member and model; the `MOST_PAIRS` with the most requests."""
+    rows = await connection.fetch(
+        "select account_id, email, model, requests, cost from (select account_id, model, count(*) as requests, "
+        "sum(cost_microdollars)::bigint as cost from ledger_v1.usage where owner = $1 and model = any($3) "
+        "and request_id >= ledger_v1.first_id($2) and account_id is not null group by account_id, model "
+        "order by requests desc, account_id, model limit $4) used left join control.accounts on id = account_id",
+        f"org:{organization_id}",
+        over.since,
+        of,
+        MOST_PAIRS,
     )
     return [Asked(*row) for row in rows]
 
