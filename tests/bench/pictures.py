@@ -118,7 +118,6 @@ async def main(options: Namespace) -> None:
             running_stack(folder / "stack", "embedded", config=config, environment=environment) as gateway,
         ):
             scene = await scenes.make(gateway, tools, token)
-            report(f"console: {gateway.stack.console_url}, key of its owner: {scene.people['ada'].key}")
             asking = asyncio.create_task(_ask(gateway, scene))
             async with async_playwright() as playwright:
                 browser = await playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])

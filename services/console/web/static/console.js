@@ -60,7 +60,7 @@ document.querySelector("form.bottom")?.addEventListener("submit", () => sessionS
 // On a phone the places are a strip: where one is must be seen.
 const strip = document.querySelector(".side nav ul");
 const here = strip?.querySelector("[aria-current]");
-if (here) strip.scrollLeft = here.offsetLeft - strip.offsetLeft - 24;
+if (here) strip.scrollLeft = here.offsetLeft - strip.offsetLeft - (strip.clientWidth - here.offsetWidth) / 2;
 
 const live = document.querySelector("[data-live]");
 if (live) {
