@@ -170,8 +170,31 @@ async def test_each_page_and_action_by_role(plane: Plane, desk: Desk, rank: int 
     for page in (*OPERATORS, LETTER):
         assert (await desk.http.get(f"/{organization}/{page}")).status_code == (403 if rank else 404), page
         assert (await desk.http.get(f"/all/{page}")).status_code == 404, page
-    for path in ("all/home", "all/audit"):
-        assert (await desk.http.get(f"/{path}")).status_code == 404
+    assert (await desk.http.get(f"/{organization}/live/events")).status_code == (403 if rank else 404)
+    for path in ("all/home", "all/audit", "all/batches", "all/live/events", "all/requests/live"):
+        assert (await desk.http.get(f"/{path}")).status_code == 404, path
+
+
+async def test_in_another_s_organization_nothing_is_one_s_own(plane: Plane, desk: Desk) -> None:
+    """Not even what everybody may do who is signed in; the session goes on."""
+    organization = await _organization(plane, await plane.person())
+    person = await plane.person()
+    await desk.sign_in(person.key)
+    names = {
+        "{request_id}": "00000000-0000-7000-8000-000000000000",
+        "{stream}": "stream_" + "a" * 24,
+        "{key_id}": person.key_id,
+        "{team}": "core",
+        "{invitation_id}": "inv_00000000000000000000",
+    }
+    for path in OWN:
+        for name, value in names.items():
+            path = path.replace(name, value)
+        sent = await desk.send(f"{organization}/{path}", {"name": "x", "model": "stub/echo", "prompt": "hi"})
+        assert sent.status_code in (404, 405), path
+        assert (await desk.http.get(f"/{organization}/{path}")).status_code in (404, 405), path
+    assert (await desk.http.get("/me/home")).status_code == 200
+    assert (await desk.http.get("/me/keys")).text.count("Revoke default") == 1
 
 
 async def test_the_operator_sees_all(plane: Plane, desk: Desk) -> None:
@@ -180,7 +203,7 @@ async def test_the_operator_sees_all(plane: Plane, desk: Desk) -> None:
     for page in PAGES:
         status = 404 if page == "keys" else 200
         assert (await desk.http.get(f"/{organization}/{page}")).status_code == status, page
-    for page in ("home", "requests", "usage", "limits", "models", "audit", *OPERATORS):
+    for page in ("home", "requests", "usage", "batches", "limits", "models", "audit", *OPERATORS):
         assert (await desk.http.get(f"/all/{page}")).status_code == 200, page
 
 
