@@ -1,9 +1,11 @@
 """The log: one way to consume, one to publish, one to hold a view, one to run a service."""
 
 from libs.bus.connections import closed_is_broken
+from libs.bus.fetching import fetch_in_sessions
 from libs.bus.metadata import never_create_topics
 from libs.bus.pacing import pace_requests
 
 closed_is_broken()
 never_create_topics()
 pace_requests()
+fetch_in_sessions()

@@ -29,16 +29,19 @@ known by then. What is sent again is not there twice (idempotent producers)."""
 ELSEWHERE_WITHIN_S = 3.0
 """For a new connection, TLS and password included, and for questions that any other broker can answer as well, on a
 connection that waits for nothing else: a broker answers in order, and may hold a fetch for 5 s."""
-_PROMPT = (
-    FetchRequest,
-    HeartbeatRequest,
-    OffsetCommitRequest,
-    OffsetFetchRequest,
-    OffsetRequest,
-    ProduceRequest,
+_PROMPT = frozenset(
+    request.API_KEY
+    for request in (
+        FetchRequest,
+        HeartbeatRequest,
+        OffsetCommitRequest,
+        OffsetFetchRequest,
+        OffsetRequest,
+        ProduceRequest,
+    )
 )
 """Requests that a broker that is well answers at once; a fetch waits for records, but not for long."""
-_FOR_ANY = (FindCoordinatorRequest, MetadataRequest)
+_FOR_ANY = frozenset((FindCoordinatorRequest.API_KEY, MetadataRequest.API_KEY))
 _send = AIOKafkaConnection.send
 _connect = AIOKafkaConnection.connect
 
@@ -50,9 +53,9 @@ def _send_or_break(connection: AIOKafkaConnection, request: Any, *arguments: Any
     except RuntimeError as error:
         connection.close(reason=CloseReason.CONNECTION_BROKEN)
         raise KafkaConnectionError(f"the broker closed the connection: {error}") from None
-    if isinstance(request, _FOR_ANY) and not busy:
-        return _in_time(connection, answer, ELSEWHERE_WITHIN_S)
-    return _in_time(connection, answer, ANSWER_WITHIN_S) if isinstance(request, (*_FOR_ANY, *_PROMPT)) else answer
+    if request.API_KEY in _FOR_ANY:
+        return _in_time(connection, answer, ANSWER_WITHIN_S if busy else ELSEWHERE_WITHIN_S)
+    return _in_time(connection, answer, ANSWER_WITHIN_S) if request.API_KEY in _PROMPT else answer
 
 
 async def _connect_in_time(connection: AIOKafkaConnection) -> Any:

@@ -15,7 +15,6 @@ from aiokafka.errors import (
     OutOfOrderSequenceNumber,
     ProducerFenced,
 )
-from aiokafka.partitioner import DefaultPartitioner
 
 from contracts import topics
 from contracts.headers import RETRIED_FOR, TYPE, Headers, event_headers
@@ -23,6 +22,7 @@ from contracts.record import Record
 from contracts.services import ServiceSpec
 from contracts.topic import Topic
 from contracts.topics import BY_NAME
+from libs.bus.partitioning import Partitioner
 from libs.bus.records import Raw
 from libs.bus.settings import BusSettings
 from libs.bus.signing import Signer
@@ -33,7 +33,7 @@ log = structlog.get_logger()
 
 R = TypeVar("R", bound=Record)
 Acknowledgement = asyncio.Future[Any]
-_PARTITIONER = DefaultPartitioner()
+_PARTITIONER = Partitioner()
 RETRY_S = 0.2
 CHECK_EVERY_S = 1.0
 CLOSE_WITHIN_S = 5.0
@@ -45,9 +45,8 @@ _HEADER_BYTES = 10
 
 def partition_of(settings: BusSettings, topic: Topic[Any], key: str) -> int:
     """The partition in which records of this key are."""
-    numbers = list(range(settings.partitions_of(topic)))
-    chosen: int = _PARTITIONER(key.encode(), numbers, numbers)
-    return chosen
+    numbers = range(settings.partitions_of(topic))
+    return _PARTITIONER(key.encode(), numbers, numbers)
 
 
 def partition_of_route(settings: BusSettings, request_id: str) -> int:
@@ -104,6 +103,7 @@ class Producer:
             client_id=self._client_id,
             request_timeout_ms=20_000,
             metadata_max_age_ms=60_000,
+            partitioner=_PARTITIONER,
             **self._settings.connection(),
             **self._settings.producing(),
         )

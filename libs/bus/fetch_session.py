@@ -1,0 +1,71 @@
+"""What a broker remembers of one consumer's fetches (KIP-227), so that each names only what is new. Pure.
+
+Without a session a fetch names every partition of the consumer, and so does its answer: of the thirty that a router
+reads one or two have something to say. In a session the first fetch names them all, each further one those whose
+offset is another than before and those that are not wanted any more, and an answer those with records or news.
+
+A fetch and its answer come one after the other; a lost answer ends the session, because nobody knows whether the broker
+counted the fetch. Source of the rules: KIP-227, "Fetch session epochs" and "incremental fetch requests".
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+P = TypeVar("P")
+
+NO_SESSION = 0
+FIRST_EPOCH = 0
+MOST_EPOCH = 2**31 - 1
+NO_ERROR = 0
+SESSION_NOT_FOUND = 70
+
+
+@dataclass(frozen=True, slots=True)
+class Asked(Generic[P]):
+    """What a fetch says to the broker."""
+
+    session_id: int
+    epoch: int
+    """0 begins a session, in place of the one that is named; other numbers count its fetches."""
+    partitions: list[P]
+    """To be read from now on, or from another offset."""
+    forgotten: list[P]
+    """Not to be read any more."""
+
+
+class FetchSession(Generic[P]):
+    """One with one broker. `ask` before each fetch; after it `answered`, or `lost`."""
+
+    __slots__ = ("_epoch", "_id", "_known")
+
+    def __init__(self) -> None:
+        self._id = NO_SESSION
+        self._epoch = FIRST_EPOCH
+        self._known: dict[P, object] = {}
+
+    def ask(self, wanted: Mapping[P, object]) -> Asked[P]:
+        """The next fetch.
+
+        Args:
+            wanted: where each partition goes on, and how much of it may come.
+        """
+        known, self._known = self._known, dict(wanted)
+        if self._epoch == FIRST_EPOCH:
+            return Asked(self._id, FIRST_EPOCH, list(wanted), [])
+        changed = [one for one, position in wanted.items() if known.get(one) != position]
+        return Asked(self._id, self._epoch, changed, [one for one in known if one not in wanted])
+
+    def answered(self, session_id: int, error_code: int) -> None:
+        """The broker's answer: goes on with its session, or begins another where it has none or refuses this one."""
+        if error_code == NO_ERROR and session_id != NO_SESSION:
+            self._id = session_id
+            self._epoch = 1 if self._epoch == MOST_EPOCH else self._epoch + 1
+        elif error_code in (NO_ERROR, SESSION_NOT_FOUND):
+            self._id, self._epoch = NO_SESSION, FIRST_EPOCH
+        else:
+            self.lost()
+
+    def lost(self) -> None:
+        """No answer came, or none that counts. The next fetch begins anew, and closes what the broker may have."""
+        self._epoch = FIRST_EPOCH
