@@ -7,16 +7,14 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
-import httpx
-
 from contracts.usage import TokenUsage
 from libs.chat.providers.answers import Exchange, Parts
 from libs.chat.providers.protocol import ProtocolError
-from services.relay.upstream import read_answer, read_events, read_pieces
+from services.relay.upstream import Response, read_answer, read_events, read_pieces
 
 MOST_AT_ONCE = 8
 """Calls of one request."""
-Ask = Callable[[Exchange], AbstractAsyncContextManager[httpx.Response]]
+Ask = Callable[[Exchange], AbstractAsyncContextManager[Response]]
 """Calls the provider; see `services.relay.upstream.Upstreams.call`."""
 
 
@@ -71,7 +69,7 @@ async def answering(provider_id: str, call: Exchange, ask: Ask) -> AsyncIterator
 class _One:
     """See `Answering`."""
 
-    def __init__(self, provider_id: str, call: Exchange, response: httpx.Response) -> None:
+    def __init__(self, provider_id: str, call: Exchange, response: Response) -> None:
         self.parts: list[Part] = []
         self._provider_id, self._call, self._response = provider_id, call, response
 
@@ -87,7 +85,7 @@ class _One:
         return read_events(self._provider_id, self._response, self._call.framing())
 
 
-Work = Callable[[Part, httpx.Response], Awaitable[None]]
+Work = Callable[[Part, Response], Awaitable[None]]
 
 
 class Several:
@@ -106,7 +104,7 @@ class Several:
     async def whole(self, begun: Callable[[], None]) -> bytes:
         """See `Answering`. The parts have read all of it."""
 
-        async def read(part: Part, response: httpx.Response) -> None:
+        async def read(part: Part, response: Response) -> None:
             begun()
             data = await read_answer(self._provider_id, response)
             part.counted = part.exchange.whole(data).usage
@@ -117,7 +115,7 @@ class Several:
     async def pieces(self) -> AsyncIterator[str | bytes]:
         """See `Answering`."""
 
-        async def relay(part: Part, response: httpx.Response) -> None:
+        async def relay(part: Part, response: Response) -> None:
             stream = part.exchange.stream
             async for data in read_events(self._provider_id, response, part.exchange.framing()):
                 await self._events.put(stream.event(data))

@@ -2,14 +2,14 @@
 
 import socket
 import ssl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import aiohttp
 import httpx
 import structlog
-from httpx_aiohttp import AiohttpTransport
 
 from contracts.record import Refusal
 from libs.chat.providers.answers import Exchange
@@ -45,12 +45,19 @@ class UpstreamError(Exception):
         self.refusal = refusal
 
 
-class Upstreams:
-    """The connections to all providers, a pool for each. `stop` closes them.
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A provider's answer, whose body may still be on its way."""
 
-    Calls go to httpx's transport, below its client: no cookies, redirects or netrc, which a provider should not need
-    and which cost as much CPU again.
-    """
+    status: int
+    headers: Mapping[str, str]
+    """By name in small letters, or in any."""
+    body: AsyncIterable[bytes]
+    """As it comes, in its content coding."""
+
+
+class Upstreams:
+    """The connections to all providers, a pool for each. `stop` closes them. ADR 4 says why it is aiohttp."""
 
     def __init__(self, timeouts: Timeouts, pins: Pins) -> None:
         """
@@ -59,8 +66,8 @@ class Upstreams:
         """
         self._pins = pins
         self._tokens = AccessTokens()
-        self._timeout = httpx.Timeout(None, connect=timeouts.connect_s).as_dict()
-        self._pools: dict[str, AiohttpTransport] = {}
+        self._timeout = aiohttp.ClientTimeout(sock_connect=timeouts.connect_s)
+        self._pools: dict[str, aiohttp.ClientSession] = {}
 
     async def start(self) -> None:
         """Makes ready; each provider's pool comes with its first call."""
@@ -70,12 +77,12 @@ class Upstreams:
     async def stop(self) -> None:
         """Closes all connections."""
         for pool in self._pools.values():
-            await pool.aclose()
+            await pool.close()
 
     @asynccontextmanager
     async def call(
         self, provider_id: str, provider: Provider, key: Secret, call: Exchange, *, byok: bool
-    ) -> AsyncIterator[httpx.Response]:
+    ) -> AsyncIterator[Response]:
         """Posts a request and gives the response, whose body may still be on its way.
 
         Args:
@@ -94,26 +101,19 @@ class Upstreams:
             address = call.authorize(proof.reveal(), base_url + call.outgoing.path, content)
         except (KeyFormError, TokenRefusedError):
             raise UpstreamError(provider_refusal(401, b"", provider_id=provider_id, byok=byok)) from None
-        request = httpx.Request(
-            "POST",
-            address.url,
-            content=content,
-            headers={**_HEADERS, **call.outgoing.headers, **address.headers},
-            extensions={"timeout": self._timeout},
-        )
+        headers = {**_HEADERS, **call.outgoing.headers, **address.headers}
         with _our_words(provider_id):
-            response = await pool.handle_async_request(request)
-        try:
-            if response.status_code >= 400:
-                raise UpstreamError(await self._refusal(provider_id, response, byok))
-            yield response
-        finally:
-            await response.aclose()
+            response = await pool.post(address.url, data=content, headers=headers, allow_redirects=False)
+        async with response:
+            answer = Response(response.status, response.headers, response.content.iter_any())
+            if answer.status >= 400:
+                raise UpstreamError(await self._refusal(provider_id, answer, byok))
+            yield answer
 
-    def _pool(self, provider_id: str) -> AiohttpTransport:
+    def _pool(self, provider_id: str) -> aiohttp.ClientSession:
         found = self._pools.get(provider_id)
         if found is None:
-            found = self._pools[provider_id] = AiohttpTransport(client=_session(self._context))
+            found = self._pools[provider_id] = _session(self._context, self._timeout)
         return found
 
     async def _proof(self, provider_id: str, provider: Provider, key: Secret) -> tuple[Secret, str]:
@@ -127,14 +127,14 @@ class Upstreams:
             raise UpstreamError(unreachable(provider_id)) from None
         return found.token, base_url.replace("{project}", found.project)
 
-    async def _refusal(self, provider_id: str, response: httpx.Response, byok: bool) -> Refusal:
+    async def _refusal(self, provider_id: str, response: Response, byok: bool) -> Refusal:
         body = bytearray()
         async for piece in _unpacked(provider_id, response):
             body += piece
             if len(body) > ERROR_BYTES:
                 break
         return provider_refusal(
-            response.status_code,
+            response.status,
             bytes(body),
             provider_id=provider_id,
             byok=byok,
@@ -142,12 +142,16 @@ class Upstreams:
         )
 
 
-def _session(context: ssl.SSLContext) -> aiohttp.ClientSession:
+def _session(context: ssl.SSLContext, timeout: aiohttp.ClientTimeout) -> aiohttp.ClientSession:
     connector = aiohttp.TCPConnector(
         limit=MOST_CONNECTIONS, keepalive_timeout=KEEP_ALIVE_S, ssl=context, socket_factory=_socket
     )
     return aiohttp.ClientSession(
-        connector=connector, read_bufsize=READ_AHEAD_BYTES, cookie_jar=aiohttp.DummyCookieJar()
+        connector=connector,
+        timeout=timeout,
+        auto_decompress=False,
+        read_bufsize=READ_AHEAD_BYTES,
+        cookie_jar=aiohttp.DummyCookieJar(),
     )
 
 
@@ -161,34 +165,32 @@ def _socket(address: aiohttp.AddrInfoType) -> socket.socket:
 
 @contextmanager
 def _our_words(provider_id: str) -> Iterator[None]:
-    """Turns httpx's errors into `UpstreamError`; their texts can hold URLs, so they go no further."""
+    """Turns aiohttp's errors into `UpstreamError`; their texts can hold URLs, so they go no further."""
     try:
         yield
-    except (httpx.HTTPError, aiohttp.ClientError, ConnectionError) as error:
-        # httpx-aiohttp calls every failed connection a ConnectTimeout; the cause tells them apart.
-        cause = error.__cause__ or error
-        if isinstance(cause, aiohttp.ClientConnectorError):
+    except (aiohttp.ClientError, ConnectionError) as error:
+        if isinstance(error, aiohttp.ClientConnectorError):
             refusal = unreachable(provider_id)
-        elif isinstance(cause, aiohttp.ServerTimeoutError):
+        elif isinstance(error, aiohttp.ServerTimeoutError):
             refusal = timed_out(provider_id, "accept a connection in time")
         else:
             refusal = broke_off(provider_id)
         raise UpstreamError(refusal) from None
 
 
-async def _unpacked(provider_id: str, response: httpx.Response) -> AsyncIterator[bytes]:
+async def _unpacked(provider_id: str, response: Response) -> AsyncIterator[bytes]:
     """The body out of its content coding, piece by piece. Raises UpstreamError."""
     with _our_words(provider_id):
         try:
             unpacking = Unpacking(response.headers.get("content-encoding", ""))
-            async for packed in response.aiter_raw():
+            async for packed in response.body:
                 for piece in unpacking.feed(packed):
                     yield piece
         except UnpackingError:
             raise UpstreamError(broke_off(provider_id)) from None
 
 
-async def read_answer(provider_id: str, response: httpx.Response) -> bytes:
+async def read_answer(provider_id: str, response: Response) -> bytes:
     """The whole body of an answer that was not streamed.
 
     Raises:
@@ -202,7 +204,7 @@ async def read_answer(provider_id: str, response: httpx.Response) -> bytes:
     return bytes(body)
 
 
-async def read_pieces(provider_id: str, response: httpx.Response) -> AsyncIterator[bytes]:
+async def read_pieces(provider_id: str, response: Response) -> AsyncIterator[bytes]:
     """The bytes of a recording as they come.
 
     Raises:
@@ -213,7 +215,7 @@ async def read_pieces(provider_id: str, response: httpx.Response) -> AsyncIterat
             yield piece
 
 
-async def read_events(provider_id: str, response: httpx.Response, framing: Framing) -> AsyncIterator[str]:
+async def read_events(provider_id: str, response: Response, framing: Framing) -> AsyncIterator[str]:
     """The events of a stream, as the protocol frames them.
 
     Raises:

@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
-import httpx
 import orjson
 
 from contracts.requests import Surface
@@ -13,7 +12,7 @@ from libs.chat.providers.answers import Exchange
 from libs.chat.providers.exchange import exchange
 from libs.chat.providers.protocol import Call
 from libs.config.providers import ProtocolName, Provider
-from services.relay.upstream import read_events
+from services.relay.upstream import Response, read_events
 
 MESSAGES = [{"role": "user", "content": "hi"}]
 BODIES: dict[Surface, dict[str, Any]] = {
@@ -31,7 +30,7 @@ STUBS: dict[ProtocolName, StubProtocol] = {
 }
 
 
-class Pieces(httpx.AsyncByteStream):
+class Pieces:
     """Bytes, as a connection brings them."""
 
     def __init__(self, pieces: Iterable[bytes]) -> None:
@@ -58,7 +57,7 @@ def exchange_of(
 
 async def relay(found: Exchange, pieces: Iterable[bytes]) -> str:
     """All that the client gets of a stream that ends well."""
-    response = httpx.Response(200, stream=Pieces(pieces))
+    response = Response(200, {}, Pieces(pieces))
     text = "".join([found.stream.event(data) async for data in read_events("p", response, found.framing())])
     assert found.stream.finished
     return text + found.stream.finish(None)

@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import httpx
 import orjson
 import pytest
 
@@ -18,7 +17,7 @@ from services.relay.core.estimating import Paces
 from services.relay.core.tally import Tally
 from services.relay.counting import Counting
 from services.relay.parts import MOST_AT_ONCE, answering
-from services.relay.upstream import UpstreamError
+from services.relay.upstream import Response, UpstreamError
 from tests.unit.records import route
 from tests.unit.streams import Pieces, events_of, exchange_of
 
@@ -36,7 +35,7 @@ class FakeProvider:
         self.cut = False
 
     @asynccontextmanager
-    async def __call__(self, call: Exchange) -> AsyncIterator[httpx.Response]:
+    async def __call__(self, call: Exchange) -> AsyncIterator[Response]:
         asked = orjson.loads(call.outgoing.content)
         prompt = asked["messages"][0]["content"]
         self.running += 1
@@ -47,7 +46,7 @@ class FakeProvider:
                 raise UpstreamError(Refusal(status=400, message="no"))
             if prompt == "?":
                 await asyncio.Event().wait()
-            yield httpx.Response(200, stream=Pieces(self._answer(prompt, streamed=asked["stream"])))
+            yield Response(200, {}, Pieces(self._answer(prompt, streamed=asked["stream"])))
         finally:
             self.running -= 1
 

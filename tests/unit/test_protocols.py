@@ -5,7 +5,6 @@ from itertools import pairwise
 from typing import Any
 
 import botocore.session
-import httpx
 import orjson
 import pytest
 from botocore.auth import SigV4Auth
@@ -27,7 +26,7 @@ from libs.chat.providers.registry import ADAPTERS
 from libs.chat.shapes.completion import Chunk, Delta
 from libs.chat.surfaces.writer import text_of
 from libs.config.providers import ProtocolName, Provider
-from services.relay.upstream import UpstreamError, read_events
+from services.relay.upstream import Response, UpstreamError, read_events
 from tests.unit.streams import STUBS, Pieces
 
 BODY: Any = {
@@ -212,7 +211,7 @@ def test_claude_does_not_think_where_that_is_refused_and_the_client_is_told(
 
 async def _read(protocol: ProtocolName, pieces: list[bytes]) -> tuple[list[Delta], Chunk | None]:
     adapter = ADAPTERS[protocol]
-    response = httpx.Response(200, headers={"content-type": "text/event-stream"}, stream=Pieces(pieces))
+    response = Response(200, {"content-type": "text/event-stream"}, Pieces(pieces))
     reader = adapter.reader(_call(streamed=True))
     chunks: list[Chunk] = []
     async for data in read_events("p", response, adapter.framing()):

@@ -6,14 +6,13 @@ import zlib
 from collections.abc import Callable
 from itertools import pairwise
 
-import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from libs.chat.providers.sse import ServerSentEvents
 from libs.runtime.unpacking import PIECE_BYTES, Unpacking, UnpackingError
-from services.relay.upstream import ANSWER_BYTES, UpstreamError, read_answer, read_events
+from services.relay.upstream import ANSWER_BYTES, Response, UpstreamError, read_answer, read_events
 from tests.unit.streams import Pieces
 
 BOMB = gzip.compress(bytes(96 * 1024 * 1024))
@@ -60,8 +59,8 @@ def test_a_coding_that_was_not_asked_for_is_refused(coding: str) -> None:
         Unpacking(coding)
 
 
-def _answer(content: bytes, coding: str = "gzip") -> httpx.Response:
-    return httpx.Response(200, headers={"content-encoding": coding}, stream=Pieces([content]))
+def _answer(content: bytes, coding: str = "gzip") -> Response:
+    return Response(200, {"content-encoding": coding}, Pieces([content]))
 
 
 async def test_a_bomb_is_an_error_and_never_in_memory() -> None:
