@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,12 +114,16 @@ def _label(process: psutil.Process) -> str:
     return "supervisor" if name.startswith(("python", "sluice")) else "postgres" if "postgres" in name else name
 
 
-def http_drive(url: str, key: str, model: str) -> Drive:
-    """Chat completions at an address."""
+def http_drive(url: str, key: str, model: str, more: Mapping[str, str] | None = None) -> Drive:
+    """Chat completions at an address.
+
+    Args:
+        more: headers.
+    """
     parts = urlsplit(url)
     assert parts.hostname and parts.port
     host, port = parts.hostname, parts.port
-    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}"}
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}", **(more or {})}
 
     def body(stream: bool) -> bytes:
         content = PROMPT + (STREAM if stream else "")
@@ -189,13 +193,13 @@ def bare_chain() -> Contender:
 
     @asynccontextmanager
     async def start() -> AsyncIterator[Running]:
-        with _folder() as folder:
-            async with broker(folder) as (bootstrap, pid):
+        with folder() as where:
+            async with broker(where) as (bootstrap, pid):
                 await chain.make_topics(bootstrap)
                 pids, stages = {"broker": pid}, []
                 for number in range(chain.STAGES):
                     command = [sys.executable, "-m", "tests.bench.chain", bootstrap, str(number)]
-                    stages.append(child(command, log=folder / f"stage{number}.log", cwd=ROOT))
+                    stages.append(child(command, log=where / f"stage{number}.log", cwd=ROOT))
                     pids[f"stage {number + 1}"] = await stages[-1].__aenter__()
                 await asyncio.sleep(2)  # The stages read from their topics' ends.
 
@@ -216,10 +220,10 @@ def sluice(tree: Path, stub_url: str) -> Contender:
 
     @asynccontextmanager
     async def start() -> AsyncIterator[Running]:
-        with _folder() as folder:
-            config, port = folder / "bench.yaml", free_port()
+        with folder() as where:
+            config, port = where / "bench.yaml", free_port()
             config.write_text(CONFIG.format(url=stub_url, key=KEY_VARIABLE))
-            environment = plain_environment() | {KEY_VARIABLE: STUB_KEY, "SLUICE_HOME": str(folder / "home")}
+            environment = plain_environment() | {KEY_VARIABLE: STUB_KEY, "SLUICE_HOME": str(where / "home")}
             door = [sys.executable, "-m", "services.cli"] if tree == ROOT else [str(tree / "sluice")]
 
             def call(*arguments: str) -> Any:
@@ -237,10 +241,10 @@ def sluice(tree: Path, stub_url: str) -> Contender:
                 found = subprocess.run([*door, "audit"], capture_output=True, env=environment, cwd=tree, check=False)
                 return found.returncode == 0
 
-            async with broker(folder) as (bootstrap, broker_pid):
+            async with broker(where) as (bootstrap, broker_pid):
                 command = [*door, "up", "--config", str(config), "--kafka", bootstrap]
                 command += ["--port", str(port)]
-                log = folder / "up.log"
+                log = where / "up.log"
                 async with child(command, log=log, env=environment, cwd=tree) as pid:
                     await _until_ready(call, log)
                     account = await asyncio.to_thread(call, "account", "create", "--email", "bench@example.com")
@@ -263,7 +267,8 @@ async def _until_ready(call: Callable[..., Any], log: Path) -> None:
 
 
 @contextmanager
-def _folder() -> Iterator[Path]:
+def folder() -> Iterator[Path]:
+    """A folder for one round."""
     with tempfile.TemporaryDirectory(prefix="sluice-bench-") as name:
         Path(name).chmod(0o755)
         yield Path(name)

@@ -1,5 +1,6 @@
 """``./sluice bench``: the record. Side by side, in alternated rounds: the mock provider, the bare chain, this tree,
-and with ``--against`` a commit of Sluice; requests a second, delays, CPU a request by process, memory, audit.
+with ``--against`` a commit of Sluice, and with ``--peers`` other gateways; requests a second, delays, CPU a request by
+process, memory, audit.
 
 Absolute figures are of this machine and of what else it does; quote ratios within one run. CPU a request suffers least
 from others.
@@ -26,6 +27,8 @@ from libs.version import VERSION
 from services.cli.output import report
 from tests.bench.contenders import Contender, Running, bare_chain, direct, sluice, stub, worktree
 from tests.bench.load import Result
+from tests.bench.peers import PEERS
+from tests.bench.plots import draw
 from tests.bench.tables import markdown
 
 CONNECTIONS = (1, 16, 64)
@@ -45,6 +48,7 @@ async def main(options: argparse.Namespace) -> None:
             if not options.no_chain:
                 contenders["bare chain"] = bare_chain()
             contenders |= {name: sluice(tree, stub_url) for name, tree in trees.items()}
+            contenders |= {name: PEERS[name](stub_url) for name in options.peers}
             rows: dict[str, list[Row]] = defaultdict(list)
             for number in range(options.rounds):
                 names = list(contenders)
@@ -59,6 +63,7 @@ async def main(options: argparse.Namespace) -> None:
         options.save.mkdir(parents=True, exist_ok=True)
         (options.save / "record.json").write_text(text + "\n")
         (options.save / "record.md").write_text(markdown(found))
+        await draw(options.save / "record.json", options.save)
     sys.stdout.write(text + "\n" if options.json else markdown(found))
 
 
@@ -132,6 +137,7 @@ def arguments() -> argparse.ArgumentParser:
     """Of the command line."""
     parser = argparse.ArgumentParser(prog="sluice bench", description=__doc__)
     parser.add_argument("--against", action="append", default=[], metavar="COMMIT", help="a commit of Sluice, too")
+    parser.add_argument("--peers", nargs="+", default=[], choices=PEERS, help="other gateways, from their registries")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=10, help="of load at each number of connections")
     parser.add_argument("--warm-up", type=float, default=8, help="seconds of load that are not counted")
@@ -139,7 +145,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--no-streams", action="store_true")
     parser.add_argument("--no-chain", action="store_true")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
-    parser.add_argument("--save", type=Path, help="a folder for record.json and record.md")
+    parser.add_argument("--save", type=Path, help="a folder for record.json, record.md and pictures")
     return parser
 
 

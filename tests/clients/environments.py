@@ -45,13 +45,17 @@ async def run(*command: str, folder: Path, environment: Mapping[str, str], withi
     return process.returncode or 0, out.decode(errors="replace"), err.decode(errors="replace")
 
 
-async def installed(client: str) -> Path:
-    """The folder of a client's environment, made if it is not there."""
+async def installed(client: str | Path) -> Path:
+    """The folder of a client's environment, made if it is not there.
+
+    Args:
+        client: its folder beside this file, or another folder with a lock file.
+    """
     source = FOLDER / client
     node = (source / "package-lock.json").exists()
     lock = source / ("package-lock.json" if node else "requirements.lock")
     digest = hashlib.sha256(lock.read_bytes()).hexdigest()[:12]
-    folder = ROOT / ".sluice" / "clients" / f"{client}-{digest}"
+    folder = ROOT / ".sluice" / "clients" / f"{source.name}-{digest}"
     ready = folder / "installed"
     if not ready.exists():
         await (_npm if node else _uv)(source, folder)
