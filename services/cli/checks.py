@@ -25,6 +25,7 @@ _BENCHES = (
     "features",
     "fuzz",
     "growth",
+    "hops",
     "idle",
     "ledger",
     "limits",
@@ -75,8 +76,8 @@ def bench(context: typer.Context) -> None:
     """Measure throughput, delays and CPU a request: side by side with the mock provider, a bare chain, a commit.
 
     Or: ``quick`` (this tree alone), ``chaos``, ``cluster``, ``console``, ``dashboards``,
-    ``decisions``, ``fairness``, ``features``, ``fuzz``, ``growth``, ``idle``, ``ledger``, ``limits``, ``matrix``,
-    ``outage``, ``overload``, ``pages``, ``pictures``, ``streams``, ``takeover``, ``upgrade``, ``waiting``.
+    ``decisions``, ``fairness``, ``features``, ``fuzz``, ``growth``, ``hops``, ``idle``, ``ledger``, ``limits``,
+    ``matrix``, ``outage``, ``overload``, ``pages``, ``pictures``, ``streams``, ``takeover``, ``upgrade``, ``waiting``.
     """
     first = context.args[0] if context.args else ""
     module, arguments = (
