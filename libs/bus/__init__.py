@@ -7,5 +7,5 @@ from libs.bus.pacing import pace_requests
 
 closed_is_broken()
 never_create_topics()
-pace_requests()
 fetch_in_sessions()
+pace_requests()

@@ -3,6 +3,7 @@
 Two of its functions are wrapped; what it makes of an answer stays its own. ADR 51 has the measurement.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from aiokafka import TopicPartition
@@ -52,16 +53,19 @@ def _by_topic(entries: dict[TopicPartition, Any]) -> list[tuple[str, list[Any]]]
     return list(found.items())
 
 
-_fetch = Fetcher._proc_fetch_request
 _send = AIOKafkaClient.send
 
 
-async def _fetch_in_session(fetcher: Any, assignment: Any, node_id: int, request: FetchRequest) -> Any:
-    """In place of `Fetcher._proc_fetch_request`. What an assignment knows of its partitions begins with it, and so do
-    its sessions: the first answer has the end of each partition."""
-    sessions: dict[int, FetchSession[TopicPartition]] = assignment.__dict__.setdefault("sluice_sessions", {})
-    session = sessions.setdefault(node_id, FetchSession())
-    return await _fetch(fetcher, assignment, node_id, SessionFetch(request, session))
+def _in_session(fetch: Callable[..., Any]) -> Callable[..., Any]:
+    """Of `Fetcher._proc_fetch_request`. What an assignment knows of its partitions begins with it, and so do its
+    sessions: the first answer has the end of each partition."""
+
+    async def fetch_in_session(fetcher: Any, assignment: Any, node_id: int, request: FetchRequest) -> Any:
+        sessions: dict[int, FetchSession[TopicPartition]] = assignment.__dict__.setdefault("sluice_sessions", {})
+        session = sessions.setdefault(node_id, FetchSession())
+        return await fetch(fetcher, assignment, node_id, SessionFetch(request, session))
+
+    return fetch_in_session
 
 
 async def _send_in_session(client: Any, node_id: int, request: Any, **options: Any) -> Any:
@@ -80,5 +84,5 @@ async def _send_in_session(client: Any, node_id: int, request: Any, **options: A
 
 def fetch_in_sessions() -> None:
     """From now on this process's consumers name in a fetch only what is new to the broker."""
-    Fetcher._proc_fetch_request = _fetch_in_session
+    Fetcher._proc_fetch_request = _in_session(Fetcher._proc_fetch_request)
     AIOKafkaClient.send = _send_in_session

@@ -22,6 +22,7 @@ from contracts.record import Record
 from contracts.services import ServiceSpec
 from contracts.topic import Topic
 from contracts.topics import BY_NAME
+from libs.bus.pacing import count_records
 from libs.bus.partitioning import Partitioner
 from libs.bus.records import Raw
 from libs.bus.settings import BusSettings
@@ -232,6 +233,7 @@ class Producer:
         )
         acknowledgement.add_done_callback(self._acknowledged)
         SENT.add(1, name)
+        count_records(1)
         return acknowledgement
 
 

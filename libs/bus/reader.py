@@ -12,6 +12,7 @@ from aiokafka.protocol.group import HeartbeatRequest
 
 from contracts.services import Group
 from contracts.topic import Topic
+from libs.bus.pacing import count_records
 from libs.bus.records import Raw
 from libs.bus.settings import MAX_REQUEST_BYTES, BusSettings
 
@@ -125,6 +126,8 @@ class PartitionReader:
             most: how many records at once.
         """
         fetched: Fetched = await self._consumer.getmany(timeout_ms=within_ms, max_records=most)
+        if fetched:
+            count_records(sum(map(len, fetched.values())))
         return fetched
 
     async def first_offsets(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
