@@ -61,7 +61,7 @@ class ReplyStarted(RequestRecord):
     """See `ReplyEnded.upstream_ms`."""
     call: Call = 0
     relay_id: str = ""
-    """Who goes on with it; of two that name the same call the first does."""
+    """Who goes on with it: its `contracts.attempts.AttemptStarted` of this call counts."""
 
 
 class ReplyChunk(RequestRecord):

@@ -2,12 +2,13 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
-from aiokafka.errors import KafkaError, NoError, RebalanceInProgressError, for_code
+from aiokafka.errors import KafkaError, NoError, RebalanceInProgressError, UnknownMemberIdError, for_code
 from aiokafka.protocol.group import HeartbeatRequest
 
 from contracts.services import Group
@@ -23,6 +24,22 @@ HEARTBEATS = 6
 NEVER_MS = 24 * 3600 * 1000
 REBALANCE_WITHIN_MS = 30_000
 """So long the others wait for a member that finishes its batch; who is dead, they miss by its session."""
+
+
+class Beat(Enum):
+    """What the coordinator answers to a member's heartbeat."""
+
+    KNOWN = auto()
+    IS_TO_REJOIN = auto()
+    """The group has it, and is being rebalanced."""
+    UNKNOWN = auto()
+
+
+_BEATS = {
+    NoError: Beat.KNOWN,
+    RebalanceInProgressError: Beat.IS_TO_REJOIN,
+    UnknownMemberIdError: Beat.UNKNOWN,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +98,20 @@ class PartitionReader:
         coordinator = self._consumer._coordinator
         return str(coordinator.member_id) if coordinator else ""
 
-    async def beats(self) -> bool:
-        """Asks the coordinator whether the group has this member. Raises KafkaError."""
+    async def beat(self) -> Beat:
+        """Asks the coordinator whether the group has this member.
+
+        Raises:
+            KafkaError: that cannot be known now; the coordinator is away, or has just begun another generation.
+        """
         coordinator = self._consumer._coordinator
         answer = await coordinator._send_req(
             HeartbeatRequest(coordinator.group_id, coordinator.generation, coordinator.member_id)
         )
-        return for_code(answer.error_code) in (NoError, RebalanceInProgressError)
+        error = for_code(answer.error_code)
+        if error not in _BEATS:
+            raise error()
+        return _BEATS[error]
 
     async def stop(self) -> None:
         """Disconnects; a member without an instance name leaves its group."""

@@ -1,12 +1,13 @@
 """Whether a process has been a member of its group all the time, as the group's coordinator sees it."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 
 from aiokafka.errors import KafkaError
 
-from libs.bus.reader import PartitionReader
+from libs.bus.reader import REBALANCE_WITHIN_MS, Beat, PartitionReader
 
 SURE = 0.8
 """The share of a session for which an answer of the coordinator holds."""
@@ -25,11 +26,13 @@ class Tenure:
             session_s: the session's time-out.
             reader: that is the member now.
         """
-        self._session_s = session_s
+        # A member that does not join a rebalance in time is missed, too.
+        self._sure_s = min(session_s, REBALANCE_WITHIN_MS / 1000) * SURE
         self._reader = reader
         self._asking = asyncio.Lock()
         self._known = ""
         self._known_s = 0.0
+        self._asked_ahead: asyncio.Task[None] | None = None
 
     @property
     def member_id(self) -> str:
@@ -38,21 +41,38 @@ class Tenure:
         return reader.member_id if reader else ""
 
     async def lasts(self, member_id: str) -> bool:
-        """It has been this member all the time until now. False also where that cannot be known."""
+        """It has been this member all the time until now.
+
+        Raises:
+            KafkaError: that cannot be known, for the coordinator is away.
+        """
+        if self._is_known(member_id, self._sure_s):
+            if not self._is_known(member_id, self._sure_s / 2) and not self._asking.locked():
+                # Before anybody has to wait for it.
+                self._asked_ahead = asyncio.create_task(self._ask_ahead(member_id))
+            return True
+        return await self._ask(member_id, self._sure_s)
+
+    async def _ask_ahead(self, member_id: str) -> None:
+        with contextlib.suppress(KafkaError):
+            await self._ask(member_id, self._sure_s / 2)
+
+    async def _ask(self, member_id: str, sure_s: float) -> bool:
         async with self._asking:
-            if not member_id or member_id != self.member_id:
-                return False
-            asked_s = _now_s()
-            if self._known == member_id and asked_s - self._known_s < self._session_s * SURE:
+            if self._is_known(member_id, sure_s):
                 return True
             reader = self._reader()
-            try:
-                known = reader is not None and await reader.beats()
-            except KafkaError:
+            if reader is None or not member_id or member_id != reader.member_id:
                 return False
-            if known:
+            asked_s = _now_s()
+            beat = await reader.beat()
+            if beat is Beat.KNOWN:
                 self._known, self._known_s = member_id, asked_s
-            return known and member_id == self.member_id
+            return beat is not Beat.UNKNOWN and member_id == self.member_id
+
+    def _is_known(self, member_id: str, sure_s: float) -> bool:
+        is_recent = _now_s() - self._known_s < sure_s
+        return is_recent and bool(member_id) and self._known == member_id == self.member_id
 
 
 def _now_s() -> float:

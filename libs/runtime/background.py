@@ -3,11 +3,13 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 
 log = structlog.get_logger()
+
+T = TypeVar("T")
 
 PAUSE_FIRST_S = 0.1
 PAUSE_MOST_S = 1.0
@@ -73,13 +75,13 @@ class Tasks:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._running: set[asyncio.Task[None]] = set()
+        self._running: set[asyncio.Task[Any]] = set()
         self.failures = 0
 
     def __len__(self) -> int:
         return len(self._running)
 
-    def spawn(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+    def spawn(self, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
         """Begins a piece of work."""
         task = asyncio.create_task(work, name=self._name)
         self._running.add(task)
@@ -91,7 +93,7 @@ class Tasks:
         if self._running:
             await asyncio.wait(self._running, timeout=within_s)
 
-    def _done(self, task: "asyncio.Task[None]") -> None:
+    def _done(self, task: "asyncio.Task[Any]") -> None:
         self._running.discard(task)
         error = asyncio.CancelledError() if task.cancelled() else task.exception()
         if error is not None:

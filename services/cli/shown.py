@@ -39,7 +39,7 @@ SHOWN: dict[type[Record], tuple[str, ...]] = {
     RequestRejected: (*_REQUEST, "refusal.status", "failed"),
     RequestCancelled: (),
     ReplyRead: ("size",),
-    AttemptStarted: ("provider_id", "relay_id"),
+    AttemptStarted: ("provider_id", "relay_id", "call"),
     ReplyStarted: ("provider_id", "upstream_ms"),
     ReplyEnded: ("status", "outcome", "size"),
     PromptWanted: (),

@@ -70,8 +70,8 @@ async def build(service: Service) -> AsyncIterator[None]:
         # Attempts outlive their partitions, which are another relay's while they end.
         drains_on=topics.ATTEMPTS,
     )
-    ownership = Ownership(service.bus, member.tenure)
-    attempts = Attempts(relay_id, service.producer, means, versions, policies, recording, ownership)
+    ownership = Ownership(relay_id, service.bus, member.tenure)
+    attempts = Attempts(service.producer, means, versions, policies, recording, ownership)
     views = service.views(relays, grant_keys, policies, View(topics.CATALOG, on_change=versions.changed))
     announcement = Upkeep(service.producer, relays, lambda: {relay_id: grants.announcement(now_ms())})
     clients = service.follower(topics.CANCELLATIONS, attempts.on_client, begin=From.END)

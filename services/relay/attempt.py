@@ -3,6 +3,7 @@
 import asyncio
 import random
 import sys
+from collections.abc import Awaitable, Callable
 from weakref import WeakMethod
 
 import structlog
@@ -25,6 +26,7 @@ from services.relay.core.turns import Turns
 from services.relay.counting import Counting
 from services.relay.left import ReadingOn
 from services.relay.means import Means
+from services.relay.ownership import LeftError
 from services.relay.replay import replay
 from services.relay.reply_stream import ReplyStream
 from services.relay.upstream import UpstreamError
@@ -32,14 +34,14 @@ from services.relay.upstream import UpstreamError
 log = structlog.get_logger()
 
 
-class LeftError(Exception):
-    """Another relay is to go on with the stream."""
-
-
 class Attempt:
     """Runs a route. `run` always returns an ending, unless it is left, or its task is cancelled from outside."""
 
-    def __init__(self, job: Job, stream: ReplyStream, means: Means) -> None:
+    def __init__(self, job: Job, stream: ReplyStream, means: Means, is_ours: Callable[[], Awaitable[bool]]) -> None:
+        """
+        Args:
+            is_ours: the request is still this relay's; asked before another provider is.
+        """
         route = job.route
         # What another key's answer was kept by were not these rules.
         self._lookup = means.cache.lookup(route, job.prompt) if route.cache and job.rules is None else None
@@ -47,6 +49,7 @@ class Attempt:
         self._job = job
         self._stream = stream
         self._means = means
+        self._is_ours = is_ours
         self._counting = Counting(route, means.paces, means.tally, goes_on.before if goes_on else None)
         self._reading_on = ReadingOn(means.left, means.timeouts.leave_s)
         self._client = Client(stream, self._lookup, self._reading_on, WeakMethod(self._client_left))
@@ -110,7 +113,7 @@ class Attempt:
         """Calls the providers, one after the other until one answers, and relays the answer.
 
         Raises:
-            LeftError: see `leave`.
+            LeftError: see `leave`; or another relay has it.
         """
         if self._lookup is None:
             return await self._answer()
@@ -165,6 +168,8 @@ class Attempt:
         if self._task.cancelled():
             return await endings.stopped(called, self._stop_as or Outcome.INTERRUPTED, None)
         error = self._task.exception()
+        if isinstance(error, LeftError):
+            raise error
         if self._stop_as is not None:
             return await endings.stopped(called, self._stop_as, None if error else self._task.result())
         if isinstance(error, UpstreamError):
@@ -207,6 +212,8 @@ class Attempt:
             # Not before the connection to who failed is closed.
             if wait_s:
                 await asyncio.sleep(wait_s)
+            if not await self._is_ours():
+                raise LeftError
 
     def _turn_to(self, target: Target) -> Calling:
         stream = self._stream

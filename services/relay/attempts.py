@@ -3,13 +3,13 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 import structlog
-from aiokafka.errors import MessageSizeTooLargeError
 
 from contracts import topics
-from contracts.attempts import AttemptEnded, AttemptStarted
+from contracts.attempts import AttemptEnded
 from contracts.clock import now_ms
 from contracts.control import PolicySet
 from contracts.guardrails import AnswerRules, WebhookRules
@@ -28,16 +28,15 @@ from libs.config.versions import CatalogVersions
 from libs.limits.catalog import amounts_used
 from libs.runtime.background import Tasks
 from libs.runtime.budget import Budget
-from libs.sealing.replies import seal_ended
 from libs.telemetry.tracing import Step
-from services.relay.attempt import Attempt, LeftError
-from services.relay.core.continuing import may_go_on
-from services.relay.core.ending import Ending, attempt_ended, failed, undeliverable
+from services.relay.attempt import Attempt
+from services.relay.core.ending import Ending, attempt_ended, failed
 from services.relay.core.job import Job
 from services.relay.core.noting import Notes
 from services.relay.core.own_keys import OwnKeyUses
+from services.relay.diary import Diary
 from services.relay.means import Means
-from services.relay.ownership import Ownership
+from services.relay.ownership import LeftError, Ownership
 from services.relay.recording import Recording
 from services.relay.reply_stream import ReplyStream
 from services.relay.server_attempt import ServerAttempt
@@ -57,14 +56,13 @@ ITEM_BYTES = 40
 FULL = Refusal(
     status=503, message="The gateway holds too many large requests; nothing was charged, try again.", retry_after_s=1
 )
-TOO_LARGE = Refusal(status=502, message="The provider's answer is larger than this gateway can deliver.")
 
 OnEnded = Callable[[], None]
 
 
 class _Running(NamedTuple):
     attempt: Attempt | ServerAttempt
-    task: "asyncio.Task[None]"
+    task: "asyncio.Task[bool]"
     member_id: str
     """As which of the group's it was begun."""
 
@@ -74,7 +72,6 @@ class Attempts:
 
     def __init__(
         self,
-        relay_id: str,
         producer: Producer,
         means: Means,
         versions: CatalogVersions,
@@ -89,8 +86,9 @@ class Attempts:
         self._policies = policies
         self._recording = recording
         self._ownership = ownership
-        self.relay_id = relay_id
+        self.relay_id = ownership.relay_id
         self._producer = producer
+        self._diary = Diary(producer, ownership)
         self._means = means
         self._versions = versions
         self._running: dict[RequestId, _Running] = {}
@@ -112,22 +110,21 @@ class Attempts:
         job = await self.job_of(route, prompt, trace)
         if job is None:
             self.end(route, failed(UNKNOWN_CATALOG, attempts=0), trace, on_ended)
-        else:
-            await self.begin(job, on_ended)
+        elif not await self.begin(job, on_ended):
+            self.end(route, failed(FULL, attempts=0), trace, on_ended)
 
     async def job_of(self, route: RoutePlanned, prompt: PromptSubmitted, trace: str) -> Job | None:
         """The request with what its catalog says; None where that is not known here."""
         catalog = await self._versions.known(route.catalog_version)
         return Job(route, prompt, catalog, self._rules_of(route), trace) if catalog else None
 
-    async def begin(self, job: Job, on_ended: OnEnded) -> None:
-        """Begins an attempt, or goes on with a stream of another relay. See `run`."""
+    async def begin(self, job: Job, on_ended: OnEnded) -> bool:
+        """Begins an attempt, or goes on with a stream of another relay. See `run`. False: too much is held already."""
         route, prompt, trace = job.route, job.prompt, job.traceparent
         owner, size = _owner(route), _held_bytes(prompt.content)
         if not self._held.take(owner, size):
             log.warning("too many bytes are held", traceparent=trace, request_id=route.request_id)
-            self.end(route, failed(FULL, attempts=0), trace, on_ended)
-            return
+            return False
         await self._room.acquire()
         step = Step("relay answer", trace, attributes={"sluice.request.id": route.request_id})
         stream = ReplyStream(self._producer, route, route.windows, step.traceparent, prompt.answer_key, job.goes_on)
@@ -141,19 +138,25 @@ class Attempts:
             stream.hold()
             # What it lets pass today it may not tomorrow.
             job = replace(job, route=route.model_copy(update={"cache": None}))
+        # Whose stream it is that goes on, the log alone says: it says so already.
+        member_id = "" if job.goes_on else self._ownership.member_id
         attempt = (
             ServerAttempt(job, stream, self._means, self._policy_of(route))
             if of_servers
-            else Attempt(job, stream, self._means)
+            else Attempt(job, stream, self._means, partial(self._ownership.runs, job, member_id))
         )
-        member_id = self._ownership.member_id
         starting = None
-        if route.request_id not in self.cancelled:
-            starting = self._starting.spawn(self._publish_started(route, step.traceparent))
+        if not job.goes_on and route.request_id not in self.cancelled:
+            starting = self._starting.spawn(self._diary.begin(route, member_id, step.traceparent))
         task = self._tasks.spawn(self._run(job, stream, attempt, starting, step, member_id))
         task.add_done_callback(lambda _: self._held.give(owner, size))
         self._running[route.request_id] = _Running(attempt, task, member_id)
         _notify(task, on_ended)
+        return True
+
+    def runs(self, request_id: RequestId) -> bool:
+        """An attempt of this request runs here."""
+        return request_id in self._running
 
     def _rules_of(self, route: RoutePlanned) -> AnswerRules | None:
         policy = self._policy_of(route)
@@ -169,11 +172,15 @@ class Attempts:
 
     def end(self, route: Route, ending: Ending, trace: str, on_ended: OnEnded) -> None:
         """Ends a route without an attempt."""
-        _notify(self._tasks.spawn(self._end(route, ending, trace)), on_ended)
+        _notify(self._tasks.spawn(self._end(route, ending, self._ownership.member_id, trace)), on_ended)
+
+    def end_of_other(self, route: Route, ending: Ending, trace: str, on_ended: OnEnded) -> None:
+        """Ends the attempt of a relay that was found dead, unless that has ended it meanwhile."""
+        _notify(self._tasks.spawn(self._end(route, ending, "", trace)), on_ended)
 
     def republish(self, ended: AttemptEnded, trace: str, on_ended: OnEnded) -> None:
         """Publishes what follows from an end that is on the log."""
-        _notify(self._tasks.spawn(self._publish_effects(ended, trace)), on_ended)
+        _notify(self._tasks.spawn(self._republish(ended, trace)), on_ended)
 
     def adopt(self, request_id: RequestId, on_ended: OnEnded) -> bool:
         """True if this route runs here: its partition went and came back meanwhile."""
@@ -235,21 +242,11 @@ class Attempts:
         starting: "asyncio.Task[None] | None",
         step: Step,
         member_id: str,
-    ) -> None:
+    ) -> bool:
+        """False where it is left to another relay, whose the records in work are then."""
         route, request_id = job.route, job.route.request_id
         try:
-            if starting is None:
-                ending = attempt.never_begun()
-            else:
-                await starting
-                ending = await self._answered(job, attempt, stream)
-                if may_go_on(job) and await self._ownership.lost(job, member_id):
-                    raise LeftError
-                if ending.outcome is Outcome.COMPLETED and attempt.kept:
-                    # Before the end of the answer: whoever has seen it may ask for it.
-                    await self._storing.store(attempt.kept, route.caller.owner, step.traceparent)
-                if stream.notes:
-                    await self._recording.record(route, job.prompt, stream.notes, ending, step.traceparent)
+            ending = await self._ending(job, stream, attempt, starting, member_id, step.traceparent)
             step.note(
                 {
                     "sluice.outcome": ending.outcome.value,
@@ -257,21 +254,49 @@ class Attempts:
                     "sluice.tried": ", ".join(ending.tried),
                 }
             )
-            step.end(None if ending.refusal is None else str(ending.refusal.status))
             self._note_key_use(route, ending)
-            await self._end(route, ending, step.traceparent, attempt.answer_key)
+            await self._diary.end(route, ending, member_id, step.traceparent, attempt.answer_key)
+            step.end(None if ending.refusal is None else str(ending.refusal.status))
             used = self._own_keys.used(route, ending, now_ms()) if ending.attempts else None
             if used:
                 publish = self._producer.publish_until_acknowledged(topics.CREDENTIAL_USES, used, step.traceparent)
                 self._tasks.spawn(publish)
+            return True
         except LeftError:
             log.info("left to another relay", traceparent=step.traceparent, request_id=request_id)
             step.end("left")
+            return False
         finally:
             # Who stood still meanwhile may have begun it once more.
             if (found := self._running.get(request_id)) and found.attempt is attempt:
                 del self._running[request_id]
             self._room.release()
+
+    async def _ending(
+        self,
+        job: Job,
+        stream: ReplyStream,
+        attempt: Attempt | ServerAttempt,
+        starting: "asyncio.Task[None] | None",
+        member_id: str,
+        trace: str,
+    ) -> Ending:
+        """How it ended, once what is kept of the answer is on the log."""
+        route = job.route
+        if starting is None and route.request_id in self.cancelled:
+            return attempt.never_begun()
+        if starting:
+            await starting
+        if refusal := await self._diary.why_not_called(job, member_id):
+            return failed(refusal, attempts=0)
+        ending = await self._answered(job, attempt, stream)
+        if not await self._ownership.runs(job, member_id):
+            raise LeftError
+        if ending.outcome is Outcome.COMPLETED and attempt.kept:
+            ending.stored = await self._storing.store(attempt.kept, route.caller.owner, trace)
+        if stream.notes:
+            await self._recording.record(route, job.prompt, stream.notes, ending, trace)
+        return ending
 
     async def _answered(self, job: Job, attempt: Attempt | ServerAttempt, stream: ReplyStream) -> Ending:
         """The answer, asked for and given as the webhook of the client's organization lets it."""
@@ -302,38 +327,23 @@ class Attempts:
             use = KeyUse(requests=used["requests"], tokens=used["tokens"], microdollars=used["usd"])
             self._means.key_uses.note(target.provider_id, variable, use, now)
 
-    async def _publish_started(self, route: RoutePlanned, trace: str) -> None:
-        started = AttemptStarted(
-            request_id=route.request_id,
-            provider_id=route.targets[0].provider_id,
-            relay_id=self.relay_id,
-            started_at_ms=now_ms(),
-        )
-        await self._producer.publish_until_acknowledged(topics.ATTEMPTS, started, trace)
-
-    async def _end(self, route: Route, ending: Ending, trace: str, key: bytes | None = None) -> None:
-        ended = attempt_ended(route, ending, now_ms())
-        if key:
-            ended = ended.model_copy(update={"reply": seal_ended(ended.reply, key)})
+    async def _end(self, route: Route, ending: Ending, member_id: str, trace: str) -> bool:
         try:
-            await self._producer.publish_until_acknowledged(topics.ATTEMPTS, ended, trace)
-        except MessageSizeTooLargeError:
-            log.error("answer is too large for the log", traceparent=trace, request_id=ended.request_id)
-            ended = attempt_ended(route, undeliverable(ending, TOO_LARGE), now_ms())
-            await self._producer.publish_until_acknowledged(topics.ATTEMPTS, ended, trace)
-        await self._publish_effects(ended, trace)
+            await self._diary.end(route, ending, member_id, trace)
+        except LeftError:
+            log.info("left to another relay", traceparent=trace, request_id=route.request_id)
+            return False
+        return True
 
-    async def _publish_effects(self, ended: AttemptEnded, trace: str) -> None:
-        await asyncio.gather(
-            self._producer.publish_until_acknowledged(topics.USAGE, ended.usage, trace),
-            self._producer.publish_until_acknowledged(topics.replies_of(ended.reply.reply_to), ended.reply, trace),
-        )
+    async def _republish(self, ended: AttemptEnded, trace: str) -> bool:
+        await self._diary.publish_effects(ended, trace)
+        return True
 
 
-def _notify(task: "asyncio.Task[None]", on_ended: OnEnded) -> None:
-    def done(ended: "asyncio.Task[None]") -> None:
+def _notify(task: "asyncio.Task[bool]", on_ended: OnEnded) -> None:
+    def done(ended: "asyncio.Task[bool]") -> None:
         # One that failed leaves its records in work: the next owner of the partition tries again.
-        if not ended.cancelled() and ended.exception() is None:
+        if not ended.cancelled() and ended.exception() is None and ended.result():
             on_ended()
 
     task.add_done_callback(done)

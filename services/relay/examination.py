@@ -1,13 +1,14 @@
 """Attempts of other relays that have no end on the log: does the relay that began them live?"""
 
 import asyncio
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import structlog
 
 from contracts import topics
-from contracts.attempts import AttemptEnded
+from contracts.attempts import AttemptEnded, AttemptStarted
 from contracts.clock import now_ms
 from contracts.prompts import PromptSubmitted
 from contracts.record import Lasting, Refusal, RequestId
@@ -22,6 +23,7 @@ from libs.bus.service import Service
 from libs.chat.event_ids import numbered
 from libs.chat.surfaces.registry import DIALECTS
 from services.relay.core.continuing import continuation, cut_of
+from services.relay.core.course import Course
 from services.relay.core.delivered import Delivered
 from services.relay.core.ending import Ending, failed
 from services.relay.core.intake import Examine
@@ -51,6 +53,13 @@ class Judge(Protocol):
     async def on_ended(self, ended: AttemptEnded) -> None:
         """It has ended after all."""
 
+    def runs(self, request_id: RequestId) -> bool:
+        """An attempt of this request runs in this process."""
+
+    async def go_on(self, examined: Examine, job: Job) -> bool:
+        """Its relay is dead, and its stream is this one's, partition or not: begins the call that goes on with it, or
+        returns False where there is no room for that."""
+
     def on_interrupted(self, examined: Examine, ending: Ending) -> None:
         """Its relay is dead, and had delivered so much."""
 
@@ -69,8 +78,13 @@ class _Dead:
         return self.stream.delivered
 
     @property
-    def can_go_on(self) -> bool:
-        return self.job is not None and continuation(self.job, self.delivered, taken=False) is not None
+    def call(self) -> int:
+        """The number of the call that was cut."""
+        return max(self.examine.started.call, self.delivered.call)
+
+    def going_on(self, call: int) -> Job | None:
+        """The job of this call, as far as the stream has been read; None where there cannot be one."""
+        return continuation(self.job, self.delivered, call) if self.job else None
 
 
 class Examination:
@@ -81,18 +95,11 @@ class Examination:
         self._relay_id = relay_id
         self._judge = judge
         self._open: dict[RequestId, Examine] = {}
-        self._going_on: list[tuple[Examine, Job]] = []
         self._round: asyncio.Task[None] | None = None
 
     def add(self, examine: Examine) -> None:
         """Examines one more."""
         self._open[examine.route.request_id] = examine
-
-    def take_going_on(self) -> list[tuple[Examine, Job]]:
-        """Attempts that another call is to go on with, found since the last time: begin them while the partitions are
-        certainly here, so that whoever has them next finds that on the log."""
-        found, self._going_on = self._going_on, []
-        return found
 
     def look(self) -> None:
         """Begins a round, unless one goes on: new records do not wait for it."""
@@ -102,38 +109,44 @@ class Examination:
     async def _look(self) -> None:
         try:
             alive = await group_members(self._service.bus, RELAY_GROUP.name)
-            for ended in await self._ended():
-                await self._judge.on_ended(ended)
-                self._open.pop(ended.request_id, None)
+            await self._note_courses()
             dead = await self._dead(alive)
             await read_delivered(self._service.bus, {name: one.stream for name, one in dead.items()})
-            # Who went on with a stream may be dead, too, or live.
-            others = [one for one in alive if not one.startswith(self._relay_id)]
-            dead = {name: one for name, one in dead.items() if not _lives(one.delivered.relay_id, others)}
             if self._judge.closed:
                 return
-            taken = await self._take_over({name: one for name, one in dead.items() if one.job})
+            chosen = await self._chosen(dead)
             for name, one in dead.items():
-                self._settle(name, one, taken=name in taken)
+                if name not in chosen and not one.delivered.ended:
+                    self._interrupt(name, one)
+            await self._take_over(chosen)
         except Exception as error:
             log.warning("attempts are examined again", error=repr(error)[:200])
 
-    async def _ended(self) -> list[AttemptEnded]:
-        since_ms = min(examine.started.started_at_ms for examine in self._open.values()) - 1
-        ended: dict[RequestId, AttemptEnded] = {}
+    async def _note_courses(self) -> None:
+        """Other relays may have ended them, or gone on with them."""
+        for request_id, course in (await self._courses(self._open)).items():
+            if course.ended:
+                self._open.pop(request_id)
+                await self._judge.on_ended(course.ended)
+            elif course.started:
+                self._open[request_id] = replace(self._open[request_id], started=course.started)
+
+    async def _courses(self, wanted: Iterable[RequestId]) -> dict[RequestId, Course]:
+        courses = {name: Course(started=self._open[name].started) for name in wanted if name in self._open}
+        if not courses:
+            return courses
+        since_ms = min(self._open[name].started.started_at_ms for name in courses) - 1
         async for found in self._service.recover(topics.ATTEMPTS, since_ms=since_ms):
-            if isinstance(found, Received):
-                attempt = found.record
-                if isinstance(attempt, AttemptEnded) and attempt.request_id in self._open:
-                    ended[attempt.request_id] = attempt
-        return list(ended.values())
+            if isinstance(found, Received) and found.record.request_id in courses:
+                courses[found.record.request_id].take(found.record)
+        return courses
 
     async def _dead(self, alive: list[str]) -> dict[RequestId, _Dead]:
         """Those of which enough is known."""
         found: dict[RequestId, _Dead] = {}
         for request_id, examine in list(self._open.items()):
             route, started = examine.route, examine.started
-            if _lives(started.relay_id, alive):
+            if self._lives(started, alive):
                 continue
             prompt = self._judge.prompt_of(request_id)
             kept = route.reply_to.lasting is Lasting.KEPT
@@ -149,22 +162,57 @@ class Examination:
             found[request_id] = _Dead(examine, job if cut else None, Wanted(route, delivered, key, since_ms))
         return found
 
-    async def _take_over(self, found: dict[RequestId, _Dead]) -> dict[RequestId, _Dead]:
-        """From here on the streams of those that can go on are the next call's, and what is before that on the log is
-        what it goes on with: a relay that was taken for dead, and was not, adds nothing to them any more."""
-        left = await self._left(found)
-        chosen = {name: one for name, one in found.items() if name not in left and one.can_go_on}
-        published = []
-        for one in chosen.values():
-            assert one.delivered.started is not None
-            call = one.delivered.call + 1
-            taken = one.delivered.started.model_copy(update={"call": call, "relay_id": self._relay_id})
-            topic = topics.replies_of(one.examine.route.reply_to)
-            published.append(await self._service.producer.publish(topic, taken, one.examine.traceparent))
+    def _lives(self, started: AttemptStarted, alive: list[str]) -> bool:
+        if started.relay_id == self._relay_id:
+            return self._judge.runs(started.request_id)
+        return any(member.startswith(started.relay_id) for member in alive)
+
+    async def _chosen(self, dead: dict[RequestId, _Dead]) -> dict[RequestId, _Dead]:
+        """Those that another call is to go on with."""
+        chosen = {name: one for name, one in dead.items() if one.going_on(one.call + 1)}
+        left = await self._left(chosen)
+        return {name: one for name, one in chosen.items() if name not in left}
+
+    async def _take_over(self, chosen: dict[RequestId, _Dead]) -> None:
+        """Begins the next call of each, if it is this relay's: the first on the log that says so has it."""
+        if not chosen:
+            return
+        calls = {name: one.call + 1 for name, one in chosen.items()}
+        published = [
+            await self._service.producer.publish(
+                topics.ATTEMPTS, self._start(one, calls[name]), one.examine.traceparent
+            )
+            for name, one in chosen.items()
+        ]
         await settle(published)
-        if chosen:
-            await read_delivered(self._service.bus, {name: one.stream for name, one in chosen.items()})
-        return chosen
+        courses = await self._courses(chosen)
+        taken = {name: one for name, one in chosen.items() if courses[name].runs(self._relay_id, calls[name])}
+        # From here on the streams are these calls', and what is before that on the log is what they go on with: a relay
+        # that was taken for dead, and was not, adds nothing to them any more.
+        published = []
+        for name, one in taken.items():
+            assert one.delivered.started is not None
+            record = one.delivered.started.model_copy(update={"call": calls[name], "relay_id": self._relay_id})
+            topic = topics.replies_of(one.examine.route.reply_to)
+            published.append(await self._service.producer.publish(topic, record, one.examine.traceparent))
+        await settle(published)
+        await read_delivered(self._service.bus, {name: one.stream for name, one in taken.items()})
+        for name, one in taken.items():
+            job = one.going_on(calls[name])
+            if job is None or not await self._judge.go_on(one.examine, job):
+                self._interrupt(name, one)
+            else:
+                self._close(name, one)
+
+    def _start(self, one: _Dead, call: int) -> AttemptStarted:
+        assert one.delivered.started is not None
+        return AttemptStarted(
+            request_id=one.examine.route.request_id,
+            provider_id=one.delivered.started.provider_id or "",
+            relay_id=self._relay_id,
+            started_at_ms=now_ms(),
+            call=call,
+        )
 
     async def _left(self, found: dict[RequestId, _Dead]) -> set[RequestId]:
         """Those whose clients have cancelled them: no relay may have been there to notice."""
@@ -177,13 +225,11 @@ class Examination:
                 left.add(came.record.request_id)
         return left
 
-    def _settle(self, request_id: RequestId, one: _Dead, *, taken: bool) -> None:
-        if taken and one.delivered.relay_id != self._relay_id:
-            # Another relay was faster: the next round looks whether that lives.
-            return
-        if one.delivered.ended:
-            # So the end of the attempt is on the log, too; the next round has it.
-            return
+    def _interrupt(self, request_id: RequestId, one: _Dead) -> None:
+        self._close(request_id, one)
+        self._judge.on_interrupted(one.examine, _interrupted(one))
+
+    def _close(self, request_id: RequestId, one: _Dead) -> None:
         self._open.pop(request_id, None)
         log.warning(
             "attempt was interrupted",
@@ -191,14 +237,6 @@ class Examination:
             request_id=request_id,
             relay_id=one.examine.started.relay_id,
         )
-        if taken and one.job and (job := continuation(one.job, one.delivered, taken=True)):
-            self._going_on.append((one.examine, job))
-        else:
-            self._judge.on_interrupted(one.examine, _interrupted(one))
-
-
-def _lives(relay_id: str, alive: list[str]) -> bool:
-    return bool(relay_id) and any(member.startswith(relay_id) for member in alive)
 
 
 def _interrupted(one: _Dead) -> Ending:
@@ -206,7 +244,7 @@ def _interrupted(one: _Dead) -> Ending:
     route, delivered = one.examine.route, one.delivered
     ending = failed(INTERRUPTED)
     ending.outcome, ending.estimated_from = Outcome.INTERRUPTED, "text"
-    ending.tokens, ending.size, ending.call = delivered.counted(route), delivered.size, delivered.call
+    ending.tokens, ending.size, ending.call = delivered.counted(route), delivered.size, one.call
     if delivered.last:
         error = DIALECTS[route.surface].error_event(INTERRUPTED.message, INTERRUPTED.status, delivered.last)
         ending.tail = numbered(error, delivered.size).decode()

@@ -85,8 +85,6 @@ class RelayProcessor(Processor[Route | PromptSubmitted]):
                 for source in overdue:
                     self._work.finish(source)
         self._attempts.forget_cancellations(now - self._keep_ms)
-        for examined, job in self._examination.take_going_on():
-            await self._attempts.begin(job, partial(self._settle, examined.route.request_id))
         self._examination.look()
 
     async def on_dead_letter(self, letter: DeadLetter) -> None:
@@ -128,11 +126,18 @@ class RelayProcessor(Processor[Route | PromptSubmitted]):
         if action and not self._work.closed:
             await self._act(action)
 
+    def runs(self, request_id: RequestId) -> bool:
+        """See `Judge`."""
+        return self._attempts.runs(request_id)
+
+    async def go_on(self, examined: Examine, job: Job) -> bool:
+        """See `Judge`."""
+        return await self._attempts.begin(job, partial(self._settle, examined.route.request_id))
+
     def on_interrupted(self, examined: Examine, ending: Ending) -> None:
         """See `Judge`."""
-        if not self._work.closed:
-            on_ended = partial(self._settle, examined.route.request_id)
-            self._attempts.end(examined.route, ending, examined.traceparent, on_ended)
+        on_ended = partial(self._settle, examined.route.request_id)
+        self._attempts.end_of_other(examined.route, ending, examined.traceparent, on_ended)
 
     def _unrecalled(self, batch: Sequence[Received[Record]]) -> dict[int, int]:
         oldest: dict[int, int] = {}

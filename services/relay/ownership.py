@@ -1,52 +1,68 @@
-"""Whether a stream is still its relay's: one that stood still was taken for dead, and another has gone on with it."""
+"""Whether a request is still its relay's: one that stood still was taken for dead, and another may have ended it, or
+gone on with it."""
 
 import asyncio
 
 import structlog
 from aiokafka.errors import KafkaError
 
-from contracts.record import Lasting
+from contracts.attempts import AttemptEnded
 from libs.bus.settings import BusSettings
 from libs.bus.tenure import Tenure
-from services.relay.core.delivered import Delivered
+from services.relay.core.course import Course
 from services.relay.core.job import Job
-from services.relay.reading import Wanted, read_delivered
+from services.relay.courses import RETRY_S, Courses
 
 log = structlog.get_logger()
 
-RETRY_S = 0.5
+
+class LeftError(Exception):
+    """The request is another relay's."""
 
 
 class Ownership:
     """Asks the group first, which costs next to nothing, and the log only where the group does not know."""
 
-    def __init__(self, bus: BusSettings, tenure: Tenure) -> None:
-        self._bus = bus
+    def __init__(self, relay_id: str, bus: BusSettings, tenure: Tenure) -> None:
+        self.relay_id = relay_id
         self._tenure = tenure
-        self._reading = asyncio.Lock()
+        self._courses = Courses(bus)
 
     @property
     def member_id(self) -> str:
-        """As which an attempt is begun."""
+        """As which an attempt is begun: nobody finds it dead while the group knows that."""
         return self._tenure.member_id
 
-    async def lost(self, job: Job, member_id: str) -> bool:
-        """Another call is in the place of the one that was begun as this member (ADR 41)."""
-        if await self._tenure.lasts(member_id):
-            return False
-        call = job.goes_on.call if job.goes_on else 0
+    async def lasts(self, member_id: str) -> bool:
+        """See `Tenure.lasts`. Waits while that cannot be known."""
         while True:
             try:
-                # One after the other: who wakes with a thousand streams does not read the log a thousand times at once.
-                async with self._reading:
-                    return await self._call_of(job) > call
+                return await self._tenure.lasts(member_id)
             except KafkaError as error:
-                log.warning("looked for another call again", error=type(error).__name__)
+                log.warning("asked the group again", error=type(error).__name__)
                 await asyncio.sleep(RETRY_S)
 
-    async def _call_of(self, job: Job) -> int:
-        route, key = job.route, job.prompt.answer_key
-        found = Delivered(sealed=route.reply_to.lasting is Lasting.KEPT and key is None)
-        wanted = Wanted(route, found, key, route.accepted_at_ms)
-        await read_delivered(self._bus, {route.request_id: wanted})
-        return found.call
+    async def course(self, job: Job) -> Course:
+        """What the log says of a request."""
+        return await self._courses.of(job.route)
+
+    async def runs(self, job: Job, member_id: str) -> bool:
+        """The call that was begun as this member is the request's, and nobody has ended it.
+
+        Args:
+            member_id: empty where another relay was found dead: then the log decides.
+        """
+        if await self.lasts(member_id):
+            return True
+        call = job.goes_on.call if job.goes_on else 0
+        return (await self.course(job)).runs(self.relay_id, call)
+
+    async def counted(self, ended: AttemptEnded, member_id: str) -> AttemptEnded | None:
+        """The end of the request that counts, once this one is on the log; None: another call goes on with it.
+
+        Args:
+            member_id: see `runs`.
+        """
+        if await self.lasts(member_id):
+            return ended
+        return (await self._courses.of(ended.usage)).ended

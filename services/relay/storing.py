@@ -18,13 +18,14 @@ RETRY_S = 0.2
 
 
 class Storing:
-    """Publishes the sealed content, then the index's record that says where it lies."""
+    """Publishes the sealed content. Where it lies is published with the end of the answer: nobody is to find one that
+    another call has taken the place of."""
 
     def __init__(self, producer: Producer) -> None:
         self._producer = producer
 
-    async def store(self, kept: Kept, owner: str, trace: str) -> None:
-        """Returns when both are on the log. What is too large for it is not stored."""
+    async def store(self, kept: Kept, owner: str, trace: str) -> ResponseStored | None:
+        """Returns when it is on the log, with where; None: it is too large to be stored."""
         locator = locator_of(kept.response_id)
         # Packing and sealing megabytes takes a while.
         sealed = await asyncio.to_thread(seal_response, kept.content, kept.response_id, owner=owner)
@@ -33,8 +34,8 @@ class Storing:
             partition, offset = await self._publish(record, trace)
         except MessageSizeTooLargeError:
             log.warning("a response is too large to be stored", sealed_bytes=len(sealed))
-            return
-        stored = ResponseStored(
+            return None
+        return ResponseStored(
             locator=locator,
             owner=owner,
             partition=partition,
@@ -42,7 +43,6 @@ class Storing:
             sealed_bytes=len(sealed),
             expires_at_ms=now_ms() + topics.RESPONSES.retention_ms,
         )
-        await self._producer.publish_until_acknowledged(topics.RESPONSE_INDEX, stored, trace)
 
     async def _publish(self, record: ResponseSealed, trace: str) -> tuple[int, int]:
         while True:

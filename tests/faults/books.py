@@ -2,16 +2,21 @@
 
 import asyncio
 import sys
+from collections import defaultdict
 from typing import Any
 
 import orjson
 
 from contracts import topics
+from contracts.attempts import AttemptEnded
 from contracts.headers import header
+from contracts.replies import ReplyEnded
 from contracts.topic import Topic
 from deploy.local.home import ROOT, plain_environment
 from deploy.local.stack import Stack
 from libs.bus.reading import read_to_end
+from libs.bus.records import decode
+from services.relay.core.course import Course
 from tests.stacks import Gateway, NotYet, until
 
 WITHIN_S = 90
@@ -67,6 +72,27 @@ async def audited(running: Gateway | Stack, access: dict[str, str] | None = None
     assert process.returncode == 0
     assert report["accepted"] == sum(report["outcomes"].values())
     return report
+
+
+async def check_effects(gateway: Gateway) -> None:
+    """Whatever relays thought of each other: of each request all usage, and all ends of replies, are those of the one
+    end that counts."""
+    counted: dict[str, AttemptEnded] = {}
+    courses: dict[str, Course] = defaultdict(Course)
+    for record in await _records(gateway, topics.ATTEMPTS):
+        courses[record.request_id].take(record)
+    for request_id, course in courses.items():
+        assert course.ended, f"{request_id} has no end that counts"
+        counted[request_id] = course.ended
+    for usage in await _records(gateway, topics.USAGE):
+        assert usage == counted[usage.request_id].usage
+    for reply in await _records(gateway, topics.REPLIES):
+        if isinstance(reply, ReplyEnded):
+            assert reply == counted[reply.request_id].reply
+
+
+async def _records(gateway: Gateway, topic: Topic[Any]) -> list[Any]:
+    return [decode(raw).record async for raw in read_to_end(gateway.stack.bus, topic)]
 
 
 async def _where(stack: Stack, request_id: str) -> str:

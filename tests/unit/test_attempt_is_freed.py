@@ -28,12 +28,16 @@ async def test_an_attempt_is_freed_by_its_last_reference() -> None:
     stream = ReplyStream(cast("Producer", None), planned, [], TRACE)
     gc.disable()
     try:
-        attempt = Attempt(job, stream, _means())
+        attempt = Attempt(job, stream, _means(), _is_ours)
         gone = weakref.ref(attempt)
         del attempt
         assert gone() is None
     finally:
         gc.enable()
+
+
+async def _is_ours() -> bool:
+    return True
 
 
 def _means() -> Means:

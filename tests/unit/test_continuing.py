@@ -174,10 +174,15 @@ def _delivered(job: Job, text: str = "Hello", *, calls: int = 1, **changes: Any)
     return found
 
 
+def _going_on(job: Job, delivered: Delivered) -> Job | None:
+    """The next call's job, as far as the stream has been read."""
+    return continuation(job, delivered, delivered.call + 1)
+
+
 def test_what_goes_on_is_the_same_request_with_the_text_behind_it() -> None:
     job = _job()
     assert may_go_on(job)
-    found = continuation(job, _delivered(job), taken=False)
+    found = _going_on(job, _delivered(job))
     assert found is not None
     assert found.goes_on is not None
     assert found.prompt.body["messages"][-1] == {"role": "assistant", "content": "Hello"}
@@ -204,14 +209,14 @@ def test_what_is_more_than_text_does_not_go_on(more: dict[str, Any]) -> None:
 def test_nothing_goes_on_without_being_asked() -> None:
     job = _job(continues=None)
     assert not may_go_on(job)
-    assert continuation(job, _delivered(job), taken=False) is None
+    assert _going_on(job, _delivered(job)) is None
     assert not may_go_on(_job(BODIES[Surface.CHAT_COMPLETIONS], effort="high"))
 
 
 @pytest.mark.parametrize("text", ["Hello ", "Hello\\n"])
 def test_a_text_that_ends_in_white_space_does_not_go_on(text: str) -> None:
     job = _job()
-    assert continuation(job, _delivered(job, text="Hello"), taken=False)
+    assert _going_on(job, _delivered(job, text="Hello"))
     found = _delivered(job, text="Hello")
     event = f'data: {{"id":"chatcmpl-1","choices":[{{"index":0,"delta":{{"content":"{text[5:]}"}}}}]}}\n\n'
     chunk = ReplyChunk(
@@ -221,19 +226,19 @@ def test_a_text_that_ends_in_white_space_does_not_go_on(text: str) -> None:
         content=numbered(event, found.size),
     )
     found.take(chunk)
-    assert continuation(job, found, taken=False) is None
+    assert _going_on(job, found) is None
 
 
 def test_a_conversation_that_the_client_ended_with_the_assistant_does_not_go_on() -> None:
     turns = [{"role": "user", "content": "x"}, {"role": "assistant", "content": "Well"}]
     job = _job({"messages": turns, "stream": True})
-    assert continuation(job, _delivered(job), taken=False) is None
+    assert _going_on(job, _delivered(job)) is None
 
 
 def test_it_goes_on_so_often_and_no_more() -> None:
     job = _job()
-    assert continuation(job, _delivered(job, calls=MOST_CALLS - 1), taken=False)
-    assert continuation(job, _delivered(job, calls=MOST_CALLS), taken=False) is None
+    assert _going_on(job, _delivered(job, calls=MOST_CALLS - 1))
+    assert _going_on(job, _delivered(job, calls=MOST_CALLS)) is None
     ended = _delivered(job)
     ended.take(
         ReplyEnded(
@@ -244,14 +249,14 @@ def test_it_goes_on_so_often_and_no_more() -> None:
             refusal=Refusal(status=500, message=""),
         )
     )
-    assert continuation(job, ended, taken=False) is None
+    assert _going_on(job, ended) is None
 
 
 @given(reserved=st.integers(0, 3_000), limit=st.none() | st.integers(1, 200), calls=st.integers(1, 3))
 def test_all_calls_together_never_cost_more_than_was_held(reserved: int, limit: int | None, calls: int) -> None:
     body = BODIES[Surface.CHAT_COMPLETIONS] | ({"max_tokens": limit} if limit else {})
     job = _job(body, reserved_microdollars=reserved)
-    found = continuation(job, _delivered(job, calls=calls), taken=False)
+    found = _going_on(job, _delivered(job, calls=calls))
     if found is None or found.goes_on is None:
         return
     written = found.prompt.body.get("max_tokens") or found.route.cap_tokens or 0
@@ -270,8 +275,6 @@ def test_what_a_relay_adds_that_was_taken_for_dead_does_not_count() -> None:
     address = {"request_id": job.route.request_id, "reply_to": job.route.reply_to}
     found.take(ReplyChunk(**address, at=before, content=b"data: {}\n\n"))
     assert found.size == before
-    found.take(ReplyStarted(**address, call=1, relay_id="later"))
-    assert found.relay_id == "relay-1", "the first of two that name the same call"
     found.take(ReplyChunk(**address, at=before, content=b"data: {}\n\n", call=1))
     assert found.size > before
     assert found.started is not None

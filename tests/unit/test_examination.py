@@ -16,6 +16,10 @@ from tests.unit.records import NOW_MS, prompt, request_id, route
 
 class _Judge:
     closed = False
+    running = False
+
+    def runs(self, request_id: RequestId) -> bool:
+        return self.running
 
     def prompt_of(self, request_id: RequestId) -> PromptSubmitted | None:
         return prompt()
@@ -49,3 +53,17 @@ async def test_a_clock_that_is_behind_hides_nothing() -> None:
     examination.add(Examine(planned, started, ""))
     (dead,) = (await examination._dead([])).values()
     assert dead.stream.since_ms == before_ms
+
+
+async def test_a_call_of_its_own_that_does_not_run_is_dead() -> None:
+    """It published that it goes on with a stream, and never read that it may: the broker went away."""
+    started = AttemptStarted(
+        request_id=request_id(1), provider_id="stub", relay_id="relay-3", started_at_ms=NOW_MS, call=1
+    )
+    judge = _Judge()
+    examination = Examination(cast("Any", None), "relay-3", cast("Judge", judge))
+    examination.add(Examine(route(), started, ""))
+    (dead,) = (await examination._dead(["relay-3-member"])).values()
+    assert dead.call == 1
+    judge.running = True
+    assert await examination._dead(["relay-3-member"]) == {}

@@ -8,13 +8,14 @@ from contracts.prompts import PromptSubmitted
 from contracts.replies import ReplyEnded
 from services.relay.attempts import FULL, MOST_HELD_BYTES, Attempts
 from tests.unit.bus import PromptLog
+from tests.unit.ownership import Owner
 from tests.unit.records import echo_versions, request_id, route
 
 NOT_NEEDED = cast("Any", None)
 
 
 def _attempts(log: PromptLog) -> Attempts:
-    return Attempts("relay-1", log, NOT_NEEDED, echo_versions(), NOT_NEEDED, NOT_NEEDED, NOT_NEEDED)
+    return Attempts(log, NOT_NEEDED, echo_versions(), NOT_NEEDED, NOT_NEEDED, Owner("relay-1", log))
 
 
 async def test_a_prompt_that_would_be_more_than_an_owner_s_half_is_refused_before_it_is_read() -> None:

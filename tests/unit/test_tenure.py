@@ -2,9 +2,10 @@
 
 from typing import cast
 
+import pytest
 from aiokafka.errors import KafkaConnectionError
 
-from libs.bus.reader import PartitionReader
+from libs.bus.reader import Beat, PartitionReader
 from libs.bus.tenure import Tenure
 
 
@@ -13,15 +14,15 @@ class _Coordinator:
 
     def __init__(self) -> None:
         self.member_id = "relay-1-a"
-        self.known: bool | None = True
+        self.answer: Beat | None = Beat.KNOWN
         """None: it is away."""
         self.asked = 0
 
-    async def beats(self) -> bool:
+    async def beat(self) -> Beat:
         self.asked += 1
-        if self.known is None:
+        if self.answer is None:
             raise KafkaConnectionError
-        return self.known
+        return self.answer
 
 
 def _tenure(coordinator: _Coordinator, session_s: float) -> Tenure:
@@ -33,11 +34,12 @@ async def test_it_lasts_for_as_long_as_the_group_knows_the_member() -> None:
     tenure = _tenure(coordinator, 0.0)
     member_id = tenure.member_id
     assert await tenure.lasts(member_id)
-    coordinator.known = False
+    coordinator.answer = Beat.UNKNOWN
     assert not await tenure.lasts(member_id)
-    coordinator.known = None
-    assert not await tenure.lasts(member_id)
-    coordinator.known, coordinator.member_id = True, "relay-1-b"
+    coordinator.answer = None
+    with pytest.raises(KafkaConnectionError):
+        await tenure.lasts(member_id)
+    coordinator.answer, coordinator.member_id = Beat.KNOWN, "relay-1-b"
     assert not await tenure.lasts(member_id), "it is another member since then"
     assert await tenure.lasts("relay-1-b")
 
@@ -50,3 +52,12 @@ async def test_one_answer_is_enough_for_most_of_a_session() -> None:
     assert coordinator.asked == 1
     assert not await tenure.lasts("")
     assert not await Tenure(3_600.0, lambda: None).lasts("relay-1-a")
+
+
+async def test_a_group_that_is_rebalanced_may_miss_it_at_any_moment() -> None:
+    coordinator = _Coordinator()
+    coordinator.answer = Beat.IS_TO_REJOIN
+    tenure = _tenure(coordinator, 3_600.0)
+    assert await tenure.lasts("relay-1-a")
+    assert await tenure.lasts("relay-1-a")
+    assert coordinator.asked == 2

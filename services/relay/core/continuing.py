@@ -58,13 +58,10 @@ def cut_of(job: Job) -> Cut | None:
     return CUTS[job.route.surface]() if may_go_on(job) else None
 
 
-def continuation(job: Job, delivered: Delivered, *, taken: bool) -> Job | None:
-    """The job of the call that goes on; None where the stream cannot.
-
-    Args:
-        taken: the log says already that it is this call's; else it is asked whether it could be.
+def continuation(job: Job, delivered: Delivered, call: int) -> Job | None:
+    """The job of the call of this number, which goes on; None where the stream cannot. It is asked before the stream is
+    that call's, and once more when it is: more may have come of the one before.
     """
-    call = delivered.call + (not taken)
     target = _target(job, delivered)
     continues = _continues(job, target) if target else None
     if target is None or continues is None or delivered.ended or call >= MOST_CALLS:
@@ -77,7 +74,7 @@ def continuation(job: Job, delivered: Delivered, *, taken: bool) -> Job | None:
         body = cut.asked(job.prompt.body) if cut.text else job.prompt.body
     except NotPlainError:
         return None
-    before = delivered.counted(job.route, taken=taken)
+    before = delivered.counted(job.route, taken=delivered.call == call)
     most = _most_output_tokens(job, target, before, len(cut.text.encode()))
     if most < 1:
         return None

@@ -26,8 +26,6 @@ class Delivered:
     """The last events."""
     started: ReplyStarted | None = None
     call: int = 0
-    relay_id: str = ""
-    """Who goes on with it, if somebody does."""
     ended: bool = False
     _begins: list[int] = field(default_factory=lambda: [0])
     """How much text there was when each of its calls began."""
@@ -39,7 +37,7 @@ class Delivered:
         if isinstance(record, ReplyStarted):
             self.started = self.started or record
             if record.call > self.call:
-                self.call, self.relay_id = record.call, record.relay_id
+                self.call = record.call
                 self._begins.append(self.text_bytes)
         elif isinstance(record, ReplyEnded):
             self.ended = True

@@ -7,6 +7,7 @@ from contracts.quantities import Quantity
 from contracts.record import JSON, Refusal
 from contracts.replies import Outcome, ReplyEnded, reader_of
 from contracts.requests import RequestFacts, carried
+from contracts.responses import ResponseStored
 from contracts.routes import RequestRejected, RoutePlanned, Target
 from contracts.usage import EstimatedFrom, ServiceTier, TokenUsage, UsageRecorded
 
@@ -49,6 +50,8 @@ class Ending:
     """See `contracts.usage`."""
     dropped: list[str] = field(default_factory=list)
     """What the provider was not sent."""
+    stored: ResponseStored | None = None
+    """See `AttemptEnded.stored`."""
 
 
 def failed(refusal: Refusal, *, attempts: int = 1) -> Ending:
@@ -63,7 +66,9 @@ def left() -> Ending:
 
 def undeliverable(ending: Ending, refusal: Refusal) -> Ending:
     """The client cannot be given the answer; the provider bills it all the same."""
-    return replace(ending, outcome=Outcome.FAILED, status=refusal.status, refusal=refusal, body=None, tail=None)
+    return replace(
+        ending, outcome=Outcome.FAILED, status=refusal.status, refusal=refusal, body=None, tail=None, stored=None
+    )
 
 
 def rejected(route: RequestRejected) -> Ending:
@@ -142,4 +147,5 @@ def attempt_ended(route: RoutePlanned | RequestRejected, ending: Ending, now_ms:
             upstream_ms=ending.upstream_ms,
             input_tokens=counted_input(ending),
         ),
+        stored=ending.stored,
     )

@@ -13,6 +13,7 @@ from contracts.prompts import PromptSubmitted
 from contracts.record import RequestId
 from contracts.routes import RequestRejected, RoutePlanned
 from libs.bus.recent import RecentIds
+from services.relay.core.course import Course
 
 Source = TypeVar("Source")
 """The record of the log that something came in; the intake only hands it back."""
@@ -78,7 +79,7 @@ class _Entry(Generic[Source]):
     route: RoutePlanned | RequestRejected | None = None
     prompt: PromptSubmitted | None = None
     traceparent: str = ""
-    known: Attempt | None = None
+    known: Course = field(default_factory=Course)
     sources: list[Source] = field(default_factory=list)
     broken: bool = False
     acting: bool = False
@@ -141,16 +142,14 @@ class Intake(Generic[Source]):
         """An attempt that is on the log. Recall a partition's attempts before its routes."""
         if attempt.request_id in self._settled:
             return
-        entry = self._entry(attempt.request_id, now_ms)
-        if not isinstance(entry.known, AttemptEnded):
-            entry.known = attempt
+        self._entry(attempt.request_id, now_ms).known.take(attempt)
 
     def ended_elsewhere(self, ended: AttemptEnded) -> Republish | None:
         """An examined attempt ended after all."""
         entry = self._entries.get(ended.request_id)
         if entry is None:
             return None
-        entry.known = ended
+        entry.known.ended = ended
         return Republish(ended, entry.traceparent)
 
     def settled(self, request_id: RequestId, now_ms: int) -> list[Source]:
@@ -211,12 +210,12 @@ class Intake(Generic[Source]):
 
 
 def _choose(entry: _Entry[Source], route: RoutePlanned | RequestRejected) -> Action | None:
-    if isinstance(entry.known, AttemptEnded):
-        return Republish(entry.known, entry.traceparent)
+    if entry.known.ended is not None:
+        return Republish(entry.known.ended, entry.traceparent)
     if isinstance(route, RequestRejected):
         return Reject(route, entry.traceparent)
-    if isinstance(entry.known, AttemptStarted):
-        return Examine(route, entry.known, entry.traceparent)
+    if entry.known.started is not None:
+        return Examine(route, entry.known.started, entry.traceparent)
     if entry.broken:
         return Fail(route, "the prompt could not be read", entry.traceparent)
     if entry.prompt is not None:
