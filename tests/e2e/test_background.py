@@ -64,6 +64,9 @@ async def test_a_stream_in_the_background_goes_on_after_an_event(gateway: Gatewa
         whole: list[Any] = [event async for event in await client.responses.retrieve(response_id, stream=True)]
         assert [event.sequence_number for event in (*seen, *rest)] == list(range(len(whole)))
         assert [*seen, *rest] == whole
+        for after in range(0, len(whole), 4):
+            later = await client.responses.retrieve(response_id, stream=True, starting_after=after)
+            assert [event async for event in later] == whole[after + 1 :]
         assert rest[-1].response.id == response_id
         assert (await client.responses.retrieve(response_id)).output_text == rest[-1].response.output_text
 

@@ -108,15 +108,25 @@ async def test_an_anonymous_client_s_stream_is_its_address_s(gateway: Gateway) -
     assert (await gateway.http.get(url, headers=_auth(gateway))).status_code == 404
 
 
-async def test_a_stream_cut_at_every_byte_is_the_whole_in_the_end(gateway: Gateway) -> None:
+@pytest.mark.parametrize(
+    ("path", "more"),
+    [
+        ("/chat/completions", chat("[[stub chunks=2]]")),
+        ("/responses", {"input": "[[stub chunks=1]]"}),
+        ("/messages", {"messages": chat("[[stub chunks=1]]")["messages"]}),
+    ],
+)
+async def test_a_stream_cut_at_every_byte_is_the_whole_in_the_end(
+    gateway: Gateway, path: str, more: dict[str, Any]
+) -> None:
     """A real connection each, cut within the headers, within an event, within its ID, at its end."""
-    asked = await _asked(gateway, **chat("[[stub chunks=2]]"))
-    whole, path = asked.content, f"/api/gateway/streams/{asked.headers['x-sluice-stream']}"
+    asked = await _asked(gateway, path, **more)
+    whole, again = asked.content, f"/api/gateway/streams/{asked.headers['x-sluice-stream']}"
     async with cutting(gateway.base_url) as proxy:
         headers = sum(len(name) + len(value) + 4 for name, value in asked.headers.raw)
         for begin in range(1, len(whole) + headers, 40):
             cuts = range(begin, begin + 40)
-            await asyncio.gather(*(_cut_and_resumed(gateway, proxy, path, whole, cut) for cut in cuts))
+            await asyncio.gather(*(_cut_and_resumed(gateway, proxy, again, whole, cut) for cut in cuts))
 
 
 async def _cut_and_resumed(gateway: Gateway, proxy: Proxy, path: str, whole: bytes, cut: int) -> None:
