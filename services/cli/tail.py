@@ -11,6 +11,7 @@ import typer
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
+from contracts.charges import ChargePosted
 from contracts.record import Record, RequestRecord
 from contracts.topic import Topic
 from contracts.topics import TOPICS
@@ -95,11 +96,17 @@ def _decoded(raw: Raw) -> Received[Record] | None:
         return None
 
 
+def _request_of(record: Record) -> str | None:
+    if isinstance(record, ChargePosted):
+        return record.charge_id
+    return record.request_id if isinstance(record, RequestRecord) else None
+
+
 def _print(received: Received[Record], *, json: bool) -> None:
     record = received.record
     at = datetime.fromtimestamp(received.timestamp_ms / 1000, UTC)
     position = f"{received.topic.name}/{received.partition}@{received.offset}"
-    about = record.request_id if isinstance(record, RequestRecord) else None
+    about = _request_of(record)
     fields = shown(record)
     if json:
         line = {"time": at, "position": position, "type": type(record).__name__, "request_id": about, **fields}
