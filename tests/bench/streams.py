@@ -5,6 +5,7 @@ A gap is the time between two pieces of one stream that its client got. The stub
 """
 
 import asyncio
+import contextlib
 import re
 import time
 from argparse import ArgumentParser, Namespace
@@ -14,6 +15,7 @@ from typing import Any
 
 import aiohttp
 
+from deploy.local.errors import StackError
 from services.cli.output import as_json, as_table, report
 from tests.bench.load import percentile
 from tests.bench.stacks import ENVIRONMENT, Measured, finish, measured_stack
@@ -87,8 +89,10 @@ def _found(options: Namespace, seen: Seen, took: float) -> dict[str, Any]:
 
 async def _watch(measured: Measured, most: dict[str, int], stop: asyncio.Event) -> None:
     while not stop.is_set():
-        for name, mib in measured.memory_mib().items():
-            most[name] = max(mib, most.get(name, 0))
+        # A process that was killed has no memory until it is back.
+        with contextlib.suppress(StackError):
+            for name, mib in measured.memory_mib().items():
+                most[name] = max(mib, most.get(name, 0))
         try:
             async with asyncio.timeout(LOOK_S):
                 await stop.wait()
