@@ -13,6 +13,7 @@ from matplotlib import pyplot as plt
 
 SIZE_INCHES = (8, 4)
 DOTS_PER_INCH = 120
+WHOLE_FROM = 100
 OURS = "#2f6fdb"
 OTHERS = "#9aa5b1"
 
@@ -50,12 +51,16 @@ def _bars(path: Path, title: str, values: dict[str, float]) -> None:
     figure, axes = plt.subplots(figsize=SIZE_INCHES, dpi=DOTS_PER_INCH)
     names = list(values)
     drawn = axes.barh(names, list(values.values()), color=[OURS if name == "sluice" else OTHERS for name in names])
-    axes.bar_label(drawn, fmt="{:,.3g}", padding=4)
+    axes.bar_label(drawn, fmt=_figure, padding=4)
     axes.invert_yaxis()
     axes.set_title(title, fontsize=10, loc="left")
     axes.spines[["top", "right"]].set_visible(False)
     axes.margins(x=0.15)
     _save(figure, path)
+
+
+def _figure(value: float) -> str:
+    return f"{value:,.0f}" if value >= WHOLE_FROM else f"{value:.2f}"
 
 
 def _lines(path: Path, title: str, results: dict[str, Any], loads: list[int]) -> None:
