@@ -1,10 +1,8 @@
 """Access tokens of Google Cloud, fetched with service accounts and kept until they end."""
 
-import asyncio
 import hashlib
 import ssl
 import time
-from collections import OrderedDict
 from dataclasses import dataclass
 
 import httpx
@@ -12,6 +10,7 @@ import orjson
 
 from libs.provider_keys.assertion import GRANT_TYPE, assertion
 from libs.provider_keys.documents import service_account
+from libs.runtime.tokens import Tokens
 from libs.sealing.secret import Secret
 
 WITHIN_S = 10.0
@@ -46,8 +45,7 @@ class AccessTokens:
             verify: whom to trust; to read the system's list of authorities anew for each fetch takes CPU.
         """
         self._verify = verify
-        self._known: OrderedDict[bytes, tuple[AccessToken, float]] = OrderedDict()
-        self._fetches: dict[bytes, asyncio.Task[AccessToken]] = {}
+        self._tokens: Tokens[AccessToken] = Tokens(earlier_s=EARLIER_S, most=MOST_KNOWN)
 
     async def of(self, key: Secret, token_url: str) -> AccessToken:
         """The token of a service account's key file.
@@ -57,21 +55,11 @@ class AccessTokens:
             TokenRefusedError, NoTokenError: see there.
         """
         name = hashlib.sha256(f"{token_url}\n{key.reveal()}".encode()).digest()
-        found = self._known.get(name)
-        if found and found[1] > time.time() + EARLIER_S:
-            self._known.move_to_end(name)
-            return found[0]
-        fetch = self._fetches.get(name)
-        if fetch is None:
-            fetch = self._fetches[name] = asyncio.create_task(self._fetch(name, key, token_url), name="access token")
-            fetch.add_done_callback(lambda _: self._fetches.pop(name, None))
-        # Who is cancelled must not take the token from the others that wait for it.
-        return await asyncio.shield(fetch)
+        return await self._tokens.of(name, lambda: self._fetch(key, token_url))
 
-    async def _fetch(self, name: bytes, key: Secret, token_url: str) -> AccessToken:
+    async def _fetch(self, key: Secret, token_url: str) -> tuple[AccessToken, float]:
         account = service_account(key.reveal())
-        now_s = time.time()
-        form = {"grant_type": GRANT_TYPE, "assertion": assertion(account, token_url, int(now_s))}
+        form = {"grant_type": GRANT_TYPE, "assertion": assertion(account, token_url, int(time.time()))}
         try:
             async with httpx.AsyncClient(timeout=WITHIN_S, verify=self._verify) as http:
                 answer = await http.post(token_url, data=form)
@@ -80,11 +68,7 @@ class AccessTokens:
         if answer.status_code in (400, 401, 403):
             raise TokenRefusedError("Google does not take this service account")
         token, lasts_s = _token_in(answer)
-        found = AccessToken(Secret(token), account.project)
-        self._known[name] = found, now_s + lasts_s
-        if len(self._known) > MOST_KNOWN:
-            self._known.popitem(last=False)
-        return found
+        return AccessToken(Secret(token), account.project), lasts_s
 
 
 def _token_in(answer: httpx.Response) -> tuple[str, float]:

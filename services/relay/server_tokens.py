@@ -1,8 +1,6 @@
 """Access tokens for servers of MCP, fetched by what their owners registered, and kept in memory until they end."""
 
 import asyncio
-import time
-from collections import OrderedDict
 from hashlib import blake2b
 
 import aiohttp
@@ -11,6 +9,7 @@ import httpx
 from libs.mcp.oauth import REFUSED, ClientCredentials, TokenError, ask, token_in
 from libs.outbound.addresses import AddressError
 from libs.outbound.http import Outbound
+from libs.runtime.tokens import Tokens
 from libs.sealing.secret import Secret
 from services.relay.core.servers import no_token, not_allowed, token_refused
 from services.relay.upstream import UpstreamError
@@ -27,8 +26,7 @@ class ServerTokens:
 
     def __init__(self, outbound: Outbound) -> None:
         self._outbound = outbound
-        self._known: OrderedDict[bytes, tuple[Secret, float]] = OrderedDict()
-        self._fetches: dict[bytes, asyncio.Task[Secret]] = {}
+        self._tokens: Tokens[Secret] = Tokens(earlier_s=EARLIER_S, most=MOST_KNOWN)
 
     async def of(self, name: str, url: str, credentials: ClientCredentials, *, refused: str | None = None) -> str:
         """A token for a server.
@@ -40,19 +38,14 @@ class ServerTokens:
         Raises:
             UpstreamError: there is none.
         """
-        key = _digest(url, credentials)
-        found = self._known.get(key)
-        if found and found[1] > time.monotonic() + EARLIER_S and found[0].reveal() != refused:
-            self._known.move_to_end(key)
-            return found[0].reveal()
-        fetch = self._fetches.get(key)
-        if fetch is None:
-            fetch = self._fetches[key] = asyncio.create_task(self._fetch(key, name, url, credentials))
-            fetch.add_done_callback(lambda _: self._fetches.pop(key, None))
-        # Who is cancelled must not take the token from the others that wait for it.
-        return (await asyncio.shield(fetch)).reveal()
+        found = await self._tokens.of(
+            _digest(url, credentials),
+            lambda: self._fetch(name, url, credentials),
+            is_good=lambda token: token.reveal() != refused,
+        )
+        return found.reveal()
 
-    async def _fetch(self, key: bytes, name: str, url: str, credentials: ClientCredentials) -> Secret:
+    async def _fetch(self, name: str, url: str, credentials: ClientCredentials) -> tuple[Secret, float]:
         try:
             async with asyncio.timeout(WITHIN_S):
                 status, body = await self._ask(url, credentials)
@@ -66,11 +59,7 @@ class ServerTokens:
             token, lasts_s = token_in(body if status == 200 else b"")
         except TokenError:
             raise UpstreamError(no_token(name, f"gave no token (HTTP {status})")) from None
-        found = Secret(token)
-        self._known[key] = found, time.monotonic() + lasts_s
-        if len(self._known) > MOST_KNOWN:
-            self._known.popitem(last=False)
-        return found
+        return Secret(token), lasts_s
 
     async def _ask(self, url: str, credentials: ClientCredentials) -> tuple[int, bytes]:
         self._outbound.reachable.checked(credentials.token_url)
