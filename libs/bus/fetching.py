@@ -4,6 +4,7 @@ Two of its functions are wrapped; what it makes of an answer stays its own. ADR 
 """
 
 from collections.abc import Callable
+from copy import copy
 from typing import Any
 
 from aiokafka import TopicPartition
@@ -23,27 +24,27 @@ class SessionFetch(FetchRequest):  # type: ignore[misc]
     _CLASSES = FetchRequest._CLASSES
 
     def __init__(self, whole: FetchRequest, session: FetchSession[TopicPartition]) -> None:
-        super().__init__(
-            whole._max_wait_ms,
-            whole._min_bytes,
-            whole._max_bytes,
-            whole._isolation_level,
-            whole._topics,
-            whole._rack_id,
-        )
+        self._whole = whole
         self.session = session
+
+    @property
+    def topics(self) -> list[tuple[str, list[tuple[int, int, int]]]]:
+        """Offset and most bytes of each partition that is wanted."""
+        wanted: list[tuple[str, list[tuple[int, int, int]]]] = self._whole.topics
+        return wanted
 
     def build(self, request_struct_class: Any) -> Any:
         """The request in a version of the protocol."""
-        whole = super().build(request_struct_class)
         if request_struct_class.API_VERSION < SESSIONS_SINCE_VERSION:
-            return whole
-        wanted = {TopicPartition(topic, entry[0]): entry[1:] for topic, entries in whole.topics for entry in entries}
+            return self._whole.build(request_struct_class)
+        wanted = {TopicPartition(topic, entry[0]): entry for topic, entries in self.topics for entry in entries}
         asked = self.session.ask(wanted)
-        whole.session_id, whole.session_epoch = asked.session_id, asked.epoch
-        whole.topics = _by_topic({one: (one.partition, *wanted[one]) for one in asked.partitions})
-        whole.forgotten_topics_data = _by_topic({one: one.partition for one in asked.forgotten})
-        return whole
+        named = copy(self._whole)
+        named._topics = _by_topic({one: wanted[one] for one in asked.partitions})
+        request = named.build(request_struct_class)
+        request.session_id, request.session_epoch = asked.session_id, asked.epoch
+        request.forgotten_topics_data = _by_topic({one: one.partition for one in asked.forgotten})
+        return request
 
 
 def _by_topic(entries: dict[TopicPartition, Any]) -> list[tuple[str, list[Any]]]:
