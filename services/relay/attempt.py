@@ -149,7 +149,7 @@ class Attempt:
             self._reading_on.end()
         ending.target = self._calling.called.target
         ending.called_at_ms = self._calling.called.at_ms
-        ending.call = self._job.goes_on.call if self._job.goes_on else 0
+        ending.call = self._job.call
         ending.tried, ending.attempts = self._tried, len(self._tried) + 1 + ending.call
         ending.dropped = self._stream.dropped
         ending.service_tier = self._calling.called.tier

@@ -55,8 +55,7 @@ class Diary:
         """
         if await self._ownership.lasts(member_id):
             return None
-        call = job.goes_on.call if job.goes_on else 0
-        if not (await self._ownership.course(job)).runs(self._ownership.relay_id, call):
+        if not await self._ownership.runs_by_log(job):
             raise LeftError
         return None if job.goes_on else TOO_LATE
 

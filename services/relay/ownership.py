@@ -9,7 +9,6 @@ from aiokafka.errors import KafkaError
 from contracts.attempts import AttemptEnded
 from libs.bus.settings import BusSettings
 from libs.bus.tenure import Tenure
-from services.relay.core.course import Course
 from services.relay.core.job import Job
 from services.relay.courses import RETRY_S, Courses
 
@@ -42,20 +41,17 @@ class Ownership:
                 log.warning("asked the group again", error=type(error).__name__)
                 await asyncio.sleep(RETRY_S)
 
-    async def course(self, job: Job) -> Course:
-        """What the log says of a request."""
-        return await self._courses.of(job.route)
-
     async def runs(self, job: Job, member_id: str) -> bool:
         """The call that was begun as this member is the request's, and nobody has ended it.
 
         Args:
             member_id: empty where another relay was found dead: then the log decides.
         """
-        if await self.lasts(member_id):
-            return True
-        call = job.goes_on.call if job.goes_on else 0
-        return (await self.course(job)).runs(self.relay_id, call)
+        return await self.lasts(member_id) or await self.runs_by_log(job)
+
+    async def runs_by_log(self, job: Job) -> bool:
+        """The same, by the log alone."""
+        return (await self._courses.of(job.route)).runs(self.relay_id, job.call)
 
     async def counted(self, ended: AttemptEnded, member_id: str) -> AttemptEnded | None:
         """The end of the request that counts, once this one is on the log; None: another call goes on with it.

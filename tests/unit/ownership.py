@@ -24,8 +24,8 @@ class Owner(Ownership):
     async def lasts(self, member_id: str) -> bool:
         return not self.missed and member_id == self.member_id
 
-    async def course(self, job: Job) -> Course:
-        return self._course()
+    async def runs_by_log(self, job: Job) -> bool:
+        return self._course().runs(self.relay_id, job.call)
 
     async def counted(self, ended: AttemptEnded, member_id: str) -> AttemptEnded | None:
         return ended if await self.lasts(member_id) else self._course().ended

@@ -24,6 +24,11 @@ class Job:
     goes_on: Continuation | None = None
     """A stream that was cut, and that this goes on with."""
 
+    @property
+    def call(self) -> int:
+        """The number of its call: 0, or that of the one that goes on."""
+        return self.goes_on.call if self.goes_on else 0
+
     def offer_of(self, target: Target) -> Offer | None:
         """The target's model at its provider."""
         return self.catalog.offer(target.model or self.route.model, target.provider_id)
