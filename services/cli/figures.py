@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 _SAMPLE = re.compile(r"^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*?)\})? (\S+)")
@@ -94,9 +95,15 @@ def _keys(after: Reading) -> list[dict[str, Any]]:
         for (name, labels), most in after.items()
         if name == "sluice_provider_key_quota"
     }
+    by_share = sorted(shares.items(), key=itemgetter(1), reverse=True)
     return [
-        {"key": dict(labels)["sluice_provider_variable"], "quota": dict(labels)["sluice_meter"], "used": f"{share:.1%}"}
-        for labels, share in sorted(shares.items(), key=lambda one: one[1], reverse=True)
+        {
+            "provider": labels["gen_ai_provider_name"],
+            "key": labels["sluice_provider_variable"],
+            "quota": labels["sluice_meter"],
+            "used": f"{share:.1%}",
+        }
+        for labels, share in ((dict(labels), share) for labels, share in by_share)
     ]
 
 

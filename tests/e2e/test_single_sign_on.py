@@ -121,9 +121,10 @@ async def test_an_answer_works_once_and_in_the_browser_that_asked(
 
 
 @pytest.mark.parametrize("kept", ["", "x", "e30", "W10=", "eyJzdGF0ZSI6MX0=", "eyJ4IjoieSJ9", "bnVsbA=="])
-def test_a_cookie_that_is_none_of_ours_signs_nobody_in(gateway: Gateway, kept: str) -> None:
-    with httpx.Client(base_url=gateway.stack.console_url, cookies={"sluice_sign_on": kept}, trust_env=False) as client:
-        assert client.get("/sign-in/single/back?code=x&state=x").status_code == 401
+async def test_a_cookie_that_is_none_of_ours_signs_nobody_in(gateway: Gateway, kept: str) -> None:
+    console, cookies = gateway.stack.console_url, {"sluice_sign_on": kept}
+    async with httpx.AsyncClient(base_url=console, cookies=cookies, trust_env=False) as client:
+        assert (await client.get("/sign-in/single/back?code=x&state=x")).status_code == 401
 
 
 class _Provider:

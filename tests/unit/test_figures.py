@@ -54,15 +54,21 @@ def test_quotas_of_keys_are_shares_whoever_else_says_the_same() -> None:
         Gauge("sluice.provider.key.used", "1", labels, ""),
         Gauge("sluice.provider.key.quota", "1", labels, ""),
     )
-    for variable, amount, most in (("FIRST", 5, 100), ("SECOND", 93, 100), ("NONE", 0, 0)):
-        used.set(amount, "openai", variable, "requests_per_day")
-        quota.set(most, "openai", variable, "requests_per_day")
+    for provider, variable, amount, most in (
+        ("openai", "FIRST", 5, 100),
+        ("openai", "SECOND", 93, 100),
+        ("openai", "NONE", 0, 0),
+        ("azure", "FIRST", 7, 100),
+    ):
+        used.set(amount, provider, variable, "requests_per_day")
+        quota.set(most, provider, variable, "requests_per_day")
     vault = expose([used, quota], {"service.name": "sluice-key-vault"}).encode()
     found = figures({}, read([vault, vault]), 1.0)
     assert found.keys == [
-        {"key": "NONE", "quota": "requests_per_day", "used": "100.0%"},
-        {"key": "SECOND", "quota": "requests_per_day", "used": "93.0%"},
-        {"key": "FIRST", "quota": "requests_per_day", "used": "5.0%"},
+        {"provider": "openai", "key": "NONE", "quota": "requests_per_day", "used": "100.0%"},
+        {"provider": "openai", "key": "SECOND", "quota": "requests_per_day", "used": "93.0%"},
+        {"provider": "azure", "key": "FIRST", "quota": "requests_per_day", "used": "7.0%"},
+        {"provider": "openai", "key": "FIRST", "quota": "requests_per_day", "used": "5.0%"},
     ]
 
 
