@@ -8,6 +8,9 @@ aiokafka has one time-out for all requests of a client, and a consumer's must be
 a broker that stands still kept what was on its way to it for 20 to 40 s, although others had its partitions by then.
 And it has one lock for new connections: who waits for the TLS of one that stands still (the kernel has taken the
 connection for it) held up those to all others, until it woke.
+
+Who leaves waits for the end of its connections, and TLS ends when both sides have said so. A broker that holds a fetch
+reads nothing meanwhile: with TLS an ingress needed 17 s from SIGTERM to its end, a relay 9 s, nearly all of it so.
 """
 
 import asyncio
@@ -44,6 +47,7 @@ _PROMPT = frozenset(
 _FOR_ANY = frozenset((FindCoordinatorRequest.API_KEY, MetadataRequest.API_KEY))
 _send = AIOKafkaConnection.send
 _connect = AIOKafkaConnection.connect
+_close = AIOKafkaConnection.close
 
 
 def _send_or_break(connection: AIOKafkaConnection, request: Any, *arguments: Any, **options: Any) -> Any:
@@ -73,7 +77,17 @@ async def _in_time(connection: AIOKafkaConnection, answer: Any, within_s: float)
         raise
 
 
+def _close_at_once(connection: AIOKafkaConnection, *arguments: Any, **options: Any) -> Any:
+    transport = connection._writer.transport if connection._writer and connection._requests else None
+    closed = _close(connection, *arguments, **options)
+    if transport and transport.get_extra_info("ssl_object"):
+        transport.abort()
+    return closed
+
+
 def closed_is_broken() -> None:
-    """From now on this process's Kafka clients connect again where a connection has ended, or is silent."""
+    """From now on this process's Kafka clients connect again where a connection has ended, or is silent, and wait for
+    nobody when they close one."""
     AIOKafkaConnection.send = _send_or_break
     AIOKafkaConnection.connect = _connect_in_time
+    AIOKafkaConnection.close = _close_at_once

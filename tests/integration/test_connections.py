@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import uvloop
@@ -11,6 +12,8 @@ from aiokafka.errors import KafkaConnectionError
 from aiokafka.protocol.admin import SaslHandShakeRequest
 from aiokafka.protocol.metadata import MetadataRequest
 
+from deploy.local.certificates import write
+from deploy.local.ports import LOOPBACK
 from libs.bus import connections
 from libs.bus.settings import BusSettings
 
@@ -92,3 +95,40 @@ def test_nobody_waits_for_the_tls_of_a_broker_that_stands_still(
                     await create_conn(host, port, security_protocol="SSL", ssl_context=ssl.create_default_context())
 
     run(connect_to_who_is_silent())
+
+
+@pytest.mark.parametrize("run", [uvloop.run, asyncio.run])
+def test_nobody_waits_for_the_goodbye_of_a_broker_that_holds_a_fetch(
+    bus: BusSettings, run: Callable[..., None], tmp_path: Path
+) -> None:
+    """It reads nothing before it has answered: the end of the TLS connection neither."""
+    write(tmp_path / "tls", (LOOPBACK,))
+    server_side = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    server_side.load_cert_chain(tmp_path / "tls" / "broker.pem", tmp_path / "tls" / "broker.key")
+
+    async def close_while_it_holds() -> None:
+        left = asyncio.Event()
+
+        async def through(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            """Lets the first answer pass, and reads nothing more before the client has gone."""
+            far_reader, far_writer = await asyncio.open_connection(*bus.bootstrap.split(":"))
+            far_writer.write(await reader.read(1_000))
+            writer.write(await far_reader.read(10_000))
+            writer.transport.pause_reading()  # type: ignore[attr-defined]
+            await left.wait()
+            for one in (far_writer, writer):
+                one.transport.abort()
+
+        async with await asyncio.start_server(through, LOOPBACK, 0, ssl=server_side) as server:
+            host, port = server.sockets[0].getsockname()
+            client_side = ssl.create_default_context(cafile=tmp_path / "tls" / "ca.pem")
+            connection = await create_conn(host, port, security_protocol="SSL", ssl_context=client_side)
+            held = asyncio.ensure_future(connection.send(MetadataRequest([])))
+            await asyncio.sleep(0)
+            closed, _ = await asyncio.wait({connection.close()}, timeout=20)
+            left.set()
+            assert closed, "it waits for the broker's goodbye"
+            with pytest.raises(KafkaConnectionError):
+                await held
+
+    run(close_while_it_holds())
