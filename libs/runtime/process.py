@@ -13,6 +13,7 @@ from typing import Any
 import structlog
 from pydantic import ValidationError
 
+from libs.runtime.sampling import VARIABLE, Sampler
 from libs.runtime.secret_files import SecretFileError, read_secret_files
 from libs.runtime.supervised import announce_draining
 from libs.telemetry.logs import configure_logs
@@ -49,7 +50,7 @@ class SettingsError(ValueError):
 def run_process(name: str, main: Main) -> None:
     """Runs ``main`` until it returns. Exits with 2 where settings are not usable.
 
-    Environment: ``SLUICE_LOG_LEVEL``.
+    Environment: ``SLUICE_LOG_LEVEL``, and ``SLUICE_PROFILE``; see `libs.runtime.sampling`.
     """
     gc.enable()
     # No core dump: memory holds prompts, in the vault and the relays provider keys. 0 does not keep the kernel from
@@ -58,9 +59,10 @@ def run_process(name: str, main: Main) -> None:
     configure_logs(name, os.environ.get("SLUICE_LOG_LEVEL", "INFO"))
     configure_tracing(name)
     observe_process()
+    sampler = Sampler(name, os.environ.get(VARIABLE))
     try:
         read_secret_files(os.environ)
-        _runner()(_with_signals(main))
+        _runner()(_with_signals(main, sampler))
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False))
         log.error("settings are not usable", problems=problems)
@@ -69,6 +71,7 @@ def run_process(name: str, main: Main) -> None:
         log.error("settings are not usable", problems=str(error))
         sys.exit(2)
     finally:
+        sampler.end()
         shutdown_tracing()
         logging.shutdown()
 
@@ -92,8 +95,9 @@ def _runner() -> Any:
     return uvloop.run
 
 
-async def _with_signals(main: Main) -> None:
-    stop = Stop()
+async def _with_signals(main: Main, sampler: Sampler) -> None:
+    stop, loop = Stop(), asyncio.get_running_loop()
     for signal_number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(signal_number, stop.ask)
+        loop.add_signal_handler(signal_number, stop.ask)
+    loop.add_signal_handler(signal.SIGUSR2, sampler.toggle)
     await main(stop)

@@ -34,6 +34,7 @@ _BENCHES = (
     "overload",
     "pages",
     "pictures",
+    "profile",
     "quick",
     "streams",
     "takeover",
@@ -77,7 +78,8 @@ def bench(context: typer.Context) -> None:
 
     Or: ``quick`` (this tree alone), ``chaos``, ``cluster``, ``console``, ``dashboards``,
     ``decisions``, ``fairness``, ``features``, ``fuzz``, ``growth``, ``hops``, ``idle``, ``ledger``, ``limits``,
-    ``matrix``, ``outage``, ``overload``, ``pages``, ``pictures``, ``streams``, ``takeover``, ``upgrade``, ``waiting``.
+    ``matrix``, ``outage``, ``overload``, ``pages``, ``pictures``, ``profile``, ``streams``, ``takeover``, ``upgrade``,
+    ``waiting``.
     """
     first = context.args[0] if context.args else ""
     module, arguments = (
