@@ -30,9 +30,9 @@ from deploy.local.stack import KAFKA_STORE
 from deploy.local.stub import KEY_VARIABLE
 from services.cli.output import report
 from tests.bench import chain
+from tests.bench.asking import PROMPT
 from tests.bench.load import Result, raw_post, run
 
-PROMPT = " ".join(["word"] * 400)
 STREAM = " [[stub chunks=200 gap_ms=5]]"
 STUB_KEY = "sk-bench-0123456789"
 READY_WITHIN_S = 120.0

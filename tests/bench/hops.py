@@ -7,22 +7,17 @@ step begins so long after the ingress has the request, and what lies between two
 import argparse
 import asyncio
 import secrets
-import time
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
-from urllib.parse import urlsplit
-
-import orjson
 
 from deploy.local.collector import Collector, Span
 from deploy.local.ports import LOOPBACK, free_port
 from libs.runtime.server import HttpServer
 from services.cli.output import as_table
-from tests.bench.contenders import PROMPT
-from tests.bench.load import Connection, raw_post
+from tests.bench.asking import Door, traceparent
 from tests.bench.stacks import Measured, finish, measured_stack
 
 IN_FLIGHT = (1, 64)
@@ -96,26 +91,19 @@ async def _traces(collector: Collector, ids: list[str]) -> list[list[Span]]:
 
 async def _drive(measured: Measured, in_flight: int, seconds: float) -> list[str]:
     """So many requests at a time; the trace IDs of one connection's."""
-    target = urlsplit(f"{measured.stack.base_url}/chat/completions")
-    host, port = str(target.hostname), int(target.port or 0)
-    body = orjson.dumps({"model": "stub/echo", "messages": [{"role": "user", "content": PROMPT}]})
-    began_s = time.perf_counter()
+    door, ids = Door(measured.stack.base_url), []
 
-    async def keep_busy(traced: bool) -> list[str]:
-        ids: list[str] = []
-        _, connection = await asyncio.get_running_loop().create_connection(Connection, host, port)
-        while time.perf_counter() - began_s < seconds:
-            ids.append(secrets.token_hex(16))
-            headers = {
-                "Authorization": f"Bearer {measured.key}",
-                "Content-Type": "application/json",
-                "traceparent": f"00-{ids[-1]}-{secrets.token_hex(8)}-{'01' if traced else '00'}",
-            }
-            await connection.request(raw_post(host, port, target.path, body, headers))
-        connection.close()
-        return ids
+    def traced() -> bytes:
+        ids.append(secrets.token_hex(16))
+        return door.request(measured.key, traceparent(ids[-1], sampled=True))
 
-    ids, *_others = await asyncio.gather(*(keep_busy(number == 0) for number in range(in_flight)))
+    def untraced() -> bytes:
+        return door.request(measured.key, traceparent(secrets.token_hex(16), sampled=False))
+
+    await asyncio.gather(
+        door.keep_busy(traced, connections=1, seconds=seconds),
+        door.keep_busy(untraced, connections=in_flight - 1, seconds=seconds),
+    )
     return ids
 
 

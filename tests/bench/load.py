@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -106,8 +107,20 @@ def raw_post(host: str, port: int, path: str, body: bytes, headers: dict[str, st
     return ("\r\n".join(lines) + "\r\n\r\n").encode() + body
 
 
-async def run(host: str, port: int, raw: bytes, *, connections: int, seconds: float, each: int | None = None) -> Result:
-    """Keeps ``connections`` busy for a time, or for ``each`` requests a connection."""
+async def run(
+    host: str,
+    port: int,
+    raw: bytes | Callable[[], bytes],
+    *,
+    connections: int,
+    seconds: float,
+    each: int | None = None,
+) -> Result:
+    """Keeps ``connections`` busy for a time, or for ``each`` requests a connection.
+
+    Args:
+        raw: the bytes of every request, or what makes those of the next.
+    """
     result = Result(0.0)
     started = time.perf_counter()
 
@@ -115,7 +128,7 @@ async def run(host: str, port: int, raw: bytes, *, connections: int, seconds: fl
         _, connection = await asyncio.get_running_loop().create_connection(Connection, host, port)
         count = 0
         while time.perf_counter() - started < seconds and (each is None or count < each):
-            result.samples.append(await connection.request(raw))
+            result.samples.append(await connection.request(raw if isinstance(raw, bytes) else raw()))
             count += 1
         connection.close()
 

@@ -10,19 +10,17 @@ import sys
 import threading
 import time
 from typing import Any
-from urllib.parse import urlsplit
 
-import orjson
 import uvloop
 
 from deploy.local.errors import StackError
 from services.cli.output import as_table, out, report
-from tests.bench.load import Result, Sample, percentile, raw_post, run
+from tests.bench.asking import Door
+from tests.bench.load import Result, Sample, percentile, run
 from tests.bench.open_load import Sent, send
 from tests.bench.probe import beside
 from tests.bench.stacks import Measured, measured_stack
 
-PROMPT = " ".join(["word"] * 400)
 TIMES = 10
 PROBES = 25
 """A second, by a client that has nothing else to do."""
@@ -31,11 +29,8 @@ STEP_S = 0.25
 
 def request(measured: Measured, key: str) -> tuple[str, int, bytes]:
     """Host, port and the bytes of a request that is not streamed."""
-    parts = urlsplit(f"{measured.stack.base_url}/chat/completions")
-    body = orjson.dumps({"model": "stub/echo", "messages": [{"role": "user", "content": PROMPT}]})
-    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}"}
-    assert parts.hostname and parts.port
-    return parts.hostname, parts.port, raw_post(parts.hostname, parts.port, parts.path, body, headers)
+    door = Door(measured.stack.base_url)
+    return door.host, door.port, door.request(key)
 
 
 async def closed(measured: Measured, connections: int, seconds: float) -> Result:

@@ -13,17 +13,13 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
-
-import orjson
-import uvloop
 
 from libs.runtime.sampling import SUFFIX, VARIABLE
 from services.cli.output import report
-from tests.bench.contenders import PROMPT
+from tests.bench.asking import Door, drive
 from tests.bench.flames import outline, parsed, tree
 from tests.bench.kinds import Frames, by_kind, table
-from tests.bench.load import Result, raw_post, run
+from tests.bench.load import Result
 from tests.bench.plots.flames import flame_graph
 from tests.bench.record import machine
 from tests.bench.stacks import ENVIRONMENT, Measured, finish, measured_stack
@@ -93,16 +89,7 @@ def _signal(pids: dict[str, int]) -> None:
 
 
 async def _drive(measured: Measured, connections: int, seconds: float) -> Result:
-    target = urlsplit(f"{measured.stack.base_url}/chat/completions")
-    host, port = str(target.hostname), int(target.port or 0)
-    body = orjson.dumps({"model": "stub/echo", "messages": [{"role": "user", "content": PROMPT}]})
-    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {measured.key}"}
-    raw = raw_post(host, port, target.path, body, headers)
-
-    def drive() -> Result:
-        return uvloop.run(run(host, port, raw, connections=connections, seconds=seconds))
-
-    return await asyncio.to_thread(drive)
+    return await drive([Door(measured.stack.base_url)], [measured.key], connections=connections, seconds=seconds)
 
 
 def _heading(result: Result, options: argparse.Namespace, ran_on: dict[str, Any]) -> str:

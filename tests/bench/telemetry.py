@@ -9,18 +9,14 @@ import asyncio
 import random
 import secrets
 import sys
-import time
 from collections import defaultdict
-from urllib.parse import urlsplit
-
-import orjson
 
 from deploy.local.collector import Collector
 from deploy.local.errors import StackError
 from deploy.local.ports import LOOPBACK, free_port
 from libs.runtime.server import HttpServer
 from services.cli.output import as_table, report
-from tests.bench.load import Connection, raw_post
+from tests.bench.asking import Door, traceparent
 from tests.bench.stacks import Measured, measured_stack
 
 CONNECTIONS = 16
@@ -58,29 +54,15 @@ async def main(options: argparse.Namespace) -> None:
 
 async def _round(measured: Measured, ratio: float, seconds: float) -> float:
     """CPU of all services, in microseconds a request."""
-    before, count, began_s = _cpu_s(measured), 0, time.perf_counter()
-    target = urlsplit(f"{measured.stack.base_url}/chat/completions")
-    body = orjson.dumps({"model": "stub/echo", "messages": [{"role": "user", "content": "word " * 400}]})
+    before, door = _cpu_s(measured), Door(measured.stack.base_url)
 
-    async def keep_busy() -> None:
-        nonlocal count
-        host, port = str(target.hostname), int(target.port or 0)
-        _, connection = await asyncio.get_running_loop().create_connection(Connection, host, port)
-        while time.perf_counter() - began_s < seconds:
-            flag = "01" if random.random() < ratio else "00"
-            headers = {
-                "Authorization": f"Bearer {measured.key}",
-                "Content-Type": "application/json",
-                "traceparent": f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-{flag}",
-            }
-            await connection.request(raw_post(host, port, target.path, body, headers))
-            count += 1
-        connection.close()
+    def make() -> bytes:
+        return door.request(measured.key, traceparent(secrets.token_hex(16), sampled=random.random() < ratio))
 
-    await asyncio.gather(*(keep_busy() for _ in range(CONNECTIONS)))
+    result = await door.keep_busy(make, connections=CONNECTIONS, seconds=seconds)
     # Spans are sent half a second later.
     await asyncio.sleep(1)
-    return (_cpu_s(measured) - before) / count * 1e6
+    return (_cpu_s(measured) - before) / len(result.samples) * 1e6
 
 
 def _cpu_s(measured: Measured) -> float:

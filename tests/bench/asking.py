@@ -1,0 +1,73 @@
+"""Requests that are not streamed, as bytes for `tests.bench.load`, and load of many keys at several ingresses."""
+
+import asyncio
+import itertools
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from urllib.parse import urlsplit
+
+import orjson
+import uvloop
+
+from tests.bench.load import Result, raw_post, run
+
+PROMPT = " ".join(["word"] * 400)
+_BODY = orjson.dumps({"model": "stub/echo", "messages": [{"role": "user", "content": PROMPT}]})
+
+
+def traceparent(trace_id: str, *, sampled: bool) -> str:
+    """A W3C header for a new step of this trace."""
+    return f"00-{trace_id}-{secrets.token_hex(8)}-{'01' if sampled else '00'}"
+
+
+class Door:
+    """One ingress."""
+
+    def __init__(self, base_url: str) -> None:
+        parts = urlsplit(f"{base_url}/chat/completions")
+        assert parts.hostname and parts.port
+        self.host, self.port, self._path = parts.hostname, parts.port, parts.path
+
+    def request(self, key: str, traceparent: str | None = None) -> bytes:
+        """A request to the stub provider's model."""
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}"}
+        if traceparent:
+            headers["traceparent"] = traceparent
+        return raw_post(self.host, self.port, self._path, _BODY, headers)
+
+    async def keep_busy(self, make: bytes | Callable[[], bytes], *, connections: int, seconds: float) -> Result:
+        """So many requests at a time.
+
+        Args:
+            make: the bytes of all requests, or of the next.
+        """
+        return await run(self.host, self.port, make, connections=connections, seconds=seconds)
+
+
+async def drive(doors: Sequence[Door], keys: Sequence[str], *, connections: int, seconds: float) -> Result:
+    """So many requests at a time, shared among the ingresses, each with the next key.
+
+    In a thread with a loop of its own.
+    """
+
+    async def all_of_them() -> Result:
+        began_s = time.perf_counter()
+        shares = [len(range(number, connections, len(doors))) for number in range(len(doors))]
+        results = await asyncio.gather(
+            *(
+                door.keep_busy(_next(door, keys), connections=share, seconds=seconds)
+                for door, share in zip(doors, shares, strict=True)
+            )
+        )
+        samples = list(itertools.chain.from_iterable(result.samples for result in results))
+        return Result(time.perf_counter() - began_s, samples)
+
+    return await asyncio.to_thread(lambda: uvloop.run(all_of_them()))
+
+
+def _next(door: Door, keys: Sequence[str]) -> bytes | Callable[[], bytes]:
+    if len(keys) == 1:
+        return door.request(keys[0])
+    turn = itertools.cycle(keys)
+    return lambda: door.request(next(turn))
