@@ -1,4 +1,7 @@
-"""``./sluice bench growth``: many requests of mixed sizes through one stack: does it slow down, does memory grow?"""
+"""``./sluice bench growth``: many requests of mixed sizes through one stack: does it slow down, does memory grow?
+
+With ``--by instances``, ``partitions`` or ``owners``: what becomes of a stack that has more of them.
+"""
 
 import asyncio
 import json
@@ -16,7 +19,8 @@ import httpx
 import orjson
 
 from services.cli.output import as_table, report
-from tests.bench.stacks import Measured, measured_stack
+from tests.bench.growing import KINDS
+from tests.bench.stacks import Measured, finish, measured_stack
 
 CONNECTIONS = 8
 WINDOW = 1_000
@@ -34,6 +38,18 @@ class _Run:
 
 
 async def main(options: Namespace) -> None:
+    """Measures and prints."""
+    if options.by == "requests":
+        await by_requests(options)
+        return
+    rows = await KINDS[options.by](options)
+    if options.json:
+        sys.stdout.write(json.dumps(rows, indent=1) + "\n")
+    else:
+        as_table(rows, "")
+
+
+async def by_requests(options: Namespace) -> None:
     """Loads and prints a row for each thousand requests."""
     async with measured_stack(options.kafka, config=Path(__file__).with_name("growth.yaml")) as measured:
         run = _Run()
@@ -93,8 +109,14 @@ def _note(measured: Measured, run: _Run) -> None:
 
 if __name__ == "__main__":
     parser = ArgumentParser(prog="sluice bench growth", description=__doc__)
-    parser.add_argument("--requests", type=int, default=20_000)
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--by", choices=("requests", *KINDS), default="requests", help="what there is more and more of")
+    parser.add_argument("--requests", type=int, default=20_000, help="by requests: how many")
+    parser.add_argument("--seed", type=int, default=1, help="by requests: of their sizes")
+    parser.add_argument("--connections", type=int, default=64, help="else: requests in flight")
+    parser.add_argument("--seconds", type=float, default=8, help="else: of each round")
     parser.add_argument("--kafka", default="embedded", help="embedded or HOST:PORT")
     parser.add_argument("--json", action="store_true", help="one JSON value on stdout")
-    asyncio.run(main(parser.parse_args()))
+    try:
+        finish(main(parser.parse_args()))
+    except AssertionError as error:
+        sys.exit(f"sluice bench growth: {error}")
