@@ -7,7 +7,19 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from libs.pricing.usd import parse_usd
 
-Id = Annotated[str, Field(pattern=r"^[a-z]+_[0-9a-f]{20}$|^[0-9a-f]{16,24}$", max_length=64)]
+ID = r"^[a-z]+_[0-9a-f]{20}$|^[0-9a-f]{16,24}$"
+EMAIL = r"^[^@\s]{1,64}@[^@\s]{1,190}$"
+ID_OR_EMAIL = r"^(acct_[0-9a-f]{20}|[^@\s]{1,64}@[^@\s]{1,190})$"
+USD = r"^-?\d{1,10}(\.\d{1,6})?$"
+FORMS = {
+    ID: "an ID as lists show it",
+    EMAIL: "an e-mail address, for example you@example.com",
+    ID_OR_EMAIL: "an account's ID or an e-mail address",
+    USD: "an amount of dollars with at most six decimals, for example 10 or 2.50",
+}
+"""What texts of a pattern are, for people."""
+
+Id = Annotated[str, Field(pattern=ID, max_length=64)]
 
 
 def _within_bounds(text: str) -> str:
@@ -15,7 +27,7 @@ def _within_bounds(text: str) -> str:
     return text
 
 
-Usd = Annotated[str, Field(pattern=r"^-?\d{1,10}(\.\d{1,6})?$", max_length=20), AfterValidator(_within_bounds)]
+Usd = Annotated[str, Field(pattern=USD, max_length=20), AfterValidator(_within_bounds)]
 """US dollars as a decimal string, to the microdollar; at most a billion."""
 
 

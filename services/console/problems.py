@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
+from services.console.answers import FORMS
 from services.console.errors import ConsoleError
 
 
@@ -46,8 +47,13 @@ def add_problem_handlers(app: FastAPI) -> None:
 
 def sentence(error: RequestValidationError) -> str:
     """All that is wrong with a call, in one line."""
-    wrong = "; ".join(f"{'.'.join(map(str, item['loc'][1:])) or 'body'}: {item['msg']}" for item in error.errors())
+    wrong = "; ".join(f"{'.'.join(map(str, item['loc'][1:])) or 'body'}: {_reason(item)}" for item in error.errors())
     return f"the request is not right: {wrong[:500]}"
+
+
+def _reason(item: dict[str, Any]) -> str:
+    form = FORMS.get(item.get("ctx", {}).get("pattern", ""))
+    return f"it must be {form}" if form else str(item["msg"])
 
 
 async def _refused(_request: Request, error: Exception) -> ProblemResponse:

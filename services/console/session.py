@@ -22,7 +22,7 @@ from services.console.core.authorization import (
 )
 from services.console.core.owners import Owner, OwnerKind
 from services.console.errors import Away, BadInput
-from services.console.store import organizations
+from services.console.store import accounts, organizations
 
 if TYPE_CHECKING:
     from services.console.parts import Parts
@@ -42,9 +42,11 @@ class Session:
         """Raises Forbidden for everybody but the operator."""
         check_operator(self.actor)
 
-    def check_account(self, account_id: str) -> None:
-        """Raises NotFound or Forbidden where the caller may not manage this account."""
+    async def check_account(self, account_id: str) -> None:
+        """Raises NotFound or Forbidden where the caller may not manage this account; NotFound where there is none."""
         check_account(self.actor, account_id)
+        if self.actor.operator:
+            await accounts.exists(self.connection, account_id)
 
     async def check_organization(self, organization_id: str, action: Action) -> Role | None:
         """The caller's role, which may do this; None for the operator. A call that changes locks the organization.
@@ -62,7 +64,7 @@ class Session:
         """The same for an organization; an account may do all of it for itself."""
         if owner.kind is OwnerKind.ORGANIZATIONS:
             return await self.check_organization(owner.id, action)
-        self.check_account(owner.id)
+        await self.check_account(owner.id)
         return None
 
 

@@ -270,6 +270,14 @@ async def test_what_one_may_not_see_does_not_exist(plane: Plane) -> None:
     assert await plane.call("GET", "/api/organizations", key=outsider.key) == []
 
 
+async def test_a_slip_of_the_operator_is_no_account(plane: Plane) -> None:
+    nobody = "/api/accounts/acct_00000000000000000000"
+    for rest in ("credit", "credit/settings", "usage", "limits", "keys", "provider-keys", "mcp-servers", "requests"):
+        await plane.call("GET", f"{nobody}/{rest}", status=404)
+    change = {"scope": "all", "meters": {"requests_per_hour": 1}}
+    await plane.call("PATCH", f"{nobody}/limits", change, status=404)
+
+
 async def test_a_deleted_organization_s_running_streams_end_well(plane: Plane) -> None:
     owner = await plane.person()
     organization = (await plane.call("POST", "/api/organizations", {"name": "D"}, key=owner.key))["id"]
@@ -376,6 +384,12 @@ async def test_bad_management_input_is_refused_in_words(plane: Plane) -> None:
     person = await plane.person()
     named = {"name": "a\0b"}
     await plane.call("POST", "/api/organizations", named, key=person.key, status=400)
+    for path, body, words in (
+        ("/api/accounts", {"email": "nope"}, "email: it must be an e-mail address"),
+        (f"/api/accounts/{person.account_id}/credit", {"usd": "1e3"}, "usd: it must be an amount of dollars"),
+        ("/api/sign-in-links", {"account": "nope"}, "account: it must be an ID as lists show it"),
+    ):
+        assert words in (await plane.call("POST", path, body, status=400))["detail"]
     missing = await plane.gateway.http.get(f"{plane.gateway.stack.console_url}/api/nowhere", headers=auth)
     assert (missing.status_code, missing.json()["status"]) == (404, 404)
 

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from libs.identity.tokens import API_KEY_TTL_S, INFERENCE, MANAGE, SCOPES
 from libs.limits.catalog import METERS
-from services.console.answers import Answer, Body
+from services.console.answers import EMAIL, Answer, Body
 from services.console.core.cursors import Slice
 from services.console.errors import BadInput, NotFound
 from services.console.paging import MOST_ROWS, Page
@@ -24,7 +24,7 @@ Scope = Annotated[str, Field(pattern=f"^({'|'.join(SCOPES)})$")]
 class AccountCreate(Body):
     """A new account."""
 
-    email: Annotated[str, Field(pattern=r"^[^@\s]{1,64}@[^@\s]{1,190}$")]
+    email: Annotated[str, Field(pattern=EMAIL)]
 
 
 class AccountChange(Body):
@@ -122,7 +122,7 @@ async def change_account(account_id: str, body: AccountChange, call: Call) -> Ac
 @routes.post("/accounts/{account_id}/sign-out")
 async def sign_out(account_id: str, call: Call) -> SignedOut:
     """End every key and token of an account."""
-    call.check_account(account_id)
+    await call.check_account(account_id)
     await accounts.sign_out_everywhere(call.connection, call.actor, account_id)
     return SignedOut(id=account_id)
 
@@ -130,7 +130,7 @@ async def sign_out(account_id: str, call: Call) -> SignedOut:
 @routes.get("/accounts/{account_id}/alert-mails")
 async def show_alert_mails(account_id: str, call: Call) -> AlertMailsState:
     """Whether an account gets mails of alerts about itself and the organizations whose billing it may manage."""
-    call.check_account(account_id)
+    await call.check_account(account_id)
     on = await alert_mails.wanted(call.connection, account_id)
     return AlertMailsState(id=account_id, on=on, sent=call.parts.mails)
 
@@ -138,7 +138,7 @@ async def show_alert_mails(account_id: str, call: Call) -> AlertMailsState:
 @routes.put("/accounts/{account_id}/alert-mails")
 async def set_alert_mails(account_id: str, body: AlertMailsChange, call: Call) -> AlertMailsState:
     """End mails about alerts to an account, or begin them again."""
-    call.check_account(account_id)
+    await call.check_account(account_id)
     await alert_mails.set_wanted(call.connection, call.actor, account_id, body.on)
     return AlertMailsState(id=account_id, on=body.on, sent=call.parts.mails)
 
@@ -146,7 +146,7 @@ async def set_alert_mails(account_id: str, body: AlertMailsChange, call: Call) -
 @routes.post("/accounts/{account_id}/keys", status_code=201)
 async def create_key(account_id: str, body: KeyCreate, call: Call) -> IssuedKey:
     """Mint an API key; it is shown this once."""
-    call.check_account(account_id)
+    await call.check_account(account_id)
     scopes = sorted(set(body.scopes))
     if body.limits and MANAGE in scopes:
         raise BadInput("a key with the scope `manage` could take its own limits away; mint one without")
@@ -158,7 +158,7 @@ async def create_key(account_id: str, body: KeyCreate, call: Call) -> IssuedKey:
 @routes.get("/accounts/{account_id}/keys")
 async def list_keys(account_id: str, call: Call, page: Page) -> list[Key]:
     """An account's keys by fingerprint, oldest first, without the keys themselves."""
-    call.check_account(account_id)
+    await call.check_account(account_id)
     return page.of(await keys.rows(call.connection, account_id, page.slice))
 
 
@@ -191,7 +191,7 @@ async def own_key(call: Session, key_id: str) -> keys.OwnedKey:
     """A key that the caller may manage. Raises NotFound or Forbidden; another's key is as if it were not there."""
     found = await keys.find(call.connection, key_id)
     try:
-        call.check_account(found.account_id)
+        await call.check_account(found.account_id)
     except NotFound:
         raise keys.no_key(key_id) from None
     return found

@@ -113,7 +113,7 @@ async def whole_usage(
 ) -> list[UsageRow]:
     """What everybody used (operator); for an account, what it used."""
     if call.actor.account_id:
-        call.check_account(call.actor.account_id)
+        await call.check_account(call.actor.account_id)
     over = usage.span(since, until)
     return await usage.report(call.connection, by, over, account_id=call.actor.account_id, only=only)
 

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter
 from pydantic import Field
 
-from services.console.answers import Body
+from services.console.answers import ID_OR_EMAIL, Body
 from services.console.core.authorization import Action, Role
 from services.console.errors import BadInput
 from services.console.paging import Page
@@ -20,7 +20,7 @@ routes = APIRouter(prefix="/api", tags=["organizations"])
 class Invite(Body):
     """Whom, and as what."""
 
-    account: Annotated[str, Field(pattern=r"^(acct_[0-9a-f]{20}|[^@\s]{1,64}@[^@\s]{1,190})$")]
+    account: Annotated[str, Field(pattern=ID_OR_EMAIL)]
     """An account's ID or e-mail address."""
     role: Role = Role.MEMBER
 
@@ -50,13 +50,13 @@ async def withdraw_invitation(organization_id: str, invitation_id: str, call: Ca
 @routes.get("/invitations")
 async def list_own_invitations(call: Call, page: Page) -> list[Invitation]:
     """The open invitations of the caller, oldest first."""
-    return page.of(await invitations.of_account(call.connection, _account(call), page.slice))
+    return page.of(await invitations.of_account(call.connection, await _account(call), page.slice))
 
 
 @routes.post("/invitations/{invitation_id}/accept")
 async def accept_invitation(invitation_id: str, call: Call) -> Membership:
     """Become a member."""
-    account_id = _account(call)
+    account_id = await _account(call)
     taken = await invitations.accept(call.connection, call.actor, account_id, invitation_id)
     return Membership(organization=taken.organization_id, account=account_id, role=taken.role)
 
@@ -64,13 +64,13 @@ async def accept_invitation(invitation_id: str, call: Call) -> Membership:
 @routes.delete("/invitations/{invitation_id}")
 async def decline_invitation(invitation_id: str, call: Call) -> Deleted:
     """Decline an invitation."""
-    await invitations.decline(call.connection, call.actor, _account(call), invitation_id)
+    await invitations.decline(call.connection, call.actor, await _account(call), invitation_id)
     return Deleted(id=invitation_id)
 
 
-def _account(call: Session) -> str:
+async def _account(call: Session) -> str:
     account_id = call.actor.account_id
     if account_id is None:
         raise BadInput("invitations are for accounts; use an account's key, not the operator token")
-    call.check_account(account_id)
+    await call.check_account(account_id)
     return account_id

@@ -76,7 +76,7 @@ async def create_organization(body: OrganizationCreate, call: Call) -> Created:
     owner = body.owner or call.actor.account_id
     if owner is None:
         raise BadInput("name who owns it: `owner`, an account's ID")
-    call.check_account(owner)
+    await call.check_account(owner)
     return Created(id=await organizations.create(call.connection, call.actor, body.name, owner))
 
 

@@ -21,6 +21,6 @@ async def create_sign_in_link(body: LinkCreate, call: Call) -> SignInLink:
     """Make a link that signs in to the web console, once and within ten minutes."""
     account_id = body.account or call.actor.account_id
     if account_id is not None:
-        call.check_account(account_id)
+        await call.check_account(account_id)
         await accounts.token_epoch(call.connection, account_id)
     return await sessions.make_link(call.connection, call.actor, account_id)

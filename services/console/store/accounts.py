@@ -101,6 +101,12 @@ async def _change(connection: Connection, account_id: str, assignment: str, valu
     await enqueue(connection, topics.ACCOUNTS, record)
 
 
+async def exists(connection: Connection, account_id: str) -> None:
+    """Raises NotFound where there is no such account."""
+    if not await connection.fetchval("select true from control.accounts where id = $1", account_id):
+        raise _no_account(account_id)
+
+
 async def token_epoch(connection: Connection, account_id: str) -> int:
     """The epoch that new tokens of an account carry.
 
