@@ -11,9 +11,11 @@ from contracts.requests import Surface, is_free
 from libs.config.description import Description
 from libs.config.meters import Meters
 from libs.config.section import Section
+from libs.config.web_address import BaseAddress, WebAddress
 from libs.limits.catalog import METERS
 
 UsdPerToken = Annotated[Decimal, Field(ge=0)]
+MODEL_ID = r"^[^\s/]+(/[^\s/]+)+$"
 UnitKind = Annotated[str, Field(pattern=rf"^({'|'.join(Unit)})(/[a-z0-9_.-]{{1,40}}){{0,4}}$")]
 """A unit, or one kind of it: ``image``, ``image/hd``, ``image/hd/1024x1792``."""
 _STUB_KEY = "env:SLUICE_STUB_KEY"
@@ -108,11 +110,11 @@ class Provider(Section):
     platform: Literal["vertex", "azure"] | None = None
     """A cloud that has addresses and keys of its own: Vertex AI (service accounts; ``{project}`` in ``base_url`` is
     theirs) or Azure OpenAI (``{resource}`` is that of a key that names one)."""
-    token_url: str = "https://oauth2.googleapis.com/token"  # noqa: S105
+    token_url: WebAddress = "https://oauth2.googleapis.com/token"  # noqa: S105
     """Where service accounts get their access tokens."""
     native: list[Literal["responses", "completions"]] = []
     """Surfaces beside its protocol that the provider has itself; their requests are passed on unchanged."""
-    base_url: str
+    base_url: BaseAddress
     api_key: str | None = None
     """``env:NAME``: the vault reads it from its own environment. Never the key itself."""
     api_keys: Annotated[list[WeightedKey], Field(max_length=32)] = []
@@ -190,7 +192,7 @@ class Model(Description):
     One that runs at several providers is listed once for each, with the same ID; `Routing` orders them.
     """
 
-    id: str = Field(pattern=r"^[^\s/]+(/[^\s/]+)+$")
+    id: str = Field(pattern=MODEL_ID)
     provider: str
     upstream_model: str
     pricing: Pricing | None = None

@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSett
 
 from libs.config.catalog import Catalog
 from libs.config.gateway import DocumentPath, GatewayConfig, broken_references
+from libs.config.providers import MODEL_ID
 from libs.pricing.book import NoPriceError, rules_of
 
 MOST_CHARACTERS = 1_000_000
@@ -134,7 +135,11 @@ def _wrong(config: GatewayConfig) -> Iterator[tuple[DocumentPath, str]]:
 
 def _problem(tree: Any, error: Any) -> Problem:
     where: DocumentPath = error["loc"]
-    return Problem(_line(tree, where), _name(where), error["msg"].removeprefix("Value error, "))
+    if error.get("ctx", {}).get("pattern") == MODEL_ID:
+        reason = "a model's ID is a vendor and a name with `/` between, without blanks, for example openai/gpt-5-mini"
+    else:
+        reason = error["msg"].removeprefix("Value error, ")
+    return Problem(_line(tree, where), _name(where), reason)
 
 
 def _name(where: DocumentPath) -> str:

@@ -3,12 +3,12 @@
 import re
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from contracts.sinks import SinkName
 from libs.config.section import Section
+from libs.config.web_address import WebAddress
 
 SECRET_PREFIX = "SLUICE_SINK_"  # noqa: S105 - a variable's name
 RecordKind = Literal["usage", "charges", "credit", "alerts"]
@@ -18,16 +18,6 @@ EnvReference = Annotated[str, StringConstraints(pattern=rf"^env:{SECRET_PREFIX}[
 Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
 Address = Annotated[str, StringConstraints(pattern=r"^[^\s@<>]{1,64}@[^\s@<>]{1,190}$")]
 _FACTORY = re.compile(r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
-
-
-def _web_address(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in ("https", "http") or not parts.hostname or parts.username or parts.password:
-        raise ValueError("must be https://host/path, without a user name or a password in it")
-    return value
-
-
-Url = Annotated[str, AfterValidator(_web_address)]
 
 
 class _Sink(Section):
@@ -44,7 +34,7 @@ class _ContentSink(_Sink):
 
 
 class _HttpSink(_Sink):
-    url: Url
+    url: WebAddress
     timeout_s: float = Field(default=10, gt=0, le=30)
     private: bool = False
     """Addresses that are not public (10.0.0.0/8, loopback, link-local and so on) are allowed, and ``http``."""

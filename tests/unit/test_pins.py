@@ -38,8 +38,10 @@ PINS = Pins(["https://api.example.com/v1", "https://{resource}.openai.azure.com/
     ],
 )
 def test_an_address_is_one_of_those_that_are_pinned(url: str, allowed: bool) -> None:
-    assert PINS.allow(Provider(base_url=url)) is allowed
-    assert ANYWHERE.allow(Provider(base_url=url))
+    # Not as a configuration is read, which refuses some of them by itself.
+    provider = Provider.model_construct(base_url=url)
+    assert PINS.allow(provider) is allowed
+    assert ANYWHERE.allow(provider)
 
 
 def test_access_tokens_are_fetched_where_they_may_be() -> None:
