@@ -68,8 +68,10 @@ async def test_openrouter_s_models_and_keys_work_here(gateway: Gateway, tmp_path
     command = ["import", "openrouter", *files, f"--keys={OPENROUTER / 'keys.json'}", "--email", email]
     made, reported = await _sluice(gateway, *command, "--out", str(tmp_path / "sluice.yaml"), "--apply")
     assert "not mapped: key retired: it is disabled" in reported
-    assert "not mapped: key agents: its limit of 10 USD" in reported
-    (key,) = [row["key"] for row in made if row.get("key")]
+    assert "not mapped: key agents: its budget of 10 USD, of which 7.5 are left" in reported
+    keys = {row["name"]: row["key"] for row in made if row.get("key")}
+    assert keys.keys() == {"agents", "nightly"}
+    key = keys["nightly"]
     imported = yaml.safe_load((tmp_path / "sluice.yaml").read_text())
     models = {(model["id"], model["provider"]): model for model in imported["models"]}
     assert ("openai/gpt-5-mini", "openai") in models
@@ -83,6 +85,11 @@ async def test_openrouter_s_models_and_keys_work_here(gateway: Gateway, tmp_path
     try:
         plane = Plane(gateway, 1)
         await plane.becomes(400, key)
+        account = next(
+            one["id"] for one in await plane.call("GET", "/api/accounts?limit=1000") if one["email"] == email
+        )
+        (limit,) = (await plane.call("GET", f"/api/accounts/{account}/limits"))["use"]
+        assert (limit["limit"], limit["most"]) == ("usd_per_month", "20.000000")
         root = gateway.base_url.removesuffix("/api/gateway")
         async with openai.AsyncOpenAI(base_url=f"{root}/api/openrouter/v1", api_key=key) as client:
 

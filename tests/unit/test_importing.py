@@ -174,10 +174,21 @@ def test_openrouter_s_keys() -> None:
         {"name": "a", "limit": 5},
         {"label": "sk-or-v1-abc...123"},
         {"name": "off", "disabled": True},
+        {"name": "monthly", "limit": 12.5, "limit_reset": "monthly", "usage": 40},
+        {"name": "weekly", "limit": 1, "limit_reset": "weekly"},
+        {"name": "daily", "limit": 0, "limit_reset": "daily"},
+        {"name": "hourly", "limit": 2, "limit_reset": "hourly"},
     ]
     plan = openrouter.keys_of(rows, "me@example.com")
-    assert [key.name for key in plan.keys] == ["a", "sk-or-v1-abc...123"]
-    assert len(plan.unmapped) == 2
+    assert {key.name: key.limits for key in plan.keys} == {
+        "a": {},
+        "sk-or-v1-abc...123": {},
+        "monthly": {"usd_per_month": "12.500000"},
+        "weekly": {"usd_per_week": "1.000000"},
+        "daily": {"usd_per_day": "0.000000"},
+        "hourly": {},
+    }
+    assert [line.partition(":")[0] for line in plan.unmapped] == ["key a", "key off", "key hourly"]
 
 
 @pytest.mark.parametrize("text", ["{", "3", '{"a": 1}', "[1]"])

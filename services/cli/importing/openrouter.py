@@ -6,6 +6,7 @@ Source: OpenRouter's API reference: ``GET /models``, ``GET /activity``, ``GET /k
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from services.cli.importing.budgets import limits_of
 from services.cli.importing.found import Found, Known
 from services.cli.importing.plan import ImportedKey, Plan
 
@@ -15,6 +16,8 @@ _PRICES = {
     "input_cache_read": "cache_read",
     "input_cache_write": "cache_write",
 }
+_EVERY = {"daily": "1d", "weekly": "1w", "monthly": "1mo"}
+"""By ``limit_reset``, as `limits_of` knows them: at midnight UTC, weeks from Monday on, as here."""
 
 
 def models_in(activity: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -65,9 +68,8 @@ def keys_of(rows: Iterable[Mapping[str, Any]], email: str) -> Plan:
         if row.get("disabled"):
             plan.unmapped.append(f"key {name}: it is disabled")
             continue
-        plan.keys.append(ImportedKey(name, email))
-        if row.get("limit") is not None:
-            plan.unmapped.append(
-                f"key {name}: its limit of {row['limit']} USD; credit is of an account: `./sluice credit add`"
-            )
+        budget = {"max_budget": row.get("limit"), "budget_duration": _EVERY.get(str(row.get("limit_reset")))}
+        limits, left = limits_of({**budget, "spend": row.get("usage")}, f"key {name}")
+        plan.keys.append(ImportedKey(name, email, limits=limits))
+        plan.unmapped += left
     return plan
