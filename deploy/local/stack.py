@@ -330,9 +330,9 @@ class Stack:
     async def _wait_until_ready(self) -> None:
         deadline = asyncio.get_running_loop().time() + READY_WITHIN_S
         restarts = {name: child.restarts for name, child in self.children.items()}
-        waiting: set[str] = set()
+        health = await self.health()
+        waiting = set(health)
         while True:
-            health = await self.health()
             now_waiting = {name for name, answer in health.items() if not answer.get("ready")}
             for name in sorted(waiting - now_waiting):
                 self._report(f"ready: {name}")
@@ -348,6 +348,7 @@ class Stack:
                 tail = self.children[name].log_tail(5)
                 raise StackError(f"not ready after {READY_WITHIN_S:.0f} s: {', '.join(sorted(waiting))}\n{tail}")
             await asyncio.sleep(0.15)
+            health = await self.health()
 
 
 async def ask_health(client: httpx.AsyncClient, port: int) -> dict[str, Any]:

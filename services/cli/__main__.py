@@ -45,7 +45,7 @@ def main() -> None:
     # Its warnings while a broker starts are not for users; what matters becomes a StackError.
     logging.getLogger("aiokafka").addHandler(logging.NullHandler())
     try:
-        application(next((word for word in sys.argv[1:] if not word.startswith("-")), None))()
+        application(next((word for word in sys.argv[1:] if not word.startswith("-")), None))(prog_name="./sluice")
     except StackError as error:
         fail(str(error))
     except OSError as error:

@@ -13,7 +13,7 @@ import typer
 
 from deploy.local.errors import StackError
 from services.cli.client import ManagementClient
-from services.cli.output import Json, as_json, as_table, out
+from services.cli.output import Json, as_json, as_table, heading, in_words, out
 
 OrganizationArgument = Annotated[str, typer.Argument(metavar="ORG", help="The organization's ID.")]
 OwnerAccount = Annotated[str | None, typer.Option("--account", help="Of this account.")]
@@ -67,7 +67,7 @@ class Api:
             as_table(content, "none yet")
         else:
             for name, value in content.items():
-                out.print(f"{name.replace('_', ' '):12} {value}", markup=False)
+                out.print(f"{heading(name):12} {in_words(name, value)}", markup=False)
 
 
 def with_api(command: Callable[..., None]) -> Callable[..., None]:

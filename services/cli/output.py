@@ -1,6 +1,7 @@
 """What commands print (results on stdout, everything else on stderr), and the one thing that they ask for."""
 
 import sys
+from datetime import UTC, datetime
 from typing import Annotated, Any, NoReturn
 
 import orjson
@@ -40,10 +41,30 @@ def as_table(rows: list[dict[str, Any]], empty: str) -> None:
         return
     table = Table(box=None, pad_edge=False)
     for name in rows[0]:
-        table.add_column(name.replace("_", " "), no_wrap=True)
+        table.add_column(heading(name), no_wrap=True)
     for row in rows:
-        table.add_row(*("" if value is None else str(value) for value in row.values()))
+        table.add_row(*(in_words(name, value) for name, value in row.items()))
     out.print(table)
+
+
+def in_words(name: str, value: Any) -> str:
+    """A field of an answer, for people: lists and mappings without brackets, times in UTC."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int) and name.endswith("_at_ms"):
+        return datetime.fromtimestamp(value / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    if isinstance(value, list):
+        return ", ".join(in_words("", one) for one in value)
+    if isinstance(value, dict):
+        return ", ".join(f"{key}: {in_words(key, one)}" for key, one in value.items())
+    return str(value)
+
+
+def heading(name: str) -> str:
+    """The name of a field, for people."""
+    return name.removesuffix("_ms").replace("_", " ") if name.endswith("_at_ms") else name.replace("_", " ")
 
 
 def read_secret(what: str) -> str:

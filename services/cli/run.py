@@ -62,7 +62,7 @@ async def _serve(home: Home, options: StackOptions) -> None:
     home.save(stack.state())
     out.print(f"Sluice is ready: {stack.base_url}", markup=False)
     report(f"console: {stack.console_url}, `./sluice account login` prints a link that signs you in")
-    report("Ctrl-C stops it")
+    report("`./sluice down` stops it")
     beside = [asyncio.create_task(work) for work in (_keep_state(home, stack), _restart_when_asked(home, stack))]
     await stopping
     for task in beside:

@@ -21,7 +21,7 @@ def status(json: Json = False) -> None:
     ready = all(row["ready"] for row in services)
     if json:
         content = {name: getattr(state, name) for name in _SHOWN}
-        by_name = {row["service"]: {name: row[name] for name in ("pid", "ready", "lag")} for row in services}
+        by_name = {row.pop("service"): row for row in services}
         as_json(content | {"ready": ready, "services": by_name})
     else:
         out.print(f"base URL  {state.base_url}\nconsole   {state.console_url}", markup=False)
@@ -43,7 +43,8 @@ def _rows(state: StackState) -> list[dict[str, Any]]:
                 "pid": service.pid,
                 "ready": bool(page.get("ready", lives)),
                 "lag": page.get("lag"),
-                "waits for": ", ".join(page.get("waits_for", ())),
+                "waits_for": page.get("waits_for", []),
+                "problems": page.get("problems", {}),
             }
         )
     return rows

@@ -22,6 +22,12 @@ def test_the_table_says_what_the_command_says(command: Command) -> None:
     assert CliRunner().invoke(application(command.name), [command.name, "--help"]).exit_code == 0
 
 
+def test_help_names_the_command_as_it_is_called() -> None:
+    done = subprocess.run([sys.executable, "-m", "services.cli", "key", "create"], capture_output=True, text=True)
+    assert "Usage: ./sluice key create" in done.stderr
+    assert "services.cli" not in done.stderr
+
+
 def test_help_and_a_slip_know_all_commands() -> None:
     listed = CliRunner().invoke(application(None), ["--help"], env={"COLUMNS": "200"}).output
     assert all(command.name in listed for command in COMMANDS)
