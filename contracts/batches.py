@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from .record import EpochMs, Record, Value
+from .record import EpochMs, Record, Value, empty
 from .requests import Caller, Surface, Voucher
 from .sealed import Locator, SealedRecord
 
@@ -174,7 +174,7 @@ class BatchEnded(IndexRecord):
 
     status: Ended
     at_ms: EpochMs
-    problems: Annotated[list[Problem], Field(max_length=MOST_PROBLEMS)] = []
+    problems: Annotated[list[Problem], Field(max_length=MOST_PROBLEMS)] = empty(list)
 
 
 BatchEvent = FileStored | FileDeleted | BatchCreated | BatchLeased | BatchAdvanced | BatchCancelled | BatchEnded

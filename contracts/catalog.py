@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from .prices import PriceRule
-from .record import EpochMs, StateRecord
+from .record import EpochMs, StateRecord, empty
 
 MOST_VERSIONS = 64
 """On the log; the console deletes older ones."""
@@ -24,7 +24,7 @@ class CatalogPublished(StateRecord):
     published_at_ms: EpochMs
     document: dict[str, Any]
     """Providers, models, auto-routing, defaults, limits, billing and routing, as `libs.config.document` reads them."""
-    prices: PriceList = {}
+    prices: PriceList = empty(dict)
     """Complete: whoever reads it looks nothing up elsewhere, so all services have the same."""
 
     @property

@@ -7,7 +7,7 @@ from pydantic import Field
 from .credit import BalanceChanged, MemberSpent
 from .labels import Labels
 from .quantities import Quantity
-from .record import EpochMs, Record, RequestId, Subject
+from .record import EpochMs, Record, RequestId, Subject, empty
 from .replies import Outcome
 from .usage import EstimatedFrom, TokenUsage
 
@@ -25,7 +25,7 @@ class ChargePosted(Record):
     provider_id: str | None = None
     outcome: Outcome
     tokens: TokenUsage
-    quantities: list[Quantity] = []
+    quantities: list[Quantity] = empty(list)
     """Of other units than tokens."""
     estimated: bool
     estimated_from: EstimatedFrom | None = None

@@ -13,7 +13,7 @@ from .contents import ContentsKept
 from .guardrails import Guardrails
 from .mcp import RuleFor, ToolRules
 from .patterns import Patterns
-from .record import EpochMs, StateRecord
+from .record import EpochMs, StateRecord, empty
 
 
 class SigningKeyPublished(StateRecord):
@@ -90,12 +90,12 @@ class PolicySet(StateRecord):
     """``deny``: no model whose provider keeps what it is sent."""
     member_daily_limit_microdollars: Annotated[int, Field(ge=0)] | None = None
     """What each member may spend from one midnight UTC to the next."""
-    member_daily_limits: dict[str, Annotated[int, Field(ge=0)]] = {}
+    member_daily_limits: dict[str, Annotated[int, Field(ge=0)]] = empty(dict)
     """Microdollars by account ID, for members with a limit of their own."""
     guardrails: Guardrails | None = None
     contents: ContentsKept | None = None
     """Its prompts and answers go to sinks; None: they do not."""
-    mcp: dict[RuleFor, ToolRules] = {}
+    mcp: dict[RuleFor, ToolRules] = empty(dict)
     """Which tools of MCP servers who may call: by role, and ``*`` for all; both must permit a tool."""
 
     @property
@@ -166,7 +166,7 @@ class RelayAnnounced(StateRecord):
     relay_id: str
     public_key: str
     """Base64: ML-KEM-768 (1184 bytes) then X25519 (32 bytes)."""
-    partitions: list[Annotated[int, Field(ge=0)]] = []
+    partitions: list[Annotated[int, Field(ge=0)]] = empty(list)
     """Of ``gateway.routes``, ascending: those that it runs now."""
     announced_at_ms: EpochMs
     expires_at_ms: EpochMs
@@ -183,7 +183,7 @@ class EpochKeySealed(StateRecord):
     """``<epoch>/<relay>``."""
     epoch_id: str
     relay_id: str
-    partitions: list[Annotated[int, Field(ge=0)]] = []
+    partitions: list[Annotated[int, Field(ge=0)]] = empty(list)
     """Of ``gateway.routes``, whose keys are in it."""
     sealed_key: str
     """Base64 of the HPKE ciphertext: the key of cached answers, then one for each of the partitions."""

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from .record import EpochMs, Refusal, RequestRecord, Subject, Value
+from .record import EpochMs, Refusal, RequestRecord, Subject, Value, empty
 
 
 class PolicyDecided(RequestRecord):
@@ -17,8 +17,8 @@ class PolicyDecided(RequestRecord):
 
     subject: Subject
     refusal: Refusal | None = None
-    provider_ids: list[str] = []
-    stand_ins: dict[str, list[str]] = {}
+    provider_ids: list[str] = empty(list)
+    stand_ins: dict[str, list[str]] = empty(dict)
     """Of the models that may stand in, those that the policy leaves, and the providers of each."""
     policy_version: int = 0
 
@@ -41,7 +41,7 @@ class Held(Value):
     key: str | None = None
     """The fingerprint of the key that it was made with."""
     model: str
-    tags: list[str] = []
+    tags: list[str] = empty(list)
     customer: str | None = None
     microdollars: Annotated[int, Field(ge=0)] = 0
     """The most that it can cost."""
@@ -56,7 +56,7 @@ class QuotaReserved(RequestRecord):
 
     subject: Subject
     refusal: Refusal | None = None
-    windows: list[QuotaWindow] = []
+    windows: list[QuotaWindow] = empty(list)
     held: Held | None = None
     byok: bool = False
     """No credit was reserved, because the owner has a key of their own: the gateway's must not be used."""
@@ -87,7 +87,7 @@ class CredentialGranted(RequestRecord):
 
     subject: Subject
     refusal: Refusal | None = None
-    grants: list[SealedGrant] = []
+    grants: list[SealedGrant] = empty(list)
     hook: SealedGrant | None = None
     """Of the webhook of the caller's organization: its address and secret, likewise sealed."""
 

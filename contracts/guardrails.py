@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from .patterns import Patterns
-from .record import Value
+from .record import Value, empty
 
 MOST_WORDS = 200
 MOST_CONDITIONS = 20
@@ -46,13 +46,13 @@ TextPatterns = Annotated[list[TextPattern], Field(max_length=MOST_TEXT_PATTERNS)
 class AnswerRules(Value):
     """Rules about answers, whole and streamed. A refusal names its rule, for example ``guardrails.answers.deny``."""
 
-    redact: list[Kind] = []
+    redact: list[Kind] = empty(list)
     """Replaced by its name, for example ``[EMAIL]``, before the answer is on the log."""
-    deny: list[Kind] = []
+    deny: list[Kind] = empty(list)
     """An answer with one is refused; a stream ends there with an error."""
-    words_deny: Words = []
+    words_deny: Words = empty(list)
     """Texts that no answer may have; case does not matter."""
-    patterns: TextPatterns = []
+    patterns: TextPatterns = empty(list)
     """What is replaced in answers, or refuses them."""
     tools_allow: list[str] | None = None
     """Names or wildcards of tools that a model may call; None: any."""
@@ -108,15 +108,15 @@ class Guardrails(Value):
     """The most that a request can cost, by the bounds that credit is held by."""
     tools_allow: list[str] | None = None
     """Names or wildcards of tools that a request may offer; None: any."""
-    redact: list[Kind] = []
+    redact: list[Kind] = empty(list)
     """Replaced by its name, for example ``[EMAIL]``, before the prompt is on the log."""
-    deny: list[Kind] = []
+    deny: list[Kind] = empty(list)
     """A request with one is refused."""
-    words_deny: Words = []
+    words_deny: Words = empty(list)
     """Texts that no request may have; case does not matter."""
-    patterns: TextPatterns = []
+    patterns: TextPatterns = empty(list)
     """What is replaced in prompts before they are on the log, or refuses them."""
-    conditions: Annotated[list[Condition], Field(max_length=MOST_CONDITIONS)] = []
+    conditions: Annotated[list[Condition], Field(max_length=MOST_CONDITIONS)] = empty(list)
     """The first that holds refuses."""
     answers: AnswerRules | None = None
     webhook: WebhookRules | None = None

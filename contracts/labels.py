@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from .record import Value
+from .record import Value, empty
 
 MOST_TAGS = 16
 MOST_TAG = 64
@@ -18,11 +18,11 @@ MOST_VALUE = 512
 class Labels(Value):
     """Who and what a request was for, in the client's own words. They decide nothing."""
 
-    tags: Annotated[list[Annotated[str, Field(max_length=MOST_TAG)]], Field(max_length=MOST_TAGS)] = []
+    tags: Annotated[list[Annotated[str, Field(max_length=MOST_TAG)]], Field(max_length=MOST_TAGS)] = empty(list)
     """Each once, in the client's order."""
     customer: Annotated[str, Field(max_length=MOST_CUSTOMER)] | None = None
     """The client's own user or customer that it asked for."""
     metadata: Annotated[
         dict[Annotated[str, Field(max_length=MOST_NAME)], Annotated[str, Field(max_length=MOST_VALUE)]],
         Field(max_length=MOST_PAIRS),
-    ] = {}
+    ] = empty(dict)

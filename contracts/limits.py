@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from .record import EpochMs, StateRecord, Value
+from .record import EpochMs, StateRecord, Value, empty
 
 Amount = Annotated[int, Field(ge=0)]
 """Of requests or tokens; of money in microdollars."""
@@ -47,8 +47,8 @@ class LimitsSet(StateRecord):
 
     owner: str
     version: Annotated[int, Field(ge=1)]
-    limits: list[Limit] = []
-    teams: dict[str, list[str]] = {}
+    limits: list[Limit] = empty(list)
+    teams: dict[str, list[str]] = empty(dict)
     """The account IDs of their members, by name."""
 
     @property

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from .patterns import Patterns
-from .record import Value
+from .record import Value, empty
 
 MOST_TOOL_CHARACTERS = 128
 ToolName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_./-]{1,128}$")]
@@ -46,7 +46,7 @@ class ToolRules(Value):
 
     allow: Patterned | None = None
     """None: all."""
-    deny: Patterned = []
+    deny: Patterned = empty(list)
 
     @cached_property
     def _allow(self) -> Patterns | None:

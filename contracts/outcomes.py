@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from .record import EpochMs, Record, StateRecord, Value
+from .record import EpochMs, Record, StateRecord, Value, empty
 
 Count = Annotated[int, Field(ge=0)]
 
@@ -34,9 +34,9 @@ class OutcomesCounted(Record):
     """No connection, 5xx, a timeout, nonsense, a refusal of the gateway's key; or broke off what it had begun."""
     limited: Count = 0
     """429."""
-    paces: dict[str, Pace] = {}
+    paces: dict[str, Pace] = empty(dict)
     """By the provider's name of the model."""
-    rests: dict[int, EpochMs] = {}
+    rests: dict[int, EpochMs] = empty(dict)
     """Keys of the gateway that the provider has had enough of, or refuses, by number: not to be used until then."""
     counted_at_ms: EpochMs
 

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from .quantities import KIND, Unit
-from .record import EpochMs, Value
+from .record import EpochMs, Value, empty
 
 DAY_S = 24 * 3600
 
@@ -46,7 +46,7 @@ class Price(Value):
     version: str
     tiers: Annotated[list[Rates], Field(min_length=1)]
     """By ascending ``above_input_tokens``; the first begins at 0."""
-    units: list[UnitRate] = []
+    units: list[UnitRate] = empty(list)
     """Of what is not counted in tokens."""
     flex_percent: Annotated[int, Field(ge=0, le=100)] | None = None
     """Of this price, for what the provider ran when it had room (`contracts.usage.ServiceTier`); None: all of it."""

@@ -1,10 +1,10 @@
 """What every record shares: immutable, tolerant of newer fields, versioned by its topic."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from functools import lru_cache
 from hashlib import blake2b
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -20,6 +20,15 @@ NO_HEADERS: Mapping[str, bytes] = {}
 
 EpochMs = Annotated[int, Field(ge=0)]
 """Milliseconds since 1970-01-01T00:00:00Z."""
+
+
+def empty(kind: Callable[[], Any]) -> Any:
+    """The default of a field: an empty list or dictionary of its own.
+
+    Written as ``= []`` pydantic would make it with `copy.deepcopy`, which took two thirds of the time to decode a
+    record (10 to 20 µs of a request's).
+    """
+    return Field(default_factory=kind, json_schema_extra={"default": kind()})
 
 
 class Value(BaseModel):
@@ -146,5 +155,5 @@ class Refusal(Value):
 
     status: Annotated[int, Field(ge=400, le=599)]
     message: str
-    metadata: dict[str, str | int | float | bool | None] = {}
+    metadata: dict[str, str | int | float | bool | None] = empty(dict)
     retry_after_s: Annotated[int, Field(ge=0)] | None = None

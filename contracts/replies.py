@@ -10,7 +10,7 @@ from pydantic_core import CoreSchema
 
 from .decisions import QuotaWindow
 from .headers import CALL, POSITION, REPLY_TO
-from .record import JSON, NO_HEADERS, Refusal, ReplyAddress, RequestId, RequestRecord
+from .record import JSON, NO_HEADERS, Refusal, ReplyAddress, RequestId, RequestRecord, empty
 
 STREAM_WINDOW = 64 * 1024
 """Bytes of a stream that its client has not been sent: with more the relay writes no further chunk. So neither relay,
@@ -45,13 +45,13 @@ class ReplyStarted(RequestRecord):
     reader: str = ""
     """See `reader_of`."""
     content_type: str = EVENTS
-    windows: list[QuotaWindow] = []
+    windows: list[QuotaWindow] = empty(list)
     waited_ms: Annotated[int, Field(ge=0)] = 0
     """See `QuotaReserved.waited_ms`."""
     provider_id: str | None = None
-    tried: list[str] = []
+    tried: list[str] = empty(list)
     """See `ReplyEnded.tried`."""
-    dropped: list[str] = []
+    dropped: list[str] = empty(list)
     """See `ReplyEnded.dropped`."""
     model: str | None = None
     """See `ReplyEnded.model`."""
@@ -127,14 +127,14 @@ class ReplyEnded(RequestRecord):
     """It has cost nobody anything: the same ``Idempotency-Key`` may be used again."""
     size: Annotated[int, Field(ge=0)] = 0
     """How many bytes of `ReplyChunk` records came before the tail."""
-    windows: list[QuotaWindow] = []
+    windows: list[QuotaWindow] = empty(list)
     waited_ms: Annotated[int, Field(ge=0)] = 0
     """See `QuotaReserved.waited_ms`."""
     provider_id: str | None = None
     """Who answered, or was asked last."""
-    tried: list[str] = []
+    tried: list[str] = empty(list)
     """Providers that failed before, as ``provider=status``."""
-    dropped: list[str] = []
+    dropped: list[str] = empty(list)
     """Fields of the client's request that the provider was not sent: its protocol lacks them, or it refuses them."""
     model: str | None = None
     """Which model stood in; None: the one that was asked for, or that its name stands for."""

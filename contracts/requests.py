@@ -9,7 +9,7 @@ from .answers import CacheUse
 from .labels import Labels
 from .mcp import ToolName
 from .quantities import Quantity
-from .record import EpochMs, Record, ReplyAddress, RequestRecord, Subject, Value
+from .record import EpochMs, Record, ReplyAddress, RequestRecord, Subject, Value, empty
 
 MOST_STAND_INS = 8
 MOST_RETRIES = 5
@@ -129,7 +129,7 @@ class CallableRequest(AddressedRequest):
     patient: bool = False
     """Nobody waits for it: a provider may run it when it has room, where that costs less."""
     cache: CacheUse | None = None
-    upstream_headers: dict[str, str] = {}
+    upstream_headers: dict[str, str] = empty(dict)
     """The client's headers that are for the provider, as its reference has them (``anthropic-beta``)."""
 
 
@@ -157,13 +157,13 @@ class RequestAccepted(CallableRequest):
     """For the caller; None: it came without a token."""
     asked_model: str | None = None
     """What the client named, where that stands for another (``kilo-auto/*``)."""
-    stand_ins: Annotated[list[str], Field(max_length=MOST_STAND_INS)] = []
+    stand_ins: Annotated[list[str], Field(max_length=MOST_STAND_INS)] = empty(list)
     """Models that answer where those before them cannot, in this order."""
-    provider_order: list[str] = []
+    provider_order: list[str] = empty(list)
     """Providers that the client wants asked first, in this order."""
-    provider_only: list[str] = []
+    provider_only: list[str] = empty(list)
     """The client wants no others than these; empty: any."""
-    provider_ignore: list[str] = []
+    provider_ignore: list[str] = empty(list)
     """The client wants none of these."""
     provider_sort: ProviderSort | None = None
     """How the client wants them ordered; None: as the gateway's operator does."""
@@ -173,7 +173,7 @@ class RequestAccepted(CallableRequest):
     """Another provider may be asked where the first fails before its first byte."""
     route_by_ms: EpochMs
     """A request without a route by then is failed."""
-    quantities_most: list[Quantity] = []
+    quantities_most: list[Quantity] = empty(list)
     """Of other units than tokens."""
     prompt_waits: bool = False
     """Its prompt is large: the ingress publishes it when the router asks for it (`contracts.replies.PromptWanted`), so

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from .decisions import QuotaWindow, SealedGrant
-from .record import EpochMs, Refusal, Value
+from .record import EpochMs, Refusal, Value, empty
 from .requests import AddressedRequest, CallableRequest
 
 
@@ -26,7 +26,7 @@ class RoutePlanned(CallableRequest):
     """More than one: whoever fails before its first byte is followed by the next. Nobody follows a user's own key."""
     hook: SealedGrant | None = None
     """Of the webhook that the caller's organization has; whether it is asked, its rules say."""
-    windows: list[QuotaWindow] = []
+    windows: list[QuotaWindow] = empty(list)
     waited_ms: Annotated[int, Field(ge=0)] = 0
     """See `QuotaReserved.waited_ms`."""
     reserved_microdollars: int | None = None
@@ -40,7 +40,7 @@ class RequestRejected(AddressedRequest):
     refusal: Refusal
     failed: bool = False
     """True where Sluice, not a rule, is the reason: a decision that never came, a record that was broken."""
-    windows: list[QuotaWindow] = []
+    windows: list[QuotaWindow] = empty(list)
     waited_ms: Annotated[int, Field(ge=0)] = 0
     """See `QuotaReserved.waited_ms`."""
     rejected_at_ms: EpochMs

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from .quantities import Quantity
-from .record import EpochMs, Value
+from .record import EpochMs, Value, empty
 from .replies import Outcome
 from .requests import RequestFacts
 
@@ -63,7 +63,7 @@ class UsageRecorded(RequestFacts):
     outcome: Outcome
     status: int
     tokens: TokenUsage = TokenUsage()
-    quantities: list[Quantity] = []
+    quantities: list[Quantity] = empty(list)
     """Of other units than tokens."""
     estimated: bool = False
     """True where the provider gave no counts."""
@@ -73,7 +73,7 @@ class UsageRecorded(RequestFacts):
     reserved_microdollars: int | None = None
     """What was held for it; None where nothing was."""
     attempts: Annotated[int, Field(ge=0)] = 0
-    tried: list[str] = []
+    tried: list[str] = empty(list)
     """Providers that failed before, as ``provider=status``."""
     routed_at_ms: EpochMs | None = None
     """When the router had all verdicts."""

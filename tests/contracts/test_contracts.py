@@ -16,7 +16,7 @@ from jsonschema import Draft202012Validator
 from contracts import headers, services, topics
 from contracts.charges import ChargePosted
 from contracts.prompts import PromptSubmitted
-from contracts.record import Record, ReplyAddress, StateRecord
+from contracts.record import Record, ReplyAddress, StateRecord, Value
 from contracts.replies import Outcome
 from contracts.services import SERVICES, Group, ServiceSpec
 from contracts.topic import Spread, Topic
@@ -45,6 +45,14 @@ def test_generated_documents_are_current() -> None:
     assert (FOLDER / "generated/asyncapi.yaml").read_text() == asyncapi(), "run ./sluice contracts"
     assert (FOLDER / "generated/management-openapi.json").read_text() == document(), "run ./sluice contracts"
     assert (FOLDER / "generated/gateway-openapi.json").read_text() == gateway.text(), "run ./sluice contracts"
+
+
+def test_no_default_of_a_record_s_field_is_copied_each_time_it_is_decoded() -> None:
+    """See `contracts.record.empty`."""
+    values = [Value]
+    for kind in values:
+        values += (one for one in kind.__subclasses__() if one.__module__.startswith("contracts."))
+        assert not [name for name, field in kind.model_fields.items() if field.default in ([], {})], kind
 
 
 def test_readmes_list_what_services_read_and_write() -> None:
