@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.partitioner import DefaultPartitioner
 
 from contracts import topics
 from contracts.services import ServiceSpec
+from libs.bus.partitioning import Partitioner
 from libs.bus.producer import Producer, settle
 from libs.bus.settings import BusSettings
 from libs.bus.signing import Signer, Trust
@@ -18,7 +18,7 @@ TESTS = ServiceSpec("tests", writes=topics.TOPICS)
 SIGNER = Signer(secrets.token_bytes(32))
 TRUST = Trust({service: [SIGNER.public_key] for service in ("console", "key-vault", "relay")})
 """The tests sign for everybody."""
-_PARTITIONER = DefaultPartitioner()
+_PARTITIONER = Partitioner()
 
 
 @asynccontextmanager
