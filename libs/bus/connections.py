@@ -57,24 +57,35 @@ def _send_or_break(connection: AIOKafkaConnection, request: Any, *arguments: Any
     except RuntimeError as error:
         connection.close(reason=CloseReason.CONNECTION_BROKEN)
         raise KafkaConnectionError(f"the broker closed the connection: {error}") from None
+    if not options.get("expect_response", True):
+        return answer
+    if request.API_KEY in _PROMPT:
+        return _in_time(connection, answer, ANSWER_WITHIN_S)
     if request.API_KEY in _FOR_ANY:
         return _in_time(connection, answer, ANSWER_WITHIN_S if busy else ELSEWHERE_WITHIN_S)
-    return _in_time(connection, answer, ANSWER_WITHIN_S) if request.API_KEY in _PROMPT else answer
+    return answer
+
+
+def _in_time(connection: AIOKafkaConnection, answer: Any, within_s: float) -> Any:
+    """In place of aiokafka's coroutine, whose time-out is too long: what it waits for, and one timer."""
+    answer.close()
+    _, _, waiting = connection._requests[-1]
+    timer = connection._loop.call_later(within_s, _give_up, connection, waiting)
+    waiting.add_done_callback(lambda _: timer.cancel())
+    return waiting
+
+
+def _give_up(connection: AIOKafkaConnection, waiting: asyncio.Future[Any]) -> None:
+    if waiting.done():
+        return
+    waiting.set_exception(TimeoutError())
+    # Not all who wait here close it, and it would be silent for the next, too.
+    connection.close(reason=CloseReason.CONNECTION_TIMEOUT)
 
 
 async def _connect_in_time(connection: AIOKafkaConnection) -> Any:
     async with asyncio.timeout(ELSEWHERE_WITHIN_S):
         return await _connect(connection)
-
-
-async def _in_time(connection: AIOKafkaConnection, answer: Any, within_s: float) -> Any:
-    try:
-        async with asyncio.timeout(within_s):
-            return await answer
-    except TimeoutError:
-        # Not all who wait here close it, and it would be silent for the next, too.
-        connection.close(reason=CloseReason.CONNECTION_TIMEOUT)
-        raise
 
 
 def _close_at_once(connection: AIOKafkaConnection, *arguments: Any, **options: Any) -> Any:

@@ -21,7 +21,7 @@ NO_ERROR = 0
 SESSION_NOT_FOUND = 70
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Asked(Generic[P]):
     """What a fetch says to the broker."""
 

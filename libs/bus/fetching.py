@@ -4,7 +4,6 @@ Two of its functions are wrapped; what it makes of an answer stays its own. ADR 
 """
 
 from collections.abc import Callable
-from copy import copy
 from typing import Any
 
 from aiokafka import TopicPartition
@@ -24,24 +23,24 @@ class SessionFetch(FetchRequest):  # type: ignore[misc]
     _CLASSES = FetchRequest._CLASSES
 
     def __init__(self, whole: FetchRequest, session: FetchSession[TopicPartition]) -> None:
-        self._whole = whole
+        vars(self).update(vars(whole))
+        self._wanted: list[tuple[str, list[tuple[int, int, int]]]] = whole.topics
         self.session = session
 
     @property
     def topics(self) -> list[tuple[str, list[tuple[int, int, int]]]]:
         """Offset and most bytes of each partition that is wanted."""
-        wanted: list[tuple[str, list[tuple[int, int, int]]]] = self._whole.topics
-        return wanted
+        return self._wanted
 
     def build(self, request_struct_class: Any) -> Any:
         """The request in a version of the protocol."""
+        self._topics = self._wanted
         if request_struct_class.API_VERSION < SESSIONS_SINCE_VERSION:
-            return self._whole.build(request_struct_class)
-        wanted = {TopicPartition(topic, entry[0]): entry for topic, entries in self.topics for entry in entries}
+            return super().build(request_struct_class)
+        wanted = {TopicPartition(topic, entry[0]): entry for topic, entries in self._wanted for entry in entries}
         asked = self.session.ask(wanted)
-        named = copy(self._whole)
-        named._topics = _by_topic({one: wanted[one] for one in asked.partitions})
-        request = named.build(request_struct_class)
+        self._topics = _by_topic({one: wanted[one] for one in asked.partitions})
+        request = super().build(request_struct_class)
         request.session_id, request.session_epoch = asked.session_id, asked.epoch
         request.forgotten_topics_data = _by_topic({one: one.partition for one in asked.forgotten})
         return request

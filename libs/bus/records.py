@@ -24,9 +24,9 @@ class PoisonError(Exception):
     """A record that cannot be decoded, believed or handled; the message says why and quotes nothing of it."""
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True)
 class Received(Generic[R]):
-    """A decoded record and its position on the log."""
+    """A decoded record and its position on the log. Nobody changes it; to be frozen would triple what it costs."""
 
     record: R
     topic: Topic[Any]
