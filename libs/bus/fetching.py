@@ -23,7 +23,7 @@ class SessionFetch(FetchRequest):  # type: ignore[misc]
     _CLASSES = FetchRequest._CLASSES
 
     def __init__(self, whole: FetchRequest, session: FetchSession[TopicPartition]) -> None:
-        vars(self).update(vars(whole))
+        self.__dict__.update(vars(whole))
         self._wanted: list[tuple[str, list[tuple[int, int, int]]]] = whole.topics
         self.session = session
 

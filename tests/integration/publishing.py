@@ -8,8 +8,7 @@ from aiokafka import AIOKafkaProducer
 
 from contracts import topics
 from contracts.services import ServiceSpec
-from libs.bus.partitioning import Partitioner
-from libs.bus.producer import Producer, settle
+from libs.bus.producer import Producer, partition_of, settle
 from libs.bus.settings import BusSettings
 from libs.bus.signing import Signer, Trust
 from tests.unit.records import accepted
@@ -18,7 +17,6 @@ TESTS = ServiceSpec("tests", writes=topics.TOPICS)
 SIGNER = Signer(secrets.token_bytes(32))
 TRUST = Trust({service: [SIGNER.public_key] for service in ("console", "key-vault", "relay")})
 """The tests sign for everybody."""
-_PARTITIONER = Partitioner()
 
 
 @asynccontextmanager
@@ -45,9 +43,8 @@ async def raw_producer(bus: BusSettings) -> AsyncIterator[AIOKafkaProducer]:
 
 def key_in(partition: int, bus: BusSettings, prefix: str) -> str:
     """A key with this prefix that lies in a partition of the keyed topics."""
-    numbers = list(range(bus.partitions))
     names = (f"{prefix}-{number}" for number in range(1_000))
-    return next(name for name in names if _PARTITIONER(name.encode(), numbers, numbers) == partition)
+    return next(name for name in names if partition_of(bus, topics.REQUESTS, name) == partition)
 
 
 async def publish(producer: Producer, run: str, count: int, *, first: int = 0, subject: str | None = None) -> None:

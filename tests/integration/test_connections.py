@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import uvloop
 from aiokafka.conn import AIOKafkaConnection, create_conn
-from aiokafka.errors import KafkaConnectionError
+from aiokafka.errors import KafkaConnectionError, KafkaError
 from aiokafka.protocol.admin import SaslHandShakeRequest
 from aiokafka.protocol.metadata import MetadataRequest
 
@@ -132,3 +132,29 @@ def test_nobody_waits_for_the_goodbye_of_a_broker_that_holds_a_fetch(
                 await held
 
     run(close_while_it_holds())
+
+
+@pytest.mark.parametrize("run", [uvloop.run, asyncio.run])
+@pytest.mark.parametrize("answer", [b"\xff\xff\xff\xff", b"\0\0\0\x08" + b"\0" * 8, b""])
+def test_an_answer_that_is_none_ends_the_connection_for_all_who_wait(
+    bus: BusSettings, run: Callable[..., None], answer: bytes
+) -> None:
+    async def ask_who_answers_so() -> None:
+        async def through(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            """Lets the first answer pass: that of the connection's own question."""
+            far_reader, far_writer = await asyncio.open_connection(*bus.bootstrap.split(":"))
+            far_writer.write(await reader.read(1_000))
+            writer.write(await far_reader.read(10_000))
+            await reader.read(1_000)
+            writer.write(answer)
+            for one in (far_writer, writer):
+                one.close()
+
+        async with await asyncio.start_server(through, "127.0.0.1", 0) as server:
+            connection = await create_conn(*server.sockets[0].getsockname())
+            asked = [asyncio.ensure_future(connection.send(MetadataRequest([]))) for _ in range(2)]
+            await asyncio.wait(asked)
+            assert all(isinstance(one.exception(), KafkaError) for one in asked)
+            assert not connection.connected()
+
+    run(ask_who_answers_so())
