@@ -86,11 +86,13 @@ def translation(call: Call, provider: Provider) -> Exchange:
     outgoing = adapter.build(sent, call, provider)
     ignored = left_out(call.body, dialect.understood) if dialect.understood else ()
     dropped = as_asked({*outgoing.dropped, *refused(chat, kept), *ignored, *dialect.left_out(call.body)}, call.body)
+    if dropped:
+        outgoing = replace(outgoing, dropped=tuple(sorted(dropped)))
     writer = dialect.writer(call.model, call.body)
     if kinds is not None and functions.are_used(call.body):
         writer = functions.WithFunctionCall(writer)
     return Exchange(
-        replace(outgoing, dropped=tuple(sorted(dropped))),
+        outgoing,
         authorize_of(provider),
         adapter.framing,
         Translated(adapter.reader(call), WithoutThoughts(writer) if is_excluded(call.body) else writer, call.answer_id),

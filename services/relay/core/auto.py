@@ -29,6 +29,8 @@ def in_manner(body: dict[str, Any], request: CallableRequest) -> dict[str, Any]:
 
 def as_client_asked(exchange: Exchange, body: Mapping[str, Any]) -> Exchange:
     """The exchange, which does not name as left out what the client had not asked for."""
+    if not exchange.outgoing.dropped:
+        return exchange
     unasked = _OURS - body.keys()
     dropped = tuple(name for name in exchange.outgoing.dropped if name not in unasked)
     return replace(exchange, outgoing=replace(exchange.outgoing, dropped=dropped))
