@@ -156,15 +156,29 @@ class Producer:
         Raises:
             MessageSizeTooLargeError: see `publish`.
         """
-        while True:
-            try:
-                await settle([await self.publish(topic, record, trace)])
-                return
-            except MessageSizeTooLargeError:
-                raise
-            except KafkaError as error:
-                log.warning("published again", record=type(record).__name__, error=type(error).__name__)
+        await self.publish_all_until_acknowledged([(topic, record)], trace)
+
+    async def publish_all_until_acknowledged(
+        self, records: Iterable[tuple[Topic[Any], Record]], trace: str = ""
+    ) -> None:
+        """The same of several, which are under way together."""
+        left = list(records)
+        while left:
+            tried = [(one, await self._tried(*one, trace)) for one in left]
+            left = [one for one, acknowledgement in tried if not await _is_there(acknowledgement, one[1])]
+            if left:
                 await asyncio.sleep(RETRY_S)
+
+    async def _tried(self, topic: Topic[Any], record: Record, trace: str) -> Acknowledgement:
+        """As `publish`; that the buffer stays full is an acknowledgement that fails, too."""
+        try:
+            return await self.publish(topic, record, trace)
+        except MessageSizeTooLargeError:
+            raise
+        except KafkaError as error:
+            failed: Acknowledgement = asyncio.get_running_loop().create_future()
+            failed.set_exception(error)
+            return failed
 
     async def delete(self, topic: Topic[Any], key: str, *, newer_than: int = 0) -> Acknowledgement:
         """Queues the deletion of a key of a compacted topic, which must lie by its key. Raises as `publish` does."""
@@ -259,6 +273,17 @@ async def _close(client: AIOKafkaProducer) -> None:
     with contextlib.suppress(KafkaError, TimeoutError):
         async with asyncio.timeout(CLOSE_WITHIN_S):
             await client.stop()
+
+
+async def _is_there(acknowledgement: Acknowledgement, record: Record) -> bool:
+    try:
+        await acknowledgement
+    except MessageSizeTooLargeError:
+        raise
+    except KafkaError as error:
+        log.warning("published again", record=type(record).__name__, error=type(error).__name__)
+        return False
+    return True
 
 
 async def settle(acknowledgements: Iterable[Acknowledgement]) -> None:

@@ -1,7 +1,5 @@
 """Publishes how attempts begin and end, and what follows from an end: the relay's diary, ``gateway.attempts``."""
 
-import asyncio
-
 import structlog
 from aiokafka.errors import MessageSizeTooLargeError
 
@@ -87,7 +85,5 @@ class Diary:
         if ended.stored:
             # Before the end of the answer: whoever has seen it may ask for it.
             await self._producer.publish_until_acknowledged(topics.RESPONSE_INDEX, ended.stored, trace)
-        await asyncio.gather(
-            self._producer.publish_until_acknowledged(topics.USAGE, ended.usage, trace),
-            self._producer.publish_until_acknowledged(topics.replies_of(ended.reply.reply_to), ended.reply, trace),
-        )
+        reply = (topics.replies_of(ended.reply.reply_to), ended.reply)
+        await self._producer.publish_all_until_acknowledged([(topics.USAGE, ended.usage), reply], trace)
