@@ -1,4 +1,4 @@
-"""Requests that are not streamed, as bytes for `tests.bench.load`, and load of many keys at several ingresses."""
+"""Requests as bytes for `tests.bench.load`, and load of many keys at several ingresses."""
 
 import asyncio
 import itertools
@@ -13,7 +13,17 @@ import uvloop
 from tests.bench.load import Result, raw_post, run
 
 PROMPT = " ".join(["word"] * 400)
-_BODY = orjson.dumps({"model": "stub/echo", "messages": [{"role": "user", "content": PROMPT}]})
+STREAM = " [[stub chunks=200 gap_ms=5]]"
+"""Has the stub provider stream so."""
+
+
+def body(*, stream: bool = False, model: str = "stub/echo") -> bytes:
+    """Of a chat completion."""
+    content = PROMPT + (STREAM if stream else "")
+    return orjson.dumps({"model": model, "stream": stream, "messages": [{"role": "user", "content": content}]})
+
+
+_BODIES = {stream: body(stream=stream) for stream in (False, True)}
 
 
 def traceparent(trace_id: str, *, sampled: bool) -> str:
@@ -29,12 +39,12 @@ class Door:
         assert parts.hostname and parts.port
         self.host, self.port, self._path = parts.hostname, parts.port, parts.path
 
-    def request(self, key: str, traceparent: str | None = None) -> bytes:
+    def request(self, key: str, traceparent: str | None = None, *, stream: bool = False) -> bytes:
         """A request to the stub provider's model."""
         headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}"}
         if traceparent:
             headers["traceparent"] = traceparent
-        return raw_post(self.host, self.port, self._path, _BODY, headers)
+        return raw_post(self.host, self.port, self._path, _BODIES[stream], headers)
 
     async def keep_busy(self, make: bytes | Callable[[], bytes], *, connections: int, seconds: float) -> Result:
         """So many requests at a time.

@@ -17,7 +17,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
-import orjson
 import psutil
 import uvloop
 
@@ -30,10 +29,9 @@ from deploy.local.stack import KAFKA_STORE
 from deploy.local.stub import KEY_VARIABLE
 from services.cli.output import report
 from tests.bench import chain
-from tests.bench.asking import PROMPT
+from tests.bench.asking import body
 from tests.bench.load import Result, raw_post, run
 
-STREAM = " [[stub chunks=200 gap_ms=5]]"
 STUB_KEY = "sk-bench-0123456789"
 READY_WITHIN_S = 120.0
 CONFIG = """\
@@ -125,12 +123,8 @@ def http_drive(url: str, key: str, model: str, more: Mapping[str, str] | None = 
     host, port = parts.hostname, parts.port
     headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}", **(more or {})}
 
-    def body(stream: bool) -> bytes:
-        content = PROMPT + (STREAM if stream else "")
-        return orjson.dumps({"model": model, "stream": stream, "messages": [{"role": "user", "content": content}]})
-
     async def drive(*, connections: int, seconds: float, stream: bool = False, each: int | None = None) -> Result:
-        raw = raw_post(host, port, parts.path, body(stream), headers)
+        raw = raw_post(host, port, parts.path, body(stream=stream, model=model), headers)
         load = run(host, port, raw, connections=connections, seconds=seconds, each=each)
         return await asyncio.to_thread(lambda: uvloop.run(load))
 

@@ -1,6 +1,7 @@
 """``./sluice bench growth``: many requests of mixed sizes through one stack: does it slow down, does memory grow?
 
-With ``--by instances``, ``partitions`` or ``owners``: what becomes of a stack that has more of them.
+With ``--by instances``, ``partitions`` or ``owners``: what becomes of a stack that has more of them;
+``--by traffic``: what each request leaves on the log.
 """
 
 import asyncio
@@ -21,8 +22,10 @@ import orjson
 from services.cli.output import as_table, report
 from tests.bench.growing import KINDS
 from tests.bench.stacks import Measured, finish, measured_stack
+from tests.bench.traffic import by_traffic
 
 CONNECTIONS = 8
+BY = {**KINDS, "traffic": by_traffic}
 WINDOW = 1_000
 SIZES = ((0.9, 2_000), (0.08, 20_000), (0.0175, 200_000), (0.0025, 10 * 2**20))
 """Shares of requests, and bytes of their prompts."""
@@ -42,7 +45,7 @@ async def main(options: Namespace) -> None:
     if options.by == "requests":
         await by_requests(options)
         return
-    rows = await KINDS[options.by](options)
+    rows = await BY[options.by](options)
     if options.json:
         sys.stdout.write(json.dumps(rows, indent=1) + "\n")
     else:
@@ -109,7 +112,7 @@ def _note(measured: Measured, run: _Run) -> None:
 
 if __name__ == "__main__":
     parser = ArgumentParser(prog="sluice bench growth", description=__doc__)
-    parser.add_argument("--by", choices=("requests", *KINDS), default="requests", help="what there is more and more of")
+    parser.add_argument("--by", choices=("requests", *BY), default="requests", help="what there is more and more of")
     parser.add_argument("--requests", type=int, default=20_000, help="by requests: how many")
     parser.add_argument("--seed", type=int, default=1, help="by requests: of their sizes")
     parser.add_argument("--connections", type=int, default=64, help="else: requests in flight")
