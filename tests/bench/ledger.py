@@ -54,11 +54,11 @@ _USAGE = """
     insert into ledger.usage (request_id, owner, subject, account_id, organization_id, key_fingerprint, surface, model,
         provider_id, upstream_model, outcome, status, input_tokens, output_tokens, cache_read_tokens,
         cache_write_tokens, reasoning_tokens, input_image_tokens, output_image_tokens, input_audio_tokens,
-        output_audio_tokens, estimated, byok, free, attempts, cost_microdollars, price_version, accepted_at, ended_at,
-        first_byte_ms, task_id, client_version, mode)
+        output_audio_tokens, estimated, byok, free, attempts, cost_microdollars, catalog_version, price_version,
+        accepted_at, ended_at, first_byte_ms, task_id, client_version, mode)
     select id, 'org:' || o, 'org:' || o, o || '-' || m, o::text, o || '-' || m, 'chat.completions', 'model/' || model,
         'stub', 'echo-1', 'completed', 200, 500, 200, 0, 0, 0, 0, 0, 0, 0, false, false, false, 1, 100 + n % 900,
-        'bench', now() - make_interval(days => d), now(), 20, md5(n::text), 'bench', 'code'
+        1, 'bench', now() - make_interval(days => d), now(), 20, md5(n::text), 'bench', 'code'
     from fill
 """
 
