@@ -32,12 +32,19 @@ class OtlpHandler(logging.Handler):
         self._exporter = OTLPLogExporter()
         self._provider.add_log_record_processor(BatchLogRecordProcessor(self._exporter))
         self._closed = False
-        # A filter is asked before the handler's lock is taken: `logging` holds it while it closes.
         self.addFilter(lambda record: not record.name.startswith(_OWN))
         self._logger = self._provider.get_logger("sluice")
 
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Without the handler's lock, which `logging` holds while it closes: whoever is to send what is left may log
+        itself, and each would wait for the other until the provider gives up (30 s)."""
+        kept = bool(self.filter(record))
+        if kept:
+            self.emit(record)
+        return kept
+
     def emit(self, record: logging.LogRecord) -> None:
-        """Queues a line."""
+        """Queues a line, from any thread."""
         fields: dict[str, Any] = dict(record.msg) if isinstance(record.msg, dict) else {"event": record.getMessage()}
         trace_id, span_id = fields.pop("trace_id", None), fields.pop("span_id", None)
         body = str(fields.pop("event", ""))
