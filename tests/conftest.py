@@ -1,7 +1,9 @@
 """What every test may ask for: a broker, or a whole stack, on the chosen Kafka."""
 
 import os
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator, Generator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -14,10 +16,14 @@ from deploy.local.kafka.startup_cache import ensure_startup_cache
 from deploy.local.ports import LOOPBACK, free_port
 from deploy.local.stack import KAFKA_STORE
 from libs.bus.settings import BusSettings
+from tests.forking import Forks, first_process, started_by
+from tests.ordering import ordered, shares
 from tests.stacks import Gateway, logged_since, running_stack
 
 settings.register_profile("sluice", deadline=None, max_examples=100)
 settings.load_profile("sluice")
+_shared = AsyncExitStack()
+"""What tests of several files use."""
 for name in [name for name in os.environ if name.startswith("SLUICE_") and name != "SLUICE_PYTHON"]:
     del os.environ[name]
 
@@ -27,6 +33,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--kafka", default="embedded", help="embedded or HOST:PORT")
     parser.addoption("--write-tables", action="store_true", help="write what passed into documents")
     parser.addoption("--update-pins", action="store_true", help="pin the newest clients of docs/clients.md first")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """See `tests.ordering`."""
+    items[:] = ordered(items)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -52,7 +63,13 @@ async def bus(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIter
     if ":" in kafka:
         yield BusSettings(bootstrap=kafka, partitions=4)
         return
-    home = Home(tmp_path_factory.mktemp("broker"))
+    yield await _shared.enter_async_context(_broker(tmp_path_factory.mktemp("broker")))
+    await _shared.aclose()
+
+
+@asynccontextmanager
+async def _broker(folder: Path) -> AsyncIterator[BusSettings]:
+    home = Home(folder)
     home.prepare()
     port = free_port()
     settings_ = BusSettings(bootstrap=f"{LOOPBACK}:{port}", partitions=4)
@@ -65,7 +82,29 @@ async def bus(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIter
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def _first() -> AsyncIterator[Forks]:
+    async with first_process() as forks:
+        yield forks
+
+
+@pytest.fixture(scope="module")
+def forks(_first: Forks) -> Iterator[None]:
+    """For a file with a stack of its own: its services start as forks. Processes of the shared stack, of the commands
+    and of the secured one start as users' do."""
+    with started_by(_first):
+        yield
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def gateway(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gateway]:
     """A whole stack that tests share; whoever breaks it starts one of their own."""
-    async with running_stack(tmp_path_factory.mktemp("stack"), kafka) as started:
-        yield started
+    yield await _shared.enter_async_context(running_stack(tmp_path_factory.mktemp("stack"), kafka))
+    await _shared.aclose()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session", autouse=True)
+async def _nothing_idle(request: pytest.FixtureRequest) -> None:
+    """Stops what is shared when nobody who is left needs it."""
+    items = request.session.items
+    if not shares(items[items.index(request._pyfuncitem) :]):
+        await _shared.aclose()

@@ -50,7 +50,7 @@ _STATIC = (
 
 
 _SIDE_BY_SIDE = ("--dist", "loadfile", "--no-loadscope-reorder")
-"""Tests of one file share their stack. In the order of their names the long ones come first, and the quick last."""
+"""Tests of one file share their stack; `tests.ordering` says which come first."""
 MOST_WORKERS = 4
 """Each has a broker, a database and all services."""
 

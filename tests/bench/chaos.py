@@ -28,12 +28,12 @@ from deploy.local.errors import StackError
 from deploy.local.home import ROOT
 from services.cli.output import as_json, as_table, out, report
 from tests.bench.faults import BROKER, POSTGRES, Fault, Kind, volleys
-from tests.bench.forking import forked_services
 from tests.bench.links import LinkedBroker, linked_broker
 from tests.bench.stacks import finish
 from tests.documents import put
 from tests.faults.books import check_books
 from tests.faults.load import Load
+from tests.forking import forked_services
 from tests.stacks import CONFIG, Gateway, running_stack, until
 
 ANSWERS_WITHIN_S = 90.0

@@ -19,12 +19,12 @@ import orjson
 from deploy.local import child as supervision
 from deploy.local.home import ROOT
 from services.cli.output import as_json, as_table, out
-from tests.bench.forking import forked_services
 from tests.bench.limit_kills import Bench, Seen
 from tests.bench.limit_kinds import FREE_REQUESTS
 from tests.bench.stacks import finish, measured_stack
 from tests.documents import put
 from tests.faults.books import audited
+from tests.forking import forked_services
 
 ENVIRONMENT = {
     "SLUICE_TELEMETRY__SAMPLE_RATIO": "0",

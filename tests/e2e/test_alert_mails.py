@@ -27,7 +27,9 @@ async def mails() -> AsyncIterator[MailReceiver]:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def plane(kafka: str, tmp_path_factory: pytest.TempPathFactory, mails: MailReceiver) -> AsyncIterator[Plane]:
+async def plane(
+    kafka: str, forks: None, tmp_path_factory: pytest.TempPathFactory, mails: MailReceiver
+) -> AsyncIterator[Plane]:
     environment = {
         "SLUICE_BILLING__PREPAID": "true",
         "SLUICE_CONSOLE_MAIL_HOST": LOOPBACK,

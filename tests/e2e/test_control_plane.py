@@ -26,7 +26,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def plane(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Plane]:
+async def plane(kafka: str, forks: None, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Plane]:
     async with running_stack(tmp_path_factory.mktemp("plane"), kafka, instances={"ingress": 2}) as gateway:
         yield Plane(gateway, 2)
 

@@ -46,7 +46,7 @@ def _documented() -> dict[str, Any]:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def local(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gateway]:
+async def local(kafka: str, forks: None, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gateway]:
     """A stack with the documented local provider, and the stub."""
     folder, port = tmp_path_factory.mktemp("local"), free_port()
     command = [sys.executable, "-m", "tests.e2e.local_model", str(folder / "model.gguf"), str(port)]

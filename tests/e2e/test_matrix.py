@@ -75,7 +75,7 @@ def _configuration() -> dict[str, Any]:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def world(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gateway]:
+async def world(kafka: str, forks: None, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gateway]:
     """A stack with all providers."""
     folder = tmp_path_factory.mktemp("world")
     file = folder / "world.yaml"

@@ -31,7 +31,7 @@ async def traces() -> AsyncIterator[tuple[Collector, str]]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def duo(
-    kafka: str, tmp_path_factory: pytest.TempPathFactory, traces: tuple[Collector, str]
+    kafka: str, forks: None, tmp_path_factory: pytest.TempPathFactory, traces: tuple[Collector, str]
 ) -> AsyncIterator[Gateway]:
     """Two routers that share the accounts between them; a breaker that opens stays open."""
     options: dict[str, Any] = {"instances": {"router": 2}, "partitions": 4, "otlp_endpoint": traces[1]}
@@ -163,7 +163,7 @@ async def _with_own_key(plane: Plane) -> Person:
 
 
 async def test_who_is_down_is_not_waited_for_and_who_is_well_again_is_found_out(
-    kafka: str, tmp_path_factory: pytest.TempPathFactory
+    kafka: str, forks: None, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     short = {"SLUICE_ROUTING__BREAKER__OPEN_S": "1"}
     folder = tmp_path_factory.mktemp("recovery")

@@ -27,7 +27,7 @@ LIMITS = {
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def plane(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Plane]:
+async def plane(kafka: str, forks: None, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Plane]:
     environment = {
         "SLUICE_BILLING__PREPAID": "true",
         "SLUICE_BILLING__BUY_CREDITS_URL": "https://example.com/credits",
@@ -301,7 +301,7 @@ async def test_a_policy_can_be_tried_before_it_is_set(plane: Plane) -> None:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def limited(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Plane]:
+async def limited(kafka: str, forks: None, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Plane]:
     folder = tmp_path_factory.mktemp("limited")
     config = yaml.safe_load(CONFIG.read_text())
     config["limits"] |= LIMITS

@@ -24,7 +24,7 @@ def test_a_seed_is_a_plan_and_every_process_and_link_is_in_it() -> None:
     assert all(LONG_S[0] <= fault.for_s <= LONG_S[1] for fault in faults if fault.kind is Kind.STOP)
 
 
-async def test_whatever_fails_every_request_ends_once_and_is_booked_once(tmp_path: Path) -> None:
+async def test_whatever_fails_every_request_ends_once_and_is_booked_once(forks: None, tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     found = await chaos(tmp_path, SEED, FAULTS, together=FAULTS, kinds=frozenset({Kind.KILL}))
     assert found.faults == FAULTS

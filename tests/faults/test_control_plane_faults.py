@@ -14,7 +14,7 @@ from tests.stacks import running_stack, until
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def plane(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Plane]:
+async def plane(kafka: str, forks: None, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Plane]:
     async with running_stack(tmp_path_factory.mktemp("plane-faults"), kafka, instances={"ingress": 2}) as gateway:
         yield Plane(gateway, 2)
 

@@ -4,19 +4,22 @@ import asyncio
 import signal
 from collections import Counter
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import httpx
 import pytest
 import pytest_asyncio
 
+from contracts.services import RATE_LIMIT
+from libs.bus.progress import Progress
 from tests.e2e.plane import Person, Plane
 from tests.e2e.test_spending import fund
 from tests.faults.books import audited
-from tests.stacks import chat, running_stack, until
+from tests.stacks import NotYet, chat, running_stack, until
 
 CLIENTS = 200
 LIMIT_MICRODOLLARS = 1_000_000
-REBALANCED_WITHIN_S = 6
+WATCHED = replace(RATE_LIMIT, watches=(), watches_groups=RATE_LIMIT.groups)
 MOST_FAILURES = 20
 """Of one client; who sees more gives up, and the test fails instead of lasting for ever."""
 COSTLY = "[[stub chunks=6000]]"
@@ -24,7 +27,7 @@ COSTLY = "[[stub chunks=6000]]"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def plane(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Plane]:
+async def plane(kafka: str, forks: None, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Plane]:
     environment = {
         "SLUICE_BILLING__PREPAID": "true",
         "SLUICE_TRUSTED_PROXIES": "1",
@@ -37,22 +40,44 @@ async def plane(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIt
 
 
 async def _disturb(plane: Plane) -> None:
-    """kill -9 of one of one, then of one of three; then back to one."""
+    """kill -9 of one of one, then of one of three; then back to one. Each step meets services at work."""
     stack = plane.gateway.stack
-    steps = (
-        lambda: stack.children["rate-limit"].kill(),
-        lambda: stack.start_service("rate-limit", 2),
-        lambda: stack.start_service("rate-limit", 3),
-        lambda: stack.children["rate-limit"].kill(),
-        lambda: stack.children["rate-limit-2"].stop(),
-        lambda: stack.children["rate-limit-3"].stop(),
-    )
-    for step in steps:
-        done = step()
-        if done is not None:
-            await done
-        # Long enough for the group to change hands: each step is to meet a service at work.
-        await asyncio.sleep(REBALANCED_WITHIN_S)
+    await _killed(plane, 1)
+    for number in (2, 3):
+        await stack.start_service(RATE_LIMIT.name, number)
+        await _at_work(plane, number)
+    await _killed(plane, 3)
+    for number in (2, 3):
+        await stack.remove_service(RATE_LIMIT.name, number)
+        await _at_work(plane, 4 - number)
+
+
+async def _killed(plane: Plane, running: int) -> None:
+    """The first of so many dies, and they are at work again."""
+    child = plane.gateway.stack.children[RATE_LIMIT.name]
+    restarts = child.restarts
+    child.kill()
+
+    async def restarted() -> bool | None:
+        return child.restarts > restarts or None
+
+    await until(restarted, what="the restart")
+    await _at_work(plane, running)
+
+
+async def _at_work(plane: Plane, count: int) -> None:
+    """So many share the partitions, and each has loaded its own."""
+    stack = plane.gateway.stack
+    async with Progress(stack.bus, WATCHED) as progress:
+
+        async def settled() -> bool | NotYet:
+            group = (await progress.read()).groups[RATE_LIMIT.name]
+            ready = [answer.get("ready") for name, answer in (await stack.health()).items() if RATE_LIMIT.name in name]
+            return (group.state, group.members, ready) == ("Stable", count, [True] * count) or NotYet(
+                f"{group} {ready}"
+            )
+
+        await until(settled, what=f"{count} at work", within_s=90)
 
 
 async def _ready(plane: Plane) -> None:

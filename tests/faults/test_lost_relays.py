@@ -31,7 +31,7 @@ CROWD = [
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def own(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gateway]:
+async def own(kafka: str, forks: None, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gateway]:
     """A stack to break."""
     if ":" in kafka:
         pytest.fail("fault tests break their broker; give them one that they may start: --kafka embedded")

@@ -1,7 +1,8 @@
 """Services that begin as forks of one process that has imported them all: a start without the imports.
 
-For runs that kill hundreds: what a start costs there is the imports almost alone, 0.9 to 2 s of CPU. All else is as
-ever: environment, log, sockets, process group, and a process that `kill -9` ends.
+For tests and benches that start and kill many: what a start costs is the imports almost alone, 0.6 to 2 s of CPU. All
+else is as ever: environment, log, sockets, process group, and a process that `kill -9` ends. Only the system shows the
+first process's environment and arguments of it.
 """
 
 import asyncio
@@ -18,8 +19,8 @@ import signal
 import socket
 import sys
 from asyncio.subprocess import Process
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from deploy.local import child as supervision
@@ -106,13 +107,13 @@ def _gone(pid: int) -> Fork:
 
 
 @asynccontextmanager
-async def forked_services() -> AsyncIterator[None]:
-    """Meanwhile services of this process's stacks start as forks."""
+async def first_process() -> AsyncIterator[Forks]:
+    """Imports all services, and is forked until the end."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ours.setblocking(False)
     first: Process = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-P", "-m", "tests.bench.forking", str(theirs.fileno())),
+        *("-P", "-m", "tests.forking", str(theirs.fileno())),
         env=os.environ | THIS_TREE.environment,
         pass_fds=[theirs.fileno()],
         preexec_fn=_die_with_parent,
@@ -120,15 +121,31 @@ async def forked_services() -> AsyncIterator[None]:
     theirs.close()
     forks, loop = Forks(ours), asyncio.get_running_loop()
     loop.add_reader(ours, forks.read)
+    try:
+        yield forks
+    finally:
+        loop.remove_reader(ours)
+        first.kill()
+        await first.wait()
+        ours.close()
+
+
+@contextmanager
+def started_by(forks: Forks) -> Iterator[None]:
+    """Meanwhile services of this process's stacks start as forks."""
     former, supervision.spawn = supervision.spawn, forks.spawn
     try:
         yield
     finally:
         supervision.spawn = former
-        loop.remove_reader(ours)
-        first.kill()
-        await first.wait()
-        ours.close()
+
+
+@asynccontextmanager
+async def forked_services() -> AsyncIterator[None]:
+    """The same, with a first process of their own."""
+    async with first_process() as forks:
+        with started_by(forks):
+            yield
 
 
 def _die_with_parent() -> None:
