@@ -1,6 +1,5 @@
 """``files.contents.v1``, ``batches.orders.v1``, ``batches.index.v1``: clients' files, and batches. See ADR 45."""
 
-from enum import StrEnum
 from hashlib import blake2b
 from typing import Annotated
 
@@ -9,6 +8,7 @@ from pydantic import Field
 from .record import EpochMs, Record, Value, empty
 from .requests import Caller, Surface, Voucher
 from .sealed import Locator, SealedRecord
+from .word import Word
 
 Count = Annotated[int, Field(ge=0)]
 Sealed = Annotated[str, Field(repr=False)]
@@ -151,7 +151,7 @@ class BatchCancelled(IndexRecord):
     at_ms: EpochMs
 
 
-class Ended(StrEnum):
+class Ended(Word):
     """How a batch ended."""
 
     COMPLETED = "completed"

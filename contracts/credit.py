@@ -6,19 +6,19 @@ Owners are ``acct:<id>`` or ``org:<id>``, as `contracts.requests.Caller.owner` h
 """
 
 from datetime import date
-from enum import StrEnum
 from typing import Annotated
 
 from pydantic import Field
 
 from .record import EpochMs, Record, RequestId, StateRecord
+from .word import Word
 
 EntryId = RequestId
 """A UUIDv7, like a request's: entries of both kinds sort by time."""
 Positive = Annotated[int, Field(gt=0)]
 
 
-class CreditKind(StrEnum):
+class CreditKind(Word):
     """Why credit changes without a request."""
 
     TOP_UP = "top_up"

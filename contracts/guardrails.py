@@ -1,6 +1,5 @@
 """What an organization's requests may not bring, cost or use: part of its policy."""
 
-from enum import StrEnum
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
@@ -8,6 +7,7 @@ from pydantic import Field
 
 from .patterns import Patterns
 from .record import Value, empty
+from .word import Word
 
 MOST_WORDS = 200
 MOST_CONDITIONS = 20
@@ -16,7 +16,7 @@ MOST_TEXT_PATTERNS = 20
 MOST_REGEX_CHARACTERS = 200
 
 
-class Kind(StrEnum):
+class Kind(Word):
     """What is found in texts by its form."""
 
     EMAIL = "email"

@@ -3,19 +3,19 @@
 Names of meters (``tokens_per_day``) are those of docs/limits.md; a reader ignores what it does not know.
 """
 
-from enum import StrEnum
 from functools import cached_property
 from typing import Annotated
 
 from pydantic import Field
 
 from .record import EpochMs, StateRecord, Value, empty
+from .word import Word
 
 Amount = Annotated[int, Field(ge=0)]
 """Of requests or tokens; of money in microdollars."""
 
 
-class Scope(StrEnum):
+class Scope(Word):
     """By what an owner's requests are counted."""
 
     ALL = "all"

@@ -1,14 +1,14 @@
 """What a request uses beside tokens: so many of a unit."""
 
-from enum import StrEnum
 from typing import Annotated
 
 from pydantic import Field
 
 from .record import Value
+from .word import Word
 
 
-class Unit(StrEnum):
+class Unit(Word):
     """What is counted, and has a price of its own."""
 
     IMAGE = "image"

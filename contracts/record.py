@@ -1,12 +1,13 @@
 """What every record shares: immutable, tolerant of newer fields, versioned by its topic."""
 
 from collections.abc import Callable, Mapping
-from enum import StrEnum
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from .word import Word
 
 RequestId = Annotated[str, Field(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}$")]
 """A UUIDv7 (RFC 9562) in its canonical form; it sorts by the time of admission."""
@@ -108,7 +109,7 @@ class StateRecord(Record):
         return f"{self.state_key}/{blake2b(self.encode(), digest_size=8).hexdigest()}"
 
 
-class Lasting(StrEnum):
+class Lasting(Word):
     """How long an answer goes on, and is kept."""
 
     CONNECTION = "connection"

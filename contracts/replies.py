@@ -2,7 +2,6 @@
 ingress is asked for."""
 
 from collections.abc import Mapping
-from enum import StrEnum
 from typing import Annotated, Any, Self
 
 from pydantic import Field, GetJsonSchemaHandler
@@ -11,6 +10,7 @@ from pydantic_core import CoreSchema
 from .decisions import QuotaWindow
 from .headers import CALL, POSITION, REPLY_TO
 from .record import JSON, NO_HEADERS, Refusal, ReplyAddress, RequestId, RequestRecord, empty
+from .word import Word
 
 STREAM_WINDOW = 64 * 1024
 """Bytes of a stream that its client has not been sent: with more the relay writes no further chunk. So neither relay,
@@ -18,7 +18,7 @@ broker nor ingress hold what somebody does not read; the provider waits. It hold
 client's connection (`Lasting.CONNECTION`); others have no window."""
 
 
-class Outcome(StrEnum):
+class Outcome(Word):
     """How a request ended; each ends in exactly one of these ways."""
 
     COMPLETED = "completed"

@@ -1,6 +1,5 @@
 """``gateway.requests.v1``: what the ingress let in. Never the prompt."""
 
-from enum import StrEnum
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -10,6 +9,7 @@ from .labels import Labels
 from .mcp import ToolName
 from .quantities import Quantity
 from .record import EpochMs, Record, ReplyAddress, RequestRecord, Subject, Value, empty
+from .word import Word
 
 MOST_STAND_INS = 8
 MOST_RETRIES = 5
@@ -17,7 +17,7 @@ FIM_MOST_TOKENS = 1_000
 """Of a fill-in-the-middle answer."""
 
 
-class Surface(StrEnum):
+class Surface(Word):
     """The API that the client spoke."""
 
     CHAT_COMPLETIONS = "chat.completions"
@@ -36,7 +36,7 @@ class Surface(StrEnum):
     """Tools of the servers that its owner registered; see docs/mcp.md."""
 
 
-class ProviderSort(StrEnum):
+class ProviderSort(Word):
     """By what the providers of a model are put in order."""
 
     PRICE = "price"

@@ -87,6 +87,6 @@ class BusSettings(BaseSettings):
 
     def partitions_of(self, topic: Topic[Any], *, dead_letters: bool = False) -> int:
         """How many partitions this deployment gives a topic, or its dead-letter queue."""
-        if dead_letters:
+        if dead_letters or topic.spread is Spread.SINGLE:
             return 1
-        return {Spread.KEYED: self.partitions, Spread.REPLIES: self.reply_partitions, Spread.SINGLE: 1}[topic.spread]
+        return self.partitions if topic.spread is Spread.KEYED else self.reply_partitions

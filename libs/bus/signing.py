@@ -7,7 +7,7 @@ given to them at deployment; write access to the topic is not enough to be belie
 
 import base64
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -125,7 +125,9 @@ class Trust:
             for service, of_one in keys.items()
         }
 
-    def verify(self, topic: Topic[Any], key: bytes | None, value: bytes | None, headers: Headers) -> Mark | None:
+    def verify(
+        self, topic: Topic[Any], key: bytes | None, value: bytes | None, headers: Iterable[tuple[str, bytes]]
+    ) -> Mark | None:
         """The mark of a record; None on a topic that nobody signs.
 
         Raises:

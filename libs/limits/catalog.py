@@ -6,12 +6,12 @@ A new quantity is one entry of `QUANTITIES`, beside the field of `contracts.deci
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import Any
 
 from contracts.decisions import Held
 from contracts.requests import RequestAccepted
 from contracts.usage import UsageRecorded
+from contracts.word import Word
 from libs.pricing.usd import parse_usd, usd
 
 MINUTE_MS = 60_000
@@ -21,7 +21,7 @@ MOST = 2**53
 CONCURRENT = "concurrent"
 
 
-class Window(StrEnum):
+class Window(Word):
     """How long something counts. A minute is any 60 seconds that one looks at; the others begin with the UTC hour,
     day, week (Monday, ISO 8601) or month of the request's acceptance.
     """

@@ -65,9 +65,18 @@ class Repeated:
                 pause_s = min(pause_s * 2, PAUSE_MOST_S)
                 continue
             self.failing, pause_s = False, PAUSE_FIRST_S
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._every_s):
-                    await self._wake.wait()
+            await self._due()
+
+    async def _due(self) -> None:
+        """Until the interval is over, or somebody wakes it."""
+        if self._every_s is None:
+            await self._wake.wait()
+            return
+        timer = asyncio.get_running_loop().call_later(self._every_s, self._wake.set)
+        try:
+            await self._wake.wait()
+        finally:
+            timer.cancel()
 
 
 class Tasks:

@@ -6,7 +6,6 @@ import signal
 from typing import Any
 
 import pytest
-from aiokafka import ConsumerRecord
 from typer.testing import CliRunner
 
 from contracts import headers as names
@@ -16,6 +15,7 @@ from contracts.headers import header
 from contracts.topic import Topic
 from deploy.local.errors import StackError
 from libs.bus.reading import read_to_end
+from libs.bus.records import Raw
 from services.cli.dlq import dlq, show_letter
 from tests.faults.books import accepted_ids
 from tests.integration.publishing import raw_producer
@@ -150,7 +150,7 @@ async def test_a_waiting_client_gets_a_500_instead_of_silence(gateway: Gateway, 
     try:
         asking = asyncio.create_task(gateway.post(chat("hi")))
 
-        async def accepted() -> "ConsumerRecord[Any, Any] | None":
+        async def accepted() -> Raw | None:
             async for raw in read_to_end(gateway.stack.bus, topics.REQUESTS):
                 if header(raw.headers, names.SUBJECT) not in before and header(raw.headers, names.REPLY_TO):
                     return raw
