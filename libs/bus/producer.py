@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from zlib import crc32
 
 import structlog
-from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer
 from aiokafka.errors import (
     DuplicateSequenceNumber,
     InvalidProducerEpoch,
@@ -243,8 +243,7 @@ class Producer:
             size += len(header) + len(content or b"") + _HEADER_BYTES
         if size > most_bytes:
             raise MessageSizeTooLargeError(f"a record of {size} bytes for {name}, which takes {most_bytes}")
-        place = TopicPartition(name, partition)
-        acknowledgement = self._join_batch(place, key, value, headers)
+        acknowledgement = self._join_batch((name, partition), key, value, headers)
         if acknowledgement is None:
             acknowledgement = await self._kafka.send(name, value, key=key, headers=headers, partition=partition)
             acknowledgement.add_done_callback(self._acknowledged)
@@ -253,7 +252,7 @@ class Producer:
         return acknowledgement
 
     def _join_batch(
-        self, place: TopicPartition, key: bytes | None, value: bytes | None, headers: Headers
+        self, place: tuple[str, int], key: bytes | None, value: bytes | None, headers: Headers
     ) -> Acknowledgement | None:
         """Adds a record to the batch that waits for its partition; None where none has room.
 
