@@ -34,7 +34,7 @@ async def show_playground(visit: Visiting) -> Response:
 
 @routes.post("/{space}/playground")
 async def run(visit: Visiting) -> Response:
-    """Streams an answer; its last event names the request, whose page shows what it cost."""
+    """Streams an answer: the first event names its request, the last has its tokens and what it cost."""
     model, prompt = visit.form.get("model"), visit.form.get("prompt")
     if not model or not prompt or len(prompt) > MOST_PROMPT:
         raise BadInput(f"choose a model, and write a prompt of at most {MOST_PROMPT:,} characters")
@@ -46,6 +46,7 @@ async def run(visit: Visiting) -> Response:
         "model": model,
         "stream": True,
         "stream_options": {"include_usage": True},
+        "usage": {"include": True},
         "messages": [{"role": "user", "content": prompt}],
     }
     # What a page that is loaded again goes on with must not end with its connection.

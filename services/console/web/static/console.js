@@ -130,6 +130,7 @@ if (playground) {
     if (run.first) said.push(`first token after ${run.first} ms`);
     if (run.all) said.push(`all after ${run.all} ms`);
     if (run.usage) said.push(`${run.usage.prompt_tokens} tokens in, ${run.usage.completion_tokens} out`);
+    if (run.usage?.cost !== undefined) said.push(`$${run.usage.cost.toFixed(6).replace(/(\.\d\d\d*?)0+$/, "$1")}`);
     if (run.resumed) said.push("went on after the page was loaded again");
     if (run.stopped) said.push("stopped; what was written is charged");
     facts.textContent = said.join(" · ") || "waiting for the first token";
