@@ -1,6 +1,7 @@
 """What commands print (results on stdout, everything else on stderr), and the one thing that they ask for."""
 
 import sys
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Annotated, Any, NoReturn
 
@@ -48,18 +49,24 @@ def as_table(rows: list[dict[str, Any]], empty: str) -> None:
 
 
 def in_words(name: str, value: Any) -> str:
-    """A field of an answer, for people: lists and mappings without brackets, times in UTC."""
+    """A field of an answer, for people: times in UTC; lists and mappings without brackets, unless one is in another."""
     if value is None:
         return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int) and name.endswith("_at_ms"):
         return datetime.fromtimestamp(value / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    if isinstance(value, list | dict) and any(isinstance(one, list | dict) for one in _parts(value)):
+        return orjson.dumps(value).decode()
     if isinstance(value, list):
         return ", ".join(in_words("", one) for one in value)
     if isinstance(value, dict):
         return ", ".join(f"{key}: {in_words(key, one)}" for key, one in value.items())
     return str(value)
+
+
+def _parts(value: list[Any] | dict[str, Any]) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else value
 
 
 def heading(name: str) -> str:

@@ -289,6 +289,7 @@ async def test_what_is_no_message_of_a_client_with_a_key_is_refused(plane: Plane
     content = b'{"jsonrpc":"2.0","id":"a","method":"tools/list"}'
     answer = (await http.post(url, content=content, headers=key)).json()
     assert (answer["id"], answer["error"]["code"]) == ("a", 404)
+    assert "No MCP server is registered here" in answer["error"]["message"]
 
 
 async def test_a_call_that_hangs_has_ended(plane: Plane, hanging: Hanging) -> None:

@@ -156,6 +156,13 @@ def test_two_authorization_headers_are_refused() -> None:
     assert header_map([(b"X-A", b"1"), (b"x-a", b"2")]) == {"x-a": "1, 2"}
 
 
+def test_a_packed_body_is_refused_by_what_it_is() -> None:
+    headers = {"content-type": "application/json", "content-encoding": "gzip"}
+    with pytest.raises(WrongContentType, match="without `Content-Encoding`"):
+        content_type_of(headers, Surface.CHAT_COMPLETIONS)
+    content_type_of(headers | {"content-encoding": "Identity"}, Surface.CHAT_COMPLETIONS)
+
+
 def test_only_json_is_taken() -> None:
     content_type_of({"content-type": "application/json; charset=utf-8"}, Surface.CHAT_COMPLETIONS)
     for wrong in ("", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data"):

@@ -58,9 +58,11 @@ def test_people_read_fields_and_tables(capsys: pytest.CaptureFixture[str]) -> No
     assert "call         GET /thing" in capsys.readouterr().out
     Api(False, None, None).show("GET", "/list")
     assert "GET /list" in capsys.readouterr().out
-    row = {"scopes": ["a", "b"], "made_at_ms": 1_795_815_793_484, "revoked": False, "policy": {"deny": ["x"]}}
+    row = {"scopes": ["a", "b"], "made_at_ms": 1_795_815_793_484, "revoked": False, "policy": {"deny": "x"}}
     Api(False, None, None).print([row])
     Api(False, None, None).print({"key": None, **row})
     shown = capsys.readouterr().out
     assert shown.count("a, b") == shown.count("2026-11-27T21:43:13.484Z") == shown.count("deny: x") == 2
+    Api(False, None, None).print({"policy": {"allow": ["x", "y"], "deny": ["z"]}})
+    assert 'policy       {"allow":["x","y"],"deny":["z"]}' in capsys.readouterr().out
     assert not [word for word in ("None", "False", "[", "{", " ms", "1795") if word in shown]

@@ -54,8 +54,10 @@ def content_type_of(headers: Mapping[str, str], surface: Surface) -> str:
     """``application/json``, or the whole type of a form with files, by what the surface takes.
 
     Raises:
-        WrongContentType: the body is of another type.
+        WrongContentType: the body is of another type, or packed.
     """
+    if headers.get("content-encoding", "identity").strip().lower() != "identity":
+        raise WrongContentType("Send the body as it is, without `Content-Encoding`: packed bodies are not unpacked.")
     given = headers.get("content-type", "")
     endpoint = ENDPOINTS.get(surface)
     wanted = multipart.TYPE if endpoint and endpoint.multipart else JSON

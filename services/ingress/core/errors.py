@@ -64,7 +64,7 @@ class TooLarge(IngressError):
 
 
 class WrongContentType(IngressError):
-    """Not JSON."""
+    """Not JSON, or packed."""
 
     status = 415
 

@@ -5,6 +5,7 @@ from collections.abc import Container, Iterator, Mapping
 from functools import partial
 
 from contracts.decisions import CredentialGranted, SealedGrant
+from contracts.mcp import MODEL
 from contracts.record import Refusal
 from contracts.requests import RequestAccepted, Surface
 from libs.config.catalog import UNKNOWN_CATALOG, Catalog, Offer
@@ -20,6 +21,10 @@ from services.key_vault.core.own_keys import Rests, chosen, own_keys
 
 NO_SERVER = Refusal(
     status=404, message="No MCP server of this name is registered here, or it cannot be opened; register it again."
+)
+NO_SERVERS = Refusal(
+    status=404,
+    message="No MCP server is registered here, or none can be opened; `./sluice mcp add` or the console registers one.",
 )
 AGAIN_S = 60
 """A quota may be of a minute."""
@@ -108,7 +113,7 @@ class Granting:
                 secret = self._open(credential)
                 grants.append(self._seal(request, secret, credential.about.provider_id, epoch, byok=True))
         if not grants:
-            return refused(request, NO_SERVER)
+            return refused(request, NO_SERVERS if request.model == MODEL else NO_SERVER)
         return CredentialGranted(request_id=request.request_id, subject=request.subject, grants=grants)
 
     def _of_stand_in(
