@@ -5,7 +5,6 @@ Chat completions are the common tongue; every adapter translates them to one pro
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import wraps
 from typing import ParamSpec, Protocol, TypeVar
 
 from contracts.requests import Surface
@@ -33,8 +32,8 @@ def of_shape(read: Callable[P, R]) -> Callable[P, R]:
     A provider may send a list for an object anywhere; each reader asks only for what it needs, and not for its type.
     """
 
-    @wraps(read)
-    def reading(*args: P.args, **kwargs: P.kwargs) -> R:
+    # Each request makes some of these: without `functools.wraps`, and without looking its annotations up.
+    def reading(*args: "P.args", **kwargs: "P.kwargs") -> R:
         try:
             return read(*args, **kwargs)
         except (AttributeError, LookupError, TypeError, ValueError) as error:
