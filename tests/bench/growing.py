@@ -11,6 +11,7 @@ More processes on the same cores are no faster: what is shown is what they cost,
 import asyncio
 import time
 from argparse import Namespace
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -152,7 +153,7 @@ async def _beside(measured: Measured, options: Namespace, doors: int, step: Call
         "requests/s": round(whole.rate),
         "p50 ms": round(whole.total_ms(50)),
         "longest ms": round(max(sample.total_s for sample in samples) * 1000),
-        "errors": whole.errors,
+        "errors": _errors(whole),
         "step took s": round(took_s, 1),
     }
 
@@ -174,11 +175,17 @@ def _figures(measured: Measured, result: Result, before: dict[str, float]) -> Ro
         "p50 ms": round(result.total_ms(50)),
         "p99 ms": round(result.total_ms(99)),
         "longest ms": round(max(sample.total_s for sample in result.samples) * 1000),
-        "errors": result.errors,
+        "errors": _errors(result),
         "CPU ms a request": round(sum(spent.values()) / len(result.samples) * 1000, 2),
         "services MiB": sum(size for name, size in memory.items() if name not in NOT_OURS),
         "broker MiB": memory.get("broker", 0),
     }
+
+
+def _errors(result: Result) -> str:
+    """How many of each status."""
+    counts = Counter(sample.status for sample in result.samples if sample.status != 200)
+    return ", ".join(f"{count} x {status}" for status, count in sorted(counts.items())) or "none"
 
 
 def _spent(before: dict[str, float], after: dict[str, float]) -> dict[str, float]:
