@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
-from zlib import crc32
 
 import structlog
 from aiokafka import AIOKafkaProducer
@@ -17,13 +16,13 @@ from aiokafka.errors import (
     ProducerFenced,
 )
 
-from contracts import topics
 from contracts.headers import RETRIED_FOR, TYPE, Headers, event_headers
 from contracts.record import Record
 from contracts.services import ServiceSpec
 from contracts.topic import Topic
 from contracts.topics import BY_NAME
 from libs.bus.pacing import count_records
+from libs.bus.placing import partition_of, partition_of_record
 from libs.bus.records import Raw
 from libs.bus.settings import BusSettings
 from libs.bus.signing import Signer
@@ -41,20 +40,6 @@ _SEQUENCE_ERRORS = (OutOfOrderSequenceNumber, DuplicateSequenceNumber, InvalidPr
 _OVERHEAD_BYTES = 61 + 50
 """Of a batch, and of a record in it, at the most (Kafka's record batch, version 2); the broker bounds the batch."""
 _HEADER_BYTES = 10
-
-
-def partition_of(settings: BusSettings, topic: Topic[Any], key: str) -> int:
-    """The partition in which records of this key are: by its CRC-32, as librdkafka's ``consistent`` partitioner has it.
-
-    Kafka's Java clients use murmur2. There is no maintained library with a C core for it; in Python it took 10 µs, and
-    each request has a key of its own in three processes.
-    """
-    return crc32(key.encode()) % settings.partitions_of(topic)
-
-
-def partition_of_route(settings: BusSettings, request_id: str) -> int:
-    """The partition of ``gateway.routes`` in which a request's route is: whoever has it runs the request."""
-    return partition_of(settings, topics.ROUTES, request_id)
 
 
 class Producer:
@@ -147,7 +132,7 @@ class Producer:
         )
         headers += record.own_headers
         key = topic.key(record)
-        partition = self._partition(topic, record, key)
+        partition = partition_of_record(self._settings, topic, record, key)
         return await self._send(topic, record.encode(), key, headers, partition, newer_than)
 
     async def publish_until_acknowledged(self, topic: Topic[R], record: R, trace: str = "") -> None:
@@ -205,11 +190,6 @@ class Producer:
         headers = [one for one in raw.headers if one[0] != RETRIED_FOR]
         headers.append((RETRIED_FOR, ",".join(readers).encode()))
         return await self._queue(topic.name, topic.max_record_bytes, raw.key, raw.value, headers, raw.partition)
-
-    def _partition(self, topic: Topic[R], record: R, key: str) -> int:
-        if topic.partition:
-            return topic.partition(record)
-        return partition_of(self._settings, topic, topic.partition_by(record) if topic.partition_by else key)
 
     async def _send(
         self,

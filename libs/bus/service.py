@@ -18,8 +18,9 @@ from contracts.topic import Topic
 from libs.bus.dead_letters import DeadLetters
 from libs.bus.follower import Follower, From
 from libs.bus.group import GroupMember
+from libs.bus.placing import partition_of
 from libs.bus.processor import Processor, Work
-from libs.bus.producer import Producer, partition_of
+from libs.bus.producer import Producer
 from libs.bus.reading import find_about, read_one, read_to_end
 from libs.bus.records import Deleted, PoisonError, Raw, Received, decode, decode_state
 from libs.bus.replay import Replay

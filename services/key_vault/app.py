@@ -11,7 +11,7 @@ from contracts.clock import now_ms
 from contracts.control import CredentialChanged, RelayAnnounced, VaultAnnounced
 from contracts.services import KEY_VAULT_GROUP, VAULT_COMMANDS_GROUP
 from libs.bus.follower import From
-from libs.bus.producer import partition_of_route
+from libs.bus.placing import partition_of_route
 from libs.bus.service import Service
 from libs.bus.upkeep import Upkeep
 from libs.bus.views import View

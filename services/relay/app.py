@@ -9,8 +9,8 @@ from contracts import topics
 from contracts.clock import now_ms
 from contracts.services import RELAY_GROUP
 from libs.bus.follower import From
+from libs.bus.placing import partition_of_route
 from libs.bus.processor import Work
-from libs.bus.producer import partition_of_route
 from libs.bus.service import Service
 from libs.bus.upkeep import Upkeep
 from libs.bus.views import View

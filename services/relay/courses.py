@@ -12,7 +12,7 @@ from contracts.attempts import AttemptEnded, AttemptStarted
 from contracts.headers import header
 from contracts.record import RequestId
 from contracts.requests import RequestFacts
-from libs.bus.producer import partition_of
+from libs.bus.placing import partition_of
 from libs.bus.reading import read_to_end
 from libs.bus.records import PoisonError, decode
 from libs.bus.settings import BusSettings

@@ -10,8 +10,8 @@ from contracts.clock import now_ms
 from contracts.credit import BalanceChanged, BalanceLow, CreditEvent
 from contracts.outcomes import OutcomesCounted
 from contracts.usage import UsageRecorded
+from libs.bus.placing import partition_of
 from libs.bus.processor import Processor, Work
-from libs.bus.producer import partition_of
 from libs.bus.records import Received
 from libs.bus.service import Service
 from libs.config.sinks import AlertRules

@@ -8,7 +8,8 @@ from aiokafka import AIOKafkaProducer
 
 from contracts import topics
 from contracts.services import ServiceSpec
-from libs.bus.producer import Producer, partition_of, settle
+from libs.bus.placing import partition_of
+from libs.bus.producer import Producer, settle
 from libs.bus.settings import BusSettings
 from libs.bus.signing import Signer, Trust
 from tests.unit.records import accepted
