@@ -10,6 +10,7 @@ import pytest_asyncio
 from hypothesis import settings
 
 from deploy.local.home import Home
+from deploy.local.kafka import server
 from deploy.local.kafka.installation import install
 from deploy.local.kafka.server import local_broker
 from deploy.local.kafka.startup_cache import ensure_startup_cache
@@ -24,6 +25,7 @@ settings.register_profile("sluice", deadline=None, max_examples=100)
 settings.load_profile("sluice")
 _shared = AsyncExitStack()
 """What tests of several files use."""
+server.node_flags = server.ONE_COMPILER
 for name in [name for name in os.environ if name.startswith("SLUICE_") and name != "SLUICE_PYTHON"]:
     del os.environ[name]
 

@@ -13,7 +13,7 @@ from deploy.local.child import Child
 from deploy.local.compose import draw
 from deploy.local.home import ROOT, plain_environment
 from deploy.local.kafka.installation import install
-from deploy.local.kafka.server import OPEN_WITHIN_S, new_cluster_id, prepare_node, run_command
+from deploy.local.kafka.server import ONE_COMPILER, OPEN_WITHIN_S, new_cluster_id, prepare_node, run_command
 from deploy.local.kafka.startup_cache import ensure_startup_cache
 from deploy.local.ports import LOOPBACK, free_port, wait_until_open
 from deploy.local.stack import KAFKA_STORE
@@ -120,8 +120,7 @@ class SecuredCluster:
         cluster_id = new_cluster_id()
         for node in self.nodes:
             properties = prepare_node(installation, self._folder / f"{node.number}", self._text(node), cluster_id)
-            flags = (f"-XX:AOTCache={installation.cache}",) if installation.cache.exists() else ()
-            command = run_command(installation, properties, flags)
+            command = run_command(installation, properties, ONE_COMPILER)
             log = self._folder / f"{node.number}.log"
             node.child = Child(f"broker-{node.number}", lambda command=command: command, plain_environment(), log)  # type: ignore[misc]
             await node.child.start()

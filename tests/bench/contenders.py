@@ -166,8 +166,7 @@ async def broker(folder: Path) -> AsyncIterator[tuple[str, int]]:
     await ensure_startup_cache(installation, report)
     port = free_port()
     properties = await asyncio.to_thread(prepare, installation, folder / "kafka", port)
-    flags = (f"-XX:AOTCache={installation.cache}",) if installation.cache.exists() else ()
-    command = run_command(installation, properties, flags)
+    command = run_command(installation, properties)
     async with child(command, port=port, log=folder / "broker.log", env=plain_environment()) as pid:
         yield f"{LOOPBACK}:{port}", pid
 

@@ -178,8 +178,7 @@ async def linked_broker(folder: Path, *, clocks: bool = False) -> AsyncIterator[
     text = "\n".join([*lines, f"listener.security.protocol.map={kinds}", "inter.broker.listener.name=PLAINTEXT", ""])
     properties = await asyncio.to_thread(prepare_node, installation, folder / "broker", text, new_cluster_id())
     settings = BusSettings(bootstrap=f"{LOOPBACK}:{port}", session_timeout_ms=SESSION_TIMEOUT_MS)
-    flags = (f"-XX:AOTCache={installation.cache}",) if installation.cache.exists() else ()
-    command = run_command(installation, properties, flags)
+    command = run_command(installation, properties)
 
     async def started() -> None:
         await wait_until_open(port, within_s=OPEN_WITHIN_S, what="Apache Kafka")

@@ -44,9 +44,10 @@ class Installation:
         return self.folder / "kafka.aot"
 
     def command(self, main_class: str, *arguments: str, flags: tuple[str, ...] = ()) -> list[str]:
-        """The command line of one of Kafka's programs."""
+        """The command line of one of Kafka's programs; it starts from the cache, where there is one."""
         class_path = os.pathsep.join(map(str, self.jars))
-        return [str(self.java), *JVM_FLAGS, *flags, "-cp", class_path, main_class, *arguments]
+        cached = (f"-XX:AOTCache={self.cache}",) if self.cache.exists() else ()
+        return [str(self.java), *JVM_FLAGS, *cached, *flags, "-cp", class_path, main_class, *arguments]
 
 
 def install(store: Path, report: Callable[[str], None]) -> Installation:

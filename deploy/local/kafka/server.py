@@ -4,6 +4,7 @@ import base64
 import secrets
 import subprocess
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from deploy.local.child import Child
@@ -16,6 +17,10 @@ from libs.bus.settings import MAX_REQUEST_BYTES, BusSettings
 
 OPEN_WITHIN_S = 120
 LEAST_SESSION_MS = 1_000
+ONE_COMPILER = ("-XX:TieredStopAtLevel=1",)
+"""For what ends after seconds or minutes: the second compiler's work does not come back by then."""
+node_flags: tuple[str, ...] = ()
+"""More flags of our own broker. Tests replace them by `ONE_COMPILER`."""
 
 
 def server_properties(data: Path, port: int, controller_port: int) -> str:
@@ -82,7 +87,7 @@ def prepare_node(installation: Installation, folder: Path, text: str, cluster_id
     write_private(properties, text)
     if not (data / "meta.properties").exists():
         arguments = ["format", "-t", cluster_id, "-c", str(properties)]
-        command = installation.command("kafka.tools.StorageTool", *arguments, flags=("-XX:TieredStopAtLevel=1",))
+        command = installation.command("kafka.tools.StorageTool", *arguments, flags=ONE_COMPILER)
         done = subprocess.run(  # noqa: S603
             command, capture_output=True, text=True, env=plain_environment(), check=False
         )
@@ -107,13 +112,10 @@ def local_broker(
     """
     properties = prepare(installation, home.path / "kafka", port)
 
-    def command() -> list[str]:
-        cache = installation.cache
-        return run_command(installation, properties, (f"-XX:AOTCache={cache}",) if cache.exists() else ())
-
     async def started() -> None:
         await wait_until_open(port, within_s=OPEN_WITHIN_S, what="Apache Kafka")
         await set_up_topics(settings, within_s=OPEN_WITHIN_S, broker="Apache Kafka")
 
     log = home.logs / "broker.log"
+    command = partial(run_command, installation, properties, node_flags)
     return Child("broker", command, plain_environment(), log, on_started=started, on_restart=report)
