@@ -10,9 +10,6 @@ from pathlib import Path
 import typer
 
 from deploy.local.home import ROOT
-from deploy.local.kafka.installation import install
-from deploy.local.kafka.startup_cache import ensure_startup_cache
-from deploy.local.stack import KAFKA_STORE
 from services.cli.output import fail, report
 
 _BENCHES = (
@@ -90,6 +87,11 @@ def bench(context: typer.Context) -> None:
 
 def _prepare_broker() -> None:
     """Downloads the broker, where nobody has yet, and makes the archive that it starts from."""
+    # Half a second, which neither help nor a single test file has to wait for.
+    from deploy.local.kafka.installation import install
+    from deploy.local.kafka.startup_cache import ensure_startup_cache
+    from deploy.local.stack import KAFKA_STORE
+
     asyncio.run(ensure_startup_cache(install(KAFKA_STORE, report), report))
 
 
