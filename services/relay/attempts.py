@@ -13,7 +13,6 @@ from contracts.attempts import AttemptEnded
 from contracts.clock import now_ms
 from contracts.control import PolicySet
 from contracts.guardrails import AnswerRules, WebhookRules
-from contracts.outcomes import KeyUse
 from contracts.prompts import PromptSubmitted
 from contracts.record import Refusal, RequestId
 from contracts.replies import Outcome, ReplyEnded
@@ -25,18 +24,18 @@ from libs.bus.records import Received
 from libs.bus.views import View
 from libs.config.catalog import UNKNOWN_CATALOG
 from libs.config.versions import CatalogVersions
-from libs.limits.catalog import amounts_used
 from libs.runtime.background import Tasks
-from libs.runtime.budget import Budget
 from libs.telemetry.tracing import Step
 from services.relay.attempt import Attempt
-from services.relay.core.ending import Ending, attempt_ended, failed
+from services.relay.core.ending import Ending, failed
+from services.relay.core.holding import held_bytes, held_for, room_for_prompts
 from services.relay.core.job import Job
 from services.relay.core.noting import Notes
 from services.relay.core.own_keys import OwnKeyUses
 from services.relay.diary import Diary
 from services.relay.means import Means
 from services.relay.ownership import LeftError, Ownership
+from services.relay.quotas import note_key_use
 from services.relay.recording import Recording
 from services.relay.reply_stream import ReplyStream
 from services.relay.server_attempt import ServerAttempt
@@ -47,12 +46,6 @@ log = structlog.get_logger()
 ENDS_WITHIN_S = 20.0
 """On the log, once they are to end."""
 MOST_ATTEMPTS = 4_000
-MOST_HELD_BYTES = 512 * 1024 * 1024
-"""Of the prompts of running attempts, as text, as objects and as what is sent: half of it for one owner, or for all
-free requests together."""
-CONTAINER_BYTES = 150
-ITEM_BYTES = 40
-"""What Python makes of ``[``, ``{`` and ``,``: a list or a dict, and a number of its own."""
 FULL = Refusal(
     status=503, message="The gateway holds too many large requests; nothing was charged, try again.", retry_after_s=1
 )
@@ -99,7 +92,7 @@ class Attempts:
         self._starting = Tasks("starts of attempts")
         self._tasks = Tasks("attempts")
         self._room = asyncio.Semaphore(MOST_ATTEMPTS)
-        self._held = Budget(MOST_HELD_BYTES, MOST_HELD_BYTES // 2)
+        self._held = room_for_prompts()
 
     async def run(self, route: RoutePlanned, prompt: PromptSubmitted, trace: str, on_ended: OnEnded) -> None:
         """Begins an attempt; waits while there are too many.
@@ -121,7 +114,7 @@ class Attempts:
     async def begin(self, job: Job, on_ended: OnEnded) -> bool:
         """Begins an attempt, or goes on with a stream of another relay. See `run`. False: too much is held already."""
         route, prompt, trace = job.route, job.prompt, job.traceparent
-        owner, size = _owner(route), _held_bytes(prompt.content)
+        owner, size = held_for(route), held_bytes(prompt.content)
         if not self._held.take(owner, size):
             log.warning("too many bytes are held", traceparent=trace, request_id=route.request_id)
             return False
@@ -254,7 +247,7 @@ class Attempts:
                     "sluice.tried": ", ".join(ending.tried),
                 }
             )
-            self._note_key_use(route, ending)
+            note_key_use(route, ending, self._versions, self._means.key_uses)
             await self._diary.end(route, ending, member_id, step.traceparent, attempt.answer_key)
             step.end(None if ending.refusal is None else str(ending.refusal.status))
             used = self._own_keys.used(route, ending, now_ms()) if ending.attempts else None
@@ -310,23 +303,6 @@ class Attempts:
         ending = await attempt.run()
         return await hooks.after(job.route, ending, stream, rules) if stream.holds else ending
 
-    def _note_key_use(self, route: RoutePlanned, ending: Ending) -> None:
-        """Counts what a key of the gateway was used for, where it has a quota."""
-        target = ending.target or next(iter(route.targets), None)
-        if target is None or not ending.attempts or target.grant.byok:
-            return
-        catalog = self._versions.find(route.catalog_version)
-        provider = catalog.providers.get(target.provider_id) if catalog else None
-        if provider is None or not (quotas := provider.quotas):
-            return
-        variable, _weight = provider.api_key_variables[target.grant.key]
-        if variable in quotas:
-            now = now_ms()
-            usage = attempt_ended(route, ending, now).usage
-            used = amounts_used(usage, self._versions.cost(usage).microdollars)
-            use = KeyUse(requests=used["requests"], tokens=used["tokens"], microdollars=used["usd"])
-            self._means.key_uses.note(target.provider_id, variable, use, now)
-
     async def _end(self, route: Route, ending: Ending, member_id: str, trace: str) -> bool:
         try:
             await self._diary.end(route, ending, member_id, trace)
@@ -347,12 +323,3 @@ def _notify(task: "asyncio.Task[bool]", on_ended: OnEnded) -> None:
             on_ended()
 
     task.add_done_callback(done)
-
-
-def _owner(route: RoutePlanned) -> str:
-    return "free" if route.free else route.subject
-
-
-def _held_bytes(content: bytes) -> int:
-    containers = content.count(b"[") + content.count(b"{")
-    return 3 * len(content) + CONTAINER_BYTES * containers + ITEM_BYTES * content.count(b",")

@@ -6,7 +6,8 @@ from typing import Any, cast
 from contracts.attempts import AttemptEnded
 from contracts.prompts import PromptSubmitted
 from contracts.replies import ReplyEnded
-from services.relay.attempts import FULL, MOST_HELD_BYTES, Attempts
+from services.relay.attempts import FULL, Attempts
+from services.relay.core.holding import MOST_HELD_BYTES
 from tests.unit.bus import PromptLog
 from tests.unit.ownership import Owner
 from tests.unit.records import echo_versions, request_id, route
