@@ -12,10 +12,13 @@ from rich.table import Table
 
 MOST_SECRET = 64 * 1024
 """Characters of stdin that are read for a secret."""
+_PIPE_COLUMNS = 10_000
+_BETWEEN = 2
+"""Blanks from column to column."""
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 
 # A pipe has no width; tables are not cut for it.
-out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 240)
+out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _PIPE_COLUMNS)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
@@ -36,16 +39,27 @@ def as_json(content: Any) -> None:
 
 
 def as_table(rows: list[dict[str, Any]], empty: str) -> None:
-    """Rows of equal keys, for people."""
+    """Rows of equal keys, for people. A narrow terminal leaves the first column whole: commands take its IDs."""
     if not rows:
         out.print(empty, markup=False)
         return
     table = Table(box=None, pad_edge=False)
-    for name in rows[0]:
-        table.add_column(heading(name), no_wrap=True)
-    for row in rows:
-        table.add_row(*(in_words(name, value) for name, value in row.items()))
+    cells = [[in_words(name, value) for name, value in row.items()] for row in rows]
+    first, *others = [max(map(len, column)) for column in zip(map(heading, rows[0]), *cells, strict=True)]
+    left = out.width - first - _BETWEEN * len(others)
+    for name, width in zip(rows[0], (first, *_fitted(others, left)), strict=True):
+        table.add_column(heading(name), no_wrap=True, min_width=width, max_width=width)
+    for row in cells:
+        table.add_row(*row)
     out.print(table)
+
+
+def _fitted(widths: list[int], most: int) -> list[int]:
+    """Widths that are ``most`` together, if they can be; the largest give way first."""
+    fitted = list(widths)
+    while sum(fitted) > most and max(fitted) > 1:
+        fitted[fitted.index(max(fitted))] -= 1
+    return fitted
 
 
 def in_words(name: str, value: Any) -> str:

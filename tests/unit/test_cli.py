@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 import typer
+from rich.console import Console as Terminal
 from typer.testing import CliRunner
 
+from services.cli import output
 from services.cli.api import Api, OwnerAccount, OwnerOrganization, owner_path, with_api
 from services.cli.client import ManagementClient
 
@@ -63,6 +65,17 @@ def test_people_read_fields_and_tables(capsys: pytest.CaptureFixture[str]) -> No
     Api(False, None, None).print({"key": None, **row})
     shown = capsys.readouterr().out
     assert shown.count("a, b") == shown.count("2026-11-27T21:43:13.484Z") == shown.count("deny: x") == 2
+    Api(False, None, None).print([{"id": "control.signing-keys.v1/0/123456", "reason": "x" * 300}])
+    assert f"control.signing-keys.v1/0/123456  {'x' * 300}" in capsys.readouterr().out
     Api(False, None, None).print({"policy": {"allow": ["x", "y"], "deny": ["z"]}})
     assert 'policy       {"allow":["x","y"],"deny":["z"]}' in capsys.readouterr().out
     assert not [word for word in ("None", "False", "[", "{", " ms", "1795") if word in shown]
+
+
+def test_a_narrow_terminal_cuts_no_id(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(output, "out", Terminal(width=80, soft_wrap=True))
+    row = {"id": "control.signing-keys.v1/0/123456", "readers": "ingress, console, key-vault", "reason": "x" * 300}
+    output.as_table([row], "")
+    shown = capsys.readouterr().out.splitlines()[1]
+    assert shown.startswith("control.signing-keys.v1/0/123456  ingress, console")
+    assert "…" in shown and len(shown) <= 80
