@@ -169,5 +169,5 @@ def test_an_overrun_of_which_billing_was_told_is_known_and_no_difference() -> No
     report = audit(books)
     assert report.overruns == []
     assert report.differences == [
-        f"request {name} cost {cost} microdollars, and 5 were held for it, and billing was not told"
+        f"request {name} cost {cost} microdollars, and 5 were held for it, and billing was not notified"
     ]

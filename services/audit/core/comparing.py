@@ -43,7 +43,7 @@ class Books:
     """Charges that are in the outbox still."""
     charged: dict[UUID, int] = field(default_factory=dict)
     """Charges on the topic, with their microdollars."""
-    retold: int = 0
+    repeated: int = 0
     """Charges that were on the topic more than once."""
     contradicted: set[UUID] = field(default_factory=set)
     """Charges of one ID that differ from each other."""
@@ -60,7 +60,7 @@ class Books:
         """A charge from the topic."""
         charge_id = UUID(charge.charge_id)
         if charge_id in self.charged:
-            self.retold += 1
+            self.repeated += 1
             if self.charged[charge_id] != charge.cost_microdollars:
                 self.contradicted.add(charge_id)
         self.charged[charge_id] = charge.cost_microdollars
@@ -82,7 +82,8 @@ class Report:
     """What was held for those that are charged: beside it, how good the estimate is."""
     charged_microdollars: int
     revenue_microdollars: int
-    retold: int
+    repeated: int
+    """Charges that were on the topic more than once; consumers know them by their ID."""
     overruns: list[str]
     """Requests that cost more than was held for them, with `ReservationExceeded` published: the
     balance bears it, and below 0 no more is accepted. Known, and no difference."""
@@ -111,7 +112,7 @@ def audit(books: Books) -> Report:
         ),
         charged_microdollars=sum(books.charged.get(request_id, 0) for request_id in books.booked),
         revenue_microdollars=books.revenue,
-        retold=books.retold,
+        repeated=books.repeated,
         overruns=[_overrun(*one) for one in sorted(_overruns(books)) if one[0] in books.announced],
         differences=list(_differences(books, missing)),
     )
@@ -140,7 +141,7 @@ def _differences(books: Books, missing: list[UUID]) -> Iterator[str]:
             )
     for one in _overruns(books):
         if one[0] not in books.announced:
-            yield f"{_overrun(*one)}, and billing was not told"
+            yield f"{_overrun(*one)}, and billing was not notified"
     for charge_id in sorted(books.contradicted):
         yield f"charge {charge_id} was published with different amounts"
     for owner, (balance, sum_of_entries) in sorted(books.balances.items()):

@@ -37,7 +37,7 @@ async def change(visit: Visiting) -> Response:
     """One's own, on or off."""
     actor = visit.session.actor
     if actor.account_id is None:
-        raise NotFound("the operator is told by sinks")
+        raise NotFound("the operator is notified by sinks")
     on = visit.form.get("on") == "yes"
     await alert_mails.set_wanted(visit.session.connection, actor, actor.account_id, on)
     return visit.go("home", "mails-on" if on else "mails-off")
