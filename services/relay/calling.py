@@ -18,6 +18,7 @@ from libs.chat.providers.errors import broke_off, failed_in_answer, timed_out, u
 from libs.chat.providers.protocol import ProtocolError, ProviderFailure
 from libs.config.providers import Provider
 from libs.policy.answers import AnswerRefused
+from libs.runtime.silence import Silence
 from libs.sealing.hybrid import SealError
 from libs.telemetry.tracing import Step
 from services.relay import endings
@@ -121,20 +122,20 @@ class Calling:
         self.called.begin()
         streamed = route.stream and not call.unstreamed
         try:
-            async with asyncio.timeout(timeouts.first_byte_s if streamed else None) as patience:
+            async with Silence(timeouts.first_byte_s if streamed else None) as silence:
                 ask = partial(self._means.upstreams.call, at.provider_id, provider, key, byok=at.grant.byok)
                 async with answering(at.provider_id, call, ask) as answer:
                     self.called.parts = answer.parts
                     if streamed:
                         client.stream.content_type = call.content_type or EVENTS
-                        return await self._relay(answer.pieces(), call, patience)
+                        return await self._relay(answer.pieces(), call, silence)
                     with _our_words(at.provider_id):
                         data = await answer.whole(self.called.note_first_byte)
                         ending = endings.whole(self.called, call, data)
                     self.count(None)
                     return ending
         except TimeoutError:
-            if not patience.expired():
+            if not silence.too_long:
                 raise
             begun = self.called.first_byte_ms is not None
             what = "go on with its answer in time" if begun else "begin its answer in time"
@@ -149,24 +150,24 @@ class Calling:
         called.exchange = call
         return call, offer.provider
 
-    async def _relay(self, pieces: AsyncIterator[str | bytes], call: Exchange, patience: asyncio.Timeout) -> Ending:
+    async def _relay(self, pieces: AsyncIterator[str | bytes], call: Exchange, silence: Silence) -> Ending:
         called, answer = self.called, call.stream
         try:
             with _our_words(self._target.provider_id):
-                await self._read(pieces, call, patience)
+                await self._read(pieces, call, silence)
                 if not answer.done and not answer.finished and not (call.recording and self._client.sent):
                     raise ProtocolError("the stream has no end")
                 counted = called.counted
                 last = answer.finish(counted[0] if counted[1] else None)
-            patience.reschedule(None)
+            silence.allow(None)
             return await endings.streamed(called, call, counted, last)
         except AnswerRefused as refused:
-            patience.reschedule(None)
+            silence.allow(None)
             self.count(None)
             return await endings.against_a_rule(called, call, refused)
 
-    async def _read(self, pieces: AsyncIterator[str | bytes], call: Exchange, patience: asyncio.Timeout) -> None:
-        loop, answer, called, stream = asyncio.get_running_loop(), call.stream, self.called, self._client.stream
+    async def _read(self, pieces: AsyncIterator[str | bytes], call: Exchange, silence: Silence) -> None:
+        answer, called, stream = call.stream, self.called, self._client.stream
         async for data in pieces:
             begins = called.first_byte_ms is None
             if begins:
@@ -180,9 +181,9 @@ class Calling:
             self._pass_on(text, len(data))
             if stream.full:
                 # The log's back-pressure must not count as the provider's silence.
-                patience.reschedule(None)
+                silence.allow(None)
                 await self._drain()
-            patience.reschedule(loop.time() + self._means.timeouts.idle_s)
+            silence.allow(self._means.timeouts.idle_s)
             if answer.done:
                 break
 

@@ -68,6 +68,23 @@ async def _ends(gateway: Gateway, request_id: str) -> list[AttemptEnded]:
     return [one for one in records if isinstance(one, AttemptEnded) and one.request_id == request_id]
 
 
+async def test_what_a_relay_sleeps_itself_is_not_its_provider_s_silence(own: Gateway) -> None:
+    """The provider may be silent for 2 s (``idle_s`` of tests/stack.yaml), and never is."""
+    stream = Text.of(own, "/chat/completions", "stub/echo", TEXT)
+    reading = asyncio.create_task(stream.read())
+    await stream.has(5)
+    relay = own.stack.children["relay"]
+    relay.kill(signal.SIGSTOP)
+    await asyncio.sleep(3)
+    relay.kill(signal.SIGCONT)
+    await reading
+    assert (stream.content.endswith(DONE), len(stream.text.split())) == (True, WORDS)
+    entry = await own.entry(stream.request_id)
+    assert (entry["outcome"], entry["attempts"]) == ("completed", 1)
+    await _ready(own)
+    await check_books(own, {stream.request_id})
+
+
 async def test_a_relay_that_stood_still_does_not_end_what_another_went_on_with(own: Gateway) -> None:
     """It wakes while the other still writes, and its own provider's answer ends before the other's."""
     stream = Text.of(own, "/chat/completions", "stub/continues", SLOW)
