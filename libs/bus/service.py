@@ -255,10 +255,11 @@ async def _metrics_exported(service: str) -> AsyncIterator[None]:
 
 
 async def _serve(service: Service, build: Build, stop: asyncio.Event, started: asyncio.Event) -> None:
-    await _start(service.producer)
     service.health.problem("dead letters", lambda: service.dead_letters.problem)
     service.health.background(service.producer.background)
     try:
+        # Who is stopped while the broker is away closes it, too.
+        await _start(service.producer)
         async with build(service):
             started.set()
             collect_garbage_seldom()

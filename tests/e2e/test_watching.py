@@ -69,10 +69,10 @@ async def test_top_shows_what_goes_on_and_what_is_used_of_keys(gateway: Gateway,
         found = await until(seen, what="rates and quotas", within_s=60)
     finally:
         asking.cancel()
-    # Other tests may have used quotas too, and this one up.
+    # Other tests may have used quotas too, and this one, of two requests, up; or more, until the vaults know of it.
     (quota,) = (row for row in found["keys"] if row["provider"] == QUOTA)
     assert (quota["key"], quota["quota"]) == ("SLUICE_STUB_KEY", "requests_per_month")
-    assert quota["used"] in ("0.0%", "50.0%", "100.0%")
+    assert float(quota["used"].removesuffix("%")) % 50 == 0
     assert found["requests_per_s"] > 0
     assert found["p95_ms"] >= found["p50_ms"] > 0
     assert {"policy", "rate-limit", "key-vault", "router", "relay", "metering"} <= set(found["lag"])
