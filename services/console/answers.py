@@ -8,8 +8,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from libs.pricing.usd import parse_usd
 
 ID = r"^[a-z]+_[0-9a-f]{20}$|^[0-9a-f]{16,24}$"
-EMAIL = r"^[^@\s]{1,64}@[^@\s]{1,190}$"
-ID_OR_EMAIL = r"^(acct_[0-9a-f]{20}|[^@\s]{1,64}@[^@\s]{1,190})$"
+_EMAIL = r"[^@\s]{1,64}@[^@\s]{1,190}"
+EMAIL = rf"^{_EMAIL}$"
+ID_OR_EMAIL = rf"^(acct_[0-9a-f]{{20}}|{_EMAIL})$"
 USD = r"^-?\d{1,10}(\.\d{1,6})?$"
 FORMS = {
     ID: "an ID as lists show it",

@@ -95,35 +95,45 @@ def counted_input(ending: Ending) -> int | None:
     return ending.tokens.input_tokens or None
 
 
+def target_of(route: RoutePlanned | RequestRejected, ending: Ending) -> Target | None:
+    """Who answered, or would have been asked first."""
+    return ending.target or (route.targets[0] if isinstance(route, RoutePlanned) else None)
+
+
+def usage_of(route: RoutePlanned | RequestRejected, ending: Ending, now_ms: int) -> UsageRecorded:
+    """What the ledger books."""
+    planned = route if isinstance(route, RoutePlanned) else None
+    target = target_of(route, ending)
+    return UsageRecorded(
+        **carried(route, RequestFacts) | ({"model": target.model} if target and target.model else {}),
+        provider_id=target.provider_id if target else None,
+        upstream_model=target.upstream_model if target else None,
+        outcome=ending.outcome,
+        status=ending.status,
+        tokens=ending.tokens,
+        quantities=ending.quantities,
+        estimated=ending.estimated_from is not None,
+        estimated_from=ending.estimated_from,
+        byok=target.grant.byok if target else False,
+        reserved_microdollars=planned.reserved_microdollars if planned else None,
+        attempts=ending.attempts,
+        tried=ending.tried,
+        routed_at_ms=route.rejected_at_ms if isinstance(route, RequestRejected) else route.planned_at_ms,
+        called_at_ms=ending.called_at_ms,
+        ended_at_ms=now_ms,
+        first_byte_ms=ending.first_byte_ms,
+        streamed=planned.stream if planned else False,
+        cached_percent=ending.cached_percent,
+        service_tier=ending.service_tier,
+    )
+
+
 def attempt_ended(route: RoutePlanned | RequestRejected, ending: Ending, now_ms: int) -> AttemptEnded:
     """The record from which all others follow: the ledger's ``usage``, the client's ``reply``."""
-    planned = route if isinstance(route, RoutePlanned) else None
-    target = ending.target or (planned.targets[0] if planned else None)
-    provider_id = target.provider_id if target else None
+    target = target_of(route, ending)
     return AttemptEnded(
         request_id=route.request_id,
-        usage=UsageRecorded(
-            **carried(route, RequestFacts) | ({"model": target.model} if target and target.model else {}),
-            provider_id=provider_id,
-            upstream_model=target.upstream_model if target else None,
-            outcome=ending.outcome,
-            status=ending.status,
-            tokens=ending.tokens,
-            quantities=ending.quantities,
-            estimated=ending.estimated_from is not None,
-            estimated_from=ending.estimated_from,
-            byok=target.grant.byok if target else False,
-            reserved_microdollars=planned.reserved_microdollars if planned else None,
-            attempts=ending.attempts,
-            tried=ending.tried,
-            routed_at_ms=route.rejected_at_ms if isinstance(route, RequestRejected) else route.planned_at_ms,
-            called_at_ms=ending.called_at_ms,
-            ended_at_ms=now_ms,
-            first_byte_ms=ending.first_byte_ms,
-            streamed=planned.stream if planned else False,
-            cached_percent=ending.cached_percent,
-            service_tier=ending.service_tier,
-        ),
+        usage=usage_of(route, ending, now_ms),
         reply=ReplyEnded(
             request_id=route.request_id,
             reply_to=route.reply_to,
@@ -139,7 +149,7 @@ def attempt_ended(route: RoutePlanned | RequestRejected, ending: Ending, now_ms:
             call=ending.call,
             windows=route.windows,
             waited_ms=route.waited_ms,
-            provider_id=provider_id,
+            provider_id=target.provider_id if target else None,
             tried=ending.tried,
             dropped=ending.dropped,
             model=target.model if target else None,
