@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import urlsplit
 
 import orjson
@@ -15,6 +15,7 @@ from tests.bench.load import Result, raw_post, run
 PROMPT = " ".join(["word"] * 400)
 STREAM = " [[stub chunks=200 gap_ms=5]]"
 """Has the stub provider stream so."""
+NO_HEADERS: Mapping[str, str] = {}
 
 
 def body(*, stream: bool = False, model: str = "stub/echo") -> bytes:
@@ -23,28 +24,31 @@ def body(*, stream: bool = False, model: str = "stub/echo") -> bytes:
     return orjson.dumps({"model": model, "stream": stream, "messages": [{"role": "user", "content": content}]})
 
 
-_BODIES = {stream: body(stream=stream) for stream in (False, True)}
-
-
 def traceparent(trace_id: str, *, sampled: bool) -> str:
     """A W3C header for a new step of this trace."""
     return f"00-{trace_id}-{secrets.token_hex(8)}-{'01' if sampled else '00'}"
 
 
 class Door:
-    """One ingress."""
+    """Chat completions of one model at one ingress, or at another gateway or provider that has them."""
 
-    def __init__(self, base_url: str) -> None:
+    def __init__(self, base_url: str, model: str = "stub/echo", headers: Mapping[str, str] = NO_HEADERS) -> None:
+        """
+        Args:
+            headers: of each request, beside the usual ones.
+        """
+        self._headers = headers
+        self._bodies = {stream: body(stream=stream, model=model) for stream in (False, True)}
         parts = urlsplit(f"{base_url}/chat/completions")
         assert parts.hostname and parts.port
         self.host, self.port, self._path = parts.hostname, parts.port, parts.path
 
     def request(self, key: str, traceparent: str | None = None, *, stream: bool = False) -> bytes:
-        """A request to the stub provider's model."""
-        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}"}
+        """A request with this key."""
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}", **self._headers}
         if traceparent:
             headers["traceparent"] = traceparent
-        return raw_post(self.host, self.port, self._path, _BODIES[stream], headers)
+        return raw_post(self.host, self.port, self._path, self._bodies[stream], headers)
 
     async def keep_busy(self, make: bytes | Callable[[], bytes], *, connections: int, seconds: float) -> Result:
         """So many requests at a time.
@@ -53,6 +57,17 @@ class Door:
             make: the bytes of all requests, or of the next.
         """
         return await run(self.host, self.port, make, connections=connections, seconds=seconds)
+
+    async def load(
+        self, key: str, *, connections: int, seconds: float, stream: bool = False, each: int | None = None
+    ) -> Result:
+        """The same request again and again; see `tests.bench.load.run`.
+
+        In a thread with a loop of its own, which is faster than one that watches children.
+        """
+        raw = self.request(key, stream=stream)
+        load = run(self.host, self.port, raw, connections=connections, seconds=seconds, each=each)
+        return await asyncio.to_thread(lambda: uvloop.run(load))
 
 
 async def drive(doors: Sequence[Door], keys: Sequence[str], *, connections: int, seconds: float) -> Result:

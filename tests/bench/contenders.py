@@ -9,16 +9,15 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 import psutil
-import uvloop
 
 from deploy.local.home import ROOT, plain_environment
 from deploy.local.kafka.installation import install
@@ -29,8 +28,8 @@ from deploy.local.stack import KAFKA_STORE
 from deploy.local.stub import KEY_VARIABLE
 from services.cli.output import report
 from tests.bench import chain
-from tests.bench.asking import body
-from tests.bench.load import Result, raw_post, run
+from tests.bench.asking import Door
+from tests.bench.load import Result
 
 STUB_KEY = "sk-bench-0123456789"
 READY_WITHIN_S = 120.0
@@ -112,25 +111,6 @@ def _label(process: psutil.Process) -> str:
     return "supervisor" if name.startswith(("python", "sluice")) else "postgres" if "postgres" in name else name
 
 
-def http_drive(url: str, key: str, model: str, more: Mapping[str, str] | None = None) -> Drive:
-    """Chat completions at an address.
-
-    Args:
-        more: headers.
-    """
-    parts = urlsplit(url)
-    assert parts.hostname and parts.port
-    host, port = parts.hostname, parts.port
-    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}", **(more or {})}
-
-    async def drive(*, connections: int, seconds: float, stream: bool = False, each: int | None = None) -> Result:
-        raw = raw_post(host, port, parts.path, body(stream=stream, model=model), headers)
-        load = run(host, port, raw, connections=connections, seconds=seconds, each=each)
-        return await asyncio.to_thread(lambda: uvloop.run(load))
-
-    return drive
-
-
 @asynccontextmanager
 async def child(command: list[str], *, port: int | None = None, log: Path, **options: Any) -> AsyncIterator[int]:
     """A process that lives as long as the context; its pid, once it listens."""
@@ -176,7 +156,7 @@ def direct(stub_url: str) -> Contender:
 
     @asynccontextmanager
     async def start() -> AsyncIterator[Running]:
-        yield Running(http_drive(f"{stub_url}/chat/completions", STUB_KEY, "echo-1"), {})
+        yield Running(partial(Door(stub_url, "echo-1").load, STUB_KEY), {})
 
     return start
 
@@ -243,7 +223,7 @@ def sluice(tree: Path, stub_url: str) -> Contender:
                     account = await asyncio.to_thread(call, "account", "create", "--email", "bench@example.com")
                     key = await asyncio.to_thread(call, "key", "create", "--account", account["id"])
                     state = await asyncio.to_thread(call, "status")
-                    drive = http_drive(f"{state['base_url']}/chat/completions", key["key"], "stub/echo")
+                    drive = partial(Door(state["base_url"]).load, key["key"])
                     yield Running(drive, {"broker": broker_pid, "sluice": pid}, audit=clean)
 
     return start

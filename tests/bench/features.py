@@ -21,8 +21,7 @@ import yaml
 from deploy.local.home import ROOT
 from services.cli.client import ManagementClient
 from services.cli.output import as_table, out, report
-from tests.bench.load import Result
-from tests.bench.quick import load, target
+from tests.bench.asking import Door
 from tests.bench.stacks import ENVIRONMENT, Measured, finish, measured_stack
 
 CONFIG = Path(__file__).with_name("features.yaml")
@@ -43,10 +42,9 @@ class Side:
 
     async def round(self, connections: int, seconds: float) -> None:
         """One round of load."""
-        stack = self.measured.stack
-        made = target(f"{stack.base_url}/chat/completions", self.measured.key, "stub/echo")
+        door = Door(self.measured.stack.base_url)
         before = self._cpu_s()
-        result: Result = await load(*made(stream=False), connections=connections, seconds=seconds)
+        result = await door.load(self.measured.key, connections=connections, seconds=seconds)
         self.cpu_us.append((self._cpu_s() - before) / max(1, len(result.samples)) * 1e6)
         self.per_s.append(result.rate)
         self.p50_ms.append(result.total_ms(50))

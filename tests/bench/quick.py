@@ -9,14 +9,12 @@ import json
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
-import orjson
 import psutil
-import uvloop
 
 from contracts.control import CredentialChanged
 from deploy.local.home import Home
@@ -32,12 +30,10 @@ from services.cli.client import ManagementClient
 from services.cli.output import as_table, out, report
 from services.key_vault.core.book import Credential, CredentialBook
 from services.key_vault.core.granting import Granting
-from tests.bench.load import Result, raw_post, run
+from tests.bench.asking import Door
+from tests.bench.load import Result
 from tests.bench.stacks import finish
 from tests.unit.records import accepted
-
-PROMPT = " ".join(["word"] * 400)
-STREAM = " [[stub chunks=200 gap_ms=5]]"
 
 
 async def main(options: argparse.Namespace) -> None:
@@ -65,20 +61,20 @@ async def _measure(stack: Stack, options: argparse.Namespace) -> None:
     console = ManagementClient(stack.console_url, stack.operator_token())
     account = await asyncio.to_thread(console.call, "POST", "/api/accounts", {"email": "bench@example.com"})
     key = (await asyncio.to_thread(console.call, "POST", f"/api/accounts/{account['id']}/keys", {}))["key"]
-    gateway = target(f"{stack.base_url}/chat/completions", key, "stub/echo")
-    direct = target(f"{stack.stub_url}/v1/chat/completions", stack.stub_key(), "echo-1")
+    gateway = partial(Door(stack.base_url).load, key)
+    direct = partial(Door(f"{stack.stub_url}/v1", "echo-1").load, stack.stub_key())
     rows: list[dict[str, Any]] = []
-    await load(*gateway(stream=False), connections=16, seconds=3)
+    await gateway(connections=16, seconds=3)
     for connections in (1, 16, 64):
         report(f"{connections} connections, {options.seconds} s each")
-        straight = await load(*direct(stream=False), connections=connections, seconds=min(3, options.seconds))
+        straight = await direct(connections=connections, seconds=min(3, options.seconds))
         before = _cpu(stack)
-        result = await load(*gateway(stream=False), connections=connections, seconds=options.seconds)
+        result = await gateway(connections=connections, seconds=options.seconds)
         rows.append(_row(f"{connections} connections", result, straight, _spent(before, _cpu(stack), result)))
     report("20 streams of 200 chunks, 5 ms apart")
-    straight = await load(*direct(stream=True), connections=20, seconds=60, each=1)
+    straight = await direct(stream=True, connections=20, seconds=60, each=1)
     before = _cpu(stack)
-    result = await load(*gateway(stream=True), connections=20, seconds=60, each=3)
+    result = await gateway(stream=True, connections=20, seconds=60, each=3)
     rows.append(_row("20 streams", result, straight, _spent(before, _cpu(stack), result)))
     memory = {name: psutil.Process(child.pid).memory_info().rss // 2**20 for name, child in stack.children.items()}
     report("revocations, at two ingresses")
@@ -146,24 +142,6 @@ async def _revocations(stack: Stack, account_id: str) -> list[int]:
                 await asyncio.sleep(0.002)
             found.append(round((time.perf_counter() - started) * 1000))
     return found
-
-
-async def load(*target: Any, **load: Any) -> Result:
-    """In a loop of its own, which is faster than the one that watches the children."""
-    return await asyncio.to_thread(lambda: uvloop.run(run(*target, **load)))
-
-
-def target(url: str, key: str, model: str) -> Any:
-    parts = urlsplit(url)
-    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}"}
-
-    def make(*, stream: bool) -> tuple[str, int, bytes]:
-        content = PROMPT + (STREAM if stream else "")
-        body = orjson.dumps({"model": model, "stream": stream, "messages": [{"role": "user", "content": content}]})
-        assert parts.hostname and parts.port
-        return parts.hostname, parts.port, raw_post(parts.hostname, parts.port, parts.path, body, headers)
-
-    return make
 
 
 def _cpu(stack: Stack) -> dict[str, float]:

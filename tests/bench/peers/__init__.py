@@ -6,6 +6,7 @@ workers and a key, without a database, so that it neither meters nor limits; Por
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import yaml
@@ -13,7 +14,8 @@ import yaml
 from deploy.local.home import plain_environment
 from deploy.local.ports import LOOPBACK, free_port
 from services.cli.output import report
-from tests.bench.contenders import STUB_KEY, Contender, Running, child, folder, http_drive
+from tests.bench.asking import Door
+from tests.bench.contenders import STUB_KEY, Contender, Running, child, folder
 from tests.clients.environments import NODE, installed
 
 HERE = Path(__file__).parent
@@ -40,7 +42,7 @@ def litellm(stub_url: str) -> Contender:
             command += ["--host", LOOPBACK, "--port", str(port), "--num_workers", str(LITELLM_WORKERS)]
             quiet = plain_environment() | {"LITELLM_TELEMETRY": "False", "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
             async with child(command, port=port, log=where / "log", env=quiet, cwd=where) as pid:
-                drive = http_drive(f"http://{LOOPBACK}:{port}/chat/completions", LITELLM_KEY, "echo")
+                drive = partial(Door(f"http://{LOOPBACK}:{port}", "echo").load, LITELLM_KEY)
                 yield Running(drive, {"litellm": pid})
 
     return start
@@ -59,7 +61,7 @@ def portkey(stub_url: str) -> Contender:
         named = {"x-portkey-provider": "openai", "x-portkey-custom-host": stub_url}
         with folder() as where:
             async with child(command, port=port, log=where / "log", env=plain_environment(), cwd=where) as pid:
-                drive = http_drive(f"http://{LOOPBACK}:{port}/v1/chat/completions", STUB_KEY, "echo-1", named)
+                drive = partial(Door(f"http://{LOOPBACK}:{port}/v1", "echo-1", named).load, STUB_KEY)
                 # 1.15.2 answers streams with 500 on Node 20 and 24: it changes headers that are immutable there.
                 yield Running(drive, {"portkey": pid}, streams=False)
 
