@@ -5,6 +5,8 @@ import json
 import secrets
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -296,12 +298,19 @@ async def test_without_postgresql_requests_go_on_and_the_ledger_catches_up(own: 
     await check_books(own, load.completed)
 
 
+async def _stands_still(pid: int) -> bool | None:
+    threads = Path(f"/proc/{pid}/task").glob("*/stat")
+    return all(thread.read_text().rpartition(")")[2].split()[0] == "T" for thread in threads) or None
+
+
 async def test_without_a_broker_the_door_refuses_at_once_and_opens_by_itself(own: Gateway) -> None:
     broker = own.stack.children["broker"]
     assert (await own.post(chat("hi"))).status_code == 200
     in_flight = asyncio.create_task(own.post(chat("[[stub chunks=100 gap_ms=100]]", stream=True)))
     broker.kill(signal.SIGSTOP)
     try:
+        # Until then it may still take a request, whose client would wait for the broker to come back.
+        await until(partial(_stands_still, broker.pid), what="a broker that stands still")
         response = await own.post(chat("hi"))
         assert response.status_code == 503
         assert int(response.headers["retry-after"]) >= 1
