@@ -28,33 +28,65 @@ class Asked(Generic[P]):
     session_id: int
     epoch: int
     """0 begins a session, in place of the one that is named; other numbers count its fetches."""
-    partitions: list[P]
-    """To be read from now on, or from another offset."""
+    positions: dict[P, int]
+    """The offset of each partition that is to be read from now on, or from another offset."""
     forgotten: list[P]
     """Not to be read any more."""
 
 
 class FetchSession(Generic[P]):
-    """One with one broker. `ask` before each fetch; after it `answered`, or `lost`."""
+    """One with one broker. `want` all that is read or `move` one partition, `ask`, and then `answered` or `lost`."""
 
-    __slots__ = ("_epoch", "_id", "_known")
+    __slots__ = ("_epoch", "_id", "_moved", "_told", "_wanted")
 
     def __init__(self) -> None:
         self._id = NO_SESSION
         self._epoch = FIRST_EPOCH
-        self._known: dict[P, object] = {}
+        self._wanted: dict[P, int] = {}
+        self._told: dict[P, int] = {}
+        """What the broker has, if it has the session."""
+        self._moved: set[P] | None = set()
+        """Where the two may differ; None: anywhere."""
 
-    def ask(self, wanted: Mapping[P, object]) -> Asked[P]:
-        """The next fetch.
+    @property
+    def wanted(self) -> Mapping[P, int]:
+        """The offset at which each partition goes on."""
+        return self._wanted
 
-        Args:
-            wanted: where each partition goes on, and how much of it may come.
-        """
-        known, self._known = self._known, dict(wanted)
+    @property
+    def told(self) -> Mapping[P, int]:
+        """The offset at which the broker reads each partition, as of the last fetch."""
+        return self._told
+
+    def want(self, positions: Mapping[P, int]) -> None:
+        """Reads these partitions from now on, and no others."""
+        if positions != self._wanted:
+            self._wanted = dict(positions)
+            self._moved = None
+
+    def move(self, partition: P, offset: int) -> None:
+        """Goes on with a partition at another offset, if it is wanted."""
+        if partition in self._wanted:
+            self._wanted[partition] = offset
+            if self._moved is not None:
+                self._moved.add(partition)
+
+    def ask(self) -> Asked[P]:
+        """The next fetch."""
+        wanted, told = self._wanted, self._told
         if self._epoch == FIRST_EPOCH:
-            return Asked(self._id, FIRST_EPOCH, list(wanted), [])
-        changed = [one for one, position in wanted.items() if known.get(one) != position]
-        return Asked(self._id, self._epoch, changed, [one for one in known if one not in wanted])
+            asked = Asked(self._id, FIRST_EPOCH, dict(wanted), [])
+            self._told = dict(wanted)
+        elif self._moved is None:
+            new = {one: offset for one, offset in wanted.items() if told.get(one) != offset}
+            asked = Asked(self._id, self._epoch, new, [one for one in told if one not in wanted])
+            self._told = dict(wanted)
+        else:
+            new = {one: wanted[one] for one in self._moved if told[one] != wanted[one]}
+            asked = Asked(self._id, self._epoch, new, [])
+            told.update(new)
+        self._moved = set()
+        return asked
 
     def answered(self, session_id: int, error_code: int) -> None:
         """The broker's answer: goes on with its session, or begins another where it has none or refuses this one."""

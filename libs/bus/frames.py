@@ -5,16 +5,26 @@ event loop. Here the transport's own call cuts the bytes and gives each answer t
 """
 
 import asyncio
+import struct
+import time
+from collections.abc import Callable
 from typing import Any
 
 import structlog
+from aiokafka.client import AIOKafkaClient, ConnectionGroup
 from aiokafka.conn import AIOKafkaConnection, CloseReason
+from aiokafka.errors import CorrelationIdError, IncompatibleBrokerVersion, KafkaConnectionError
+
+from libs.bus.messages import Api
 
 log = structlog.get_logger()
 
 MOST_BYTES = 128 * 1024 * 1024
 """Of one answer. The largest is that of a fetch: `BusSettings.fetching`."""
 _SIZE_BYTES = 4
+_CORRELATION_BYTES = 4
+_HEADER = struct.Struct(">ihhih")
+"""Size, API, its version, correlation ID, size of the client's name, which follows."""
 
 
 class Frames:
@@ -54,6 +64,77 @@ class Frames:
         return found
 
 
+class _Expected:
+    """An answer for which no task waits, in the place of a future among a connection's requests."""
+
+    __slots__ = ("answered", "set_exception")
+
+    def __init__(self, answered: Callable[[bytes], None], failed: Callable[[BaseException], None]) -> None:
+        self.answered = answered
+        self.set_exception = failed
+
+    def done(self) -> bool:
+        return False
+
+
+def connection_to(client: AIOKafkaClient, node_id: int) -> AIOKafkaConnection | None:
+    """The client's connection to a broker, if there is one; `AIOKafkaClient.ready` makes one."""
+    found = client._conns.get((node_id, ConnectionGroup.DEFAULT))
+    return found if found and found.connected() else None
+
+
+def speaks(connection: AIOKafkaConnection, api: Api) -> None:
+    """Raises IncompatibleBrokerVersion where the broker does not know a kind of request."""
+    oldest, newest = connection._versions.get(api.key, (0, -1))
+    if not oldest <= api.version <= newest:
+        raise IncompatibleBrokerVersion(f"requests {api.key} of version {api.version}: Kafka 2.3 or later has them")
+
+
+def ask(
+    connection: AIOKafkaConnection,
+    api: Api,
+    body: bytes,
+    answered: Callable[[bytes], None],
+    failed: Callable[[BaseException], None],
+) -> None:
+    """Sends a request whose bytes are known.
+
+    Args:
+        answered: given the answer's frame, correlation ID included, in the step in which it arrives. Where it raises
+            the frame cannot be read: the connection ends, and ``failed`` is called.
+        failed: given the error where the connection ends before.
+
+    Raises:
+        KafkaConnectionError: the connection has ended already; ``failed`` is not called.
+    """
+    correlation_id = connection._next_correlation_id()
+    client_id = connection._client_id.encode()
+    size = _HEADER.size - _SIZE_BYTES + len(client_id) + len(body)
+    head = _HEADER.pack(size, *api, correlation_id, len(client_id))
+    try:
+        connection._writer.write(b"".join((head, client_id, body)))
+    except (AttributeError, OSError, RuntimeError) as error:
+        connection.close(reason=CloseReason.CONNECTION_BROKEN)
+        raise KafkaConnectionError(f"the connection has ended: {type(error).__name__}") from None
+    connection._requests.append((correlation_id, None, _Expected(answered, failed)))
+
+
+def _give(connection: AIOKafkaConnection, frame: bytes) -> None:
+    expected = connection._requests[0][2]
+    if type(expected) is not _Expected:
+        connection._handle_frame(frame)
+        return
+    correlation_id, _, _ = connection._requests.popleft()
+    connection._last_action = time.monotonic()
+    try:
+        if int.from_bytes(frame[:_CORRELATION_BYTES], "big", signed=True) != correlation_id:
+            raise CorrelationIdError("an answer to another request")
+        expected.answered(frame)
+    except Exception as error:
+        expected.set_exception(error)
+        raise
+
+
 class _Reading(asyncio.Protocol):
     """Takes the place of aiokafka's protocol, which goes on to serve those who write, or wait for the end."""
 
@@ -68,7 +149,7 @@ class _Reading(asyncio.Protocol):
             for frame in self._frames.feed(data):
                 # An answer may have closed it.
                 if connection._reader is not None:
-                    connection._handle_frame(frame)
+                    _give(connection, frame)
         except Exception as error:
             log.error("a broker's answer cannot be read", error=type(error).__name__)
             connection.close(reason=CloseReason.OUT_OF_SYNC, exc=error)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
 import structlog
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import (
     DuplicateSequenceNumber,
     InvalidProducerEpoch,
@@ -21,7 +21,6 @@ from contracts.record import Record
 from contracts.services import ServiceSpec
 from contracts.topic import Topic
 from contracts.topics import BY_NAME
-from libs.bus.pacing import count_records
 from libs.bus.placing import partition_of, partition_of_record
 from libs.bus.records import Raw
 from libs.bus.settings import BusSettings
@@ -223,28 +222,35 @@ class Producer:
             size += len(header) + len(content or b"") + _HEADER_BYTES
         if size > most_bytes:
             raise MessageSizeTooLargeError(f"a record of {size} bytes for {name}, which takes {most_bytes}")
-        acknowledgement = self._join_batch((name, partition), key, value, headers)
+        acknowledgement = self._join_batch(TopicPartition(name, partition), key, value, headers)
         if acknowledgement is None:
             acknowledgement = await self._kafka.send(name, value, key=key, headers=headers, partition=partition)
             acknowledgement.add_done_callback(self._acknowledged)
         SENT.add(1, name)
-        count_records(1)
         return acknowledgement
 
     def _join_batch(
-        self, place: tuple[str, int], key: bytes | None, value: bytes | None, headers: Headers
+        self, place: TopicPartition, key: bytes | None, value: bytes | None, headers: Headers
     ) -> Acknowledgement | None:
-        """Adds a record to the batch that waits for its partition; None where none has room.
+        """Adds a record to the batch that waits for its partition, or begins one. None where that has no room, or the
+        partition is not known yet.
 
         `AIOKafkaProducer.send` comes to the same in three times as long. That a batch fails is known by its first
         record's acknowledgement.
         """
         accumulator = self._kafka._message_accumulator
-        waiting = accumulator._batches.get(place)
-        if not waiting or accumulator._closed or accumulator._exception:
+        if accumulator._closed or accumulator._exception:
             return None
-        new_future = accumulator._loop.create_future
-        found: Acknowledgement | None = waiting[-1].append(key, value, None, new_future, headers)
+        waiting = accumulator._batches.get(place)
+        if waiting:
+            batch = waiting[-1]
+        elif accumulator._cluster.leader_for_partition(place) is not None:
+            batch = accumulator._append_batch(accumulator.create_builder(), place)
+        else:
+            return None
+        found: Acknowledgement | None = batch.append(key, value, None, accumulator._loop.create_future, headers)
+        if found and not waiting:
+            found.add_done_callback(self._acknowledged)
         return found
 
 

@@ -13,7 +13,6 @@ from aiokafka.protocol.group import HeartbeatRequest
 
 from contracts.services import Group
 from contracts.topic import Topic
-from libs.bus.pacing import count_records
 from libs.bus.records import Raw
 from libs.bus.settings import MAX_REQUEST_BYTES, BusSettings
 
@@ -73,7 +72,6 @@ class PartitionReader:
                 wait saves work and adds no latency; but a change of partitions or offsets waits for the open fetch.
             most_bytes: see `BusSettings.fetching`.
         """
-        self._wait_ms = wait_ms
         self._consumer = AIOKafkaConsumer(
             enable_auto_commit=False,
             auto_offset_reset="earliest",
@@ -88,9 +86,6 @@ class PartitionReader:
     async def start(self) -> None:
         """Connects; in a group, joins it. Raises KafkaError where no broker answers."""
         await self._consumer.start()
-        # While records of a partition wait to be taken, aiokafka asks for all others after 0.1 s. Where those have
-        # nothing the broker holds that fetch, and what comes to the first one meanwhile.
-        self._consumer._fetcher._prefetch_backoff = self._wait_ms / 1000
 
     @property
     def member_id(self) -> str:
@@ -130,18 +125,21 @@ class PartitionReader:
     def pause(self, partitions: Iterable[TopicPartition]) -> None:
         """Fetches nothing of these until `resume`."""
         self._consumer.pause(*partitions)
+        self._consumer._fetcher.look_again()
 
     def resume(self, positions: Mapping[TopicPartition, int]) -> None:
         """Goes on at these offsets."""
         for partition, offset in positions.items():
             self._consumer.seek(partition, offset)
         self._consumer.resume(*positions)
+        self._consumer._fetcher.look_again()
 
     def hold_back(self, topics: Collection[str]) -> None:
         """Fetches nothing of these topics' partitions, and goes on with all others where it was."""
         for partition in self._consumer.assignment():
             change = self._consumer.pause if partition.topic in topics else self._consumer.resume
             change(partition)
+        self._consumer._fetcher.look_again()
 
     async def fetch(self, *, most: int | None = None, within_ms: int = 500) -> Fetched:
         """Returns as soon as there is a record, or nothing when the time is over.
@@ -150,8 +148,6 @@ class PartitionReader:
             most: how many records at once.
         """
         fetched: Fetched = await self._consumer.getmany(timeout_ms=within_ms, max_records=most)
-        if fetched:
-            count_records(sum(map(len, fetched.values())))
         return fetched
 
     async def first_offsets(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:

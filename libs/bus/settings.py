@@ -81,7 +81,7 @@ class BusSettings(BaseSettings):
             # alone may be larger than this.
             "max_batch_size": 1_000_000,
             "max_request_size": MAX_REQUEST_BYTES,
-            # See `libs.bus.pacing`, which knows whether there is anything to wait for.
+            # See `libs.bus.sender`, which knows whether there is anything to wait for.
             "linger_ms": 0,
         }
 

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.client import AIOKafkaClient
-from aiokafka.protocol.fetch import FetchRequest
 
 from contracts.topics import ROUTES
-from libs.bus import fetching
-from libs.bus.fetch_session import FetchSession
+from libs.bus import fetcher
+from libs.bus.fetch_session import Asked, FetchSession
+from libs.bus.messages import Bounds, encode_fetch
 from libs.bus.settings import BusSettings
 
 PARTITIONS = [TopicPartition(ROUTES.name, number) for number in range(4)]
@@ -20,14 +20,12 @@ PARTITIONS = [TopicPartition(ROUTES.name, number) for number in range(4)]
 def named(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many partitions each fetch has named."""
     counts: list[int] = []
-    build = fetching.SessionFetch.build
 
-    def counted(self: fetching.SessionFetch, struct: Any) -> Any:
-        request = build(self, struct)
-        counts.append(sum(len(entries) for _, entries in request.topics))
-        return request
+    def counted(asked: Asked[TopicPartition], bounds: Bounds) -> bytes:
+        counts.append(len(asked.positions))
+        return encode_fetch(asked, bounds)
 
-    monkeypatch.setattr(fetching.SessionFetch, "build", counted)
+    monkeypatch.setattr(fetcher, "encode_fetch", counted)
     return counts
 
 
@@ -100,20 +98,11 @@ async def test_a_session_that_the_broker_has_not_is_replaced(
     seen: list[int] = []
 
     def noted(self: Any, session_id: int, error_code: int) -> None:
+        another = session_id + 1 if not seen else session_id
         seen.append(error_code)
-        answered(self, session_id, error_code)
+        answered(self, another, error_code)
 
     monkeypatch.setattr(FetchSession, "answered", noted)
-    assignment = log.consumer._subscription.subscription.assignment
-    for session in assignment.sluice_sessions.values():
-        session._id += 1
     await log.passes(1, b"after")
     await log.passes(2, b"much after")
     assert any(code != 0 for code in seen)
-
-
-async def test_a_broker_of_before_sessions_is_asked_as_ever() -> None:
-    whole = FetchRequest(1, 1, 1, 0, [(ROUTES.name, [(0, 5, 9)])])
-    asked = fetching.SessionFetch(whole, FetchSession())
-    old = next(one for one in FetchRequest._CLASSES if one.API_VERSION == 4)
-    assert asked.build(old).encode() == whole.build(old).encode()

@@ -19,9 +19,9 @@ class Broker:
         self._last_id = 0
         self.full = False
 
-    def fetch(self, asked: Asked[int], wanted: dict[int, int]) -> tuple[int, int, dict[int, int]]:
+    def fetch(self, asked: Asked[int]) -> tuple[int, int, dict[int, int]]:
         """Its answer: session, error, and what it has read."""
-        positions = {one: wanted[one] for one in asked.partitions}
+        positions = dict(asked.positions)
         if asked.epoch == 0:
             self.sessions.pop(asked.session_id, None)
             if self.full:
@@ -41,18 +41,33 @@ class Broker:
         return asked.session_id, NO_ERROR, known
 
 
-@given(st.lists(st.tuples(PARTITIONS, st.sampled_from(["", "lost before", "lost after", "evicted", "full"]))))
-def test_a_broker_reads_what_is_wanted_whatever_was_lost(fetches: list[tuple[dict[int, int], str]]) -> None:
+TROUBLES = st.sampled_from(["", "lost before", "lost after", "evicted", "full"])
+
+
+@given(st.lists(st.tuples(st.one_of(st.none(), PARTITIONS), PARTITIONS, TROUBLES)))
+def test_a_broker_reads_what_is_wanted_whatever_was_lost(
+    fetches: list[tuple[dict[int, int] | None, dict[int, int], str]],
+) -> None:
+    """Before a fetch its partitions may be chosen anew, and some of them may move."""
     broker, session, orphans = Broker(), FetchSession[int](), 0
-    for wanted, trouble in fetches:
+    wanted: dict[int, int] = {}
+    for chosen, moved, trouble in fetches:
+        if chosen is not None:
+            wanted = dict(chosen)
+            session.want(chosen)
+        for one, offset in moved.items():
+            session.move(one, offset)
+            if one in wanted:
+                wanted[one] = offset
+        assert session.wanted == wanted
         if trouble == "evicted":
             broker.sessions.clear()
         broker.full = trouble == "full"
-        asked = session.ask(wanted)
+        asked = session.ask()
         if trouble == "lost before":
             session.lost()
             continue
-        session_id, error, read = broker.fetch(asked, wanted)
+        session_id, error, read = broker.fetch(asked)
         if trouble == "lost after":
             session.lost()
             # Nobody knows its ID; a broker evicts it.
@@ -63,36 +78,43 @@ def test_a_broker_reads_what_is_wanted_whatever_was_lost(fetches: list[tuple[dic
             assert read == wanted
         else:
             # The next one, with nothing in between, is good.
-            asked = session.ask(wanted)
-            session_id, error, read = broker.fetch(asked, wanted)
+            asked = session.ask()
+            session_id, error, read = broker.fetch(asked)
             session.answered(session_id, error)
             assert (error, read) == (NO_ERROR, wanted)
         assert len(broker.sessions) <= 1 + orphans
 
 
+def asked(session: FetchSession[str], wanted: dict[str, int]) -> Asked[str]:
+    session.want(wanted)
+    return session.ask()
+
+
 def test_a_fetch_names_what_is_new_alone() -> None:
     session = FetchSession[str]()
-    first = session.ask({"a": 1, "b": 1, "c": 1})
-    assert (first.session_id, first.epoch, first.partitions) == (0, 0, ["a", "b", "c"])
+    assert asked(session, {"a": 1, "b": 1, "c": 1}) == Asked(0, 0, {"a": 1, "b": 1, "c": 1}, [])
     session.answered(7, NO_ERROR)
-    assert session.ask({"a": 1, "b": 2, "d": 1}) == Asked(7, 1, ["b", "d"], ["c"])
+    assert asked(session, {"a": 1, "b": 2, "d": 1}) == Asked(7, 1, {"b": 2, "d": 1}, ["c"])
     session.answered(7, NO_ERROR)
-    assert session.ask({"a": 1, "b": 2, "d": 1}) == Asked(7, 2, [], [])
+    session.move("a", 3)
+    assert session.ask() == Asked(7, 2, {"a": 3}, [])
+    session.answered(7, NO_ERROR)
+    assert asked(session, {"a": 3, "b": 2, "d": 1}) == Asked(7, 3, {}, [])
 
 
 def test_a_broken_session_is_closed_by_the_next() -> None:
     session = FetchSession[str]()
-    session.ask({"a": 1})
+    asked(session, {"a": 1})
     session.answered(7, NO_ERROR)
-    session.ask({"a": 1})
+    session.ask()
     session.answered(0, INVALID_EPOCH)
-    assert session.ask({"a": 1}) == Asked(7, 0, ["a"], [])
+    assert session.ask() == Asked(7, 0, {"a": 1}, [])
 
 
 def test_epochs_begin_again_where_they_end() -> None:
     session = FetchSession[str]()
-    session.ask({})
+    session.ask()
     session.answered(7, NO_ERROR)
     session._epoch = MOST_EPOCH
     session.answered(7, NO_ERROR)
-    assert session.ask({}).epoch == 1
+    assert session.ask().epoch == 1

@@ -62,7 +62,7 @@ def _raw(offset: int, topic: Topic[Any] = REQUESTS) -> Raw:
     record = accepted(offset) if topic is REQUESTS else route(offset)
     headers = [("ce_type", f"dev.sluice.{type(record).__name__}".encode()), ("ce_subject", record.request_id.encode())]
     value = record.encode()
-    return Raw(topic.name, 0, offset, 0, 0, b"k", value, None, 1, len(value), tuple(headers))
+    return Raw(topic.name, 0, offset, 0, b"k", value, headers)
 
 
 async def test_a_handler_that_fails_on_everything_pauses_and_loses_nothing(running: Running) -> None:
