@@ -28,16 +28,19 @@ def decode(topic: Topic[R], value: bytes | None, headers: Iterable[tuple[str, by
         NotARecord: no value, an unknown type, or a value that does not fit its contract.
     """
     found = dict(headers)
-    for name, content in found.items():
-        if content is None:
-            raise NotARecord(f"the header {name[:100]!r} has no value")
+    if None in found.values():
+        empty = next(name for name, content in found.items() if content is None)
+        raise NotARecord(f"the header {empty[:100]!r} has no value")
     present = cast("dict[str, bytes]", found)
-    type_name = present.get(names.TYPE, b"").decode("utf-8", "replace")
+    type_name = present.get(names.TYPE, b"")
     kinds = _kinds(topic)
     kind = kinds.get(type_name)
     if kind is None:
         if type_name or len(kinds) > 1:
-            raise NotARecord(f"unknown record type {type_name[:100]!r}; this topic has {', '.join(sorted(kinds))}")
+            known = ", ".join(sorted(one.decode() for one in kinds))
+            raise NotARecord(
+                f"unknown record type {type_name.decode('utf-8', 'replace')[:100]!r}; this topic has {known}"
+            )
         (kind,) = kinds.values()
     if value is None:
         raise NotARecord("the record has no value")
@@ -61,5 +64,5 @@ def describe(error: ValidationError) -> str:
 
 
 @cache
-def _kinds(topic: Topic[Any]) -> dict[str, Any]:
-    return {names.TYPE_PREFIX + kind.__name__: kind for kind in topic.records}
+def _kinds(topic: Topic[Any]) -> dict[bytes, Any]:
+    return {(names.TYPE_PREFIX + kind.__name__).encode(): kind for kind in topic.records}

@@ -148,21 +148,20 @@ class Producer:
         """The same of several, which are under way together."""
         left = list(records)
         while left:
-            tried = [(one, await self._tried(*one, trace)) for one in left]
-            left = [one for one, acknowledgement in tried if not await _is_there(acknowledgement, one[1])]
+            tried, failed = [], []
+            for one in left:
+                try:
+                    tried.append((one, await self.publish(*one, trace)))
+                except KafkaError as error:
+                    failed.append(_to_try_again(one, error))
+            for one, acknowledgement in tried:
+                try:
+                    await acknowledgement
+                except KafkaError as error:
+                    failed.append(_to_try_again(one, error))
+            left = failed
             if left:
                 await asyncio.sleep(RETRY_S)
-
-    async def _tried(self, topic: Topic[Any], record: Record, trace: str) -> Acknowledgement:
-        """As `publish`; that the buffer stays full is an acknowledgement that fails, too."""
-        try:
-            return await self.publish(topic, record, trace)
-        except MessageSizeTooLargeError:
-            raise
-        except KafkaError as error:
-            failed: Acknowledgement = asyncio.get_running_loop().create_future()
-            failed.set_exception(error)
-            return failed
 
     async def delete(self, topic: Topic[Any], key: str, *, newer_than: int = 0) -> Acknowledgement:
         """Queues the deletion of a key of a compacted topic, which must lie by its key. Raises as `publish` does."""
@@ -222,7 +221,7 @@ class Producer:
             size += len(header) + len(content or b"") + _HEADER_BYTES
         if size > most_bytes:
             raise MessageSizeTooLargeError(f"a record of {size} bytes for {name}, which takes {most_bytes}")
-        acknowledgement = self._join_batch(TopicPartition(name, partition), key, value, headers)
+        acknowledgement = self._join_batch((name, partition), key, value, headers)
         if acknowledgement is None:
             acknowledgement = await self._kafka.send(name, value, key=key, headers=headers, partition=partition)
             acknowledgement.add_done_callback(self._acknowledged)
@@ -230,7 +229,7 @@ class Producer:
         return acknowledgement
 
     def _join_batch(
-        self, place: TopicPartition, key: bytes | None, value: bytes | None, headers: Headers
+        self, place: tuple[str, int], key: bytes | None, value: bytes | None, headers: Headers
     ) -> Acknowledgement | None:
         """Adds a record to the batch that waits for its partition, or begins one. None where that has no room, or the
         partition is not known yet.
@@ -244,8 +243,8 @@ class Producer:
         waiting = accumulator._batches.get(place)
         if waiting:
             batch = waiting[-1]
-        elif accumulator._cluster.leader_for_partition(place) is not None:
-            batch = accumulator._append_batch(accumulator.create_builder(), place)
+        elif accumulator._cluster.leader_for_partition(TopicPartition(*place)) is not None:
+            batch = accumulator._append_batch(accumulator.create_builder(), TopicPartition(*place))
         else:
             return None
         found: Acknowledgement | None = batch.append(key, value, None, accumulator._loop.create_future, headers)
@@ -260,15 +259,11 @@ async def _close(client: AIOKafkaProducer) -> None:
             await client.stop()
 
 
-async def _is_there(acknowledgement: Acknowledgement, record: Record) -> bool:
-    try:
-        await acknowledgement
-    except MessageSizeTooLargeError:
-        raise
-    except KafkaError as error:
-        log.warning("published again", record=type(record).__name__, error=type(error).__name__)
-        return False
-    return True
+def _to_try_again(one: tuple[Topic[Any], Record], error: KafkaError) -> tuple[Topic[Any], Record]:
+    if isinstance(error, MessageSizeTooLargeError):
+        raise error
+    log.warning("published again", record=type(one[1]).__name__, error=type(error).__name__)
+    return one
 
 
 async def settle(acknowledgements: Iterable[Acknowledgement]) -> None:

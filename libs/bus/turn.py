@@ -12,13 +12,12 @@
 
 import asyncio
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import structlog
-from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
 from contracts.record import Record
@@ -72,7 +71,7 @@ class Turn(Generic[R]):
         self._kept: dict[str, list[_Pending[R]]] = {}
         """By topic: what the processor failed on, and what came after it."""
         self._again_at_s = 0.0
-        self._newest: dict[TopicPartition, int] = {}
+        self._newest: dict[tuple[str, int], int] = {}
 
     @property
     def paused(self) -> str | None:
@@ -85,6 +84,8 @@ class Turn(Generic[R]):
 
     def full_topics(self) -> Collection[str]:
         """Topics of which no more can be kept."""
+        if not self._kept:
+            return ()
         return [
             topic
             for topic, records in self._kept.items()
@@ -111,18 +112,20 @@ class Turn(Generic[R]):
         except _Abandoned:
             return
         PROCESS_DURATION.record(time.perf_counter() - began_s, self._group)
-        for topic, count in Counter(raw.topic for raw in raws).items():
-            CONSUMED.add(count, self._group, topic)
+        counts: dict[str, int] = {}
         for raw in raws:
-            self._newest[TopicPartition(raw.topic, raw.partition)] = raw.offset
+            counts[raw.topic] = counts.get(raw.topic, 0) + 1
+            self._newest[raw.topic, raw.partition] = raw.offset
+        for topic, count in counts.items():
+            CONSUMED.add(count, self._group, topic)
         self.work.passed(self._passed())
 
-    def _passed(self) -> Iterator[tuple[TopicPartition, int]]:
+    def _passed(self) -> Iterator[tuple[tuple[str, int], int]]:
         """The offset of each partition up to which nothing is kept."""
-        lowest: dict[TopicPartition, int] = {}
+        lowest: dict[tuple[str, int], int] = {}
         for records in self._kept.values():
             for one in records:
-                partition = TopicPartition(one.raw.topic, one.raw.partition)
+                partition = one.raw.topic, one.raw.partition
                 lowest[partition] = min(one.raw.offset, lowest.get(partition, one.raw.offset))
         for partition, newest in self._newest.items():
             yield partition, lowest[partition] - 1 if partition in lowest else newest

@@ -9,6 +9,7 @@ import ipaddress
 import re
 from collections import OrderedDict
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Literal, get_args
 
 ForwardedHeader = Literal["x-forwarded-for", "forwarded"]
@@ -66,7 +67,9 @@ class Clients:
         return str(ipaddress.ip_network((network << 64, 64)))
 
 
+@lru_cache(maxsize=4_096)
 def _address(text: str) -> str | None:
+    """Clients come again."""
     try:
         parsed = ipaddress.ip_address(text)
     except ValueError:

@@ -3,6 +3,7 @@
 httptools refuses most of it by itself: two lengths, a length beside a transfer coding, folded lines, bare line feeds.
 """
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import httptools
@@ -66,20 +67,21 @@ class Parser:
             self._parser = self._new()
             self.feed_data(head + data[offer.args[0] :])
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._parser, name)
-
     def _new(self) -> Any:
         parser = httptools.HttpRequestParser(self._protocol)
         # As uvicorn has it: the first of several requests is answered, whatever follows.
         parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self.get_method: Callable[[], bytes] = parser.get_method
+        self.get_http_version: Callable[[], str] = parser.get_http_version
+        self.should_keep_alive: Callable[[], bool] = parser.should_keep_alive
+        self.should_upgrade: Callable[[], bool] = parser.should_upgrade
         return parser
 
     def _without_offer(self) -> bytes:
         first = b"%s %s HTTP/%s" % (
-            self._parser.get_method(),
+            self.get_method(),
             self._protocol.url,
-            self._parser.get_http_version().encode(),
+            self.get_http_version().encode(),
         )
         lines = [name + b": " + value for name, value in self._protocol.headers if name != b"upgrade"]
         return b"\r\n".join([first, *lines, b"", b""])

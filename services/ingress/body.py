@@ -90,8 +90,7 @@ class Bodies:
         limits = self._of_one()
         most = limits.anonymous_body_bytes if owner is None else limits.body_bytes
         try:
-            async with asyncio.timeout(self._timeouts.body_s):
-                body.data = await self._read(body, _announced(headers), receive, most, anonymous=owner is None)
+            body.data = await self._read(body, _announced(headers), receive, most, anonymous=owner is None)
         except TimeoutError:
             body.release()
             raise TooSlow("The body did not come in time; send it again.") from None
@@ -101,20 +100,21 @@ class Bodies:
         return body
 
     async def _read(self, body: Body, announced: int, receive: Receive, most: int, *, anonymous: bool) -> bytes:
-        loop, data = asyncio.get_running_loop(), bytearray()
+        loop, data, idle_s = asyncio.get_running_loop(), bytearray(), self._timeouts.body_idle_s
         _check_size(announced, most, anonymous=anonymous)
-        async with asyncio.timeout(self._timeouts.body_idle_s) as patience:
+        due_s = loop.time() + self._timeouts.body_s
+        async with asyncio.timeout_at(min(due_s, loop.time() + idle_s)) as patience:
             while True:
                 message = await receive()
                 if message["type"] != "http.request":
                     raise ClientGone
                 piece = message.get("body", b"")
                 if piece:
-                    patience.reschedule(loop.time() + self._timeouts.body_idle_s)
                     _check_size(len(data) + len(piece), most, anonymous=anonymous)
                     body.grow(len(piece))
                     if not data and not message.get("more_body"):
                         return bytes(piece)
+                    patience.reschedule(min(due_s, loop.time() + idle_s))
                     data += piece
                 if not message.get("more_body"):
                     return bytes(data)
