@@ -18,6 +18,7 @@ import psutil
 
 from deploy.local.errors import StackError
 from deploy.local.ports import LOOPBACK
+from libs.runtime.scheduling import take_turns
 from libs.runtime.server import BACKLOG
 from libs.runtime.supervised import DRAINING, SOCKETS, named
 
@@ -36,7 +37,9 @@ _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
-def _die_with_parent() -> None:
+def _in_child() -> None:
+    take_turns()
+    # It dies with its parent.
     if _libc is not None:
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
@@ -202,7 +205,7 @@ class Child:
                     env=environment,
                     user=self._user,
                     process_group=0,
-                    preexec_fn=_die_with_parent,
+                    preexec_fn=_in_child,
                     pass_fds=[*given.values(), *map(int, pipe.values())],
                 )
         except OSError as error:

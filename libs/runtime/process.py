@@ -14,6 +14,7 @@ import structlog
 from pydantic import ValidationError
 
 from libs.runtime.sampling import VARIABLE, Sampler
+from libs.runtime.scheduling import take_turns
 from libs.runtime.secret_files import SecretFileError, read_secret_files
 from libs.runtime.supervised import announce_draining
 from libs.telemetry.logs import configure_logs
@@ -53,6 +54,7 @@ def run_process(name: str, main: Main) -> None:
     Environment: ``SLUICE_LOG_LEVEL``, and ``SLUICE_PROFILE``; see `libs.runtime.sampling`.
     """
     gc.enable()
+    take_turns()
     # No core dump: memory holds prompts, in the vault and the relays provider keys. 0 does not keep the kernel from
     # handing one to a program (`core_pattern` with a pipe, as systemd has it); 1 does (Linux, fs/coredump.c).
     resource.setrlimit(resource.RLIMIT_CORE, (1, 1))
