@@ -283,7 +283,7 @@ class DirectFetcher(Fetcher):  # type: ignore[misc]
         if assignment is None or not self._is_present(broker):
             return
         good = [self._take(broker, assignment, part, asked.get(part.partition)) for part in answer.parts]
-        if not all(good):
+        if answer.error_code != NoError.errno or not all(good):
             self._ask_later(broker, AGAIN_AFTER_S)
         if self._records:
             self._wake()
@@ -303,7 +303,8 @@ class DirectFetcher(Fetcher):  # type: ignore[misc]
             return True
         try:
             raws, next_position = unpack(partition, part.records, asked)
-        except CorruptRecordException as error:
+        except KafkaError as error:
+            # Among others a compression that nobody here can undo.
             self._fail(error)
             return False
         if next_position == asked:
