@@ -77,6 +77,7 @@ class DirectSender(Sender):  # type: ignore[misc]
         self._timer: asyncio.TimerHandle | None = None
         """It is tried again then."""
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._is_finding_leaders = False
 
     async def _sender_routine(self) -> None:
         """The task that `start` makes when the producer has its ID, and `close` cancels when all is sent."""
@@ -149,13 +150,17 @@ class DirectSender(Sender):  # type: ignore[misc]
                     found.setdefault(leader, {})[partition] = batch
         if resting_s:
             self._pump_in(min(resting_s))
-        if leaderless:
+        if leaderless and not self._is_finding_leaders:
+            self._is_finding_leaders = True
             self._start(self._find_leaders())
         return found
 
     async def _find_leaders(self) -> None:
-        await asyncio.sleep(self._retry_backoff)
-        await self.client.force_metadata_update()
+        try:
+            await asyncio.sleep(self._retry_backoff)
+            await self.client.force_metadata_update()
+        finally:
+            self._is_finding_leaders = False
         self._pump()
 
     async def _connect(self, node_id: int, batches: Batches) -> None:
