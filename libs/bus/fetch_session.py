@@ -75,18 +75,17 @@ class FetchSession(Generic[P]):
         """The next fetch."""
         wanted, told = self._wanted, self._told
         if self._epoch == FIRST_EPOCH:
-            asked = Asked(self._id, FIRST_EPOCH, dict(wanted), [])
-            self._told = dict(wanted)
-        elif self._moved is None:
-            new = {one: offset for one, offset in wanted.items() if told.get(one) != offset}
-            asked = Asked(self._id, self._epoch, new, [one for one in told if one not in wanted])
-            self._told = dict(wanted)
-        else:
-            new = {one: wanted[one] for one in self._moved if told[one] != wanted[one]}
-            asked = Asked(self._id, self._epoch, new, [])
-            told.update(new)
+            # The broker is told everything.
+            told.clear()
+            self._moved = None
+        forgotten = [one for one in told if one not in wanted] if self._moved is None else []
+        changed = wanted if self._moved is None else self._moved
+        positions = {one: wanted[one] for one in changed if told.get(one) != wanted[one]}
+        for one in forgotten:
+            del told[one]
+        told.update(positions)
         self._moved = set()
-        return asked
+        return Asked(self._id, self._epoch, positions, forgotten)
 
     def answered(self, session_id: int, error_code: int) -> None:
         """The broker's answer: goes on with its session, or begins another where it has none or refuses this one."""

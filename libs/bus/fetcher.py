@@ -14,7 +14,7 @@ away. ADR 58 has the measurement.
 
 import asyncio
 import contextlib
-from collections.abc import Collection, Coroutine
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,13 +37,13 @@ from aiokafka.errors import (
     UnknownTopicOrPartitionError,
     for_code,
 )
-from aiokafka.util import create_task
 
 from libs.bus.connections import ANSWER_WITHIN_S
 from libs.bus.fetch_session import FetchSession
 from libs.bus.frames import ask, connection_to, speaks
 from libs.bus.messages import FETCH, Bounds, Part, decode_fetched, encode_fetch
 from libs.bus.records import Raw, unpack
+from libs.runtime.background import Tasks
 from libs.telemetry.logs import where
 
 log = structlog.get_logger()
@@ -96,9 +96,9 @@ class DirectFetcher(Fetcher):  # type: ignore[misc]
         self._failure: KafkaError | None = None
         """For the next who takes records."""
         self._changed = asyncio.Event()
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks = Tasks("fetch")
         self._asking_for_leaders: asyncio.TimerHandle | None = None
-        client.cluster.add_listener(self._look_again)
+        client.cluster.add_listener(self.look_again)
 
     # What is rare.
 
@@ -106,7 +106,7 @@ class DirectFetcher(Fetcher):  # type: ignore[misc]
         """The task that aiokafka's constructor starts and `close` cancels."""
         while True:
             assignment = await self._assigned()
-            assignment.unassign_future.add_done_callback(self._look_again)
+            assignment.unassign_future.add_done_callback(self.look_again)
             self._assignment, self._brokers = assignment, {}
             self._records.clear()
             self._drained.clear()
@@ -132,7 +132,8 @@ class DirectFetcher(Fetcher):  # type: ignore[misc]
             with contextlib.suppress(KafkaError):
                 await self._subscriptions.wait_for_assignment()
 
-    def _look_again(self, _: Any = None) -> None:
+    def look_again(self, _: Any = None) -> None:
+        """Partitions were paused or resumed, or have other leaders: at once what would be seen a little later."""
         self._changed.set()
 
     async def _find_positions(self, assignment: Assignment) -> None:
@@ -145,15 +146,9 @@ class DirectFetcher(Fetcher):  # type: ignore[misc]
                 if leader is not None:
                     lost.setdefault(leader, []).append(partition)
         for node_id, partitions in lost.items():
-            asking = self._start(self._update_fetch_positions(assignment, node_id, partitions))
+            asking = self._tasks.spawn(self._update_fetch_positions(assignment, node_id, partitions))
             await asyncio.wait([asking, assignment.unassign_future], return_when=asyncio.FIRST_COMPLETED)
             asking.cancel()
-
-    def _start(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        task: asyncio.Task[Any] = create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
 
     def _leader(self, partition: TopicPartition) -> int | None:
         leader: int | None = self._client.cluster.leader_for_partition(partition)
@@ -200,14 +195,12 @@ class DirectFetcher(Fetcher):  # type: ignore[misc]
 
     async def close(self) -> None:
         """Ends all fetching."""
-        self._client.cluster.remove_listener(self._look_again)
+        self._client.cluster.remove_listener(self.look_again)
         await super().close()
         self._drop_brokers()
         if self._asking_for_leaders:
             self._asking_for_leaders.cancel()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tasks.cancel()
 
     # The way of records.
 
@@ -266,7 +259,7 @@ class DirectFetcher(Fetcher):  # type: ignore[misc]
             else:
                 self._ask(broker)
 
-        self._start(self._client.ready(broker.node_id)).add_done_callback(connected)
+        self._tasks.spawn(self._client.ready(broker.node_id)).add_done_callback(connected)
 
     def _failed(self, broker: _Broker, error: BaseException) -> None:
         broker.under_way = False
@@ -319,7 +312,7 @@ class DirectFetcher(Fetcher):  # type: ignore[misc]
         elif error is OffsetOutOfRangeError and self._default_reset_strategy != OffsetResetStrategy.NONE:
             log.warning("an offset is not on the log", topic=partition.topic, partition=partition.partition)
             state.await_reset(self._default_reset_strategy)
-            self._changed.set()
+            self.look_again()
         elif error in (TopicAuthorizationFailedError, OffsetOutOfRangeError):
             self._fail(error(partition.topic))
         else:
@@ -421,17 +414,13 @@ class DirectFetcher(Fetcher):  # type: ignore[misc]
     def seek_to(self, partition: TopicPartition, offset: int) -> None:
         """Goes on elsewhere in a partition."""
         super().seek_to(partition, offset)
-        self._changed.set()
+        self.look_again()
 
     def request_offset_reset(self, partitions: Collection[TopicPartition], strategy: int) -> Any:
         """Goes on at the beginning or at the end of partitions; returns a future of their offsets' being known."""
         found = super().request_offset_reset(partitions, strategy)
-        self._changed.set()
+        self.look_again()
         return found
-
-    def look_again(self) -> None:
-        """Partitions were paused or resumed: at once what would be seen a little later."""
-        self._changed.set()
 
 
 def fetch_directly() -> None:

@@ -100,10 +100,8 @@ def encode_fetch(asked: Asked[TopicPartition], bounds: Bounds) -> bytes:
         asked.epoch,
     )
     positions = _by_topic(
-        (
-            (partition.topic, _position(partition.partition, offset, bounds.most_partition_bytes))
-            for partition, offset in asked.positions.items()
-        )
+        (partition.topic, _position(partition.partition, offset, bounds.most_partition_bytes))
+        for partition, offset in asked.positions.items()
     )
     forgotten = _by_topic((partition.topic, _INT.pack(partition.partition)) for partition in asked.forgotten)
     return b"".join((head, positions, forgotten, _NO_RACK))

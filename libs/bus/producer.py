@@ -243,10 +243,11 @@ class Producer:
         waiting = accumulator._batches.get(place)
         if waiting:
             batch = waiting[-1]
-        elif accumulator._cluster.leader_for_partition(TopicPartition(*place)) is not None:
-            batch = accumulator._append_batch(accumulator.create_builder(), TopicPartition(*place))
         else:
-            return None
+            partition = TopicPartition(*place)
+            if accumulator._cluster.leader_for_partition(partition) is None:
+                return None
+            batch = accumulator._append_batch(accumulator.create_builder(), partition)
         found: Acknowledgement | None = batch.append(key, value, None, accumulator._loop.create_future, headers)
         if found and not waiting:
             found.add_done_callback(self._acknowledged)

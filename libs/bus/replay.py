@@ -16,6 +16,7 @@ from contracts.topic import Topic
 from libs.bus.reader import PartitionReader
 from libs.bus.records import Raw
 from libs.bus.settings import BusSettings
+from libs.runtime.background import Tasks
 
 log = structlog.get_logger()
 
@@ -60,7 +61,7 @@ class Replay:
         self._places = places
         self._waiting: set[LogReader] = set()
         self._passes: list[_Pass] = []
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks(f"replay {topic.name}")
         self._beginning: asyncio.Task[None] | None = None
 
     @property
@@ -76,7 +77,7 @@ class Replay:
             return
         self._waiting.add(reader)
         if self._beginning is None or self._beginning.done():
-            self._beginning = self._spawn(self._begin())
+            self._beginning = self._tasks.spawn(self._begin())
 
     def leave(self, reader: LogReader) -> None:
         """Gives it no more."""
@@ -86,21 +87,13 @@ class Replay:
 
     async def stop(self) -> None:
         """Ends all passes."""
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    def _spawn(self, work: Any) -> "asyncio.Task[None]":
-        task: asyncio.Task[None] = asyncio.create_task(work, name=f"replay {self._partition.topic}")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
+        await self._tasks.cancel()
 
     async def _begin(self) -> None:
         while self._waiting:
             await self._places.acquire()
             readers, self._waiting = self._waiting, set()
-            self._spawn(self._run(_Pass(readers)))
+            self._tasks.spawn(self._run(_Pass(readers)))
             # Those who come until the pass has its position go with the next.
             await asyncio.sleep(0)
 

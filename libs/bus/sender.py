@@ -11,7 +11,7 @@ where nothing else is to do that is a moment, and under load requests are fewer 
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import Any
 
 import structlog
@@ -32,11 +32,11 @@ from aiokafka.errors import (
 from aiokafka.producer import producer as aiokafka_producer
 from aiokafka.producer.message_accumulator import MessageBatch
 from aiokafka.producer.sender import Sender
-from aiokafka.util import create_task
 
 from libs.bus.connections import ANSWER_WITHIN_S
 from libs.bus.frames import ask, connection_to, speaks
 from libs.bus.messages import PRODUCE, Written, decode_written, encode_produce
+from libs.runtime.background import Tasks
 
 log = structlog.get_logger()
 
@@ -76,7 +76,7 @@ class DirectSender(Sender):  # type: ignore[misc]
         self._bell = _Bell(self._ring)
         self._timer: asyncio.TimerHandle | None = None
         """It is tried again then."""
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks = Tasks("send")
         self._is_finding_leaders = False
 
     async def _sender_routine(self) -> None:
@@ -91,7 +91,7 @@ class DirectSender(Sender):  # type: ignore[misc]
         except asyncio.CancelledError:
             if self._timer:
                 self._timer.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await self._tasks.wait()
 
     def _ring(self) -> None:
         self._loop.call_soon(self._pump)
@@ -106,7 +106,7 @@ class DirectSender(Sender):  # type: ignore[misc]
             self._muted_partitions.update(batches)
             connection = connection_to(self.client, node_id)
             if connection is None:
-                self._start(self._connect(node_id, batches))
+                self._tasks.spawn(self._connect(node_id, batches))
             else:
                 self._write(connection, node_id, batches)
 
@@ -117,11 +117,6 @@ class DirectSender(Sender):  # type: ignore[misc]
 
         if self._timer is None:
             self._timer = self._loop.call_later(pause_s, now)
-
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        task: asyncio.Task[None] = create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     def _drained(self) -> dict[int, Batches]:
         """By broker, the first batch of each partition that nothing is on its way to."""
@@ -152,7 +147,7 @@ class DirectSender(Sender):  # type: ignore[misc]
             self._pump_in(min(resting_s))
         if leaderless and not self._is_finding_leaders:
             self._is_finding_leaders = True
-            self._start(self._find_leaders())
+            self._tasks.spawn(self._find_leaders())
         return found
 
     async def _find_leaders(self) -> None:
@@ -234,7 +229,7 @@ class DirectSender(Sender):  # type: ignore[misc]
 
     def _release(self, node_id: int, batches: Batches, again: Batches) -> None:
         if again:
-            self._start(self._retry(node_id, batches, again))
+            self._tasks.spawn(self._retry(node_id, batches, again))
             return
         self._in_flight.discard(node_id)
         self._muted_partitions.difference_update(batches)

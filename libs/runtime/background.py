@@ -97,10 +97,18 @@ class Tasks:
         task.add_done_callback(self._done)
         return task
 
-    async def wait(self, within_s: float) -> None:
+    async def wait(self, within_s: float | None = None) -> None:
         """Returns when all have ended, or the time is over."""
         if self._running:
             await asyncio.wait(self._running, timeout=within_s)
+
+    async def cancel(self) -> None:
+        """Ends all, and returns when they have ended."""
+        running, self._running = self._running, set()
+        for task in running:
+            task.remove_done_callback(self._done)
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
 
     def _done(self, task: "asyncio.Task[Any]") -> None:
         self._running.discard(task)
