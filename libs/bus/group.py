@@ -60,6 +60,7 @@ class GroupMember(Generic[R]):
         rewind_ms: Mapping[Topic[Any], int] | None = None,
         begin_ms: int | None = None,
         most_records: int = MOST_RECORDS,
+        gather_s: float = 0.0,
         tick_s: float | None = None,
         drains_on: Topic[Any] | None = None,
         trust: Trust = NOBODY,
@@ -72,6 +73,8 @@ class GroupMember(Generic[R]):
             rewind_ms: topics that are read again from this long before now on assignment, to rebuild state.
             begin_ms: a group without offsets begins at this time (epoch, ms); None: with the oldest record.
             most_records: in one batch.
+            gather_s: after a batch, how long the next may gather on the log. For what no client waits for: what a batch
+                costs is shared by more records.
             tick_s: the interval of `Processor.tick`; None: never.
             drains_on: a topic that it subscribes to while it drains, and of which it reads nothing: so the others have
                 its partitions at once. None: it keeps them until it has drained.
@@ -87,6 +90,7 @@ class GroupMember(Generic[R]):
         self._rewind_ms = {topic.name: ms for topic, ms in (rewind_ms or {}).items()}
         self._begin_ms = begin_ms
         self._most_records = most_records
+        self._gather_s = gather_s
         self._membership = Membership(group, _Listener(self), client_id, instance)
         self._joined: PartitionReader | None = None
         self.tenure = Tenure(settings.session_timeout_ms / 1000, lambda: self._joined)
@@ -282,6 +286,8 @@ class GroupMember(Generic[R]):
                     if turn is self._turn and not turn.ending:
                         await turn.process(raws)
                         self._hold_back(turn.full_topics())
+                if self._gather_s:
+                    await asyncio.sleep(self._gather_s)
         except Exception as error:
             # A batch that was given up must not be passed over by the next: the partitions are read again from their
             # committed offsets. After a KafkaError the client's membership is over anyway.

@@ -16,6 +16,9 @@ from services.metering.handlers import AlertChecks, MeteringProcessor
 from services.metering.store.ledger import SCHEMA, Ledger
 from services.metering.store.sums import states
 
+GATHER_S = 0.1
+"""A balance may be older than its last request by this: nobody waits for it."""
+
 
 @asynccontextmanager
 async def build(service: Service) -> AsyncIterator[None]:
@@ -27,7 +30,9 @@ async def build(service: Service) -> AsyncIterator[None]:
     catalog = View(topics.CATALOG, on_change=versions.changed)
     ledger = Ledger(database, settings.entries)
     checks = AlertChecks(ledger, outbox)
-    member = service.member(METERING_GROUP, lambda _work: MeteringProcessor(ledger, outbox, versions))
+    member = service.member(
+        METERING_GROUP, lambda _work: MeteringProcessor(ledger, outbox, versions), gather_s=GATHER_S
+    )
     views = service.views(settings, catalog)
     service.health.check("catalog", lambda: versions.ready)
     service.health.check("database", lambda: database.ready)

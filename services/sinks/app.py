@@ -16,6 +16,7 @@ from services.sinks.letters import LetterCount
 from services.sinks.making import make_receiver
 
 ALERT_TICK_S = 5.0
+ALERTS_GATHER_S = 0.5
 
 
 @asynccontextmanager
@@ -32,6 +33,7 @@ async def build(service: Service) -> AsyncIterator[None]:
         lambda work: AlertProcessor(service, work, config.alerts, letters),
         begin_ms=now_ms(),
         tick_s=ALERT_TICK_S,
+        gather_s=ALERTS_GATHER_S,
     )
     views = service.views(orders)
     async with service.running(views):

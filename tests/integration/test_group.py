@@ -13,6 +13,7 @@ from aiokafka.errors import KafkaTimeoutError, MessageSizeTooLargeError
 
 from contracts import headers as names
 from contracts import topics
+from contracts.clock import now_ms
 from contracts.headers import header
 from contracts.requests import RequestAccepted
 from contracts.services import Group
@@ -525,3 +526,24 @@ async def test_a_broken_sequence_is_mended(bus: BusSettings, producer: Producer,
         await producer.publish_until_acknowledged(topics.REQUESTS, record)
     async with _running(_member(bus, producer, run, seen.process)):
         await seen.all(4)
+
+
+async def test_what_comes_after_a_batch_gathers_on_the_log(bus: BusSettings, producer: Producer, run: str) -> None:
+    first, second = Seen(run), Seen(run)
+    batches: list[int] = []
+
+    async def process(batch: Batch, _work: Work) -> None:
+        batches.append(len(second.take(batch)))
+
+    options: dict[str, Any] = {"begin_ms": now_ms()}
+    async with _running(_member(bus, producer, run, first.process, gather_s=3_600.0, **options)):
+        await publish(producer, run, 1)
+        await first.one(0)
+        for number in range(1, 20):
+            await publish(producer, run, 1, first=number, subject="acct:one")
+    # It was stopped while it let them gather, and has committed what it took.
+    assert first.numbers == [0]
+    async with _running(_member(bus, producer, run, process, **options)):
+        await second.one(19)
+    assert second.numbers == list(range(1, 20))
+    assert batches == [19]
