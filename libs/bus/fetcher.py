@@ -15,7 +15,6 @@ away. ADR 58 has the measurement.
 import asyncio
 import contextlib
 from collections.abc import Collection
-from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -43,6 +42,7 @@ from libs.bus.fetch_session import FetchSession
 from libs.bus.frames import ask, connection_to, speaks
 from libs.bus.messages import FETCH, Bounds, Part, decode_fetched, encode_fetch
 from libs.bus.records import Raw, unpack
+from libs.bus.untaken import Untaken
 from libs.runtime.background import Tasks
 from libs.telemetry.logs import where
 
@@ -52,18 +52,6 @@ LOOK_EVERY_S = 1.0
 """At what nobody announces: a broker that is silent, a partition that was paused or resumed."""
 AGAIN_AFTER_S = 0.1
 """Where a fetch failed."""
-
-
-@dataclass(slots=True)
-class _Waiting:
-    """Records of one partition that nobody has taken yet."""
-
-    raws: list[Raw]
-    position: int
-    """Where the partition stands while they wait."""
-    next_position: int
-    """Where it stands when all are taken."""
-    broker: "_Broker"
 
 
 class _Broker:
@@ -90,7 +78,7 @@ class DirectFetcher(Fetcher):  # type: ignore[misc]
         self._bounds = Bounds(self._fetch_max_wait_ms, self._fetch_max_bytes, self._max_partition_fetch_bytes)
         self._brokers: dict[int, _Broker] = {}
         self._assignment: Assignment | None = None
-        self._records: dict[TopicPartition, _Waiting] = {}
+        self._untaken = Untaken[_Broker]()
         self._drained: set[_Broker] = set()
         """Their records were taken since the last time somebody came for some."""
         self._failure: KafkaError | None = None
@@ -108,7 +96,7 @@ class DirectFetcher(Fetcher):  # type: ignore[misc]
             assignment = await self._assigned()
             assignment.unassign_future.add_done_callback(self.look_again)
             self._assignment, self._brokers = assignment, {}
-            self._records.clear()
+            self._untaken.clear()
             self._drained.clear()
             while assignment.active:
                 self._changed.clear()
@@ -208,7 +196,7 @@ class DirectFetcher(Fetcher):  # type: ignore[misc]
         """Asks a broker for more, if there is something to ask for and nobody has to take records first."""
         if broker.under_way or broker.timer or not broker.session.wanted or self._closed:
             return
-        if any(waiting.broker is broker for waiting in self._records.values()):
+        if self._untaken.some_of(broker):
             return
         connection = connection_to(self._client, broker.node_id)
         if connection is None:
@@ -278,7 +266,7 @@ class DirectFetcher(Fetcher):  # type: ignore[misc]
         good = [self._take(broker, assignment, part, asked.get(part.partition)) for part in answer.parts]
         if answer.error_code != NoError.errno or not all(good):
             self._ask_later(broker, AGAIN_AFTER_S)
-        if self._records:
+        if self._untaken:
             self._wake()
         self._ask(broker)
 
@@ -303,7 +291,7 @@ class DirectFetcher(Fetcher):  # type: ignore[misc]
         if next_position == asked:
             self._fail(CorruptRecordException(f"{partition.topic}-{partition.partition} at {asked} cannot be read"))
             return False
-        self._records[partition] = _Waiting(raws, asked, next_position, broker)
+        self._untaken.add(partition, raws, asked, next_position, broker)
         return True
 
     def _refused(self, state: Any, partition: TopicPartition, error: type[KafkaError]) -> None:
@@ -364,38 +352,20 @@ class DirectFetcher(Fetcher):  # type: ignore[misc]
         self._drained.clear()
 
     def _taken(self, partitions: Collection[TopicPartition], most: int | None) -> dict[TopicPartition, list[Raw]]:
-        taken: dict[TopicPartition, list[Raw]] = {}
-        for partition, waiting in list(self._records.items()):
-            if partitions and partition not in partitions:
-                continue
-            if most is not None and most <= 0:
-                break
-            if not self._is_due(partition, waiting):
-                raws = []
-            elif most is not None and len(waiting.raws) > most:
-                raws, waiting.raws = waiting.raws[:most], waiting.raws[most:]
-                waiting.position = waiting.raws[0].offset
-                self._move(partition, waiting.position)
-                taken[partition] = raws
-                break
-            else:
-                raws = waiting.raws
-                self._move(partition, waiting.next_position)
-            del self._records[partition]
-            self._drained.add(waiting.broker)
-            if raws:
-                taken[partition] = raws
-                if most is not None:
-                    most -= len(raws)
-        return taken
+        taken = self._untaken.take(self._standing, partitions, most)
+        self._drained |= taken.emptied
+        for partition, position in taken.positions.items():
+            self._move(partition, position)
+        return taken.records
 
-    def _is_due(self, partition: TopicPartition, waiting: _Waiting) -> bool:
-        """Nobody has gone elsewhere in the partition meanwhile."""
+    def _standing(self, partition: TopicPartition) -> int | None:
+        """Where a partition goes on; None where nothing of it is to be taken now."""
         assignment = self._assignment
         if assignment is None or not assignment.active:
-            return False
+            return None
         state = assignment.state_value(partition)
-        return bool(not state.paused and state.has_valid_position and state.position == waiting.position)
+        position: int | None = None if state.paused or not state.has_valid_position else state.position
+        return position
 
     def _move(self, partition: TopicPartition, position: int) -> None:
         if self._assignment:
