@@ -140,7 +140,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--peers", nargs="+", default=[], choices=PEERS, help="other gateways, from their registries")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=10, help="of load at each number of connections")
-    parser.add_argument("--warm-up", type=float, default=8, help="seconds of load that are not counted")
+    parser.add_argument("--warm-up", type=float, default=40, help="seconds of load that are not counted")
     parser.add_argument("--connections", type=int, nargs="+", default=list(CONNECTIONS))
     parser.add_argument("--no-streams", action="store_true")
     parser.add_argument("--no-chain", action="store_true")
