@@ -33,6 +33,8 @@ from tests.bench.tables import markdown
 
 CONNECTIONS = (1, 16, 64)
 STREAMS = 20
+STREAMS_EACH = 5
+"""One after the other: two said more of how a process streams for the first time."""
 SETTLE_S = 1.0
 Row = dict[str, Any]
 """What was measured, in one round, of one contender at one load."""
@@ -79,7 +81,7 @@ async def measure(running: Running, options: argparse.Namespace) -> Row:
     if running.streams and not options.no_streams:
         await asyncio.sleep(SETTLE_S)
         before = running.cpu_s()
-        result = await running.drive(connections=STREAMS, seconds=60, stream=True, each=2)
+        result = await running.drive(connections=STREAMS, seconds=60, stream=True, each=STREAMS_EACH)
         found |= _figures("streams", result, before, running.cpu_s())
     found["memory MiB"] = running.memory_mib()
     if running.audit:
