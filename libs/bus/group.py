@@ -73,8 +73,8 @@ class GroupMember(Generic[R]):
             rewind_ms: topics that are read again from this long before now on assignment, to rebuild state.
             begin_ms: a group without offsets begins at this time (epoch, ms); None: with the oldest record.
             most_records: in one batch.
-            gather_s: after a batch, how long the next may gather on the log. For what no client waits for: what a batch
-                costs is shared by more records.
+            gather_s: after a batch with which it has caught up, how long the next may gather on the log. For what no
+                client waits for: what a batch costs is shared by more records.
             tick_s: the interval of `Processor.tick`; None: never.
             drains_on: a topic that it subscribes to while it drains, and of which it reads nothing: so the others have
                 its partitions at once. None: it keeps them until it has drained.
@@ -286,7 +286,7 @@ class GroupMember(Generic[R]):
                     if turn is self._turn and not turn.ending:
                         await turn.process(raws)
                         self._hold_back(turn.full_topics())
-                if self._gather_s:
+                if self._gather_s and not self.lag():
                     await asyncio.sleep(self._gather_s)
         except Exception as error:
             # A batch that was given up must not be passed over by the next: the partitions are read again from their

@@ -528,6 +528,14 @@ async def test_a_broken_sequence_is_mended(bus: BusSettings, producer: Producer,
         await seen.all(4)
 
 
+async def test_who_has_not_caught_up_lets_nothing_gather(bus: BusSettings, producer: Producer, run: str) -> None:
+    seen = Seen(run)
+    begin_ms = now_ms()
+    await publish(producer, run, 40)
+    async with _running(_member(bus, producer, run, seen.process, begin_ms=begin_ms, most_records=5, gather_s=3_600.0)):
+        await seen.all(40)
+
+
 async def test_what_comes_after_a_batch_gathers_on_the_log(bus: BusSettings, producer: Producer, run: str) -> None:
     first, second = Seen(run), Seen(run)
     batches: list[int] = []
