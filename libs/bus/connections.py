@@ -7,7 +7,8 @@ one that updates metadata, everybody who asks for an update waits for ever, and 
 aiokafka has one time-out for all requests of a client, and a consumer's must be longer than its group's rebalance. So
 a broker that stands still kept what was on its way to it for 20 to 40 s, although others had its partitions by then.
 And it has one lock for new connections: who waits for the TLS of one that stands still (the kernel has taken the
-connection for it) held up those to all others, until it woke.
+connection for it) held up those to all others, until it woke. What this process stands still itself is not the broker's
+silence (`libs.runtime.silence`): the answer is there, and not read yet.
 
 Who leaves waits for the end of its connections, and TLS ends when both sides have said so. A broker that holds a fetch
 reads nothing meanwhile: with TLS an ingress needed 17 s from SIGTERM to its end, a relay 9 s, nearly all of it so.
@@ -25,6 +26,8 @@ from aiokafka.protocol.group import HeartbeatRequest
 from aiokafka.protocol.metadata import MetadataRequest
 from aiokafka.protocol.offset import OffsetRequest
 from aiokafka.protocol.produce import ProduceRequest
+
+from libs.runtime.silence import Silence, SilenceTimer
 
 ANSWER_WITHIN_S = 6.0
 """Longer than a broker's session with the controller should be (4 s, docs/operations.md): whoever takes its place is
@@ -70,8 +73,9 @@ def _in_time(connection: AIOKafkaConnection, answer: Any, within_s: float) -> An
     """In place of aiokafka's coroutine, whose time-out is too long: what it waits for, and one timer."""
     answer.close()
     _, _, waiting = connection._requests[-1]
-    timer = connection._loop.call_later(within_s, _give_up, connection, waiting)
-    waiting.add_done_callback(lambda _: timer.cancel())
+    timer = SilenceTimer(lambda: _give_up(connection, waiting))
+    timer.allow(within_s)
+    waiting.add_done_callback(lambda _: timer.stop())
     return waiting
 
 
@@ -84,7 +88,7 @@ def _give_up(connection: AIOKafkaConnection, waiting: asyncio.Future[Any]) -> No
 
 
 async def _connect_in_time(connection: AIOKafkaConnection) -> Any:
-    async with asyncio.timeout(ELSEWHERE_WITHIN_S):
+    async with Silence(ELSEWHERE_WITHIN_S):
         return await _connect(connection)
 
 

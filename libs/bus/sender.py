@@ -37,6 +37,7 @@ from libs.bus.connections import ANSWER_WITHIN_S
 from libs.bus.frames import ask, connection_to, speaks
 from libs.bus.messages import PRODUCE, Written, decode_written, encode_produce
 from libs.runtime.background import Tasks
+from libs.runtime.silence import SilenceTimer
 
 log = structlog.get_logger()
 
@@ -177,19 +178,19 @@ class DirectSender(Sender):  # type: ignore[misc]
             acks=self._acks,
             within_ms=self._request_timeout_ms,
         )
-        silence = self._loop.call_later(ANSWER_WITHIN_S, connection.close, CloseReason.CONNECTION_TIMEOUT)
-
+        silence = SilenceTimer(lambda: connection.close(CloseReason.CONNECTION_TIMEOUT))
+        silence.allow(ANSWER_WITHIN_S)
         began_s = time.monotonic()
 
         def answered(frame: bytes) -> None:
             written = decode_written(frame)
-            silence.cancel()
+            silence.stop()
             now_s = time.monotonic()
             self._rests_until_s[node_id] = now_s + min(now_s - began_s, MOST_REST_S)
             self._answered(node_id, batches, written)
 
         def failed(error: BaseException) -> None:
-            silence.cancel()
+            silence.stop()
             self._failed(node_id, batches, error)
 
         try:

@@ -1,6 +1,5 @@
 """Does the broker answer? For who must refuse at once while it does not."""
 
-import asyncio
 import contextlib
 
 import structlog
@@ -8,6 +7,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from libs.bus.settings import BusSettings
 from libs.runtime.background import Repeated
+from libs.runtime.silence import Silence
 
 log = structlog.get_logger()
 
@@ -48,7 +48,7 @@ class BrokerWatch:
     async def _failure(self) -> Exception | None:
         """Why there is no answer; None where there is one."""
         try:
-            async with asyncio.timeout(ANSWER_WITHIN_S):
+            async with Silence(ANSWER_WITHIN_S):
                 if self._admin is None:
                     self._admin = AIOKafkaAdminClient(**self._settings.connection())
                     await self._admin.start()

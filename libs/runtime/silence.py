@@ -1,16 +1,66 @@
-"""How long another may be silent; what this process sleeps itself does not count."""
+"""How long another may be silent; what this process sleeps itself does not count.
+
+A process that had no CPU, or was stopped, hears late what was said in time: it is there, and not read yet. So the time
+is cut into pieces, and one that ends late is not counted: whatever stood still, the other has all the rest.
+"""
 
 import asyncio
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-LATE_S = 0.5
-"""A timer that comes so late was not waited for: the process had no CPU, or was stopped. What the other has sent
-meanwhile is there, and not read yet."""
+PIECES = 6
+
+
+class SilenceTimer:
+    """As `asyncio.loop.call_later`, but for a time in which this process was awake. Begins with `allow`."""
+
+    def __init__(self, too_long: Callable[[], None]) -> None:
+        """
+        Args:
+            too_long: called once, when the time is over.
+        """
+        self._too_long = too_long
+        self._piece_s = 0.0
+        self._left = 0
+        """Pieces, with the one that has begun."""
+        self._timer: asyncio.TimerHandle | None = None
+
+    def allow(self, seconds: float | None) -> None:
+        """So many from now on, and at most a `PIECES`-th more; None: as long as it takes."""
+        piece_s = None if seconds is None else seconds / PIECES
+        # Each piece of a stream comes here: the timer is set anew where it must be only.
+        if self._timer and piece_s == self._piece_s:
+            self._left = PIECES + 1
+            return
+        self.stop()
+        if piece_s is not None:
+            self._left, self._piece_s = PIECES, piece_s
+            self._begin()
+
+    def stop(self) -> None:
+        """Nothing is waited for any more."""
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+
+    def _begin(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(self._piece_s, self._ended)
+
+    def _ended(self) -> None:
+        assert self._timer
+        late_s = asyncio.get_running_loop().time() - self._timer.when()
+        if late_s <= self._piece_s:
+            self._left -= 1
+        if self._left:
+            self._begin()
+        else:
+            self._timer = None
+            self._too_long()
 
 
 class Silence:
-    """As `asyncio.timeout`, but that its time begins anew where its end comes late.
+    """As `asyncio.timeout`, with a `SilenceTimer`.
 
     TimeoutError leaves the block when the other was silent for too long.
     """
@@ -23,41 +73,16 @@ class Silence:
         self.too_long = False
         """It was."""
         self._seconds = seconds
-        self._due_s = 0.0
-        self._timer: asyncio.TimerHandle | None = None
-        self._rings_s = 0.0
+        self._timer = SilenceTimer(self._end)
         self._task: asyncio.Task[object] | None = None
         self._cancellations = 0
 
     def allow(self, seconds: float | None) -> None:
         """So many from now on; None: as long as it takes."""
-        self._seconds = seconds
-        if seconds is None:
-            self._stop()
-            return
-        self._due_s = asyncio.get_running_loop().time() + seconds
-        # Each piece of a stream comes here: a timer that rings too early is set anew then.
-        if self._timer is None or self._rings_s > self._due_s:
-            self._ring_at(self._due_s)
+        self._timer.allow(seconds)
 
-    def _ring_at(self, at_s: float) -> None:
-        self._stop()
-        self._rings_s = at_s
-        self._timer = asyncio.get_running_loop().call_at(at_s, self._ring)
-
-    def _stop(self) -> None:
-        if self._timer:
-            self._timer.cancel()
-            self._timer = None
-
-    def _ring(self) -> None:
-        now_s = asyncio.get_running_loop().time()
-        if now_s - self._rings_s > LATE_S:
-            self._timer = None
-            self.allow(self._seconds)
-        elif now_s < self._due_s:
-            self._ring_at(self._due_s)
-        elif self._task:
+    def _end(self) -> None:
+        if self._task:
             self.too_long = True
             self._task.cancel()
 
@@ -70,7 +95,7 @@ class Silence:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stop()
+        self._timer.stop()
         # As asyncio's: only what was cancelled from here, and by nobody else, is a time-out.
         ours = self.too_long and self._task is not None and self._task.uncancel() <= self._cancellations
         if ours and kind is not None and issubclass(kind, asyncio.CancelledError):

@@ -4,11 +4,13 @@ import asyncio
 import signal
 from collections import Counter
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from dataclasses import replace
 
 import httpx
 import pytest
 import pytest_asyncio
+from aiokafka.errors import KafkaError
 
 from contracts.services import RATE_LIMIT
 from libs.bus.progress import Progress
@@ -66,12 +68,26 @@ async def _killed(plane: Plane, running: int) -> None:
 
 
 async def _at_work(plane: Plane, count: int) -> None:
-    """So many share the partitions, and each has loaded its own."""
+    """So many share the partitions, and each has loaded its own.
+
+    Asked again where the broker takes its time: our clients and the services have both cores.
+    """
     stack = plane.gateway.stack
-    async with Progress(stack.bus, WATCHED) as progress:
+    async with AsyncExitStack() as connected:
+
+        async def watching() -> Progress | NotYet:
+            try:
+                return await connected.enter_async_context(Progress(stack.bus, WATCHED))
+            except KafkaError as error:
+                return NotYet(error)
+
+        progress = await until(watching, what="the broker", within_s=90)
 
         async def settled() -> bool | NotYet:
-            group = (await progress.read()).groups[RATE_LIMIT.name]
+            try:
+                group = (await progress.read()).groups[RATE_LIMIT.name]
+            except KafkaError as error:
+                return NotYet(error)
             ready = [answer.get("ready") for name, answer in (await stack.health()).items() if RATE_LIMIT.name in name]
             return (group.state, group.members, ready) == ("Stable", count, [True] * count) or NotYet(
                 f"{group} {ready}"

@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -75,6 +76,25 @@ def test_a_question_behind_another_has_the_time_of_both(
         connection.close()
 
     run(ask_behind_a_fetch())
+
+
+@pytest.mark.parametrize("run", [uvloop.run, asyncio.run])
+def test_our_own_sleep_is_not_the_broker_s_silence(
+    bus: BusSettings, run: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has answered meanwhile: a process that had no CPU, or was stopped, hears it late."""
+    for name in ("ELSEWHERE_WITHIN_S", "ANSWER_WITHIN_S"):
+        monkeypatch.setattr(connections, name, 0.3)
+
+    async def sleep_between() -> None:
+        loop = asyncio.get_running_loop()
+        loop.call_soon(time.sleep, 1)
+        connection = await create_conn(*bus.bootstrap.split(":"))
+        loop.call_soon(time.sleep, 1)
+        assert await connection.send(MetadataRequest([]))
+        connection.close()
+
+    run(sleep_between())
 
 
 @pytest.mark.parametrize("run", [uvloop.run, asyncio.run])

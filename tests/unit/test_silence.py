@@ -2,11 +2,12 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 
 import pytest
+import uvloop
 
-from libs.runtime import silence as module
-from libs.runtime.silence import Silence
+from libs.runtime.silence import Silence, SilenceTimer
 
 
 async def test_who_is_silent_for_long_is_given_up() -> None:
@@ -31,12 +32,12 @@ async def test_each_word_begins_the_time_anew_and_none_ends_it() -> None:
             await asyncio.Event().wait()
 
 
-async def test_our_own_sleep_is_not_the_other_s_silence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "LATE_S", 0.05)
+@pytest.mark.parametrize("slept_s", [0.25, 0.5])
+async def test_our_own_sleep_is_not_the_other_s_silence(slept_s: float) -> None:
     said = asyncio.Event()
     async with Silence(0.3) as silence:
         # The process stands still, and the word comes meanwhile.
-        time.sleep(0.5)
+        time.sleep(slept_s)
         asyncio.get_running_loop().call_later(0.02, said.set)
         await said.wait()
     assert not silence.too_long
@@ -44,6 +45,31 @@ async def test_our_own_sleep_is_not_the_other_s_silence(monkeypatch: pytest.Monk
         async with Silence(0.2):
             time.sleep(0.4)
             await asyncio.Event().wait()
+
+
+async def test_however_often_we_sleep_it_does_not_count() -> None:
+    async with Silence(0.3) as silence:
+        for _ in range(8):
+            time.sleep(0.15)
+            await asyncio.sleep(0)
+    assert not silence.too_long
+
+
+@pytest.mark.parametrize("run", [uvloop.run, asyncio.run])
+def test_a_timer_rings_once_and_only_if_it_goes_on(run: Callable[..., None]) -> None:
+    async def ring_and_stop() -> None:
+        rung = asyncio.Semaphore(0)
+        timer, stopped = SilenceTimer(rung.release), SilenceTimer(rung.release)
+        began_s = time.monotonic()
+        for one in (timer, stopped):
+            one.allow(0.06)
+        stopped.stop()
+        await rung.acquire()
+        assert time.monotonic() - began_s >= 0.05
+        await asyncio.sleep(0.2)
+        assert rung.locked()
+
+    run(ring_and_stop())
 
 
 async def test_who_is_cancelled_by_another_is_not_timed_out() -> None:
