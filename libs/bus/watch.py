@@ -1,9 +1,11 @@
 """Does the broker answer? For who must refuse at once while it does not."""
 
+import asyncio
 import contextlib
 
 import structlog
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
 
 from libs.bus.settings import BusSettings
 from libs.runtime.background import Repeated
@@ -49,15 +51,43 @@ class BrokerWatch:
         """Why there is no answer; None where there is one."""
         try:
             async with Silence(ANSWER_WITHIN_S):
-                if self._admin is None:
-                    self._admin = AIOKafkaAdminClient(**self._settings.connection())
-                    await self._admin.start()
-                described = await self._admin.describe_cluster()
+                if self._admin:
+                    await self._admin.describe_cluster()
+                else:
+                    self._admin = await self._connected()
         except Exception as error:
             await self._disconnect()
             return error
-        self._several = len(described["brokers"]) > 1
+        self._several = len(self._admin._client.cluster.brokers()) > 1
         return None
+
+    async def _connected(self) -> AIOKafkaAdminClient:
+        """To who answers first: one after the other, the first that is silent would have all the time."""
+        starting = [asyncio.ensure_future(self._started(one)) for one in self._settings.brokers]
+        connected, failure = None, KafkaError()
+        try:
+            for answer in asyncio.as_completed(starting):
+                try:
+                    connected = await answer
+                    return connected
+                except KafkaError as error:
+                    failure = error
+            raise failure
+        finally:
+            for one in starting:
+                one.cancel()
+            for other in await asyncio.gather(*starting, return_exceptions=True):
+                if isinstance(other, AIOKafkaAdminClient) and other is not connected:
+                    await other.close()
+
+    async def _started(self, broker: str) -> AIOKafkaAdminClient:
+        admin = AIOKafkaAdminClient(**self._settings.connection() | {"bootstrap_servers": [broker]})
+        try:
+            await admin.start()
+        except BaseException:
+            await admin.close()
+            raise
+        return admin
 
     async def _disconnect(self) -> None:
         admin, self._admin = self._admin, None
