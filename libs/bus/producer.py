@@ -39,6 +39,8 @@ _SEQUENCE_ERRORS = (OutOfOrderSequenceNumber, DuplicateSequenceNumber, InvalidPr
 _OVERHEAD_BYTES = 61 + 50
 """Of a batch, and of a record in it, at the most (Kafka's record batch, version 2); the broker bounds the batch."""
 _HEADER_BYTES = 10
+_Placed = tuple[str, int, bytes | None, bytes | None, Headers, int]
+"""A record as it is queued: topic, the most bytes that this takes, key, value, headers, partition."""
 
 
 class Producer:
@@ -120,6 +122,13 @@ class Producer:
             MessageSizeTooLargeError: the record is larger than its topic takes; it was not sent.
             KafkaError: the partition's buffer stays full.
         """
+        return await self._queue(*self._placed(topic, record, trace, newer_than))
+
+    def publish_if_room(self, topic: Topic[R], record: R, trace: str = "") -> Acknowledgement | None:
+        """The same without waiting: None, and nothing is queued, where `publish` might. Raises as it does."""
+        return self._join(*self._placed(topic, record, trace, 0))
+
+    def _placed(self, topic: Topic[R], record: R, trace: str, newer_than: int) -> _Placed:
         headers = event_headers(
             type_name=type(record).__name__,
             event_id=record.event_id,
@@ -132,7 +141,7 @@ class Producer:
         headers += record.own_headers
         key = topic.key(record)
         partition = partition_of_record(self._settings, topic, record, key)
-        return await self._send(topic, record.encode(), key, headers, partition, newer_than)
+        return self._allowed(topic, record.encode(), key, headers, partition, newer_than)
 
     async def publish_until_acknowledged(self, topic: Topic[R], record: R, trace: str = "") -> None:
         """Returns when the broker has the record, however long it is away. The record may be there twice.
@@ -165,7 +174,8 @@ class Producer:
 
     async def delete(self, topic: Topic[Any], key: str, *, newer_than: int = 0) -> Acknowledgement:
         """Queues the deletion of a key of a compacted topic, which must lie by its key. Raises as `publish` does."""
-        return await self._send(topic, None, key, [], partition_of(self._settings, topic, key), newer_than)
+        partition = partition_of(self._settings, topic, key)
+        return await self._queue(*self._allowed(topic, None, key, [], partition, newer_than))
 
     async def dead_letter(
         self, topic: Topic[Any], key: bytes | None, value: bytes | None, headers: Headers
@@ -189,7 +199,7 @@ class Producer:
         headers.append((RETRIED_FOR, ",".join(readers).encode()))
         return await self._queue(topic.name, topic.max_record_bytes, raw.key, raw.value, headers, raw.partition)
 
-    async def _send(
+    def _allowed(
         self,
         topic: Topic[Any],
         value: bytes | None,
@@ -197,7 +207,7 @@ class Producer:
         headers: Headers,
         partition: int,
         newer_than: int,
-    ) -> Acknowledgement:
+    ) -> _Placed:
         if topic not in self._writes:
             raise PermissionError(f"{self._source} may not write {topic.name}: its ServiceSpec does not list it")
         if topic.signed_by is not None:
@@ -205,27 +215,29 @@ class Producer:
                 raise PermissionError(f"{self._source} cannot sign for {topic.name}: set SLUICE_RECORD_KEY")
             type_name = b"" if value is None else dict(headers)[TYPE]
             headers += self.signer.headers(topic.name, key.encode(), type_name, value, newer_than=newer_than)
-        return await self._queue(topic.name, topic.max_record_bytes, key.encode(), value, headers, partition)
+        return topic.name, topic.max_record_bytes, key.encode(), value, headers, partition
 
     async def _queue(
-        self,
-        name: str,
-        most_bytes: int,
-        key: bytes | None,
-        value: bytes | None,
-        headers: Headers,
-        partition: int,
+        self, name: str, most_bytes: int, key: bytes | None, value: bytes | None, headers: Headers, partition: int
     ) -> Acknowledgement:
+        acknowledgement = self._join(name, most_bytes, key, value, headers, partition)
+        if acknowledgement is None:
+            acknowledgement = await self._kafka.send(name, value, key=key, headers=headers, partition=partition)
+            acknowledgement.add_done_callback(self._acknowledged)
+            SENT.add(1, name)
+        return acknowledgement
+
+    def _join(
+        self, name: str, most_bytes: int, key: bytes | None, value: bytes | None, headers: Headers, partition: int
+    ) -> Acknowledgement | None:
         size = _OVERHEAD_BYTES + len(key or b"") + len(value or b"")
         for header, content in headers:
             size += len(header) + len(content or b"") + _HEADER_BYTES
         if size > most_bytes:
             raise MessageSizeTooLargeError(f"a record of {size} bytes for {name}, which takes {most_bytes}")
         acknowledgement = self._join_batch((name, partition), key, value, headers)
-        if acknowledgement is None:
-            acknowledgement = await self._kafka.send(name, value, key=key, headers=headers, partition=partition)
-            acknowledgement.add_done_callback(self._acknowledged)
-        SENT.add(1, name)
+        if acknowledgement is not None:
+            SENT.add(1, name)
         return acknowledgement
 
     def _join_batch(

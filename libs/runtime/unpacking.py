@@ -4,7 +4,7 @@ Source: RFC 9110, section 8.4.1.
 """
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 PIECE_BYTES = 64 * 1024
 _GZIP = 16 + zlib.MAX_WBITS
@@ -32,11 +32,11 @@ class Unpacking:
         self._head = b""
         self._unpacker: zlib._Decompress | None = None
 
-    def feed(self, data: bytes) -> Iterator[bytes]:
-        """What a piece brings, `PIECE_BYTES` at the most at a time. Raises UnpackingError."""
-        if self._coding not in _WINDOWS:
-            yield data
-            return
+    def feed(self, data: bytes) -> Iterable[bytes]:
+        """What a piece brings, `PIECE_BYTES` at the most at a time. Raises UnpackingError, then or while it is read."""
+        return self._unpacked(data) if self._coding in _WINDOWS else (data,)
+
+    def _unpacked(self, data: bytes) -> Iterator[bytes]:
         if self._unpacker is None:
             self._head += data
             if len(self._head) < 2:

@@ -1,6 +1,8 @@
 """The way of a stream's events onto the log: in order, numbered, whole, and no faster than the log takes them."""
 
 import asyncio
+import contextlib
+from functools import partial
 
 import structlog
 from aiokafka.errors import KafkaError
@@ -10,7 +12,7 @@ from contracts.decisions import QuotaWindow
 from contracts.record import Lasting
 from contracts.replies import EVENTS, STREAM_WINDOW, Reply, ReplyChunk, ReplyStarted, reader_of
 from contracts.requests import AddressedRequest
-from libs.bus.producer import Producer, settle
+from libs.bus.producer import Acknowledgement, Producer, settle
 from libs.chat.event_ids import numbered
 from libs.sealing.replies import seal_chunk
 from services.relay.core.continuation import Continuation
@@ -33,7 +35,7 @@ class ReplyStream:
 
     One chunk is under way at a time and what comes meanwhile goes together in the next: an idle log adds no delay,
     a busy one gets fewer and fuller records. So does a client that reads slowly: no chunk is written while it has
-    `STREAM_WINDOW` to read.
+    `STREAM_WINDOW` to read. No task waits for any of that: with one, each chunk woke it twice.
     """
 
     def __init__(
@@ -62,12 +64,15 @@ class ReplyStream:
         self._call = goes_on.call if goes_on else 0
         # Its client may have read all of it.
         self._written = self._read = goes_on.size if goes_on else 0
-        self._wake = asyncio.Event()
+        self._turn: asyncio.Handle | None = None
+        """`_flush` is to be called in it."""
+        self._under_way: asyncio.Future[None] | Acknowledgement | None = None
+        self._announced = self._goes_on
+        """`ReplyStarted` is on its way, or on the log."""
         self._room = asyncio.Event()
         self._room.set()
         self._closing = False
         self._holds = False
-        self._pump: asyncio.Task[None] | None = None
         self.size = self._written
         """Bytes of the stream so far; those that are not on the log yet included."""
         self.provider_id: str | None = None
@@ -99,9 +104,7 @@ class ReplyStream:
     async def release(self) -> None:
         """Publishes what is held back, and returns when the log has it."""
         self._holds = False
-        if self._buffer:
-            self._pump = asyncio.create_task(self._run())
-            await self.close()
+        await self.close()
 
     def drop(self) -> None:
         """Forgets what is held back."""
@@ -111,7 +114,7 @@ class ReplyStream:
     @property
     def started(self) -> bool:
         """The client has, or will have, the status 200; or an answer is held back."""
-        return self._goes_on or self._pump is not None or bool(self._buffer)
+        return self._announced or bool(self._buffer)
 
     @property
     def full(self) -> bool:
@@ -131,7 +134,7 @@ class ReplyStream:
     def read(self, size: int) -> None:
         """The client has been sent so much of the stream, in all."""
         self._read = max(self._read, size)
-        self._wake.set()
+        self._flush_soon()
 
     def write(self, text: str | bytes) -> None:
         """Adds events, which are numbered here, or bytes; a stream has one of them."""
@@ -141,13 +144,11 @@ class ReplyStream:
             raise HeldTooLong
         if self.notes:
             self.notes.add(text)
-        if self._pump is None and not self._holds:
-            self._pump = asyncio.create_task(self._run())
         content = text if isinstance(text, bytes) else numbered(text, self.size)
         self.size += len(content)
         self._buffer.append(content)
         self._buffered += len(content)
-        self._wake.set()
+        self._flush_soon()
 
     def tail(self, events: str) -> str:
         """The last events, numbered, as they travel in `ReplyEnded`."""
@@ -162,13 +163,69 @@ class ReplyStream:
     async def close(self) -> None:
         """Returns when the log has everything. Whoever is cancelled meanwhile may close again."""
         self._closing = True
-        self._wake.set()
-        if self._pump:
-            await asyncio.shield(self._pump)
+        while True:
+            self._flush()
+            if self._under_way is None:
+                return
+            # What fails is tried again.
+            with contextlib.suppress(KafkaError):
+                await asyncio.shield(self._under_way)
+            # `_settled` is called by then.
+            await asyncio.sleep(0)
 
-    async def _run(self) -> None:
+    def _flush_soon(self) -> None:
+        """What comes in one turn of the loop goes together."""
+        if self._turn is None and self._under_way is None and not self._holds:
+            self._turn = asyncio.get_running_loop().call_soon(self._flush)
+
+    def _flush(self) -> None:
+        if self._turn:
+            self._turn.cancel()
+            self._turn = None
+        if self._under_way or not self._buffer or (self.unread and not self._closing):
+            return
+        pieces, self._buffer, self._buffered = self._buffer, [], 0
+        self._room.set()
         request = self._request
-        started = ReplyStarted(
+        chunk = ReplyChunk(
+            request_id=request.request_id,
+            reply_to=request.reply_to,
+            at=self._written,
+            content=b"".join(pieces),
+            call=self._call,
+        )
+        self._written = chunk.end
+        self._publish(seal_chunk(chunk, self._key) if self._key else chunk)
+
+    def _publish(self, chunk: ReplyChunk) -> None:
+        records: list[Reply] = [chunk] if self._announced else [self._started(), chunk]
+        at_once = self._at_once(chunk) if self._announced else None
+        self._announced = True
+        self._await(at_once or asyncio.ensure_future(self._put(records)), records)
+
+    def _at_once(self, chunk: ReplyChunk) -> Acknowledgement | None:
+        try:
+            return self._producer.publish_if_room(topics.replies_of(self._request.reply_to), chunk, self._trace)
+        except KafkaError:
+            # `_put` fails of the same, and is tried again.
+            return None
+
+    def _await(self, under_way: "asyncio.Future[None] | Acknowledgement", records: list[Reply]) -> None:
+        self._under_way = under_way
+        under_way.add_done_callback(partial(self._settled, records))
+
+    def _settled(self, records: list[Reply], under_way: "asyncio.Future[None] | Acknowledgement") -> None:
+        if under_way.cancelled():
+            return
+        if isinstance(error := under_way.exception(), KafkaError):
+            self._await(asyncio.ensure_future(self._put_again(records, error)), records)
+        elif error is None:
+            self._under_way = None
+            self._flush()
+
+    def _started(self) -> ReplyStarted:
+        request = self._request
+        return ReplyStarted(
             request_id=request.request_id,
             reply_to=request.reply_to,
             reader=reader_of(request.caller.account_id, request.caller.ip),
@@ -182,32 +239,13 @@ class ReplyStream:
             model=self.model,
             upstream_ms=self.upstream_ms,
         )
-        first: list[Reply] = [] if self._goes_on else [started]
-        while self._buffer or not self._closing:
-            await self._wake.wait()
-            self._wake.clear()
-            if not self._buffer or (self.unread and not self._closing):
-                continue
-            pieces, self._buffer, self._buffered = self._buffer, [], 0
-            self._room.set()
-            chunk = ReplyChunk(
-                request_id=request.request_id,
-                reply_to=request.reply_to,
-                at=self._written,
-                content=b"".join(pieces),
-                call=self._call,
-            )
-            self._written = chunk.end
-            await self._put([*first, seal_chunk(chunk, self._key) if self._key else chunk])
-            first = []
 
     async def _put(self, records: list[Reply]) -> None:
         topic = topics.replies_of(self._request.reply_to)
-        while True:
-            try:
-                await settle([await self._producer.publish(topic, record, self._trace) for record in records])
-                return
-            except KafkaError as error:
-                # The same record again is harmless: the ingress knows it by its number.
-                log.warning("reply is published again", error=type(error).__name__)
-                await asyncio.sleep(RETRY_S)
+        await settle([await self._producer.publish(topic, record, self._trace) for record in records])
+
+    async def _put_again(self, records: list[Reply], error: KafkaError) -> None:
+        # The same record again is harmless: the ingress knows it by its number.
+        log.warning("reply is published again", error=type(error).__name__)
+        await asyncio.sleep(RETRY_S)
+        await self._put(records)

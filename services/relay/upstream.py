@@ -178,16 +178,22 @@ def _our_words(provider_id: str) -> Iterator[None]:
         raise UpstreamError(refusal) from None
 
 
+@contextmanager
+def _reading(provider_id: str, response: Response) -> Iterator[Unpacking]:
+    """The content coding of a body, and what goes wrong while it is read as `UpstreamError`."""
+    try:
+        with _our_words(provider_id):
+            yield Unpacking(response.headers.get("content-encoding", ""))
+    except (ProtocolError, UnpackingError):
+        raise UpstreamError(broke_off(provider_id)) from None
+
+
 async def _unpacked(provider_id: str, response: Response) -> AsyncIterator[bytes]:
     """The body out of its content coding, piece by piece. Raises UpstreamError."""
-    with _our_words(provider_id):
-        try:
-            unpacking = Unpacking(response.headers.get("content-encoding", ""))
-            async for packed in response.body:
-                for piece in unpacking.feed(packed):
-                    yield piece
-        except UnpackingError:
-            raise UpstreamError(broke_off(provider_id)) from None
+    with _reading(provider_id, response) as unpacking:
+        async for packed in response.body:
+            for piece in unpacking.feed(packed):
+                yield piece
 
 
 async def read_answer(provider_id: str, response: Response) -> bytes:
@@ -221,9 +227,9 @@ async def read_events(provider_id: str, response: Response, framing: Framing) ->
     Raises:
         UpstreamError: the stream broke off, or makes no sense.
     """
-    try:
-        async for piece in _unpacked(provider_id, response):
-            for data in framing.feed(piece):
-                yield data
-    except ProtocolError:
-        raise UpstreamError(broke_off(provider_id)) from None
+    # Each word of a stream comes here: `_unpacked` would be one generator more on its way.
+    with _reading(provider_id, response) as unpacking:
+        async for packed in response.body:
+            for piece in unpacking.feed(packed):
+                for data in framing.feed(piece):
+                    yield data

@@ -22,11 +22,19 @@ class SilentLog(Producer):
         self.taken: list[Record] = []
         self.letters: list[tuple[str, bytes | None, bytes | None, Headers]] = []
         """Dead letters by topic: key, value, headers; they are acknowledged at once."""
+        self.has_room = True
+        """At once."""
         self._unconfirmed: list[Acknowledgement] = []
 
     async def publish(
         self, topic: Topic[Any], record: Record, trace: str = "", *, newer_than: int = 0
     ) -> Acknowledgement:
+        return self._take(record)
+
+    def publish_if_room(self, topic: Topic[Any], record: Record, trace: str = "") -> Acknowledgement | None:
+        return self._take(record) if self.has_room else None
+
+    def _take(self, record: Record) -> Acknowledgement:
         self.taken.append(record)
         self._unconfirmed.append(asyncio.get_running_loop().create_future())
         return self._unconfirmed[-1]
@@ -61,10 +69,8 @@ class SilentLog(Producer):
 class PromptLog(SilentLog):
     """Has at once what it is given."""
 
-    async def publish(
-        self, topic: Topic[Any], record: Record, trace: str = "", *, newer_than: int = 0
-    ) -> Acknowledgement:
-        acknowledgement = await super().publish(topic, record, trace, newer_than=newer_than)
+    def _take(self, record: Record) -> Acknowledgement:
+        acknowledgement = super()._take(record)
         self.confirm()
         return acknowledgement
 

@@ -1,11 +1,16 @@
 """A stream's way onto a log that is slow, or away for a while."""
 
 import asyncio
+from typing import NoReturn
+
+import pytest
+from aiokafka.errors import KafkaTimeoutError
 
 from contracts.record import Lasting, ReplyAddress
-from contracts.replies import STREAM_WINDOW, ReplyChunk
+from contracts.replies import STREAM_WINDOW, ReplyChunk, ReplyStarted
 from contracts.usage import TokenUsage
 from libs.chat.continuing.chat import CutChat
+from services.relay import reply_stream as module
 from services.relay.core.continuation import Continuation
 from services.relay.reply_stream import MOST_BUFFERED, ReplyStream
 from tests.unit.bus import SilentLog
@@ -97,6 +102,69 @@ async def test_a_stream_that_need_not_be_read_goes_on() -> None:
     stream.write("y" * STREAM_WINDOW)
     await log.has_taken(3)
     assert not stream.unread
+
+
+@pytest.mark.parametrize("has_room", [True, False])
+async def test_what_comes_in_one_turn_goes_together_and_in_order(has_room: bool) -> None:
+    log = SilentLog()
+    log.has_room = has_room
+    stream = ReplyStream(log, accepted(), [], "")
+    stream.write(b"one ")
+    stream.write(b"two ")
+    await log.has_taken(2)
+    for text in (b"three ", b"four "):
+        stream.write(text)
+        await asyncio.sleep(0)
+    log.confirm()
+    await log.has_taken(3)
+    log.confirm()
+    closing = asyncio.create_task(stream.close())
+    await closing
+    stream.write(b"five")
+    await log.has_taken(4)
+    assert [(chunk.at, chunk.content) for chunk in _chunks(log)] == [
+        (0, b"one two "),
+        (8, b"three four "),
+        (19, b"five"),
+    ]
+
+
+@pytest.mark.parametrize("has_room", [True, False])
+async def test_a_record_that_the_log_refuses_comes_again_before_the_next(
+    has_room: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "RETRY_S", 0)
+    log = SilentLog()
+    log.has_room = has_room
+    stream = ReplyStream(log, accepted(), [], "")
+    stream.write(b"one ")
+    await log.has_taken(2)
+    log.refuse(KafkaTimeoutError())
+    stream.write(b"two ")
+    await log.has_taken(4)
+    log.confirm()
+    await log.has_taken(5)
+    closing = asyncio.create_task(stream.close())
+    await asyncio.sleep(0)
+    log.refuse(KafkaTimeoutError())
+    await log.has_taken(6)
+    assert not closing.done()
+    log.confirm()
+    await closing
+    assert [type(record) for record in log.taken[:4]] == [ReplyStarted, ReplyChunk] * 2
+    assert [(chunk.at, chunk.content) for chunk in _chunks(log)] == [(0, b"one ")] * 2 + [(4, b"two ")] * 2
+
+
+async def test_what_cannot_be_published_at_all_ends_the_stream() -> None:
+    class Forbidden(SilentLog):
+        async def publish(self, *_: object, **__: object) -> NoReturn:
+            raise PermissionError
+
+    stream = ReplyStream(Forbidden(), accepted(), [], "")
+    stream.write(b"one")
+    for _ in range(2):
+        with pytest.raises(PermissionError):
+            await stream.close()
 
 
 def _chunks(log: SilentLog) -> list[ReplyChunk]:
