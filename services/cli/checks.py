@@ -35,6 +35,7 @@ _BENCHES = (
     "quick",
     "streams",
     "takeover",
+    "turns",
     "upgrade",
     "waiting",
 )
@@ -75,8 +76,8 @@ def bench(context: typer.Context) -> None:
 
     Or: ``quick`` (this tree alone), ``chaos``, ``cluster``, ``console``, ``dashboards``,
     ``decisions``, ``fairness``, ``features``, ``fuzz``, ``growth``, ``hops``, ``idle``, ``ledger``, ``limits``,
-    ``matrix``, ``outage``, ``overload``, ``pages``, ``pictures``, ``profile``, ``streams``, ``takeover``, ``upgrade``,
-    ``waiting``.
+    ``matrix``, ``outage``, ``overload``, ``pages``, ``pictures``, ``profile``, ``streams``, ``takeover``, ``turns``,
+    ``upgrade``, ``waiting``.
     """
     first = context.args[0] if context.args else ""
     module, arguments = (

@@ -27,6 +27,7 @@ from libs.config.versions import CatalogVersions
 from libs.runtime.background import Tasks
 from libs.telemetry.tracing import Step
 from services.relay.attempt import Attempt
+from services.relay.beat import Beat
 from services.relay.core.ending import Ending, failed
 from services.relay.core.holding import held_bytes, held_for, room_for_prompts
 from services.relay.core.job import Job
@@ -81,6 +82,7 @@ class Attempts:
         self._ownership = ownership
         self.relay_id = ownership.relay_id
         self._producer = producer
+        self._beat = Beat()
         self._diary = Diary(producer, ownership)
         self._means = means
         self._versions = versions
@@ -120,7 +122,9 @@ class Attempts:
             return False
         await self._room.acquire()
         step = Step("relay answer", trace, attributes={"sluice.request.id": route.request_id})
-        stream = ReplyStream(self._producer, route, route.windows, step.traceparent, prompt.answer_key, job.goes_on)
+        stream = ReplyStream(
+            self._producer, self._beat, route, route.windows, step.traceparent, prompt.answer_key, job.goes_on
+        )
         stream.waited_ms = route.waited_ms
         job = replace(job, traceparent=step.traceparent)
         of_servers = route.surface is Surface.MCP

@@ -15,6 +15,7 @@ from contracts.requests import AddressedRequest
 from libs.bus.producer import Acknowledgement, Producer, settle
 from libs.chat.event_ids import numbered
 from libs.sealing.replies import seal_chunk
+from services.relay.beat import Beat
 from services.relay.core.continuation import Continuation
 from services.relay.core.noting import Notes
 
@@ -41,6 +42,7 @@ class ReplyStream:
     def __init__(
         self,
         producer: Producer,
+        beat: Beat,
         request: AddressedRequest,
         windows: list[QuotaWindow],
         trace: str,
@@ -49,10 +51,12 @@ class ReplyStream:
     ) -> None:
         """
         Args:
+            beat: all streams' own.
             key: with which its chunks are sealed.
             goes_on: with what is on the log already.
         """
         self._producer = producer
+        self._beat = beat
         self._key = key
         self._request = request
         self._windows = windows
@@ -64,8 +68,8 @@ class ReplyStream:
         self._call = goes_on.call if goes_on else 0
         # Its client may have read all of it.
         self._written = self._read = goes_on.size if goes_on else 0
-        self._turn: asyncio.Handle | None = None
-        """`_flush` is to be called in it."""
+        self._due = False
+        """`_flush` is called soon."""
         self._under_way: asyncio.Future[None] | Acknowledgement | None = None
         self._announced = self._goes_on
         """`ReplyStarted` is on its way, or on the log."""
@@ -174,15 +178,18 @@ class ReplyStream:
             await asyncio.sleep(0)
 
     def _flush_soon(self) -> None:
-        """What comes in one turn of the loop goes together."""
-        if self._turn is None and self._under_way is None and not self._holds:
-            self._turn = asyncio.get_running_loop().call_soon(self._flush)
+        """What comes until then goes together."""
+        if self._due or self._under_way or self._holds:
+            return
+        self._due = True
+        if self._announced:
+            self._beat.call(self._flush)
+        else:
+            asyncio.get_running_loop().call_soon(self._flush)
 
     def _flush(self) -> None:
-        if self._turn:
-            self._turn.cancel()
-            self._turn = None
-        if self._under_way or not self._buffer or (self.unread and not self._closing):
+        self._due = False
+        if self._under_way or self._holds or not self._buffer or (self.unread and not self._closing):
             return
         pieces, self._buffer, self._buffered = self._buffer, [], 0
         self._room.set()
@@ -221,7 +228,8 @@ class ReplyStream:
             self._await(asyncio.ensure_future(self._put_again(records, error)), records)
         elif error is None:
             self._under_way = None
-            self._flush()
+            if self._buffer:
+                self._flush_soon()
 
     def _started(self) -> ReplyStarted:
         request = self._request

@@ -8,60 +8,22 @@ both. The requests are the same, and use nothing of it.
 
 import argparse
 import asyncio
-import statistics
-import sys
-from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
-import orjson
 import yaml
 
 from deploy.local.home import ROOT
 from services.cli.client import ManagementClient
-from services.cli.output import as_table, out, report
+from services.cli.output import report
 from tests.bench.asking import Door
+from tests.bench.sides import Side, in_turns, show
 from tests.bench.stacks import ENVIRONMENT, Measured, finish, measured_stack
 
 CONFIG = Path(__file__).with_name("features.yaml")
 GUARDRAILS: dict[str, Any] = yaml.safe_load((ROOT / "docs/examples/guardrails.yaml").read_text())
-
-
-@dataclass(slots=True)
-class Side:
-    """One of both, and what its rounds took."""
-
-    name: str
-    measured: Measured
-    cpu_us: list[float] = field(default_factory=list)
-    """Of all processes, a request."""
-    per_s: list[float] = field(default_factory=list)
-    p50_ms: list[float] = field(default_factory=list)
-    errors: int = 0
-
-    async def round(self, connections: int, seconds: float) -> None:
-        """One round of load."""
-        door = Door(self.measured.stack.base_url)
-        before = self._cpu_s()
-        result = await door.load(self.measured.key, connections=connections, seconds=seconds)
-        self.cpu_us.append((self._cpu_s() - before) / max(1, len(result.samples)) * 1e6)
-        self.per_s.append(result.rate)
-        self.p50_ms.append(result.total_ms(50))
-        self.errors += result.errors
-
-    def _cpu_s(self) -> float:
-        return sum(spent for name, spent in self.measured.cpu_s().items() if name != "stub")
-
-    def row(self) -> dict[str, Any]:
-        """For a table."""
-        return {
-            "configuration": self.name,
-            "requests/s": round(statistics.median(self.per_s), 1),
-            "p50 ms": round(statistics.median(self.p50_ms), 2),
-            "CPU µs a request": round(statistics.median(self.cpu_us)),
-            "errors": self.errors,
-        }
 
 
 async def main(options: argparse.Namespace) -> None:
@@ -73,16 +35,18 @@ async def main(options: argparse.Namespace) -> None:
     ):
         report("another owner uses what there is")
         await _use(full)
-        sides = Side("plain", plain), Side("features, unused", full)
-        for side in sides:
-            await side.round(options.connections, 4)
-            for values in (side.cpu_us, side.per_s, side.p50_ms):
-                values.clear()
-        for number in range(options.rounds):
-            report(f"round {number + 1} of {options.rounds}")
-            for side in sides if number % 2 else reversed(sides):
-                await side.round(options.connections, options.seconds)
-        _print(sides, as_json=options.json)
+        first, second = _side("plain", plain), _side("features, unused", full)
+        for measured in (plain, full):
+            await Door(measured.stack.base_url).load(measured.key, connections=options.connections, seconds=4)
+        await in_turns(first, second, rounds=options.rounds, connections=options.connections, seconds=options.seconds)
+        show(first, second, as_json=options.json)
+
+
+def _side(name: str, measured: Measured) -> Side:
+    def cpu_s() -> float:
+        return sum(spent for process, spent in measured.cpu_s().items() if process != "stub")
+
+    return Side(name, partial(Door(measured.stack.base_url).load, measured.key), cpu_s)
 
 
 async def _use(full: Measured) -> None:
@@ -99,22 +63,6 @@ async def _use(full: Measured) -> None:
         (await http.put(f"{path}/mcp-servers/tools", json={"url": "https://mcp.example.com/mcp"})).raise_for_status()
         body = {"model": "stub/echo", "messages": [{"role": "user", "content": "hi"}], "cache": {"ttl": 600}}
         (await http.post(f"{stack.base_url}/chat/completions", json=body)).raise_for_status()
-
-
-def _print(sides: tuple[Side, Side], *, as_json: bool) -> None:
-    plain, full = sides
-    shares = [(b / a - 1) * 100 for a, b in zip(plain.cpu_us, full.cpu_us, strict=True)]
-    # The plain stack against itself, from one round to the next: what a difference of nothing looks like.
-    noise = [(b / a - 1) * 100 for a, b in zip(plain.cpu_us, plain.cpu_us[1:], strict=False)]
-    rows = [side.row() for side in sides]
-    middle, half = statistics.median(shares), statistics.stdev(shares) / len(shares) ** 0.5 * 2
-    if as_json:
-        found = {"rows": rows, "cpu_percent": middle, "within_percent": half, "rounds": shares, "noise": noise}
-        sys.stdout.write(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode() + "\n")
-        return
-    as_table(rows, "")
-    out.print(f"\nCPU a request, with features that nobody uses: {middle:+.1f} %, ± {half:.1f} (two standard errors)")
-    out.print(f"plain, from one of {len(shares)} rounds to the next: {min(noise):+.1f} to {max(noise):+.1f} %")
 
 
 if __name__ == "__main__":

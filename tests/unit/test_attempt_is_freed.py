@@ -8,6 +8,7 @@ from libs.bus.producer import Producer
 from libs.config.gateway import Timeouts
 from services.relay.answer_cache import AnswerCache
 from services.relay.attempt import Attempt
+from services.relay.beat import Beat
 from services.relay.core.job import Job
 from services.relay.core.key_uses import KeyUses
 from services.relay.core.tally import Tally
@@ -25,7 +26,7 @@ TRACE = "00-" + "1" * 32 + "-" + "2" * 16 + "-01"
 async def test_an_attempt_is_freed_by_its_last_reference() -> None:
     planned = route()
     job = Job(planned, prompt(), echo_versions().newest, None, TRACE)
-    stream = ReplyStream(cast("Producer", None), planned, [], TRACE)
+    stream = ReplyStream(cast("Producer", None), Beat(), planned, [], TRACE)
     gc.disable()
     try:
         attempt = Attempt(job, stream, _means(), _is_ours)

@@ -23,6 +23,7 @@ from libs.sealing.envelope import KeyRing, LocalKeys
 from services.key_vault.core.book import Credential, CredentialBook
 from services.key_vault.core.epochs import Epochs
 from services.key_vault.core.granting import Granting
+from services.relay.beat import Beat
 from services.relay.core.ending import Ending, failed
 from services.relay.core.hooking import HookError, refusal_of, unanswered
 from services.relay.grants import Grants
@@ -122,7 +123,7 @@ async def test_a_stream_is_held_back_until_it_may_go_whole_or_not_at_all() -> No
     async with hook_receiver(SECRET) as webhook, _asking(webhook.url) as (hooks, asked):
         for webhook.answer in ({"action": "allow"}, {"action": "refuse"}):
             log = SilentLog()
-            stream = ReplyStream(log, accepted(), [], "")
+            stream = ReplyStream(log, Beat(), accepted(), [], "")
             stream.hold()
             stream.write("data: one\n\n")
             stream.write("data: two\n\n")
@@ -147,7 +148,7 @@ async def test_a_stream_is_held_back_until_it_may_go_whole_or_not_at_all() -> No
 
 async def test_what_failed_on_its_way_is_shown_to_nobody() -> None:
     async with hook_receiver(SECRET) as webhook, _asking(webhook.url) as (hooks, asked):
-        stream = ReplyStream(SilentLog(), accepted(), [], "")
+        stream = ReplyStream(SilentLog(), Beat(), accepted(), [], "")
         stream.hold()
         stream.write("data: one\n\n")
         ending = failed(Refusal(status=502, message="broke off"))
@@ -158,7 +159,7 @@ async def test_what_failed_on_its_way_is_shown_to_nobody() -> None:
 
 
 def test_what_is_held_back_has_an_end() -> None:
-    stream = ReplyStream(SilentLog(), accepted(), [], "")
+    stream = ReplyStream(SilentLog(), Beat(), accepted(), [], "")
     stream.hold()
     stream.write("x" * (MOST_HELD - 100))
     with pytest.raises(HeldTooLong):

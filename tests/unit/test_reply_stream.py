@@ -11,6 +11,7 @@ from contracts.replies import STREAM_WINDOW, ReplyChunk, ReplyStarted
 from contracts.usage import TokenUsage
 from libs.chat.continuing.chat import CutChat
 from services.relay import reply_stream as module
+from services.relay.beat import Beat
 from services.relay.core.continuation import Continuation
 from services.relay.reply_stream import MOST_BUFFERED, ReplyStream
 from tests.unit.bus import SilentLog
@@ -20,7 +21,7 @@ from tests.unit.records import accepted
 async def test_a_stream_that_is_cancelled_while_it_closes_can_still_be_closed() -> None:
     """Its client left just then: without the number of its chunks nobody would be told how it ended."""
     log = SilentLog()
-    stream = ReplyStream(log, accepted(), [], "")
+    stream = ReplyStream(log, Beat(), accepted(), [], "")
     stream.write("one")
     await log.has_taken(2)
     stream.write("two")
@@ -40,7 +41,7 @@ async def test_a_stream_that_is_cancelled_while_it_closes_can_still_be_closed() 
 
 async def test_a_stream_that_is_full_drains_as_the_log_takes_it() -> None:
     log = SilentLog()
-    stream = ReplyStream(log, accepted(), [], "")
+    stream = ReplyStream(log, Beat(), accepted(), [], "")
     stream.write("one")
     await log.has_taken(2)
     stream.write("x" * (MOST_BUFFERED - 1))
@@ -58,7 +59,7 @@ async def test_a_stream_that_is_full_drains_as_the_log_takes_it() -> None:
 async def test_nothing_is_written_for_a_client_that_does_not_read() -> None:
     """300 readers that did not read cost the relay 418 MiB and the broker 529."""
     log = SilentLog()
-    stream = ReplyStream(log, accepted(), [], "")
+    stream = ReplyStream(log, Beat(), accepted(), [], "")
     stream.write("x" * STREAM_WINDOW)
     await log.has_taken(2)
     log.confirm()
@@ -80,7 +81,7 @@ async def test_nothing_is_written_for_a_client_that_does_not_read() -> None:
 
 async def test_a_stream_closes_whether_or_not_its_client_reads() -> None:
     log = SilentLog()
-    stream = ReplyStream(log, accepted(), [], "")
+    stream = ReplyStream(log, Beat(), accepted(), [], "")
     stream.write("x" * STREAM_WINDOW)
     await log.has_taken(2)
     log.confirm()
@@ -95,7 +96,7 @@ async def test_a_stream_closes_whether_or_not_its_client_reads() -> None:
 async def test_a_stream_that_need_not_be_read_goes_on() -> None:
     log = SilentLog()
     address = ReplyAddress(partition=0, ingress_id="ingress-1", lasting=Lasting.ANSWER)
-    stream = ReplyStream(log, accepted(reply_to=address), [], "")
+    stream = ReplyStream(log, Beat(), accepted(reply_to=address), [], "")
     stream.write("x" * STREAM_WINDOW)
     await log.has_taken(2)
     log.confirm()
@@ -108,7 +109,7 @@ async def test_a_stream_that_need_not_be_read_goes_on() -> None:
 async def test_what_comes_in_one_turn_goes_together_and_in_order(has_room: bool) -> None:
     log = SilentLog()
     log.has_room = has_room
-    stream = ReplyStream(log, accepted(), [], "")
+    stream = ReplyStream(log, Beat(), accepted(), [], "")
     stream.write(b"one ")
     stream.write(b"two ")
     await log.has_taken(2)
@@ -136,7 +137,7 @@ async def test_a_record_that_the_log_refuses_comes_again_before_the_next(
     monkeypatch.setattr(module, "RETRY_S", 0)
     log = SilentLog()
     log.has_room = has_room
-    stream = ReplyStream(log, accepted(), [], "")
+    stream = ReplyStream(log, Beat(), accepted(), [], "")
     stream.write(b"one ")
     await log.has_taken(2)
     log.refuse(KafkaTimeoutError())
@@ -160,7 +161,7 @@ async def test_what_cannot_be_published_at_all_ends_the_stream() -> None:
         async def publish(self, *_: object, **__: object) -> NoReturn:
             raise PermissionError
 
-    stream = ReplyStream(Forbidden(), accepted(), [], "")
+    stream = ReplyStream(Forbidden(), Beat(), accepted(), [], "")
     stream.write(b"one")
     for _ in range(2):
         with pytest.raises(PermissionError):
@@ -175,7 +176,7 @@ async def test_a_stream_that_goes_on_has_begun_and_has_room() -> None:
     """Its client may have read all of what is there, and say so no more."""
     log = SilentLog()
     goes_on = Continuation(CutChat(), "prefill", 10 * STREAM_WINDOW, "", 2, ["a=503"], 70, TokenUsage(), None)
-    stream = ReplyStream(log, accepted(), [], "", goes_on=goes_on)
+    stream = ReplyStream(log, Beat(), accepted(), [], "", goes_on=goes_on)
     assert (stream.started, stream.unread, stream.tried, stream.upstream_ms) == (True, False, ["a=503"], 70)
     stream.note_first_byte(5)
     stream.write(b"more")
