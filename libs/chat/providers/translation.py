@@ -9,17 +9,19 @@ from libs.chat.providers.answers import Answer, Exchange
 from libs.chat.providers.content import in_fields, translatable
 from libs.chat.providers.fields import left_out, refused, supported
 from libs.chat.providers.halves import ChunkJoiner
-from libs.chat.providers.openai_chat.answer import text_bytes
+from libs.chat.providers.openai_chat.stream import ChatReader
 from libs.chat.providers.openai_chat.usage import usage_json
 from libs.chat.providers.platforms import authorize_of
 from libs.chat.providers.protocol import Call, Parsed, Reader, of_shape
 from libs.chat.providers.registry import ADAPTERS
+from libs.chat.providers.repeating import Repeating
 from libs.chat.providers.tiers import FLEX
 from libs.chat.providers.tool_calls import repair
 from libs.chat.shapes.completion import ChatRequest, Completion, Message
 from libs.chat.surfaces.chat import functions
+from libs.chat.surfaces.chat.stream import ChatWriter
 from libs.chat.surfaces.reasoning import WithoutThoughts, as_asked, is_excluded, without_thoughts
-from libs.chat.surfaces.registry import DIALECTS
+from libs.chat.surfaces.registry import DIALECTS, chat_texts
 from libs.chat.surfaces.writer import SurfaceError, Writer
 from libs.chat.surrogates import may_have_halves
 from libs.config.providers import ProtocolName, Provider
@@ -33,6 +35,8 @@ class Translated:
         self._id = answer_id
         self._writer = writer
         self._joiner = ChunkJoiner()
+        plain = isinstance(reader, ChatReader) and isinstance(writer, ChatWriter)
+        self._repeating = Repeating() if plain else None
         self.delivered_bytes = 0
 
     @property
@@ -53,17 +57,24 @@ class Translated:
     @of_shape
     def event(self, data: str) -> str:
         """See `Stream`."""
-        cut = may_have_halves(data)
-        events = []
+        if self._repeating and (text := self._repeating.text(data)) is not None:
+            self.delivered_bytes += len(text.encode())
+            return self._repeating.event(text)
+        cut = may_have_halves(data) or bool(self._joiner)
+        events, texts = [], []
         for chunk in self._reader.read(data):
-            if cut or self._joiner:
+            if cut:
                 self._joiner.join(chunk)
             if self._id:
                 chunk["id"] = self._id
             for choice in chunk["choices"]:
-                self.delivered_bytes += text_bytes(choice, "delta")
+                texts += chat_texts(choice, "delta")
             events.append(self._writer.chunk(chunk))
-        return "".join(events)
+        self.delivered_bytes += sum(len(text.encode(errors="surrogatepass")) for text in texts)
+        event = "".join(events)
+        if self._repeating:
+            self._repeating.learn(data, event, texts)
+        return event
 
     @of_shape
     def finish(self, counted: TokenUsage | None) -> str:
