@@ -54,7 +54,29 @@ def test_events_do_not_depend_on_the_cuts(lines: list[tuple[str, str]], cuts: li
     places = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
     found = _read(data[begin:end] for begin, end in pairwise(places))
     assert found == _read([data])
+    assert found == _read(_after_empty_lines(data))
     assert found == _dispatched(data.decode())
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [b"x", b"data: a\n\n"],
+        [b"data: a\n", b"data: b\n\n"],
+        [b"data: a\r\n", b"data: b\n\n"],
+        [b"data: a\rdata: b\n\n"],
+        [b"data: \n\n", b"data:  \n\n", b"data: a\n\n"],
+        [b"data: a\n\n", "\ufeffdata: b\n\n".encode()],
+    ],
+)
+def test_what_looks_like_one_event_may_be_a_part_of_another(pieces: list[bytes]) -> None:
+    pieces = [b"\n", *pieces]
+    assert _read(pieces) == _dispatched(b"".join(pieces).decode())
+
+
+def _after_empty_lines(data: bytes) -> list[bytes]:
+    """Cut where events end: each a piece, as providers send them."""
+    return [piece + b"\n\n" for piece in data.split(b"\n\n")[:-1]] + [data.rpartition(b"\n\n")[2]]
 
 
 def _dispatched(text: str) -> list[str]:

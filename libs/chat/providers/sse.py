@@ -6,6 +6,7 @@ Source: the HTML standard, "Server-sent events": parsing and interpreting an eve
 from libs.chat.providers.protocol import EVENT_BYTES, ProtocolError
 
 _BOM = "\ufeff".encode()
+_DATA = b"data: "
 
 
 class ServerSentEvents:
@@ -24,6 +25,16 @@ class ServerSentEvents:
         """See `libs.chat.providers.protocol.Framing`. Events whose data is blank are passed over."""
         if not data:
             return []
+        if (
+            data.startswith(_DATA)
+            and data.endswith(b"\n\n")
+            and data.find(b"\n") == len(data) - 2
+            and self._is_between()
+        ):
+            # Most pieces are one event, of one line.
+            event = data[len(_DATA) : -2]
+            if b"\r" not in event and len(event) <= EVENT_BYTES:
+                return [event.decode(errors="replace")] if event and not event.isspace() else []
         if self._after_cr and data.startswith(b"\n"):
             data = data[1:]
         self._after_cr = data.endswith(b"\r")
@@ -37,6 +48,9 @@ class ServerSentEvents:
                 found.append(event)
         self._grow(rest)
         return found
+
+    def _is_between(self) -> bool:
+        return not (self._line or self._data or self._first or self._after_cr)
 
     def _grow(self, piece: bytes) -> None:
         if len(self._line) + len(piece) > EVENT_BYTES:
