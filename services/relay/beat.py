@@ -17,14 +17,15 @@ class Beat:
         self._waiting: list[Callable[[], None]] = []
 
     def call(self, function: Callable[[], None]) -> None:
-        """Calls a function once, later: in the loop's next turn at the earliest."""
+        """Calls a function once, not before the loop's next turn."""
         self._waiting.append(function)
         if len(self._waiting) == 1:
-            loop = asyncio.get_running_loop()
-            loop.call_at(self._last_s + self._every_s, self._beat)
+            asyncio.get_running_loop().call_at(self._last_s + self._every_s, self._beat)
 
     def _beat(self) -> None:
-        self._last_s = asyncio.get_running_loop().time()
+        loop = asyncio.get_running_loop()
+        self._last_s = loop.time()
         waiting, self._waiting = self._waiting, []
         for function in waiting:
-            function()
+            # All in one turn; one that fails keeps no other from it.
+            loop.call_soon(function)

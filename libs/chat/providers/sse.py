@@ -32,9 +32,9 @@ class ServerSentEvents:
             and self._is_between()
         ):
             # Most pieces are one event, of one line.
-            event = data[len(_DATA) : -2]
-            if b"\r" not in event and len(event) <= EVENT_BYTES:
-                return [event.decode(errors="replace")] if event and not event.isspace() else []
+            text = data[len(_DATA) : -2]
+            if b"\r" not in text and len(text) <= EVENT_BYTES:
+                return [text.decode(errors="replace")] if text and not text.isspace() else []
         if self._after_cr and data.startswith(b"\n"):
             data = data[1:]
         self._after_cr = data.endswith(b"\r")
