@@ -5,7 +5,6 @@ import contextlib
 
 import structlog
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
 
 from libs.bus.settings import BusSettings
 from libs.runtime.background import Repeated
@@ -64,13 +63,13 @@ class BrokerWatch:
     async def _connected(self) -> AIOKafkaAdminClient:
         """To who answers first: one after the other, the first that is silent would have all the time."""
         starting = [asyncio.ensure_future(self._started(one)) for one in self._settings.brokers]
-        connected, failure = None, KafkaError()
+        connected, failure = None, Exception()
         try:
             for answer in asyncio.as_completed(starting):
                 try:
                     connected = await answer
                     return connected
-                except KafkaError as error:
+                except Exception as error:
                     failure = error
             raise failure
         finally:

@@ -10,6 +10,8 @@ from types import TracebackType
 from typing import Self
 
 PIECES = 6
+LATE_S = 0.05
+"""So late is every loop at times."""
 
 
 class SilenceTimer:
@@ -50,7 +52,7 @@ class SilenceTimer:
     def _ended(self) -> None:
         assert self._timer
         late_s = asyncio.get_running_loop().time() - self._timer.when()
-        if late_s <= self._piece_s:
+        if late_s <= max(self._piece_s, LATE_S):
             self._left -= 1
         if self._left:
             self._begin()

@@ -179,7 +179,7 @@ class ReplyStream:
 
     def _flush_soon(self) -> None:
         """What comes until then goes together."""
-        if self._due or self._under_way or self._holds:
+        if self._due or self._under_way or self._holds or not self._buffer:
             return
         self._due = True
         if self._announced:
@@ -228,8 +228,7 @@ class ReplyStream:
             self._await(asyncio.ensure_future(self._put_again(records, error)), records)
         elif error is None:
             self._under_way = None
-            if self._buffer:
-                self._flush_soon()
+            self._flush_soon()
 
     def _started(self) -> ReplyStarted:
         request = self._request

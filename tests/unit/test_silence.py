@@ -10,9 +10,10 @@ import uvloop
 from libs.runtime.silence import Silence, SilenceTimer
 
 
-async def test_who_is_silent_for_long_is_given_up() -> None:
+@pytest.mark.parametrize("seconds", [0.0, 0.01])
+async def test_who_is_silent_for_long_is_given_up(seconds: float) -> None:
     with pytest.raises(TimeoutError):
-        async with Silence(0.01) as silence:
+        async with Silence(seconds) as silence:
             await asyncio.Event().wait()
     assert silence.too_long
 
