@@ -5,9 +5,10 @@ import contextlib
 
 import structlog
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from libs.bus.settings import BusSettings
-from libs.runtime.background import Repeated
+from libs.runtime.background import Repeated, Tasks
 from libs.runtime.silence import Silence
 
 log = structlog.get_logger()
@@ -26,6 +27,7 @@ class BrokerWatch:
         """The log lies on more than one broker."""
         self.up = False
         """The broker answered the last question."""
+        self._starting = Tasks("connections to brokers")
         self.background = Repeated("watch the broker", self._ask, every_s=EVERY_S)
 
     async def start(self) -> None:
@@ -35,6 +37,7 @@ class BrokerWatch:
     async def stop(self) -> None:
         """Ends asking."""
         await self.background.stop()
+        await self._starting.cancel()
         await self._disconnect()
 
     async def _ask(self) -> None:
@@ -53,40 +56,31 @@ class BrokerWatch:
                 if self._admin:
                     await self._admin.describe_cluster()
                 else:
-                    self._admin = await self._connected()
+                    await self._connect()
         except Exception as error:
             await self._disconnect()
             return error
-        self._several = len(self._admin._client.cluster.brokers()) > 1
+        if self._admin:
+            self._several = len(self._admin._client.cluster.brokers()) > 1
         return None
 
-    async def _connected(self) -> AIOKafkaAdminClient:
+    async def _connect(self) -> None:
         """To who answers first: one after the other, the first that is silent would have all the time."""
-        starting = [asyncio.ensure_future(self._started(one)) for one in self._settings.brokers]
-        connected, failure = None, Exception()
-        try:
-            for answer in asyncio.as_completed(starting):
-                try:
-                    connected = await answer
-                    return connected
-                except Exception as error:
-                    failure = error
-            raise failure
-        finally:
-            for one in starting:
-                one.cancel()
-            for other in await asyncio.gather(*starting, return_exceptions=True):
-                if isinstance(other, AIOKafkaAdminClient) and other is not connected:
-                    await other.close()
+        # Nobody is cancelled: aiokafka would leave a connection open.
+        starting = {self._starting.spawn(self._start(one)) for one in self._settings.brokers}
+        while starting and self._admin is None:
+            _, starting = await asyncio.wait(starting, return_when=asyncio.FIRST_COMPLETED)
+        if self._admin is None:
+            raise KafkaConnectionError("no broker answers")
 
-    async def _started(self, broker: str) -> AIOKafkaAdminClient:
+    async def _start(self, broker: str) -> None:
         admin = AIOKafkaAdminClient(**self._settings.connection() | {"bootstrap_servers": [broker]})
-        try:
+        with contextlib.suppress(KafkaError):
             await admin.start()
-        except BaseException:
-            await admin.close()
-            raise
-        return admin
+            if self._admin is None:
+                self._admin = admin
+                return
+        await admin.close()
 
     async def _disconnect(self) -> None:
         admin, self._admin = self._admin, None

@@ -33,7 +33,7 @@ class Unpacking:
         self._unpacker: zlib._Decompress | None = None
 
     def feed(self, data: bytes) -> Iterable[bytes]:
-        """What a piece brings, `PIECE_BYTES` at the most at a time. Raises UnpackingError, then or while it is read."""
+        """What a piece brings, `PIECE_BYTES` at the most at a time; raises UnpackingError while it is read."""
         return self._unpacked(data) if self._coding in _WINDOWS else (data,)
 
     def _unpacked(self, data: bytes) -> Iterator[bytes]:

@@ -17,7 +17,7 @@ class Beat:
         self._waiting: list[Callable[[], None]] = []
 
     def call(self, function: Callable[[], None]) -> None:
-        """Calls a function once, not before the loop's next turn."""
+        """Calls a function once, soon: never in this turn of the loop."""
         self._waiting.append(function)
         if len(self._waiting) == 1:
             asyncio.get_running_loop().call_at(self._last_s + self._every_s, self._beat)

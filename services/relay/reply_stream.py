@@ -34,9 +34,9 @@ class HeldTooLong(Exception):
 class ReplyStream:
     """Writes `ReplyStarted`, then `ReplyChunk` records.
 
-    One chunk is under way at a time and what comes meanwhile goes together in the next: an idle log adds no delay,
-    a busy one gets fewer and fuller records. So does a client that reads slowly: no chunk is written while it has
-    `STREAM_WINDOW` to read. No task waits for any of that: with one, each chunk woke it twice.
+    One chunk is under way at a time and what comes meanwhile goes together in the next, at the next `Beat`: an idle
+    log adds no delay, a busy one gets fewer and fuller records. So does a client that reads slowly: no chunk is written
+    while it has `STREAM_WINDOW` to read. No task waits for chunks and acknowledgements: each would wake it.
     """
 
     def __init__(
@@ -193,18 +193,20 @@ class ReplyStream:
             return
         pieces, self._buffer, self._buffered = self._buffer, [], 0
         self._room.set()
+        try:
+            self._publish(b"".join(pieces))
+        except Exception as error:
+            # As if the log had refused it for good: whoever closes the stream hears of it.
+            self._under_way = asyncio.get_running_loop().create_future()
+            self._under_way.set_exception(error)
+
+    def _publish(self, content: bytes) -> None:
         request = self._request
         chunk = ReplyChunk(
-            request_id=request.request_id,
-            reply_to=request.reply_to,
-            at=self._written,
-            content=b"".join(pieces),
-            call=self._call,
+            request_id=request.request_id, reply_to=request.reply_to, at=self._written, content=content, call=self._call
         )
         self._written = chunk.end
-        self._publish(seal_chunk(chunk, self._key) if self._key else chunk)
-
-    def _publish(self, chunk: ReplyChunk) -> None:
+        chunk = seal_chunk(chunk, self._key) if self._key else chunk
         records: list[Reply] = [chunk] if self._announced else [self._started(), chunk]
         at_once = self._at_once(chunk) if self._announced else None
         self._announced = True

@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from deploy.local.errors import StackError
 from services.cli.output import as_table, out, report
 from tests.bench.contenders import Drive
 
@@ -37,11 +38,13 @@ class Side:
         """One round of load."""
         before = self.cpu_s()
         result = await self.drive(**load)
+        if not result.samples:
+            raise StackError(f"{self.name} answered no request in a round: make it longer")
         took = {
             "per_s": result.rate,
             "p50_ms": result.total_ms(50),
             "first_byte_ms": result.first_byte_ms(50),
-            "cpu_us": (self.cpu_s() - before) / max(1, len(result.samples)) * 1e6,
+            "cpu_us": (self.cpu_s() - before) / len(result.samples) * 1e6,
         }
         for name, value in took.items():
             self.found[name].append(value)

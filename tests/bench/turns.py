@@ -53,9 +53,15 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="sluice bench turns", description=__doc__)
     parser.add_argument("--against", required=True, metavar="COMMIT")
     parser.add_argument("--rounds", type=int, default=16)
-    parser.add_argument("--seconds", type=float, default=4, help="of each round, on each side")
+    parser.add_argument("--seconds", type=float, default=4, help="of each round of requests, on each side")
     parser.add_argument("--connections", type=int, default=64)
-    parser.add_argument("--streams", type=int, default=0, metavar="N", help="streams, so many a connection and round")
+    parser.add_argument(
+        "--streams",
+        type=int,
+        default=0,
+        metavar="N",
+        help="streams instead: so many a connection and round, in a minute at the most",
+    )
     parser.add_argument("--warm-up", type=float, default=30, help="seconds on each side that are not counted")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     finish(main(parser.parse_args()))

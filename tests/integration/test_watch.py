@@ -1,11 +1,13 @@
 """Whether there is a log: it lies on several brokers, and one of them may be away."""
 
 import asyncio
+import gc
 import socket
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.cluster import ClusterMetadata
+from aiokafka.conn import AIOKafkaConnection
 from aiokafka.errors import NodeNotReadyError
 
 from deploy.local.ports import LOOPBACK
@@ -50,4 +52,18 @@ async def test_who_can_ask_another_broker_has_a_log(bus: BusSettings, monkeypatc
     for _ in range(4):
         await watch._ask()
         assert watch.up
+    await watch.stop()
+
+
+async def test_who_answers_later_leaves_no_connection_open(bus: BusSettings) -> None:
+    def connections() -> set[int]:
+        found = [one for one in gc.get_objects() if isinstance(one, AIOKafkaConnection)]
+        return {id(one) for one in found if one.connected()}
+
+    before = connections()
+    watch = BrokerWatch(bus.model_copy(update={"bootstrap": ",".join([bus.bootstrap] * 9)}))
+    await watch._ask()
+    assert watch.up
+    await watch._starting.wait()
+    assert connections() == before
     await watch.stop()

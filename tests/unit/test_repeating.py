@@ -175,6 +175,24 @@ def test_what_is_called_as_a_text_and_is_none_is_read() -> None:
     assert (reader.pieces, stream.delivered_bytes) == (4, 4)
 
 
+def _of(delta: str, **more: object) -> str:
+    """A piece with a delta as it is written."""
+    return _piece(None, **more).replace('{"content": null}', delta)
+
+
+@pytest.mark.parametrize(
+    ("pieces", "named"),
+    [
+        ([_of(f'{{"reasoning_content": "{text}"}}') for text in ["a", "a", "b", "c", "", "d"]], True),
+        ([_of(f'{{"content": "{text}"}}') for text in ["a", "a", "", "", "b", "a"]], False),
+        ([_of(f'{{"content": "{text}", "c\\u006fntent": "a"}}') for text in "aaba"], False),
+        ([_of('{"reasoning": "a"}', content=text) for text in ["a", "a", "bcd"]], False),
+    ],
+)
+def test_two_that_are_the_same_say_nothing_of_a_third(pieces: list[str], named: bool) -> None:
+    assert _all(_stream(repeats=True, named=named)[0], pieces) == _all(_stream(repeats=False, named=named)[0], pieces)
+
+
 def test_a_text_of_another_name_beside_it_counts() -> None:
     stream, _ = _stream(repeats=True)
     for text in "abcd":

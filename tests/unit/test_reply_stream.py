@@ -1,14 +1,14 @@
 """A stream's way onto a log that is slow, or away for a while."""
 
 import asyncio
-from typing import NoReturn
 
 import pytest
 from aiokafka.errors import KafkaTimeoutError
 
-from contracts.record import Lasting, ReplyAddress
+from contracts.record import Lasting, Record, ReplyAddress
 from contracts.replies import STREAM_WINDOW, ReplyChunk, ReplyStarted
 from contracts.usage import TokenUsage
+from libs.bus.producer import Acknowledgement
 from libs.chat.continuing.chat import CutChat
 from services.relay import reply_stream as module
 from services.relay.beat import Beat
@@ -79,6 +79,42 @@ async def test_nothing_is_written_for_a_client_that_does_not_read() -> None:
     assert written <= STREAM_WINDOW + MOST_BUFFERED + 1_000
 
 
+async def test_who_reads_while_a_chunk_is_under_way_gets_the_next() -> None:
+    log = SilentLog()
+    stream = ReplyStream(log, Beat(), accepted(), [], "")
+    stream.write("x" * STREAM_WINDOW)
+    await log.has_taken(2)
+    stream.write("next")
+    stream.read(STREAM_WINDOW)
+    log.confirm()
+    await log.has_taken(3)
+    assert len(_chunks(log)) == 2
+
+
+async def test_streams_share_a_beat() -> None:
+    log, beat = SilentLog(), Beat(every_s=60)
+    streams = [ReplyStream(log, beat, accepted(number), [], "") for number in (1, 2)]
+    for stream in streams:
+        stream.write("first")
+    await log.has_taken(4)
+    log.confirm()
+    await asyncio.sleep(0)
+    for text in ("one", "two"):
+        for stream in streams:
+            stream.write(text)
+            for _ in range(5):
+                await asyncio.sleep(0)
+    beaten = [(chunk.request_id, chunk.content) for chunk in _chunks(log)[2:]]
+    assert beaten == [(accepted(1).request_id, b"one")]
+    log.confirm()
+    for stream in streams:
+        closing = asyncio.create_task(stream.close())
+        while not closing.done():
+            await asyncio.sleep(0)
+            log.confirm()
+    assert sorted(chunk.content for chunk in _chunks(log)[3:]) == [b"onetwo", b"two"]
+
+
 async def test_a_stream_closes_whether_or_not_its_client_reads() -> None:
     log = SilentLog()
     stream = ReplyStream(log, Beat(), accepted(), [], "")
@@ -119,8 +155,7 @@ async def test_what_comes_in_one_turn_goes_together_and_in_order(has_room: bool)
     log.confirm()
     await log.has_taken(3)
     log.confirm()
-    closing = asyncio.create_task(stream.close())
-    await closing
+    await stream.close()
     stream.write(b"five")
     await log.has_taken(4)
     assert [(chunk.at, chunk.content) for chunk in _chunks(log)] == [
@@ -156,13 +191,24 @@ async def test_a_record_that_the_log_refuses_comes_again_before_the_next(
     assert [(chunk.at, chunk.content) for chunk in _chunks(log)] == [(0, b"one ")] * 2 + [(4, b"two ")] * 2
 
 
-async def test_what_cannot_be_published_at_all_ends_the_stream() -> None:
+@pytest.mark.parametrize("first", [True, False])
+async def test_what_cannot_be_published_at_all_ends_the_stream(first: bool) -> None:
     class Forbidden(SilentLog):
-        async def publish(self, *_: object, **__: object) -> NoReturn:
-            raise PermissionError
+        forbids = first
 
-    stream = ReplyStream(Forbidden(), Beat(), accepted(), [], "")
+        def _take(self, record: Record) -> Acknowledgement:
+            if self.forbids:
+                raise PermissionError
+            return super()._take(record)
+
+    log = Forbidden()
+    stream = ReplyStream(log, Beat(), accepted(), [], "")
     stream.write(b"one")
+    if not first:
+        await log.has_taken(2)
+        log.confirm()
+        log.forbids = True
+        stream.write(b"two")
     for _ in range(2):
         with pytest.raises(PermissionError):
             await stream.close()

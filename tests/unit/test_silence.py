@@ -1,7 +1,9 @@
 """Others are given up when they are silent for long, and not when we slept."""
 
 import asyncio
+import gc
 import time
+import weakref
 from collections.abc import Callable
 
 import pytest
@@ -10,12 +12,37 @@ import uvloop
 from libs.runtime.silence import Silence, SilenceTimer
 
 
-@pytest.mark.parametrize("seconds", [0.0, 0.01])
-async def test_who_is_silent_for_long_is_given_up(seconds: float) -> None:
-    with pytest.raises(TimeoutError):
-        async with Silence(seconds) as silence:
-            await asyncio.Event().wait()
-    assert silence.too_long
+@pytest.mark.parametrize("run", [uvloop.run, asyncio.run])
+@pytest.mark.parametrize("seconds", [0.0, 0.001, 0.01])
+def test_who_is_silent_for_long_is_given_up(seconds: float, run: Callable[..., None]) -> None:
+    async def wait() -> None:
+        with pytest.raises(TimeoutError):
+            async with Silence(seconds) as silence:
+                await asyncio.Event().wait()
+        assert silence.too_long
+
+    run(wait())
+
+
+async def test_a_task_that_has_waited_is_freed_with_what_it_has_read() -> None:
+    class Body:
+        """Of an answer."""
+
+    async def read() -> Body:
+        async with Silence(60) as silence:
+            silence.allow(30)
+            return Body()
+
+    gc.disable()
+    try:
+        task = asyncio.create_task(read())
+        body = weakref.ref(await task)
+        del task
+        # The loop has it until this turn is over.
+        await asyncio.sleep(0)
+        assert body() is None
+    finally:
+        gc.enable()
 
 
 async def test_each_word_begins_the_time_anew_and_none_ends_it() -> None:

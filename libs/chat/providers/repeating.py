@@ -1,9 +1,9 @@
 """Pieces of a stream that differ from the one before in their text alone, as nearly all do. Sans-I/O.
 
 A provider says of each word who it is, when it began, and which choice it speaks in; to read all that and to write it
-again was a quarter of the relay's work for a word. What two pieces in a row have become, with the same before and after
-their text, a third becomes, too: JSON is read from left to right, so a text that needs no escapes changes nothing but
-itself.
+again was a quarter of the relay's work for a word. What two pieces in a row have become that have different texts, and
+the same before and after them, a third becomes, too: JSON is read from left to right, so a text that needs no escapes
+changes nothing but itself.
 """
 
 import re
@@ -24,11 +24,13 @@ class _Form(NamedTuple):
 class Repeating:
     """Learns from pieces that were read and written whole. For readers and writers that a text does not change."""
 
-    __slots__ = ("_form", "_left", "_sure")
+    __slots__ = ("_form", "_left", "_sure", "_texts")
 
     def __init__(self) -> None:
         self._form: _Form | None = None
         """Of the last piece that was learned from."""
+        self._texts: list[str] = []
+        """Likewise: of two that are the same nobody knows what else would change with the text."""
         self._sure = False
         self._left = TRIES
         """Some streams never repeat: OpenAI's have something random in each piece."""
@@ -55,8 +57,8 @@ class Repeating:
         if not self._left:
             return
         form = _form(data, event, texts)
-        self._sure = form is not None and form == self._form
-        self._form = form
+        self._sure = form is not None and form == self._form and texts != self._texts
+        self._form, self._texts = form, texts
         self._left = TRIES if self._sure else self._left - 1
 
 
