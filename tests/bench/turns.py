@@ -23,12 +23,7 @@ async def main(options: argparse.Namespace) -> None:
     """Measures and prints."""
     load: dict[str, Any] = {"connections": options.connections, "seconds": options.seconds}
     if options.streams:
-        load = {
-            "connections": options.connections,
-            "seconds": STREAMS_WITHIN_S,
-            "stream": True,
-            "each": options.streams,
-        }
+        load |= {"seconds": STREAMS_WITHIN_S, "stream": True, "each": options.streams}
     with worktree(options.against) as tree, tempfile.TemporaryDirectory(prefix="sluice-bench-") as folder:
         async with AsyncExitStack() as kept:
             url = await kept.enter_async_context(stub(Path(folder)))

@@ -9,6 +9,7 @@ from libs.chat.providers.answers import Answer, Exchange
 from libs.chat.providers.content import in_fields, translatable
 from libs.chat.providers.fields import left_out, refused, supported
 from libs.chat.providers.halves import ChunkJoiner
+from libs.chat.providers.openai_chat.answer import utf8_bytes
 from libs.chat.providers.openai_chat.stream import ChatReader
 from libs.chat.providers.openai_chat.usage import usage_json
 from libs.chat.providers.platforms import authorize_of
@@ -70,7 +71,7 @@ class Translated:
             for choice in chunk["choices"]:
                 texts += chat_texts(choice, "delta")
             events.append(self._writer.chunk(chunk))
-        self.delivered_bytes += sum(len(text.encode(errors="surrogatepass")) for text in texts)
+        self.delivered_bytes += utf8_bytes(texts)
         event = "".join(events)
         if self._repeating:
             self._repeating.learn(data, event, texts)

@@ -1,5 +1,6 @@
 """Whole answers of OpenAI's chat completions. Sans-I/O."""
 
+from collections.abc import Iterable
 from typing import cast
 
 from libs.chat.providers.openai_chat.errors import raise_for
@@ -39,4 +40,9 @@ def finish_reason(reason: str | None, calls: object) -> str | None:
 
 def text_bytes(choice: object, part: str) -> int:
     """How much text, in UTF-8 bytes, a choice brings; see `libs.chat.surfaces.registry.chat_texts`."""
-    return sum(len(text.encode(errors="surrogatepass")) for text in chat_texts(choice, part))
+    return utf8_bytes(chat_texts(choice, part))
+
+
+def utf8_bytes(texts: Iterable[str]) -> int:
+    """How much text, in UTF-8 bytes; halves of characters count as three."""
+    return sum(len(text.encode(errors="surrogatepass")) for text in texts)
