@@ -12,7 +12,8 @@ from tests.stacks import Gateway, chat
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-WORDS = "[[stub chunks=40 gap_ms=40]]"
+WORDS = "[[stub chunks=60 gap_ms=20]]"
+"""The shortest of the three streams is 8.5 kB: more than two connections bring."""
 SURFACES: dict[str, dict[str, Any]] = {
     "/chat/completions": chat(WORDS),
     "/responses": {"model": "stub/echo", "input": WORDS},
