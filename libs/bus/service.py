@@ -29,6 +29,7 @@ from libs.bus.signing import SigningSettings, Trust
 from libs.bus.views import View, ViewReader
 from libs.runtime.background import Repeated
 from libs.runtime.health import Health
+from libs.runtime.huge_pages import use_huge_pages
 from libs.runtime.process import Stop, collect_garbage_seldom, run_process
 from libs.runtime.server import HttpServer
 from libs.telemetry.exported import is_exported
@@ -263,6 +264,7 @@ async def _serve(service: Service, build: Build, stop: asyncio.Event, started: a
         async with build(service):
             started.set()
             collect_garbage_seldom()
+            use_huge_pages()
             service.health.serving()
             log.info("serving")
             await stop.wait()

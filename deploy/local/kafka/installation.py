@@ -21,7 +21,13 @@ HERE = Path(__file__).parent
 COORDINATES = HERE / "jgo.toml"
 LOCK = HERE / "jars.lock"
 LOG4J = HERE / "log4j2.yaml"
-JVM_FLAGS = ("-Xmx256m", "-XX:+UseSerialGC", "-XX:+ExitOnOutOfMemoryError", f"-Dlog4j2.configurationFile={LOG4J}")
+JVM_FLAGS = (
+    "-Xmx256m",
+    "-XX:+UseSerialGC",
+    "-XX:+UseTransparentHugePages",
+    "-XX:+ExitOnOutOfMemoryError",
+    f"-Dlog4j2.configurationFile={LOG4J}",
+)
 REPOSITORY_VARIABLE = "SLUICE_MAVEN_REPOSITORY"
 CENTRAL = "central"
 """The name by which jgo knows Maven Central: a repository of this name is asked in its place."""
