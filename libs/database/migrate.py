@@ -1,12 +1,16 @@
-"""Runs a schema's alembic migrations, one process at a time."""
+"""Runs a schema's alembic migrations, one process at a time; ``python -m libs.database.migrate SCHEMA FOLDER``."""
 
 import asyncio
+import os
+import sys
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, pool, text
 from sqlalchemy.ext.asyncio import create_async_engine
+
+from libs.database.apart import URL_VARIABLE
 
 
 def migrate(url: str, schema: str, versions: Path) -> None:
@@ -39,3 +43,7 @@ def migrate(url: str, schema: str, versions: Path) -> None:
             await engine.dispose()
 
     asyncio.run(run())
+
+
+if __name__ == "__main__":
+    migrate(os.environ[URL_VARIABLE], sys.argv[1], Path(sys.argv[2]))

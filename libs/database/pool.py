@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import asyncpg
 import structlog
 
+from libs.database.apart import migrate_apart
 from libs.database.revisions import current_revision, newest_revision
 from libs.database.settings import DatabaseSettings
 
@@ -101,6 +102,4 @@ class Database:
         # A newer version may have been here: what it added does no harm, and taking it away would (docs/upgrade.md).
         if current is not None and current >= newest_revision(self._migrations):
             return
-        from libs.database.migrate import migrate
-
-        await asyncio.to_thread(migrate, self._settings.url, self._schema, self._migrations)
+        await migrate_apart(self._settings.url, self._schema, self._migrations)
