@@ -37,9 +37,16 @@ class Measured:
         return {name: sum(map(_cpu_s, _tree(child.pid))) for name, child in self.stack.children.items()}
 
     def memory_mib(self) -> dict[str, int]:
-        """Resident memory of each process, its children included."""
+        """Resident memory of each process, its children included; what processes share counts for each."""
+        return self._memory_mib("rss")
+
+    def share_mib(self) -> dict[str, int]:
+        """The same, where what processes share counts in parts (``Pss`` in ``proc_pid_smaps(5)``): these add up."""
+        return self._memory_mib("pss")
+
+    def _memory_mib(self, kind: str) -> dict[str, int]:
         return {
-            name: sum(process.memory_info().rss for process in _tree(child.pid)) // 2**20
+            name: sum(getattr(process.memory_full_info(), kind) for process in _tree(child.pid)) // 2**20
             for name, child in self.stack.children.items()
         }
 

@@ -43,8 +43,8 @@ async def main(options: Namespace) -> None:
     environment = ENVIRONMENT | {"SLUICE_LIMITS__CONNECTIONS_OF_ADDRESS": "8000"}
     async with measured_stack(options.kafka, accounts=ACCOUNTS, environment=environment) as measured:
         before, cpu = measured.memory_mib(), measured.cpu_s()
-        seen, most, watching = Seen(), dict(before), asyncio.Event()
-        watcher = asyncio.create_task(_watch(measured, most, watching))
+        seen, most, shares, watching = Seen(), dict(before), measured.share_mib(), asyncio.Event()
+        watcher = asyncio.create_task(_watch(measured, most, shares, watching))
         report(f"{options.streams} streams for {options.seconds:.0f} s, a word each {options.gap} ms")
         began = time.perf_counter()
         killing = asyncio.create_task(_kill(measured, options))
@@ -60,6 +60,7 @@ async def main(options: Namespace) -> None:
                     "process": name,
                     "MiB before": before[name],
                     "MiB most": most[name],
+                    "of them its share": shares[name],
                     "CPU s": round(spent[name] - cpu[name], 1),
                 }
                 for name in before
@@ -87,12 +88,12 @@ def _found(options: Namespace, seen: Seen, took: float) -> dict[str, Any]:
     }
 
 
-async def _watch(measured: Measured, most: dict[str, int], stop: asyncio.Event) -> None:
+async def _watch(measured: Measured, most: dict[str, int], shares: dict[str, int], stop: asyncio.Event) -> None:
     while not stop.is_set():
         # A process that was killed has no memory until it is back.
         with contextlib.suppress(StackError):
-            for name, mib in measured.memory_mib().items():
-                most[name] = max(mib, most.get(name, 0))
+            for of_all, now in ((most, measured.memory_mib()), (shares, measured.share_mib())):
+                of_all.update({name: max(mib, of_all.get(name, 0)) for name, mib in now.items()})
         try:
             async with asyncio.timeout(LOOK_S):
                 await stop.wait()
@@ -174,9 +175,10 @@ class _Reading:
                 self._seen.gaps_s.append(now - self._last_s)
             self._last_s = now
             self._end = (self._end + piece)[-1000:]
-            if found := _ID.findall(self._end[: self._end.rfind(b"\n\n") + 2]):
-                self._last_id = found[-1]
             pieces += 1
+            # Who is not cut needs no ID, and this client shares the cores with what it measures.
+            if most and (found := _ID.findall(self._end[: self._end.rfind(b"\n\n") + 2])):
+                self._last_id = found[-1]
             if pieces == most:
                 return
 
