@@ -2,12 +2,11 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Collection
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
@@ -22,15 +21,9 @@ from libs.bus.settings import BusSettings
 from libs.bus.topics import TopicShapeError, create_topics
 from libs.bus.upkeep import Upkeep
 from libs.bus.views import View, ViewReader
-from tests.integration.publishing import TRUST, raw_producer, running_producer
+from tests.integration.publishing import TRUST, raw_producer
 from tests.stacks import until
 from tests.unit.records import accepted
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def producer(bus: BusSettings) -> AsyncIterator[Producer]:
-    async with running_producer(bus) as started:
-        yield started
 
 
 async def _put(producer: Producer, account_id: str, epoch: int | None) -> None:
