@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from typing import Any
 
 import typer
 
@@ -10,6 +11,7 @@ from services.cli.commands import COMMANDS, Command
 from services.cli.output import fail
 
 _PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
+_PASS_HELP_ON: dict[str, Any] = {"help_option_names": []}
 
 
 def application(chosen: str | None) -> typer.Typer:
@@ -34,7 +36,7 @@ def _add(app: typer.Typer, command: Command, *, named_only: bool) -> None:
     if isinstance(loaded, typer.Typer):
         app.add_typer(loaded, name=command.name)
     else:
-        settings = _PASS_ON if command.passes_on else None
+        settings = (_PASS_ON if command.passes_on else {}) | (_PASS_HELP_ON if command.passes_help_on else {})
         app.command(command.name, context_settings=settings, help=None if loaded else command.help)(
             loaded or (lambda: None)
         )

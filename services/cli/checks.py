@@ -79,10 +79,10 @@ def bench(context: typer.Context) -> None:
     ``matrix``, ``outage``, ``overload``, ``pages``, ``pictures``, ``profile``, ``streams``, ``takeover``, ``turns``,
     ``upgrade``, ``waiting``.
     """
-    first = context.args[0] if context.args else ""
-    module, arguments = (
-        (f"tests.bench.{first}", context.args[1:]) if first in _BENCHES else ("tests.bench.record", context.args)
-    )
+    first, *others = context.args or [""]
+    module, arguments = (f"tests.bench.{first}", others) if first in _BENCHES else ("tests.bench.record", context.args)
+    if first in {"--help", "-h"}:
+        typer.echo(context.get_help())
     sys.exit(subprocess.call([sys.executable, "-m", module, *arguments], cwd=ROOT))  # noqa: S603
 
 

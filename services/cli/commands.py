@@ -19,6 +19,8 @@ class Command:
     help: str
     passes_on: bool = False
     """Arguments that it does not know are for a program that it starts."""
+    passes_help_on: bool = False
+    """So is ``--help``."""
 
     def load(self) -> Any:
         """Imports it."""
@@ -51,6 +53,7 @@ COMMANDS = (
         "checks:bench",
         "Measure throughput, delays and CPU a request: side by side with the mock provider, a bare chain, a commit.",
         passes_on=True,
+        passes_help_on=True,
     ),
     Command(
         "debug",

@@ -28,6 +28,19 @@ def test_help_names_the_command_as_it_is_called() -> None:
     assert "services.cli" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "known"),
+    [
+        (["bench", "--help"], ("``turns``", "--against")),
+        (["bench", "growth", "--help"], ("sluice bench growth", "--by")),
+    ],
+    ids=["all", "one"],
+)
+def test_a_bench_says_what_its_options_are(words: list[str], known: tuple[str, ...]) -> None:
+    done = subprocess.run([sys.executable, "-m", "services.cli", *words], capture_output=True, text=True, check=True)
+    assert all(one in done.stdout for one in known)
+
+
 def test_help_and_a_slip_know_all_commands() -> None:
     listed = CliRunner().invoke(application(None), ["--help"], env={"COLUMNS": "200"}).output
     assert all(command.name in listed for command in COMMANDS)
