@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Iterable, Sequence
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import structlog
 from aiokafka import AIOKafkaProducer, TopicPartition
@@ -39,8 +39,18 @@ _SEQUENCE_ERRORS = (OutOfOrderSequenceNumber, DuplicateSequenceNumber, InvalidPr
 _OVERHEAD_BYTES = 61 + 50
 """Of a batch, and of a record in it, at the most (Kafka's record batch, version 2); the broker bounds the batch."""
 _HEADER_BYTES = 10
-_Placed = tuple[str, int, bytes | None, bytes | None, Headers, int]
-"""A record as it is queued: topic, the most bytes that this takes, key, value, headers, partition."""
+
+
+class _Placed(NamedTuple):
+    """A record as it is queued."""
+
+    topic: str
+    most_bytes: int
+    """That the topic takes of it."""
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+    partition: int
 
 
 class Producer:
@@ -122,11 +132,11 @@ class Producer:
             MessageSizeTooLargeError: the record is larger than its topic takes; it was not sent.
             KafkaError: the partition's buffer stays full.
         """
-        return await self._queue(*self._placed(topic, record, trace, newer_than))
+        return await self._queue(self._placed(topic, record, trace, newer_than))
 
     def publish_if_room(self, topic: Topic[R], record: R, trace: str = "") -> Acknowledgement | None:
         """The same without waiting: None, and nothing is queued, where `publish` might. Raises as it does."""
-        return self._join(*self._placed(topic, record, trace, 0))
+        return self._join(self._placed(topic, record, trace, 0))
 
     def _placed(self, topic: Topic[R], record: R, trace: str, newer_than: int) -> _Placed:
         headers = event_headers(
@@ -175,13 +185,13 @@ class Producer:
     async def delete(self, topic: Topic[Any], key: str, *, newer_than: int = 0) -> Acknowledgement:
         """Queues the deletion of a key of a compacted topic, which must lie by its key. Raises as `publish` does."""
         partition = partition_of(self._settings, topic, key)
-        return await self._queue(*self._allowed(topic, None, key, [], partition, newer_than))
+        return await self._queue(self._allowed(topic, None, key, [], partition, newer_than))
 
     async def dead_letter(
         self, topic: Topic[Any], key: bytes | None, value: bytes | None, headers: Headers
     ) -> Acknowledgement:
         """Queues a record as it came for the topic's dead-letter queue. Raises as `publish` does."""
-        return await self._queue(topic.dead_letters, topic.dead_letter_bytes, key, value, headers, 0)
+        return await self._queue(_Placed(topic.dead_letters, topic.dead_letter_bytes, key, value, headers, 0))
 
     async def republish(self, raw: Raw, readers: Sequence[str]) -> Acknowledgement:
         """Queues a record as it lies on its topic once more, in its partition, signature included. For operators.
@@ -197,7 +207,8 @@ class Producer:
             raise PermissionError(f"{self._source} may not publish records of {topic.name} again")
         headers = [one for one in raw.headers if one[0] != RETRIED_FOR]
         headers.append((RETRIED_FOR, ",".join(readers).encode()))
-        return await self._queue(topic.name, topic.max_record_bytes, raw.key, raw.value, headers, raw.partition)
+        placed = _Placed(topic.name, topic.max_record_bytes, raw.key, raw.value, headers, raw.partition)
+        return await self._queue(placed)
 
     def _allowed(
         self,
@@ -215,34 +226,30 @@ class Producer:
                 raise PermissionError(f"{self._source} cannot sign for {topic.name}: set SLUICE_RECORD_KEY")
             type_name = b"" if value is None else dict(headers)[TYPE]
             headers += self.signer.headers(topic.name, key.encode(), type_name, value, newer_than=newer_than)
-        return topic.name, topic.max_record_bytes, key.encode(), value, headers, partition
+        return _Placed(topic.name, topic.max_record_bytes, key.encode(), value, headers, partition)
 
-    async def _queue(
-        self, name: str, most_bytes: int, key: bytes | None, value: bytes | None, headers: Headers, partition: int
-    ) -> Acknowledgement:
-        acknowledgement = self._join(name, most_bytes, key, value, headers, partition)
+    async def _queue(self, record: _Placed) -> Acknowledgement:
+        acknowledgement = self._join(record)
         if acknowledgement is None:
+            name, _, key, value, headers, partition = record
             acknowledgement = await self._kafka.send(name, value, key=key, headers=headers, partition=partition)
             acknowledgement.add_done_callback(self._acknowledged)
             SENT.add(1, name)
         return acknowledgement
 
-    def _join(
-        self, name: str, most_bytes: int, key: bytes | None, value: bytes | None, headers: Headers, partition: int
-    ) -> Acknowledgement | None:
+    def _join(self, record: _Placed) -> Acknowledgement | None:
+        name, most_bytes, key, value, headers, _ = record
         size = _OVERHEAD_BYTES + len(key or b"") + len(value or b"")
         for header, content in headers:
             size += len(header) + len(content or b"") + _HEADER_BYTES
         if size > most_bytes:
             raise MessageSizeTooLargeError(f"a record of {size} bytes for {name}, which takes {most_bytes}")
-        acknowledgement = self._join_batch((name, partition), key, value, headers)
+        acknowledgement = self._join_batch(record)
         if acknowledgement is not None:
             SENT.add(1, name)
         return acknowledgement
 
-    def _join_batch(
-        self, place: tuple[str, int], key: bytes | None, value: bytes | None, headers: Headers
-    ) -> Acknowledgement | None:
+    def _join_batch(self, record: _Placed) -> Acknowledgement | None:
         """Adds a record to the batch that waits for its partition, or begins one. None where that has no room, or the
         partition is not known yet.
 
@@ -252,15 +259,17 @@ class Producer:
         accumulator = self._kafka._message_accumulator
         if accumulator._closed or accumulator._exception:
             return None
-        waiting = accumulator._batches.get(place)
+        waiting = accumulator._batches.get((record.topic, record.partition))
         if waiting:
             batch = waiting[-1]
         else:
-            partition = TopicPartition(*place)
-            if accumulator._cluster.leader_for_partition(partition) is None:
+            place = TopicPartition(record.topic, record.partition)
+            if accumulator._cluster.leader_for_partition(place) is None:
                 return None
-            batch = accumulator._append_batch(accumulator.create_builder(), partition)
-        found: Acknowledgement | None = batch.append(key, value, None, accumulator._loop.create_future, headers)
+            batch = accumulator._append_batch(accumulator.create_builder(), place)
+        found: Acknowledgement | None = batch.append(
+            record.key, record.value, None, accumulator._loop.create_future, record.headers
+        )
         if found and not waiting:
             found.add_done_callback(self._acknowledged)
         return found
