@@ -75,7 +75,7 @@ def in_words(name: str, value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(in_words("", one) for one in value)
     if isinstance(value, dict):
-        return ", ".join(f"{key}: {in_words(key, one)}" for key, one in value.items())
+        return ", ".join(f"{key}: {in_words(str(key), one)}" for key, one in value.items())
     return str(value)
 
 

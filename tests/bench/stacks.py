@@ -3,7 +3,7 @@
 import asyncio
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,15 +38,15 @@ class Measured:
 
     def memory_mib(self) -> dict[str, int]:
         """Resident memory of each process, its children included; what processes share counts for each."""
-        return self._memory_mib("rss")
+        return self._memory_mib(lambda process: process.memory_info().rss)
 
     def share_mib(self) -> dict[str, int]:
         """The same, where what processes share counts in parts (``Pss`` in ``proc_pid_smaps(5)``): these add up."""
-        return self._memory_mib("pss")
+        return self._memory_mib(lambda process: process.memory_full_info().pss)
 
-    def _memory_mib(self, kind: str) -> dict[str, int]:
+    def _memory_mib(self, read: Callable[[psutil.Process], int]) -> dict[str, int]:
         return {
-            name: sum(getattr(process.memory_full_info(), kind) for process in _tree(child.pid)) // 2**20
+            name: sum(_unless_gone(read, process) for process in _tree(child.pid)) // 2**20
             for name, child in self.stack.children.items()
         }
 
@@ -96,6 +96,14 @@ def _account(console: ManagementClient, email: str) -> tuple[str, str]:
 def _tree(pid: int) -> list[psutil.Process]:
     process = psutil.Process(pid)
     return [process, *process.children(recursive=True)]
+
+
+def _unless_gone(read: Callable[[psutil.Process], int], process: psutil.Process) -> int:
+    """PostgreSQL's children come and go."""
+    try:
+        return read(process)
+    except psutil.NoSuchProcess:
+        return 0
 
 
 def _cpu_s(process: psutil.Process) -> float:

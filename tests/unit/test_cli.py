@@ -72,6 +72,11 @@ def test_people_read_fields_and_tables(capsys: pytest.CaptureFixture[str]) -> No
     assert not [word for word in ("None", "False", "[", "{", " ms", "1795") if word in shown]
 
 
+def test_a_table_of_counts_by_status_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    output.as_table([{"statuses": {200: 9, 429: 1}}], "")
+    assert "200: 9, 429: 1" in capsys.readouterr().out
+
+
 def test_a_narrow_terminal_cuts_no_id(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(output, "out", Terminal(width=80, soft_wrap=True))
     row = {"id": "control.signing-keys.v1/0/123456", "readers": "ingress, console, key-vault", "reason": "x" * 300}
