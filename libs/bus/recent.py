@@ -25,8 +25,8 @@ class RecentIds(Sized):
         self._added_at_ms.pop(name, None)
         self._added_at_ms[name] = now_ms
 
-    def forget(self, until_ms: int) -> None:
-        """Forgets IDs of this time or earlier."""
+    def forget(self, until_ms: int) -> list[str]:
+        """Forgets IDs of this time or earlier, and returns them."""
         old = []
         for name, added_at_ms in self._added_at_ms.items():
             if added_at_ms > until_ms:
@@ -34,3 +34,4 @@ class RecentIds(Sized):
             old.append(name)
         for name in old:
             del self._added_at_ms[name]
+        return old

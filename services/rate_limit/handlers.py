@@ -115,9 +115,10 @@ class QuotaProcessor(Processor[RequestAccepted | Fact]):
         await self._unpublished.publish()
 
     async def tick(self) -> None:
-        """Ends the wait of who has waited long enough; each minute drops what does not count any more."""
+        """Ends the wait of who has waited long enough; drops what does not count any more."""
         now = now_ms()
         for part in self._partitions.values():
+            part.given.forget(now - AGAIN_WITHIN_MS)
             for owner in [owner for owner, line in part.lines.items() if line.due(now)]:
                 part.move(owner, now, self._give)
         await self._unpublished.publish()
@@ -130,7 +131,6 @@ class QuotaProcessor(Processor[RequestAccepted | Fact]):
         for part in self._partitions.values():
             if now - self._loaded_at_ms >= AGAIN_WITHIN_MS:
                 part.on_log.clear()
-            part.decided = {name: known for name, known in part.decided.items() if known[1] > now - AGAIN_WITHIN_MS}
             for subject in part.forget(now, self._keep_ms):
                 await self._work.delete(topics.QUOTA_STATE, subject)
 
@@ -165,9 +165,9 @@ class QuotaProcessor(Processor[RequestAccepted | Fact]):
     def _on_request(
         self, received: Received[Any], request: RequestAccepted, catalog: Catalog | None, part: Partition, now: int
     ) -> None:
-        known = part.decided.get(request.request_id)
+        known = part.given.find(request.request_id)
         if known:
-            self._unpublished.give(known[0], received.traceparent)
+            self._unpublished.give(known, received.traceparent)
         elif not in_time(request, self._timeouts, now):
             if self._out_of_time.add(request, now):
                 log.warning("requests out of time", off_ms=request.accepted_at_ms - now, request_id=request.request_id)
@@ -180,7 +180,7 @@ class QuotaProcessor(Processor[RequestAccepted | Fact]):
         else:
             found = self._decide(received, request, catalog, part, now)
             if found:
-                part.decided[request.request_id] = (found, now)
+                part.given.add(found, now)
                 self._unpublished.give(found, received.traceparent)
 
     def _decide(
@@ -227,7 +227,7 @@ class QuotaProcessor(Processor[RequestAccepted | Fact]):
     def _give(self, waiting: Waiting, decision: QuotaReserved) -> None:
         """The verdict of a request that has waited."""
         received = waiting.received
-        self._partitions[received.partition].decided[decision.request_id] = (decision, now_ms())
+        self._partitions[received.partition].given.add(decision, now_ms())
         self._unpublished.give(decision, received.traceparent, waited=received)
 
     def _admit(self, request: RequestAccepted, part: Partition, offset: int) -> QuotaReserved:

@@ -17,6 +17,7 @@ from libs.limits.catalog import amounts_used
 from services.rate_limit.core.balances import Balances
 from services.rate_limit.core.book import Book
 from services.rate_limit.core.bounds import Counts
+from services.rate_limit.core.given import GivenVerdicts
 from services.rate_limit.core.verdicts import Asked, Judge, Lacking
 from services.rate_limit.core.waiting import Line, Waiter
 from services.rate_limit.core.windows import Limit, Window
@@ -49,8 +50,8 @@ class Partition:
     """By owner."""
     lines: dict[str, Line[Waiting]] = field(default_factory=dict)
     """Of requests that wait, by owner."""
-    decided: dict[str, tuple[QuotaReserved, int]] = field(default_factory=dict)
-    """Verdicts on paid requests, and when they were given (ms)."""
+    given: GivenVerdicts = field(default_factory=GivenVerdicts)
+    """On paid requests."""
     on_log: set[str] = field(default_factory=set)
     """Requests that were decided, or have ended, before this process had the partition."""
     unposted: dict[str, Received[Record]] = field(default_factory=dict)

@@ -14,7 +14,8 @@ def test_an_id_is_remembered_until_it_was_told_long_enough_ago(steps: list[tuple
         recent.add(name, now_ms)
         model[name] = now_ms
         if forgets:
-            recent.forget(now_ms - 30)
+            gone = {known for known, told_ms in model.items() if told_ms <= now_ms - 30}
+            assert set(recent.forget(now_ms - 30)) == gone
             model = {known: told_ms for known, told_ms in model.items() if told_ms > now_ms - 30}
         assert {known for known in "abcdef" if known in recent} == model.keys()
         assert len(recent) == len(model)
