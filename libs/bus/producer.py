@@ -46,7 +46,7 @@ class _Placed(NamedTuple):
 
     topic: str
     most_bytes: int
-    """That the topic takes of it."""
+    """Its topic takes no larger ones."""
     key: bytes | None
     value: bytes | None
     headers: Headers

@@ -3,35 +3,45 @@
 import asyncio
 import os
 import sys
+from asyncio.subprocess import PIPE, STDOUT
 from pathlib import Path
 
-URL_VARIABLE = "SLUICE_MIGRATION_URL"
-"""Not an argument: those are for all to see."""
 SAID_MOST = 4_000
+"""Characters of what the process said that an error has."""
+_ROOT = Path(__file__).parents[2]
+_KEPT = ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH", "TZ")
+_KEPT_OF = ("PG", "SSL_")
+"""Of PostgreSQL's clients, and of OpenSSL. What else a service is given may be secret, and nothing that it needs."""
 
 
 class MigrationError(Exception):
-    """A schema could not be brought to its newest revision; the message is the end of what the process said."""
+    """A schema could not be brought to its newest revision. The message: how the process ended, and its last words."""
 
 
 async def migrate_apart(url: str, schema: str, versions: Path) -> None:
-    """Runs `libs.database.migrate` for a schema, and ends it where this is cancelled: then nothing has changed.
+    """Runs `libs.database.migrate` for a schema. Where this is cancelled all of it is done, or nothing.
 
     Raises:
         MigrationError: see there.
     """
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-P", "-m", "libs.database.migrate", schema, str(versions)),
-        env=os.environ | {URL_VARIABLE: url},
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
+    command = (sys.executable, "-P", "-m", "libs.database.migrate", schema, str(versions))
     try:
-        said, _ = await process.communicate()
+        process = await asyncio.create_subprocess_exec(
+            *command, env=_environment(), stdin=PIPE, stdout=PIPE, stderr=STDOUT
+        )
+    except OSError as error:
+        raise MigrationError(f"it could not be started: {error}") from None
+    try:
+        # Arguments are for all to see, and an environment for whoever may look into a process.
+        said, _ = await process.communicate(url.encode())
     finally:
         if process.returncode is None:
             process.kill()
             await process.wait()
     if process.returncode:
-        raise MigrationError(said.decode(errors="replace")[-SAID_MOST:])
+        raise MigrationError(f"exit {process.returncode}: {said.decode(errors='replace')[-SAID_MOST:]}")
+
+
+def _environment() -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if name in _KEPT or name.startswith(_KEPT_OF)}
+    return kept | {"PYTHONPATH": str(_ROOT)}

@@ -1,7 +1,9 @@
-"""Runs a schema's alembic migrations, one process at a time; ``python -m libs.database.migrate SCHEMA FOLDER``."""
+"""Runs a schema's alembic migrations, one process at a time.
+
+``python -m libs.database.migrate SCHEMA FOLDER`` takes the URL from stdin.
+"""
 
 import asyncio
-import os
 import sys
 from pathlib import Path
 
@@ -9,8 +11,6 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, pool, text
 from sqlalchemy.ext.asyncio import create_async_engine
-
-from libs.database.apart import URL_VARIABLE
 
 
 def migrate(url: str, schema: str, versions: Path) -> None:
@@ -46,4 +46,4 @@ def migrate(url: str, schema: str, versions: Path) -> None:
 
 
 if __name__ == "__main__":
-    migrate(os.environ[URL_VARIABLE], sys.argv[1], Path(sys.argv[2]))
+    migrate(sys.stdin.read(), sys.argv[1], Path(sys.argv[2]))

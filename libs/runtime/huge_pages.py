@@ -1,7 +1,7 @@
 """The heap in huge pages, once start-up has made it.
 
 A service's heap is some 15,000 pages of 4 KiB, and a dozen processes share the cores: in each turn the CPU has to find
-them anew. Of 2 MiB they are 30 (ADR 62).
+them anew. Half of it fits into 15 of 2 MiB (ADR 62).
 """
 
 import ctypes

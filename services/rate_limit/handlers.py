@@ -7,7 +7,7 @@ import structlog
 
 from contracts import topics
 from contracts.charges import ChargePosted
-from contracts.clock import now_ms
+from contracts.clock import monotonic_ms, now_ms
 from contracts.decisions import QuotaReserved, QuotaWindow
 from contracts.record import Refusal
 from contracts.requests import RequestAccepted, Surface
@@ -118,7 +118,7 @@ class QuotaProcessor(Processor[RequestAccepted | Fact]):
         """Ends the wait of who has waited long enough; drops what does not count any more."""
         now = now_ms()
         for part in self._partitions.values():
-            part.given.forget(now - AGAIN_WITHIN_MS)
+            part.given.forget(monotonic_ms() - AGAIN_WITHIN_MS)
             for owner in [owner for owner, line in part.lines.items() if line.due(now)]:
                 part.move(owner, now, self._give)
         await self._unpublished.publish()
@@ -180,7 +180,7 @@ class QuotaProcessor(Processor[RequestAccepted | Fact]):
         else:
             found = self._decide(received, request, catalog, part, now)
             if found:
-                part.given.add(found, now)
+                part.given.add(found, monotonic_ms())
                 self._unpublished.give(found, received.traceparent)
 
     def _decide(
@@ -227,7 +227,7 @@ class QuotaProcessor(Processor[RequestAccepted | Fact]):
     def _give(self, waiting: Waiting, decision: QuotaReserved) -> None:
         """The verdict of a request that has waited."""
         received = waiting.received
-        self._partitions[received.partition].given.add(decision, now_ms())
+        self._partitions[received.partition].given.add(decision, monotonic_ms())
         self._unpublished.give(decision, received.traceparent, waited=received)
 
     def _admit(self, request: RequestAccepted, part: Partition, offset: int) -> QuotaReserved:

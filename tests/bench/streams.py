@@ -60,7 +60,7 @@ async def main(options: Namespace) -> None:
                     "process": name,
                     "MiB before": before[name],
                     "MiB most": most[name],
-                    "of them its share": shares[name],
+                    "MiB most, shared parts divided": shares[name],
                     "CPU s": round(spent[name] - cpu[name], 1),
                 }
                 for name in before
@@ -92,7 +92,9 @@ async def _watch(measured: Measured, most: dict[str, int], shares: dict[str, int
     while not stop.is_set():
         # A process that was killed has no memory until it is back.
         with contextlib.suppress(StackError):
-            for of_all, now in ((most, measured.memory_mib()), (shares, measured.share_mib())):
+            for of_all, look in ((most, measured.memory_mib), (shares, measured.share_mib)):
+                # A while for all processes, in which the clients here read on.
+                now = await asyncio.to_thread(look)
                 of_all.update({name: max(mib, of_all.get(name, 0)) for name, mib in now.items()})
         try:
             async with asyncio.timeout(LOOK_S):

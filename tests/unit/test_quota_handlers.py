@@ -30,7 +30,7 @@ from libs.runtime.health import Health
 from services.metering.core.pricing import charge
 from services.rate_limit.core.bounds import Views
 from services.rate_limit.core.timeliness import OutOfTimeCount
-from services.rate_limit.handlers import QuotaProcessor
+from services.rate_limit.handlers import AGAIN_WITHIN_MS, QuotaProcessor
 from tests.unit.bus import OnePartition, PromptLog, SilentLog
 from tests.unit.records import NOW_MS, PRICE, Config, accepted, request_id, versions_of
 
@@ -144,6 +144,26 @@ async def test_who_lacks_only_what_others_hold_waits_in_work_and_in_order(monkey
     await processor.tick()
     assert _verdicts(log)[3:] == [(request_id(4), 402)], "nobody waits for ever"
     assert work.finished_to == 5, "now it is usage that waits for its charge"
+
+
+async def test_a_request_that_comes_again_gets_its_verdict_for_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    log, passed_ms = PromptLog(), 0
+    work = OnePartition(log)
+    processor = _processor(work, log)
+    monkeypatch.setattr("services.rate_limit.handlers.now_ms", lambda: NOW_MS)
+    monkeypatch.setattr("services.rate_limit.handlers.monotonic_ms", lambda: passed_ms)
+    credit = BalanceChanged(owner=OWNER, balance_microdollars=600, version=1)
+    await work.give(processor, [_received(credit, 0), _received(_request(1, NOW_MS), 1)])
+    passed_ms += AGAIN_WITHIN_MS - 1
+    await processor.tick()
+    await work.give(processor, [_received(_request(1, NOW_MS), 2)])
+    first, again = [record for record in log.taken if isinstance(record, QuotaReserved)]
+    assert first == again
+    (part,) = processor._partitions.values()
+    assert len(part.given) == 1
+    passed_ms += 1
+    await processor.tick()
+    assert len(part.given) == 0
 
 
 async def test_a_request_that_has_ended_waits_no_more(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,9 +18,13 @@ class GivenVerdicts(Sized):
     def __len__(self) -> int:
         return len(self._encoded)
 
-    def add(self, verdict: QuotaReserved, now_ms: int) -> None:
-        """Keeps a verdict, in the place of one on the same request."""
-        self._recent.add(verdict.request_id, now_ms)
+    def add(self, verdict: QuotaReserved, at_ms: int) -> None:
+        """Keeps a verdict, in the place of one on the same request.
+
+        Args:
+            at_ms: of a clock that never goes back.
+        """
+        self._recent.add(verdict.request_id, at_ms)
         self._encoded[verdict.request_id] = verdict.encode()
 
     def find(self, request_id: str) -> QuotaReserved | None:
