@@ -1,6 +1,7 @@
 """A stack of its own for a measurement, with an account and a key, and what its processes cost."""
 
 import asyncio
+import contextlib
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -34,21 +35,18 @@ class Measured:
 
     def cpu_s(self) -> dict[str, float]:
         """Seconds of CPU since each process began, its children included."""
-        return {name: sum(map(_cpu_s, _tree(child.pid))) for name, child in self.stack.children.items()}
+        return self._of_each(_cpu_s)
 
     def memory_mib(self) -> dict[str, int]:
         """Resident memory of each process, its children included; what processes share counts for each."""
-        return self._memory_mib(lambda process: process.memory_info().rss)
+        return _in_mib(self._of_each(lambda process: process.memory_info().rss))
 
     def share_mib(self) -> dict[str, int]:
         """The same, where what processes share counts in parts (``Pss`` in ``proc_pid_smaps(5)``): these add up."""
-        return self._memory_mib(lambda process: process.memory_full_info().pss)
+        return _in_mib(self._of_each(lambda process: process.memory_full_info().pss))
 
-    def _memory_mib(self, read: Callable[[psutil.Process], int]) -> dict[str, int]:
-        return {
-            name: sum(_unless_gone(read, process) for process in _tree(child.pid)) // 2**20
-            for name, child in self.stack.children.items()
-        }
+    def _of_each(self, read: Callable[[psutil.Process], float]) -> dict[str, float]:
+        return {name: _of_tree(child.pid, read) for name, child in self.stack.children.items()}
 
 
 @asynccontextmanager
@@ -93,17 +91,17 @@ def _account(console: ManagementClient, email: str) -> tuple[str, str]:
     return account, console.call("POST", f"/api/accounts/{account}/keys", {})["key"]
 
 
-def _tree(pid: int) -> list[psutil.Process]:
-    process = psutil.Process(pid)
-    return [process, *process.children(recursive=True)]
+def _of_tree(pid: int, read: Callable[[psutil.Process], float]) -> float:
+    """The sum over a process and its children; those of PostgreSQL come and go."""
+    process, total = psutil.Process(pid), 0.0
+    for one in (process, *process.children(recursive=True)):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            total += read(one)
+    return total
 
 
-def _unless_gone(read: Callable[[psutil.Process], int], process: psutil.Process) -> int:
-    """PostgreSQL's children come and go."""
-    try:
-        return read(process)
-    except psutil.NoSuchProcess:
-        return 0
+def _in_mib(sizes: dict[str, float]) -> dict[str, int]:
+    return {name: int(size) // 2**20 for name, size in sizes.items()}
 
 
 def _cpu_s(process: psutil.Process) -> float:

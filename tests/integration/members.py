@@ -114,14 +114,19 @@ def member_of(
     )
 
 
-@asynccontextmanager
-async def running_member(member: GroupMember[RequestAccepted]) -> AsyncIterator[GroupMember[RequestAccepted]]:
-    await member.start()
+async def assigned(member: GroupMember[RequestAccepted]) -> None:
+    """Waits until it has its partitions."""
 
     async def ready() -> bool | None:
         return member.ready or None
 
     await until(ready, what="assignment", within_s=WITHIN_S)
+
+
+@asynccontextmanager
+async def running_member(member: GroupMember[RequestAccepted]) -> AsyncIterator[GroupMember[RequestAccepted]]:
+    await member.start()
+    await assigned(member)
     try:
         yield member
     finally:

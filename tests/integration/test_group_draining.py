@@ -9,7 +9,7 @@ from libs.bus.processor import Work
 from libs.bus.producer import Producer
 from libs.bus.records import Received
 from libs.bus.settings import BusSettings
-from tests.integration.members import WITHIN_S, Batch, Seen, member_of, running_member
+from tests.integration.members import WITHIN_S, Batch, Seen, assigned, member_of, running_member
 from tests.integration.publishing import key_in, publish
 from tests.stacks import until
 
@@ -46,11 +46,7 @@ async def test_a_member_that_drains_stays_in_the_group_and_holds_up_nobody(
 
     leaving = member_of(bus, producer, run, seen.process, drain=drain, client_id="leaving")
     await leaving.start()
-
-    async def ready() -> bool | None:
-        return leaving.ready or None
-
-    await until(ready, what="assignment", within_s=WITHIN_S)
+    await assigned(leaving)
     stopping = asyncio.create_task(leaving.stop())
     async with running_member(member_of(bus, producer, run, seen.process, client_id="staying")):
         await publish(producer, run, 1)
